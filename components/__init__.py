@@ -1,0 +1,1 @@
+"""Traffic mirroring between clusters as Pulumi components."""

@@ -1,0 +1,32 @@
+"""The one error that bad input gets."""
+
+
+class ValidationError(ValueError):
+    """A value breaks a rule; the text names the field, the value, the rule and the remedy.
+
+    Attributes:
+        field: Path of the offending field as the user wrote it, e.g. ``"mirrors[0].percent"``.
+        value: The offending value. Never a secret: it becomes part of the message.
+        rule: What must hold, as a clause, e.g. ``"must be between 0 and 100"``.
+        remedy: What to do about it, as an imperative sentence without a full stop.
+    """
+
+    def __init__(self, *, field: str, value: object, rule: str, remedy: str) -> None:
+        self.field = field
+        self.value = value
+        self.rule = rule
+        self.remedy = remedy
+        super().__init__(f"{field} = {value!r}: {rule}. {remedy}.")
+
+    def within(self, outer: str) -> "ValidationError":
+        """Return the same error with its field path prefixed by ``outer``.
+
+        Args:
+            outer: Path of the enclosing value, e.g. ``"mirrors[0]"``.
+        """
+        return ValidationError(
+            field=f"{outer}.{self.field}" if self.field else outer,
+            value=self.value,
+            rule=self.rule,
+            remedy=self.remedy,
+        )
