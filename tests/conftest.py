@@ -1,0 +1,104 @@
+"""What holds for every test: no network, no credentials, no state of the test before it."""
+
+import asyncio
+import inspect
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from pulumi.runtime.settings import reset_options
+
+# A shared machine makes single examples slow, never wrong, so no deadline.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
+
+FOREIGN_SETTINGS = ("GOOGLE_", "GCLOUD_", "GCP_", "CLOUDSDK_", "KUBE", "HELM_", "PULUMI_", "XDG_", "AWS_")
+"""Prefixes of variables through which a developer's own clouds and clusters would reach into a test."""
+
+
+def _on_stage(request: pytest.FixtureRequest) -> bool:
+    return request.node.get_closest_marker("stage") is not None
+
+
+@pytest.fixture(autouse=True)
+def _hermetic_environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # str() of an Output is a bug in the program; this makes it an exception instead of a text in some name.
+    monkeypatch.setenv("PULUMI_ERROR_OUTPUT_STRING", "1")
+    if _on_stage(request):
+        return
+    for variable in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
+        if variable != "PULUMI_ERROR_OUTPUT_STRING":
+            monkeypatch.delenv(variable)
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture(autouse=True)
+def _own_event_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give the test its own loop and forget Pulumi's settings afterwards; both are global to the process."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        yield
+        reset_options()
+        return
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    reset_options()
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+def _is_local(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a Unix socket
+    host = str(address[0])
+    try:
+        return ipaddress.ip_address(host.split("%", maxsplit=1)[0]).is_loopback
+    except ValueError:
+        return host in ("", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if _on_stage(request):
+        return
+
+    def guarded(call: str) -> None:
+        real = getattr(socket.socket, call)
+
+        def connect(self: socket.socket, address: Any) -> Any:
+            if not _is_local(address):
+                raise AssertionError(f"a test connects to {address!r}; only loopback is allowed")
+            return real(self, address)
+
+        monkeypatch.setattr(socket.socket, call, connect)
+
+    guarded("connect")
+    guarded("connect_ex")
+
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host is not None and not _is_local((host,)):
+            raise AssertionError(f"a test resolves {host!r}; only loopback is allowed")
+        return resolve(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parent.parent
