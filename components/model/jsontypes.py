@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-JsonValue: TypeAlias = "str | int | float | bool | None | Mapping[str, JsonValue] | Sequence[JsonValue]"
+JsonValue: TypeAlias = "str | int | float | bool | Mapping[str, JsonValue] | Sequence[JsonValue] | None"
 """Any JSON value. Objects handed to a rule may be malformed, so rules narrow before they read."""
 
 JsonObject: TypeAlias = dict[str, JsonValue]

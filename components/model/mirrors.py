@@ -1,0 +1,301 @@
+"""Mirrors and the route that they hang on: what staging is told to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeAlias
+
+from .contract import MirrorContract, contract_hosts
+from .errors import ValidationError
+from .routing import Destination, GatewayRef, HeaderRules
+from .safety import SAFE_HTTP_METHODS, Brakes, Expiry, Match, Scrub, Waiver
+from .values import DnsLabel, IstioBehaviour, Percent, Port, Protocol
+
+MAX_DISTINCT_MATCHES: Final = 4
+"""Different matches on one route. Every combination needs a route of its own, so four give at most fifteen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InClusterMirror:
+    """Copies requests to another version in the same cluster.
+
+    Exactly one of ``service`` and ``subset`` is given.
+
+    Attributes:
+        service: The mirror's own Service: the safe form, because nobody reaches it by calling the primary's.
+        subset: Subset of the primary's Service. Callers that no VirtualService governs then reach the mirror with
+            real requests, so ``shared_service`` must say why that cannot happen.
+        shared_service: Waiver for ``subset``.
+        percent: Share of the primary's requests, 0 to 100; 0 renders no mirror.
+        name: Unique among the mirrors of a route; default the subset or the Service's name.
+        match: What may be mirrored; None for GET, HEAD and OPTIONS with HTTP. gRPC needs methods or ``side_effects``.
+        side_effects: Waiver for mirroring methods that are not named.
+        brakes: Bounds, or the waiver for having none.
+        scrub: What is taken off, or the waiver for mirroring credentials.
+        expires: End of the mirror; None for no end.
+
+    Raises:
+        ValidationError: Both or none of service and subset, or a subset without waiver.
+    """
+
+    service: Destination | None = None
+    subset: str | None = None
+    shared_service: Waiver | None = None
+    percent: float = 100.0
+    name: str = ""
+    match: Match | None = None
+    side_effects: Waiver | None = None
+    brakes: Brakes | Waiver = field(default_factory=Brakes)
+    scrub: Scrub | Waiver = field(default_factory=Scrub)
+    expires: Expiry | None = None
+
+    def __post_init__(self) -> None:
+        if (self.service is None) == (self.subset is None):
+            raise ValidationError(
+                field="service",
+                value=self.service or self.subset,
+                rule="must be given instead of subset, not both and not neither",
+                remedy="Name the mirror's own Service, or a subset of the primary's",
+            )
+        if self.subset is not None:
+            object.__setattr__(self, "subset", DnsLabel(self.subset, field="subset"))
+            if self.shared_service is None:
+                raise ValidationError(
+                    field="subset",
+                    value=str(self.subset),
+                    rule="needs shared_service: a Service whose selector takes primary and mirror sends real requests"
+                    " to the mirror for every caller that no VirtualService governs",
+                    remedy="Give the mirror its own Service, or add shared_service=Waiver(reason=…)",
+                )
+        default = str(self.subset) if self.subset else str(self.service.host).split(".")[0] if self.service else ""
+        _mirror_fields(self, default)
+
+    def destination(self, primary: Destination) -> Destination:
+        """Where copies go, given the route's primary."""
+        if self.service:
+            return self.service
+        return Destination(primary.host, primary.port, self.subset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossClusterMirror:
+    """Copies requests that enter staging's gateway to the gateway of another cluster.
+
+    Attributes:
+        contract: What that cluster accepts; both stacks build it from the same values.
+        percent: Share of the primary's requests, 0 to 100; 0 renders no mirror.
+        name: Unique among the mirrors of a route; default the contract's receiver.
+        match: As for :class:`InClusterMirror`.
+        side_effects: As for :class:`InClusterMirror`.
+        brakes: Bounds, or the waiver for having none.
+        client_credential: Name of the Secret in the gateway's namespace with staging's certificate and key and the
+            authority that signed testing's; needed when the contract's transport is mutual TLS.
+        expires: End of the mirror; None for no end.
+
+    Raises:
+        ValidationError: Credential missing.
+    """
+
+    contract: MirrorContract
+    percent: float = 100.0
+    name: str = ""
+    match: Match | None = None
+    side_effects: Waiver | None = None
+    brakes: Brakes | Waiver = field(default_factory=Brakes)
+    client_credential: str = ""
+    expires: Expiry | None = None
+
+    def __post_init__(self) -> None:
+        if self.contract.tls and not self.client_credential:
+            raise ValidationError(
+                field="client_credential",
+                value=self.client_credential,
+                rule="must name a Secret in the gateway's namespace, because the contract asks for TLS",
+                remedy="Create it with tls.crt, tls.key and ca.crt and give its name",
+            )
+        if self.client_credential:
+            object.__setattr__(self, "client_credential", DnsLabel(self.client_credential, field="client_credential"))
+        _mirror_fields(self, self.contract.receiver)
+
+    @property
+    def scrub(self) -> Scrub | Waiver:
+        """The contract's scrub."""
+        return self.contract.scrub
+
+    def destination(self, primary: Destination) -> Destination:
+        """Where copies go: the host that stands for the other cluster's gateway."""
+        return Destination(self.contract.mirror_host, self.contract.port)
+
+
+Mirror: TypeAlias = InClusterMirror | CrossClusterMirror
+
+
+def _mirror_fields(mirror: Mirror, default_name: str) -> None:
+    object.__setattr__(mirror, "percent", Percent(mirror.percent, field="percent"))
+    object.__setattr__(mirror, "name", DnsLabel(mirror.name or default_name, field="name"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirroredRoute:
+    """One service's routing in staging with its mirrors: the whole input of staging's rendering.
+
+    Attributes:
+        name: Name of the routing objects, a DNS label.
+        namespace: Their namespace.
+        hosts: Authorities that clients use at the gateway; empty when no gateway is given.
+        port: Port clients use at the gateway.
+        protocol: What they speak.
+        primary: Who answers.
+        mirrors: Who gets copies; any number, none included.
+        gateway: Gateway that clients enter by; None for callers inside the mesh only.
+        mesh: Whether callers inside the mesh, who use the primary's own name, are governed and mirrored in-cluster.
+        istio: Behaviour of staging's control plane.
+        headers: Header changes for primary and mirrors alike.
+        timeout_seconds: Bound on the primary (and on mirrors of the route), above 0; None for no bound.
+        root_namespace: Istio's root namespace, where the EnvoyFilter takes effect for gateways and sidecars alike.
+
+    Raises:
+        ValidationError: Any rule of a single route is broken; ``field`` names the mirror by index.
+    """
+
+    name: str
+    namespace: str
+    primary: Destination
+    istio: IstioBehaviour
+    hosts: Sequence[str] = ()
+    port: int = 8000
+    protocol: Protocol = Protocol.GRPC
+    mirrors: Sequence[Mirror] = ()
+    gateway: GatewayRef | None = None
+    mesh: bool = True
+    headers: HeaderRules = field(default_factory=HeaderRules)
+    timeout_seconds: float | None = None
+    root_namespace: str = "istio-system"
+
+    def __post_init__(self) -> None:
+        for name in ("name", "namespace", "root_namespace"):
+            object.__setattr__(self, name, DnsLabel(getattr(self, name), field=name))
+        object.__setattr__(self, "port", Port(self.port, field="port"))
+        object.__setattr__(self, "mirrors", tuple(self.mirrors))
+        self._check_reach()
+        names: list[str] = []
+        for index, mirror in enumerate(self.mirrors):
+            try:
+                self._check_mirror(mirror)
+            except ValidationError as error:
+                raise error.within(f"mirrors[{index}]") from None
+            if mirror.name in names:
+                raise ValidationError(
+                    field=f"mirrors[{index}].name",
+                    value=str(mirror.name),
+                    rule="must be unique on the route",
+                    remedy="Give each mirror a name",
+                )
+            names.append(mirror.name)
+        distinct = {matched(mirror, self.protocol) for mirror in self.mirrors} - {None}
+        if len(distinct) > MAX_DISTINCT_MATCHES:
+            raise ValidationError(
+                field="mirrors",
+                value=len(distinct),
+                rule=f"may use at most {MAX_DISTINCT_MATCHES} different matches, because every combination is a route",
+                remedy="Let mirrors share a match, or split the service's hosts",
+            )
+
+    def _check_reach(self) -> None:
+        if self.gateway:
+            object.__setattr__(self, "hosts", contract_hosts(self.hosts, field="hosts"))
+            if self.primary.host in self.hosts:
+                raise ValidationError(
+                    field="hosts",
+                    value=str(self.primary.host),
+                    rule="must not list the primary's own Service name, which is governed by mesh=True",
+                    remedy="List the names that clients use at the gateway",
+                )
+        elif self.hosts:
+            raise ValidationError(
+                field="gateway",
+                value=None,
+                rule="must be given when hosts are",
+                remedy="Pass the gateway, or drop hosts",
+            )
+        elif not self.mesh:
+            raise ValidationError(
+                field="mesh",
+                value=False,
+                rule="must be True without a gateway",
+                remedy="Nobody could reach the route",
+            )
+        if self.timeout_seconds is not None and not 0 < self.timeout_seconds <= 3_600:  # noqa: PLR2004 -- an hour
+            raise ValidationError(
+                field="timeout_seconds",
+                value=self.timeout_seconds,
+                rule="must be above 0 and at most 3600 seconds",
+                remedy="Leave it out for no bound",
+            )
+
+    def _check_mirror(self, mirror: Mirror) -> None:
+        target = mirror.destination(self.primary)
+        if (target.host, target.subset) == (self.primary.host, self.primary.subset):
+            raise ValidationError(
+                field="service" if isinstance(mirror, CrossClusterMirror) or mirror.service else "subset",
+                value=target.cluster_name,
+                rule="must not be the primary itself, which would answer every request twice",
+                remedy="Mirror to another Service or subset",
+            )
+        if isinstance(mirror, CrossClusterMirror):
+            self._check_cross(mirror)
+        elif mirror.subset and self.primary.subset is None:
+            raise ValidationError(
+                field="subset",
+                value=str(mirror.subset),
+                rule="needs a primary with a subset, or the primary takes in the mirror's pods",
+                remedy="Give the primary its subset, e.g. subset='v1'",
+            )
+        if self.protocol is Protocol.GRPC and mirror.side_effects is None and not (mirror.match and mirror.match.paths):
+            raise ValidationError(
+                field="match",
+                value=mirror.match,
+                rule="must list the gRPC methods that may run twice",
+                remedy="Add match=Match(rpc_methods=[…]), or side_effects=Waiver(reason=…) to mirror every method",
+            )
+
+    def _check_cross(self, mirror: CrossClusterMirror) -> None:
+        contract = mirror.contract
+        if self.gateway is None:
+            raise ValidationError(
+                field="contract",
+                value=contract.receiver,
+                rule="needs a gateway",
+                remedy="Pass the route's gateway",
+            )
+        missing = [str(host) for host in self.hosts if host not in contract.hosts]
+        if missing:
+            raise ValidationError(
+                field="contract.hosts",
+                value=[str(host) for host in contract.hosts],
+                rule=f"must contain every host of the route; {', '.join(missing)} is not accepted by the receiver",
+                remedy="Add it to the contract in both stacks",
+            )
+        for name in ("port", "protocol"):
+            if getattr(contract, name) != getattr(self, name):
+                raise ValidationError(
+                    field=f"contract.{name}",
+                    value=str(getattr(contract, name)),
+                    rule=f"must equal the route's {name} ({getattr(self, name)!s})",
+                    remedy="Use one value for both",
+                )
+
+
+def matched(mirror: Mirror, protocol: Protocol) -> Match | None:
+    """The requests that ``mirror`` takes, with the protocol's default filled in; None for every request."""
+    match = mirror.match
+    if mirror.side_effects is not None or (match and (match.paths or match.http_methods)):
+        return match
+    if protocol is Protocol.GRPC:
+        return match
+    return Match(http_methods=SAFE_HTTP_METHODS, headers=match.headers if match else ())
+
+
+def expired(mirrors: Sequence[Mirror], now: datetime) -> tuple[Mirror, ...]:
+    """Those mirrors whose end has passed at ``now`` (with a zone)."""
+    return tuple(mirror for mirror in mirrors if mirror.expires and mirror.expires.has_passed(now))

@@ -1,0 +1,97 @@
+"""DestinationRules and the ServiceEntry: how mirrors are reached, and the brakes that Istio can express."""
+
+from ..contract import MirrorOffer
+from ..jsontypes import JsonObject, JsonValue
+from ..mirrors import CrossClusterMirror, InClusterMirror, Mirror, MirroredRoute
+from ..routing import Destination
+from ..safety import Brakes, Waiver
+from .objects import compact, duration, istio_object, mirror_object_name
+
+
+def traffic_policy(brakes: Brakes | Waiver, tls: JsonObject | None = None) -> JsonObject:
+    """The brakes that a DestinationRule can express, with TLS settings if given."""
+    policy: JsonObject = {}
+    if isinstance(brakes, Brakes):
+        policy = {
+            "connectionPool": {
+                "tcp": {
+                    "maxConnections": brakes.max_connections,
+                    "connectTimeout": duration(brakes.connect_timeout_seconds),
+                    "tcpKeepalive": {
+                        "time": f"{max(1, round(brakes.keepalive_seconds))}s",
+                        "interval": f"{max(1, round(brakes.keepalive_timeout_seconds))}s",
+                        "probes": 3,
+                    },
+                },
+                "http": {
+                    "http1MaxPendingRequests": brakes.max_pending_requests,
+                    "http2MaxRequests": brakes.max_requests,
+                },
+            },
+            "outlierDetection": {
+                "consecutive5xxErrors": brakes.consecutive_errors,
+                "interval": duration(brakes.ejection_seconds),
+                "baseEjectionTime": duration(brakes.ejection_seconds),
+                "maxEjectionPercent": 100,
+            },
+        }
+    return compact({**policy, "tls": tls or {}})
+
+
+def destination_rules(route: MirroredRoute) -> list[JsonObject]:
+    """One DestinationRule per host of the route that needs subsets, brakes or TLS; the primary's own has no policy."""
+    rules: list[JsonObject] = []
+    primary = route.primary
+    shared = [m for m in route.mirrors if isinstance(m, InClusterMirror) and m.subset]
+    if primary.subset:
+        subsets: list[JsonValue] = [subset(primary, {})]
+        subsets += [subset(mirror.destination(primary), traffic_policy(mirror.brakes)) for mirror in shared]
+        spec: JsonObject = {"host": str(primary.host), "subsets": subsets}
+        rules.append(istio_object("DestinationRule", route.name, route.namespace, spec))
+    for mirror in route.mirrors:
+        if mirror in shared:
+            continue
+        target = mirror.destination(primary)
+        policy = traffic_policy(mirror.brakes, _client_tls(mirror))
+        if not policy and not target.subset:
+            continue
+        name = mirror_object_name(route, mirror)
+        spec = compact({"host": str(target.host), "trafficPolicy": policy})
+        if target.subset:
+            spec = {"host": str(target.host), "subsets": [subset(target, policy)]}
+        rules.append(istio_object("DestinationRule", name, route.namespace, spec))
+    return rules
+
+
+def subset(target: Destination, policy: JsonObject) -> JsonObject:
+    """Istio's Subset with a policy of its own."""
+    return compact({"name": str(target.subset), "labels": dict(target.subset_labels), "trafficPolicy": policy})
+
+
+def _client_tls(mirror: Mirror) -> JsonObject | None:
+    if isinstance(mirror, InClusterMirror) or not mirror.contract.tls:
+        return None
+    name = str(mirror.contract.mirror_host)
+    return {
+        "mode": mirror.contract.tls.mode.value,
+        "credentialName": str(mirror.client_credential),
+        "sni": name,
+        "subjectAltNames": [name],
+    }
+
+
+def service_entry(route: MirroredRoute, mirror: CrossClusterMirror, offer: MirrorOffer) -> JsonObject:
+    """Makes testing's gateway known to staging's mesh under the contract's mirror host."""
+    contract = mirror.contract
+    is_name = any(char.isalpha() for char in offer.address) and ":" not in offer.address
+    spec: JsonObject = {
+        "hosts": [str(contract.mirror_host)],
+        "location": "MESH_EXTERNAL",
+        "resolution": "DNS" if is_name else "STATIC",
+        "ports": [
+            {"number": int(contract.port), "name": contract.protocol.port_name, "protocol": contract.protocol.value}
+        ],
+        "endpoints": [{"address": offer.address}],
+        "exportTo": sorted({".", str(route.gateway.namespace)}) if route.gateway else ["."],
+    }
+    return istio_object("ServiceEntry", mirror_object_name(route, mirror), route.namespace, spec)

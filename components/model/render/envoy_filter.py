@@ -1,0 +1,115 @@
+"""The EnvoyFilter of a mirrored route: what no Istio API can say."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..jsontypes import JsonObject, JsonValue
+from ..mirrors import InClusterMirror, Mirror, MirroredRoute
+from ..routing import Destination
+from ..safety import Brakes, Scrub, Waiver
+from ..values import AuthorityMode, IstioBehaviour, Percent, Protocol
+from .objects import compact, duration, istio_object
+from .plans import route_plans
+
+_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def envoy_filter(route: MirroredRoute) -> JsonObject | None:
+    """What no Istio API can say: the bound on a mirror's life, and the scrub on the mirror alone; None if nothing is.
+
+    It lies in the root namespace without a selector, because every proxy that can route to the service mirrors.
+    """
+    patches: list[JsonValue] = [patch for mirror in route.mirrors for patch in _brake_patches(route, mirror)]
+    if route.istio.scrubs_at_source:
+        patches += _scrub_patches(route)
+    if not patches:
+        return None
+    name = f"{route.namespace}-{route.name}-mirrors"
+    return istio_object("EnvoyFilter", name, str(route.root_namespace), {"configPatches": patches})
+
+
+def _contexts(route: MirroredRoute, mirror: Mirror) -> list[str]:
+    contexts = ["GATEWAY"] if route.gateway else []
+    if route.mesh and isinstance(mirror, InClusterMirror):
+        contexts.append("SIDECAR_OUTBOUND")
+    return contexts
+
+
+def _brake_patches(route: MirroredRoute, mirror: Mirror) -> Iterable[JsonObject]:
+    brakes = mirror.brakes
+    if isinstance(brakes, Waiver):
+        return
+    cluster = mirror.destination(route.primary).cluster_name
+    for context in _contexts(route, mirror):
+        yield {
+            "applyTo": "CLUSTER",
+            "match": {"context": context, "cluster": {"name": cluster}},
+            "patch": {"operation": "MERGE", "value": cluster_brakes(brakes, route.protocol)},
+        }
+
+
+def cluster_brakes(brakes: Brakes, protocol: Protocol) -> JsonObject:
+    """Envoy's cluster fields for brakes that Istio has no field for.
+
+    The typed options are replaced as a whole, so they repeat the protocol that Istio had set; without it the proxy
+    would reject the cluster and silently keep the old one (measured).
+    """
+    keepalive: JsonObject = {
+        "interval": duration(brakes.keepalive_seconds),
+        "timeout": duration(brakes.keepalive_timeout_seconds),
+    }
+    http: JsonObject = (
+        {"http2_protocol_options": {"connection_keepalive": keepalive}}
+        if protocol.is_http2
+        else {"http_protocol_options": {}}
+    )
+    return {
+        "outlier_detection": {"max_ejection_time": duration(brakes.ejection_seconds)},
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+                "common_http_protocol_options": {"max_stream_duration": duration(brakes.max_duration_seconds)},
+                "explicit_http_config": http,
+            }
+        },
+    }
+
+
+def _scrub_patches(route: MirroredRoute) -> list[JsonValue]:
+    patches: list[JsonValue] = []
+    for plan in route_plans(route):
+        if not any(isinstance(mirror.scrub, Scrub) for mirror in plan.mirrors):
+            continue
+        policies: list[JsonValue] = [mirror_policy(mirror, route.primary, route.istio) for mirror in plan.mirrors]
+        context = "SIDECAR_OUTBOUND" if plan.context == "mesh" else "GATEWAY"
+        patches.append(
+            {
+                "applyTo": "HTTP_ROUTE",
+                "match": {"context": context, "routeConfiguration": {"vhost": {"route": {"name": plan.name}}}},
+                "patch": {
+                    "operation": "MERGE_AND_REPLACE_LIST",
+                    "value": {"route": {"request_mirror_policies": policies}},
+                },
+            }
+        )
+    return patches
+
+
+def mirror_policy(mirror: Mirror, primary: Destination, istio: IstioBehaviour) -> JsonObject:
+    """Envoy's mirror policy as Istio writes it, with the scrub that Istio cannot express."""
+    scrub = mirror.scrub
+    mutations: list[JsonValue] = []
+    if isinstance(scrub, Scrub):
+        mutations += [{"remove": str(name)} for name in scrub.headers]
+        header: JsonObject = {"key": str(scrub.mark_header), "value": scrub.mark_value}
+        mutations.append({"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}})
+    share: JsonObject = {"numerator": Percent(mirror.percent).per_million, "denominator": "MILLION"}
+    return compact(
+        {
+            "cluster": mirror.destination(primary).cluster_name,
+            "runtime_fraction": {"default_value": share},
+            "trace_sampled": False,
+            "disable_shadow_host_suffix_append": istio.authority_mode is AuthorityMode.PRESERVED or None,
+            "request_headers_mutations": mutations,
+        }
+    )

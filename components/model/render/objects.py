@@ -1,0 +1,53 @@
+"""Building blocks of every rendered object: plain JSON, no empty and no null keys."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..jsontypes import JsonObject, JsonValue
+from ..mirrors import Mirror, MirroredRoute
+from ..routing import Destination
+
+ISTIO_API: Final = "networking.istio.io/v1"
+ENVOY_FILTER_API: Final = "networking.istio.io/v1alpha3"
+"""EnvoyFilter has no later version. Source: Istio's CRDs up to 1.31."""
+
+ANNOTATION: Final = "pulumi-traffic-mirror"
+"""Prefix of this library's annotations, which rules and operations read back."""
+
+ANY_VALUE: Final[JsonObject] = {"regex": ".*"}
+"""A header's presence; Istio turns exactly this expression into Envoy's present match."""
+
+
+def compact(entries: Mapping[str, JsonValue]) -> JsonObject:
+    """``entries`` without those that are None, empty text, empty list or empty object."""
+    return {key: value for key, value in entries.items() if value is not None and value not in ("", [], {}, ())}
+
+
+def duration(seconds: float) -> str:
+    """Protobuf's JSON form of a duration, e.g. ``"1.5s"``."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+
+
+def istio_object(
+    kind: str, name: str, namespace: str, spec: JsonObject, annotations: JsonObject | None = None
+) -> JsonObject:
+    """An Istio networking object with the API version that its kind has."""
+    api = ENVOY_FILTER_API if kind == "EnvoyFilter" else ISTIO_API
+    metadata = compact({"name": name, "namespace": namespace, "annotations": annotations or {}})
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def destination(target: Destination) -> JsonObject:
+    """Istio's Destination: always with a port."""
+    return compact(
+        {
+            "host": str(target.host),
+            "port": {"number": int(target.port)},
+            "subset": str(target.subset) if target.subset else None,
+        }
+    )
+
+
+def mirror_object_name(route: MirroredRoute, mirror: Mirror) -> str:
+    """Name of the objects that belong to one mirror."""
+    return f"{route.name}-{mirror.name}"

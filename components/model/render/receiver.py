@@ -1,0 +1,74 @@
+"""Testing's objects: Gateway servers, VirtualService and DestinationRule of a mirror receiver."""
+
+from collections.abc import Sequence
+
+from ..jsontypes import JsonObject, JsonValue
+from ..receiver import LOOP_STATUS, GatewayServer, MirrorReceiverRoute
+from ..routing import GatewayRef
+from ..safety import Scrub
+from .destinations import subset, traffic_policy
+from .objects import ANNOTATION, ANY_VALUE, compact, destination, istio_object
+
+
+def gateway(ref: GatewayRef, selector: JsonObject, servers: Sequence[GatewayServer]) -> JsonObject:
+    """A Gateway object; listeners that differ in nothing but their hosts become one server."""
+    merged: dict[tuple[int, str, str, str], list[str]] = {}
+    for server in servers:
+        key = (int(server.port), server.protocol.value, server.tls.value if server.tls else "", server.credential)
+        merged.setdefault(key, []).extend(str(host) for host in server.hosts)
+    rendered: list[JsonValue] = []
+    for (port, protocol, tls, credential), hosts in merged.items():
+        name = f"{'https' if tls else protocol.lower()}-{port}" + (f"-{credential}" if credential else "")
+        listener: JsonObject = {"number": port, "name": name, "protocol": "HTTPS" if tls else protocol}
+        rendered.append(
+            compact(
+                {
+                    "port": listener,
+                    "tls": compact({"mode": tls, "credentialName": credential}) if tls else None,
+                    "hosts": list(dict.fromkeys(hosts)),
+                }
+            )
+        )
+    return istio_object("Gateway", ref.name, ref.namespace, {"selector": selector, "servers": rendered})
+
+
+def receiver_virtual_service(route: MirrorReceiverRoute) -> JsonObject:
+    """Accepts both authority forms, refuses mirrors of mirrors, and scrubs what staging could not."""
+    contract = route.contract
+    entries: list[JsonValue] = []
+    prefix = f"{route.namespace}.{route.name}"
+    scrub = contract.scrub
+    headers: JsonObject = {}
+    if isinstance(scrub, Scrub):
+        mark, value = str(scrub.mark_header), scrub.mark_value
+        foreign: JsonObject = {"headers": {mark: ANY_VALUE}, "withoutHeaders": {mark: {"exact": value}}}
+        entries.append({"name": f"{prefix}.loop", "match": [foreign], "directResponse": {"status": LOOP_STATUS}})
+        headers = {"request": {"remove": [str(name) for name in scrub.headers], "set": {mark: value}}}
+    entries.append(
+        compact(
+            {
+                "name": f"{prefix}.mirror",
+                "route": [{"destination": destination(route.service)}],
+                "headers": headers,
+            }
+        )
+    )
+    spec: JsonObject = {
+        "hosts": list(contract.accepted_hosts),
+        "gateways": [str(route.gateway)],
+        "http": entries,
+    }
+    notes: JsonObject = {f"{ANNOTATION}/contract.{contract.receiver}": contract.digest}
+    return istio_object("VirtualService", route.name, route.namespace, spec, notes)
+
+
+def receiver_destination_rule(route: MirrorReceiverRoute) -> JsonObject | None:
+    """Bounds what mirrors may cost the service; None when that is waived and no subset is needed."""
+    policy = traffic_policy(route.limits)
+    if route.service.subset:
+        spec: JsonObject = {"host": str(route.service.host), "subsets": [subset(route.service, policy)]}
+    elif policy:
+        spec = {"host": str(route.service.host), "trafficPolicy": policy}
+    else:
+        return None
+    return istio_object("DestinationRule", route.name, route.namespace, spec)
