@@ -155,7 +155,7 @@ def test_a_log_line_says_what_arrived_and_keeps_credentials_out(plain: Client) -
         ("authorization", "Bearer made-up-value"),
         ("cookie", "session=made-up-value"),
         ("x-request-id", "id-1"),
-        ("x-mirror", "cross-cluster"),
+        ("x-traffic-mirror", "cross-cluster"),
         ("x-other", "made-up-value"),
     )
     plain.method("SayHello")(plain.request("logged"), timeout=5, metadata=metadata)

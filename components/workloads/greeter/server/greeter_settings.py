@@ -47,7 +47,7 @@ class Settings:
     port: int = 8000
     """Port to listen on, all interfaces; 0 takes a free one, which the log then names. ``PORT``."""
 
-    mark_header: str = "x-mirror"
+    mark_header: str = "x-traffic-mirror"
     """Header whose value is logged: the mark that tells a mirror from a primary. ``MARK_HEADER``."""
 
     workers: int = 32
