@@ -76,6 +76,11 @@ def cluster_brakes(brakes: Brakes, protocol: Protocol) -> JsonObject:
 
 
 def _scrub_patches(route: MirroredRoute) -> list[JsonValue]:
+    """Lists of mirrors that replace Istio's, with a share of 0 where a mirror is at rest.
+
+    A mirror at rest stays listed: whichever of VirtualService and EnvoyFilter a proxy learns first, nothing leaves
+    unscrubbed.
+    """
     patches: list[JsonValue] = []
     for plan in route_plans(route):
         if not any(isinstance(mirror.scrub, Scrub) for mirror in plan.mirrors):

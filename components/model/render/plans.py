@@ -29,7 +29,10 @@ class RoutePlan:
 
 
 def route_plans(route: MirroredRoute) -> list[RoutePlan]:
-    """Entries in the order in which a proxy tries them: guard, mirrored requests (most mirrors first), the rest."""
+    """Entries in the order in which a proxy tries them: guard, mirrored requests (most mirrors first), the rest.
+
+    Percentages play no part, so that a change of one changes neither entries nor their names.
+    """
     plans: list[RoutePlan] = []
     contexts: list[tuple[str, Sequence[Mirror]]] = []
     if route.gateway:
@@ -39,10 +42,11 @@ def route_plans(route: MirroredRoute) -> list[RoutePlan]:
     for context, all_mirrors in contexts:
         prefix = f"{route.namespace}.{route.name}.{'mesh' if context == 'mesh' else 'gateway'}"
         scope: JsonObject = {"gateways": [context]} if len(contexts) > 1 else {}
-        active = [mirror for mirror in all_mirrors if mirror.percent > 0]
-        if active:
-            plans.append(RoutePlan(context=context, name=f"{prefix}.guard", matches=_guard(active, scope), mirrors=()))
-        for index, (match, mirrors) in enumerate(_combinations(active, route.protocol)):
+        if all_mirrors:
+            plans.append(
+                RoutePlan(context=context, name=f"{prefix}.guard", matches=_guard(all_mirrors, scope), mirrors=())
+            )
+        for index, (match, mirrors) in enumerate(_combinations(all_mirrors, route.protocol)):
             matches = _match_conditions(match, scope)
             plans.append(
                 RoutePlan(context=context, name=f"{prefix}.mirrored-{index}", matches=matches, mirrors=mirrors)

@@ -51,6 +51,7 @@ def _http_route(route: MirroredRoute, plan: RoutePlan) -> JsonObject:
     mirrors: list[JsonValue] = [
         {"destination": destination(mirror.destination(route.primary)), "percentage": {"value": float(mirror.percent)}}
         for mirror in plan.mirrors
+        if mirror.percent > 0
     ]
     return compact(
         {

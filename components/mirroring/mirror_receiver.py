@@ -1,0 +1,115 @@
+"""Testing's side: accepts what one contract says and nothing else."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from ..mesh import MeshGateway, MeshHandle
+from ..model import (
+    Brakes,
+    Destination,
+    Expiry,
+    MirrorContract,
+    MirrorOffer,
+    MirrorReceiverRoute,
+    ValidationError,
+    Waiver,
+    receiver_server,
+    render,
+)
+from .objects import istio_resource
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorReceiverArgs:
+    """Arguments of :class:`MirrorReceiver`."""
+
+    mesh: MeshHandle
+    """Control plane of the cluster that receives mirrors."""
+
+    gateway: MeshGateway
+    """Gateway that mirrors enter by; its servers must accept the contract, see ``receiver_server``."""
+
+    contract: MirrorContract
+    """What staging sends. Both stacks build it from the same values."""
+
+    service: Destination
+    """Who gets the mirrors."""
+
+    namespace: str = "default"
+    """Namespace of the routing objects."""
+
+    limits: Brakes | Waiver = field(default_factory=Brakes)
+    """What mirrors may cost the service, or the waiver for no limit."""
+
+    expires: Expiry | None = None
+    """End of the offer; staging refuses it afterwards. None for no end."""
+
+    object_name: str = ""
+    """Name of the routing objects in the cluster; default the component's name."""
+
+
+class MirrorReceiver(pulumi.ComponentResource):
+    """Routes a contract's mirrors to a service in testing, in both authority forms, and offers that to staging.
+
+    It removes credentials and sets the mark whatever staging's version could do, and answers 508 to a mirror of a
+    mirror. It creates neither the gateway nor the service.
+
+    Raises:
+        ValidationError: At construction: a value is malformed, or the gateway does not accept the contract.
+    """
+
+    TYPE = "trafficmirror:index:MirrorReceiver"
+
+    virtual_service: k8s.apiextensions.CustomResource
+    """The routes."""
+
+    offer: pulumi.Output[dict[str, Any]]
+    """What staging needs: the contract's terms and digest, and the gateway's address. Export it."""
+
+    def __init__(self, name: str, args: MirrorReceiverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        route = MirrorReceiverRoute(
+            name=args.object_name or name,
+            namespace=args.namespace,
+            contract=args.contract,
+            service=args.service,
+            gateway=args.gateway.ref,
+            limits=args.limits,
+        )
+        _check_accepted(args)
+        super().__init__(self.TYPE, name, {}, opts)
+        needs: list[pulumi.Resource] = [*args.mesh.ready, args.gateway]
+        child = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
+        rule = render.receiver_destination_rule(route)
+        if rule:
+            limits = istio_resource(f"{name}-destination-rule", rule, child)
+            child = pulumi.ResourceOptions(
+                parent=self, provider=args.mesh.cluster.provider, depends_on=[*needs, limits]
+            )
+        self.virtual_service = istio_resource(f"{name}-virtual-service", render.receiver_virtual_service(route), child)
+        contract, expires = args.contract, args.expires
+        self.offer = args.gateway.address.apply(
+            lambda address: dict(MirrorOffer.of(contract, address, expires).to_json())
+        )
+        self.register_outputs({"offer": self.offer})
+
+
+def _check_accepted(args: MirrorReceiverArgs) -> None:
+    contract = args.contract
+    needed = receiver_server(contract, "any") if contract.tls else receiver_server(contract)
+    accepted = {
+        host
+        for server in args.gateway.servers
+        if server.port == needed.port and server.tls == needed.tls and server.protocol == needed.protocol
+        for host in server.hosts
+    }
+    missing = [str(host) for host in needed.hosts if host not in accepted]
+    if missing:
+        raise ValidationError(
+            field="gateway.servers",
+            value=missing,
+            rule=f"must accept every authority form on port {int(contract.port)} with the contract's protocol and TLS",
+            remedy="Add receiver_server(contract, credential) to the gateway's servers",
+        )
