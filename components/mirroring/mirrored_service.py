@@ -193,7 +193,7 @@ class MirroredService(pulumi.ComponentResource):
     ) -> k8s.apiextensions.CustomResource:
         now = self._args.now
 
-        def spec(value: object) -> Any:
+        def spec(value: object) -> model.JsonValue:
             offer = model.MirrorOffer.accept(value, mirror.contract, now=now, field=field)
             return render.service_entry(route, mirror, offer)["spec"]
 
