@@ -1,0 +1,104 @@
+"""One recorded request with its answer, as plain values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum, unique
+from typing import TypeAlias
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+"""Names in lower case with their values, in the order seen.
+
+Each byte of a value is one character (ISO-8859-1, as RFC 9110 section 5.5 has it), so every value survives.
+"""
+
+
+@unique
+class Side(StrEnum):
+    """Who answered: the system that clients see, or the one that gets copies."""
+
+    PRIMARY = "primary"
+    MIRROR = "mirror"
+
+
+@unique
+class Ending(StrEnum):
+    """How the recording of one exchange ended."""
+
+    COMPLETE = "complete"
+    """Both the request and the response were seen to their end."""
+    RESET = "reset"
+    """The proxy closed the stream before the end of the response: a reset, a time-out, a lost connection."""
+    CUT = "cut"
+    """The recorder stopped or reached its time limit first; the exchange may have gone on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One gRPC message of a stream, without its five bytes of framing."""
+
+    offset_us: int
+    """Microseconds from the start of the exchange to the message's last byte."""
+    size: int
+    """Bytes on the wire, also when ``data`` was cut."""
+    data: bytes
+    compressed: bool = False
+    """True when ``data`` is encoded as the header ``grpc-encoding`` says."""
+    truncated: bool = False
+    """True when ``data`` is shorter than ``size`` because of a limit, or the stream broke off inside it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One direction of an exchange: the request, or the response."""
+
+    headers: Headers = ()
+    """Without pseudo headers; those are fields of the exchange."""
+    body: bytes | None = None
+    """Body of a plain HTTP call up to the limit; ``None`` for gRPC and where none was seen."""
+    body_size: int = 0
+    """Bytes seen, framing included; larger than what is kept when ``truncated``."""
+    truncated: bool = False
+    """True when not everything was kept: a limit was reached or redaction had to drop the body."""
+    messages: tuple[Message, ...] = ()
+    """The messages of a gRPC stream, in order; empty for plain HTTP."""
+    trailers: Headers = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """One request and what came back, as seen at one proxy."""
+
+    request_id: str
+    """Value of ``x-request-id``; a copy carries the same one, so it pairs the two sides. Empty if absent."""
+    side: Side
+    source: str
+    """Which recorder or proxy saw it, as configured; any text."""
+    started_at: datetime
+    """When the request's headers were seen, in UTC."""
+    method: str
+    scheme: str
+    authority: str
+    path: str
+    """With its query string."""
+    status: int | None = None
+    """HTTP status; ``None`` when no response headers were seen."""
+    grpc_status: int | None = None
+    """``grpc-status`` from the trailers, or from the headers of a response without a body."""
+    is_grpc: bool = False
+    first_byte_us: int | None = None
+    """Microseconds from the start to the response's headers."""
+    duration_us: int | None = None
+    """Microseconds from the start to the last thing seen."""
+    ending: Ending = Ending.COMPLETE
+    redactions: int = 0
+    """How many values the redaction rules replaced or dropped."""
+    request: Part = field(default_factory=Part)
+    response: Part = field(default_factory=Part)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of bodies and messages held by this exchange; what memory limits count."""
+        return sum(
+            len(part.body or b"") + sum(len(message.data) for message in part.messages)
+            for part in (self.request, self.response)
+        )

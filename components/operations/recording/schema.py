@@ -1,0 +1,178 @@
+"""The Parquet schema of a recording, its version, and the way between rows and exchanges.
+
+One row is one exchange. Only types that DuckDB, BigQuery and Spark read as they are: strings, integers,
+booleans, binary, microsecond timestamps in UTC, and lists of flat structs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from .arrow import Column, RecordBatch, pa
+from .exchange import Ending, Exchange, Headers, Message, Part, Side
+
+SCHEMA_VERSION = 1
+"""Raised whenever a reader of the older version would misread a file."""
+
+VERSION_KEY = b"traffic_mirror.schema_version"
+"""Key in the Parquet file's metadata that carries the version as decimal text."""
+
+_T = TypeVar("_T")
+
+_HEADER_FIELDS = (pa.field("name", pa.string()), pa.field("value", pa.string()))
+_MESSAGE_FIELDS = (
+    pa.field("offset_us", pa.int64()),
+    pa.field("size", pa.int64()),
+    pa.field("compressed", pa.bool_()),
+    pa.field("truncated", pa.bool_()),
+    pa.field("data", pa.binary()),
+)
+_HEADERS = pa.list_(pa.struct(_HEADER_FIELDS))
+_MESSAGES = pa.list_(pa.struct(_MESSAGE_FIELDS))
+
+DICTIONARY_COLUMNS = ("side", "source", "method", "scheme", "authority", "path", "ending")
+"""Columns with few distinct values; bodies and identifiers would only fill a dictionary in vain."""
+
+
+def _part_fields(part: str) -> list[Any]:
+    return [
+        pa.field(f"{part}_headers", _HEADERS),
+        pa.field(f"{part}_body", pa.binary()),
+        pa.field(f"{part}_body_size", pa.int64()),
+        pa.field(f"{part}_truncated", pa.bool_()),
+        pa.field(f"{part}_messages", _MESSAGES),
+        pa.field(f"{part}_trailers", _HEADERS),
+    ]
+
+
+SCHEMA: Any = pa.schema(
+    [
+        pa.field("request_id", pa.string()),
+        pa.field("side", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("started_at", pa.timestamp("us", tz="UTC")),
+        pa.field("method", pa.string()),
+        pa.field("scheme", pa.string()),
+        pa.field("authority", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("status", pa.int32()),
+        pa.field("grpc_status", pa.int32()),
+        pa.field("is_grpc", pa.bool_()),
+        pa.field("first_byte_us", pa.int64()),
+        pa.field("duration_us", pa.int64()),
+        pa.field("ending", pa.string()),
+        pa.field("redactions", pa.int32()),
+        *_part_fields("request"),
+        *_part_fields("response"),
+    ],
+    metadata={VERSION_KEY: str(SCHEMA_VERSION).encode()},
+)
+"""Schema of every file of a recording, version included."""
+
+SCALAR_COLUMNS: tuple[str, ...] = tuple(SCHEMA.names[:15])
+"""Columns that say what happened without headers, bodies or messages."""
+
+
+def _flat_list(rows: Sequence[Sequence[_T]], fields: Sequence[Any], get: Sequence[Callable[[_T], object]]) -> Column:
+    """Build a list-of-struct column from its parts; ten times as fast as from dictionaries."""
+    offsets = [0]
+    for row in rows:
+        offsets.append(offsets[-1] + len(row))
+    flat = [item for row in rows for item in row]
+    children = [pa.array([one(item) for item in flat], type=f.type) for f, one in zip(fields, get, strict=True)]
+    struct = pa.StructArray.from_arrays(children, fields=list(fields))
+    return pa.ListArray.from_arrays(pa.array(offsets, type=pa.int32()), struct)
+
+
+def _headers_column(rows: Sequence[Headers]) -> Column:
+    return _flat_list(rows, _HEADER_FIELDS, (lambda h: h[0], lambda h: h[1]))
+
+
+def _messages_column(rows: Sequence[tuple[Message, ...]]) -> Column:
+    return _flat_list(
+        rows,
+        _MESSAGE_FIELDS,
+        (
+            lambda m: m.offset_us,
+            lambda m: m.size,
+            lambda m: m.compressed,
+            lambda m: m.truncated,
+            lambda m: m.data,
+        ),
+    )
+
+
+def _part_columns(parts: Sequence[Part]) -> list[Any]:
+    return [
+        _headers_column([p.headers for p in parts]),
+        pa.array([p.body for p in parts], type=pa.binary()),
+        pa.array([p.body_size for p in parts], type=pa.int64()),
+        pa.array([p.truncated for p in parts], type=pa.bool_()),
+        _messages_column([p.messages for p in parts]),
+        _headers_column([p.trailers for p in parts]),
+    ]
+
+
+def to_batch(exchanges: Sequence[Exchange]) -> RecordBatch:
+    """Return the exchanges as one record batch in :data:`SCHEMA`."""
+    scalars = [pa.array([getattr(e, name) for e in exchanges], type=SCHEMA.field(name).type) for name in SCALAR_COLUMNS]
+    columns = [
+        *scalars,
+        *_part_columns([e.request for e in exchanges]),
+        *_part_columns([e.response for e in exchanges]),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def _rows_of_lists(column: Column, make: Callable[..., _T], keys: Sequence[str]) -> list[tuple[_T, ...]]:
+    offsets: list[int] = column.offsets.to_pylist()
+    values = column.values
+    first, last = offsets[0], offsets[-1]
+    flat: list[_T] = [
+        make(*item)
+        for item in zip(*(values.field(k).slice(first, last - first).to_pylist() for k in keys), strict=True)
+    ]
+    return [tuple(flat[a - first : b - first]) for a, b in pairwise(offsets)]
+
+
+def _header(name: str, value: str) -> tuple[str, str]:
+    return (name, value)
+
+
+def _message(offset_us: int, size: int, compressed: bool, truncated: bool, data: bytes) -> Message:
+    return Message(offset_us=offset_us, size=size, compressed=compressed, truncated=truncated, data=data)
+
+
+def _parts(batch: RecordBatch, part: str) -> Iterator[Part]:
+    def column(name: str) -> Column:
+        return batch.column(f"{part}_{name}")
+
+    rows = zip(
+        _rows_of_lists(column("headers"), _header, ("name", "value")),
+        column("body").to_pylist(),
+        column("body_size").to_pylist(),
+        column("truncated").to_pylist(),
+        _rows_of_lists(column("messages"), _message, ("offset_us", "size", "compressed", "truncated", "data")),
+        _rows_of_lists(column("trailers"), _header, ("name", "value")),
+        strict=True,
+    )
+    for headers, body, size, truncated, messages, trailers in rows:
+        yield Part(
+            headers=headers,
+            body=body,
+            body_size=size,
+            truncated=truncated,
+            messages=messages,
+            trailers=trailers,
+        )
+
+
+def from_batch(batch: RecordBatch) -> Iterator[Exchange]:
+    """Yield the exchanges of a record batch that has every column of :data:`SCHEMA`."""
+    scalars = [batch.column(name).to_pylist() for name in SCALAR_COLUMNS]
+    rows = zip(*scalars, _parts(batch, "request"), _parts(batch, "response"), strict=True)
+    for *values, request, response in rows:
+        row = dict(zip(SCALAR_COLUMNS, values, strict=True))
+        row["side"] = Side(row["side"])
+        row["ending"] = Ending(row["ending"])
+        yield Exchange(**row, request=request, response=response)

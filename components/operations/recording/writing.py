@@ -1,0 +1,176 @@
+"""Writing recordings: Parquet files rolled by time and size, each whole or absent."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .arrow import DAMAGE, pa, pq
+from .exchange import Exchange
+from .schema import DICTIONARY_COLUMNS, SCHEMA, to_batch
+from .storage import SUFFIX, PendingFile, RecordingStore
+
+COUNTERS_KEY = "traffic_mirror.counters"
+"""Key in a file's metadata: what the recorder counted while it wrote the file, as JSON."""
+
+_MEBI = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollLimits:
+    """When a file is finished and the next one begun."""
+
+    max_seconds: float = 60.0
+    """Age of a file in seconds; also the most that a killed recorder loses."""
+    max_bytes: int = 128 * _MEBI
+    """Size of a file in bytes before compression. BigQuery and Spark like 64 MiB to 1 GiB."""
+    row_group_bytes: int = 8 * _MEBI
+    """Bytes of one row group before compression. A reader needs about this much memory, and a damaged row
+    group loses about this much."""
+
+
+class RecordingWriter:
+    """Writes exchanges to a store; not safe for several threads.
+
+    A failing disk or bucket raises ``OSError`` from :meth:`write` or :meth:`roll`; the file at hand is then
+    dropped and the next call begins a new one.
+    """
+
+    def __init__(
+        self,
+        store: RecordingStore,
+        *,
+        instance: str,
+        limits: RollLimits | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        counters: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """Prepare to write; the first file is begun with the first exchange.
+
+        Args:
+            store: Where to.
+            instance: Distinguishes the writers into one store; becomes part of the file names.
+            limits: When to roll.
+            now: Wall clock in UTC.
+            counters: Totals to note in each file, such as drops.
+        """
+        self._store = store
+        self._instance = instance
+        self._limits = limits or RollLimits()
+        self._now = now
+        self._counters = counters
+        self._counted: Mapping[str, int] = dict(counters())
+        self._sequence = 0
+        self._file: PendingFile | None = None
+        self._writer: Any = None
+        self._opened_at: datetime | None = None
+        self._file_bytes = 0
+        self._waiting: list[Exchange] = []
+        self._waiting_bytes = 0
+        self.rows_at_risk = 0
+        """Exchanges given to :meth:`write` that no finished file holds yet."""
+
+    def write(self, exchanges: Sequence[Exchange]) -> None:
+        """Take exchanges; they are on disk for readers once their file is rolled."""
+        if exchanges and self._opened_at is None:
+            self._opened_at = self._now()
+        self.rows_at_risk += len(exchanges)
+        for exchange in exchanges:
+            self._waiting.append(exchange)
+            self._waiting_bytes += size_of(exchange)
+            if self._waiting_bytes >= self._limits.row_group_bytes:
+                self._flush_row_group()
+                if self._file_bytes >= self._limits.max_bytes:
+                    self.roll()
+        self.roll_if_due()
+
+    def roll_if_due(self) -> None:
+        """Finish the file when it is old enough; call this now and then also without traffic."""
+        if self._opened_at is None:
+            return
+        if (self._now() - self._opened_at).total_seconds() >= self._limits.max_seconds:
+            self.roll()
+
+    def roll(self) -> None:
+        """Finish the file at hand, if there is one."""
+        try:
+            self._flush_row_group()
+            if self._file is not None:
+                self._writer.add_key_value_metadata({COUNTERS_KEY: json.dumps(self._counters_since_last_file())})
+                self._writer.close()
+                self._file.commit()
+        except BaseException:
+            self._drop()
+            raise
+        self._forget()
+
+    def close(self) -> None:
+        """Finish what is at hand; the writer may not be used afterwards."""
+        self.roll()
+
+    def _flush_row_group(self) -> None:
+        if not self._waiting:
+            return
+        # Replay wants them by start, and rows lie here in the order of their ends.
+        self._waiting.sort(key=lambda exchange: exchange.started_at)
+        batch = to_batch(self._waiting)
+        try:
+            if self._file is None:
+                self._begin()
+            self._writer.write_table(pa.Table.from_batches([batch]), row_group_size=len(self._waiting))
+        except BaseException:
+            self._drop()
+            raise
+        self._file_bytes += self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0
+
+    def _begin(self) -> None:
+        opened_at = self._opened_at or self._now()
+        self._sequence += 1
+        stamp = opened_at.strftime("%Y%m%dT%H%M%S.%fZ")
+        self._file = self._store.create(
+            f"day={opened_at:%Y-%m-%d}/{stamp}-{self._instance}-{self._sequence:06d}{SUFFIX}"
+        )
+        self._writer = pq.ParquetWriter(
+            self._file.stream,
+            SCHEMA,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=list(DICTIONARY_COLUMNS),
+            write_page_checksum=True,
+        )
+
+    def _counters_since_last_file(self) -> dict[str, int]:
+        total = dict(self._counters())
+        since = {name: value - self._counted.get(name, 0) for name, value in total.items()}
+        self._counted = total
+        return since
+
+    def _drop(self) -> None:
+        if self._writer is not None:
+            with suppress(*DAMAGE):
+                self._writer.close()
+            # A writer that failed to close tries again in its finaliser, on a stream that is gone by then.
+            self._writer.is_open = False
+        if self._file is not None:
+            self._file.abort()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._file = self._writer = self._opened_at = None
+        self._file_bytes = 0
+        self._waiting, self._waiting_bytes = [], 0
+        self.rows_at_risk = 0
+
+
+def size_of(exchange: Exchange) -> int:
+    """Return about how many bytes the exchange takes before compression."""
+    headers = sum(
+        len(name) + len(value)
+        for part in (exchange.request, exchange.response)
+        for pairs in (part.headers, part.trailers)
+        for name, value in pairs
+    )
+    return exchange.kept_bytes + headers + len(exchange.path) + 256

@@ -1,0 +1,161 @@
+"""An exchange is what the proxy reported, whatever the order and wherever it broke off."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from components.operations.recording import Assembler, CaptureLimits, Ending, Exchange, MemoryBudget, Origin, Side
+from components.operations.recording.assembling import is_grpc, to_int
+
+_MS = 1_000_000
+_START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+_REQUEST = (
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":authority", "shop.example:8000"),
+    (":path", "/orders?x=1"),
+    ("x-request-id", "id-1"),
+    ("content-type", "application/json"),
+)
+_GRPC_REQUEST = ((":method", "POST"), (":path", "/a.B/C"), ("content-type", "application/grpc"))
+
+
+def _assembler(
+    *, budget: MemoryBudget | None = None, limits: CaptureLimits | None = None, origin: Origin | None = None
+) -> Assembler:
+    return Assembler(
+        origin=origin or Origin(side=Side.PRIMARY, source="gateway"),
+        limits=limits or CaptureLimits(),
+        budget=budget or MemoryBudget(1 << 20),
+        started_at=_START,
+        at_ns=0,
+    )
+
+
+def _finished(assembler: Assembler) -> Exchange:
+    exchange = assembler.finish()
+    assert exchange is not None
+    return exchange
+
+
+def test_a_plain_call_is_recorded_with_its_times() -> None:
+    assembler = _assembler()
+    assembler.request_headers(_REQUEST, end=False, at_ns=0)
+    assembler.request_body(b"he", end=False, at_ns=1 * _MS)
+    assembler.request_body(b"llo", end=True, at_ns=2 * _MS)
+    assembler.response_headers(((":status", "201"), ("server", "x")), end=False, at_ns=5 * _MS)
+    assert not assembler.is_complete
+    assembler.response_body(b"ok", end=True, at_ns=7 * _MS)
+    assert assembler.is_complete
+    exchange = _finished(assembler)
+    assert (exchange.method, exchange.scheme, exchange.authority, exchange.path) == (
+        "POST",
+        "http",
+        "shop.example:8000",
+        "/orders?x=1",
+    )
+    assert (exchange.request_id, exchange.status, exchange.grpc_status) == ("id-1", 201, None)
+    assert (exchange.first_byte_us, exchange.duration_us, exchange.started_at) == (5_000, 7_000, _START)
+    assert exchange.ending is Ending.COMPLETE
+    assert (exchange.request.body, exchange.response.body) == (b"hello", b"ok")
+    assert exchange.request.headers == (("x-request-id", "id-1"), ("content-type", "application/json"))
+
+
+def test_a_grpc_call_is_split_by_message_and_has_its_status_from_the_trailers() -> None:
+    assembler = _assembler()
+    assembler.request_headers(_GRPC_REQUEST, end=False, at_ns=0)
+    assembler.request_body(b"\0\0\0\0\x02hi\0\0\0\0\0", end=True, at_ns=_MS)
+    assembler.response_headers(((":status", "200"), ("content-type", "application/grpc")), end=False, at_ns=2 * _MS)
+    assembler.response_body(b"\0\0\0\0\x01!", end=False, at_ns=3 * _MS)
+    assembler.response_trailers((("grpc-status", "5"),), at_ns=4 * _MS)
+    exchange = _finished(assembler)
+    assert exchange.is_grpc
+    assert [m.data for m in exchange.request.messages] == [b"hi", b""]
+    assert [(m.data, m.offset_us) for m in exchange.response.messages] == [(b"!", 3_000)]
+    assert exchange.request.body is None
+    assert (exchange.grpc_status, exchange.response.trailers) == (5, (("grpc-status", "5"),))
+
+
+def test_a_response_of_trailers_only_has_its_grpc_status_too() -> None:
+    assembler = _assembler()
+    assembler.request_headers(_GRPC_REQUEST, end=True, at_ns=0)
+    assembler.response_headers(((":status", "200"), ("grpc-status", "12")), end=True, at_ns=0)
+    assert _finished(assembler).grpc_status == 12
+
+
+@pytest.mark.parametrize(("cut", "ending"), [(False, Ending.RESET), (True, Ending.CUT)])
+def test_an_exchange_that_breaks_off_says_so(cut: bool, ending: Ending) -> None:
+    assembler = _assembler()
+    assembler.request_headers(_REQUEST, end=True, at_ns=0)
+    exchange = assembler.finish(cut=cut)
+    assert exchange is not None
+    assert (exchange.ending, exchange.status) == (ending, None)
+
+
+def test_nothing_seen_is_no_exchange() -> None:
+    assert _assembler().finish() is None
+
+
+def test_a_body_beyond_the_limit_is_cut_and_counted() -> None:
+    assembler = _assembler(limits=CaptureLimits(max_body_bytes=3))
+    assembler.request_headers(_REQUEST, end=False, at_ns=0)
+    assembler.request_body(b"ab", end=False, at_ns=0)
+    assembler.request_body(b"cd", end=False, at_ns=0)
+    assembler.request_body(b"ef", end=True, at_ns=0)
+    request = _finished(assembler).request
+    assert (request.body, request.body_size, request.truncated) == (b"abc", 6, True)
+
+
+def test_without_memory_the_body_is_dropped_and_the_reservation_stays_exact() -> None:
+    budget = MemoryBudget(4_000)
+    assembler = _assembler(budget=budget)
+    assert assembler.request_headers(_REQUEST, end=False, at_ns=0)
+    assembler.request_body(b"x" * 10_000, end=True, at_ns=0)
+    request = _finished(assembler).request
+    assert (request.body, request.body_size, request.truncated) == (b"", 10_000, True)
+    assert budget.used == assembler.reserved < 4_000
+    budget.give(assembler.reserved)
+    assert budget.used == 0
+
+
+def test_without_memory_for_the_headers_the_exchange_is_refused() -> None:
+    assembler = _assembler(budget=MemoryBudget(100))
+    assert not assembler.request_headers(_REQUEST, end=False, at_ns=0)
+    assert assembler.reserved == 0
+
+
+def test_endless_tiny_messages_stay_within_the_budget() -> None:
+    budget = MemoryBudget(20_000)
+    assembler = _assembler(budget=budget, limits=CaptureLimits(max_messages=10))
+    assembler.request_headers(_GRPC_REQUEST, end=False, at_ns=0)
+    for _ in range(1_000):
+        assembler.request_body(b"\0\0\0\0\x01x", end=False, at_ns=0)
+    request = _finished(assembler).request
+    assert len(request.messages) == 10
+    assert request.truncated
+    assert budget.used <= 20_000
+
+
+@pytest.mark.parametrize(("marked", "side"), [(True, Side.MIRROR), (False, Side.PRIMARY)])
+def test_the_mark_decides_the_side_when_none_is_fixed(marked: bool, side: Side) -> None:
+    assembler = _assembler(origin=Origin(side=None, source="", mark_header="x-mark"))
+    assembler.request_headers((*_REQUEST, ("x-mark", "1")) if marked else _REQUEST, end=True, at_ns=0)
+    assert _finished(assembler).side is side
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("application/grpc", True),
+        ("application/grpc+proto", True),
+        ("application/grpc;x=y", True),
+        ("application/grpc-web", False),
+        ("application/json", False),
+    ],
+)
+def test_only_grpc_framing_counts_as_grpc(content_type: str, expected: bool) -> None:
+    assert is_grpc((("content-type", content_type),)) is expected
+
+
+def test_a_status_that_is_no_number_is_no_status() -> None:
+    assert [to_int(text) for text in ("200", "", None, "x", "²")] == [200, None, None, None, None]
