@@ -14,9 +14,7 @@ Outputs: TypeAlias = Mapping[str, Any] | Callable[[str, Mapping[str, Any]], Mapp
 """Outputs of one resource type: fixed, or from the resource's name and its inputs (secrets unwrapped)."""
 
 PROJECT: Final = "test-project"
-CA_CERTIFICATE: Final = base64.b64encode(
-    b"-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n"
-).decode()
+CA_CERTIFICATE: Final = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n").decode()
 ACCESS_TOKEN: Final = "not-a-token"
 
 
@@ -106,9 +104,7 @@ FUNCTION_RESULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-def outputs_of(
-    token: str, name: str, inputs: Mapping[str, Any], overrides: Mapping[str, Outputs]
-) -> Mapping[str, Any]:
+def outputs_of(token: str, name: str, inputs: Mapping[str, Any], overrides: Mapping[str, Outputs]) -> Mapping[str, Any]:
     """Return what the provider adds to the inputs of a resource once it exists."""
     outputs: dict[str, Any] = {}
     for source in (RESOURCE_OUTPUTS.get(token, _generic(token)), overrides.get(token, {})):

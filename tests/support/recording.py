@@ -146,16 +146,12 @@ class RecordingMonitor(mocks.MockMonitor):
             # During a preview nothing exists: a provider answers with the inputs and leaves the rest unknown.
             return recorded.inputs
         plain = wire.reveal(recorded.inputs)
-        return wire.merge(
-            recorded.inputs, outputs_of(recorded.type, recorded.name, plain, self._answers.outputs)
-        )
+        return wire.merge(recorded.inputs, outputs_of(recorded.type, recorded.name, plain, self._answers.outputs))
 
     def _stack_reference(self, recorded: Recorded) -> Mapping[str, Any]:
         name = str(recorded.import_id)
         if name not in self._answers.stack_references:
-            raise AssertionError(
-                f"the program reads the stack {name!r}, but the test gives no outputs for it"
-            )
+            raise AssertionError(f"the program reads the stack {name!r}, but the test gives no outputs for it")
         outputs = self._answers.stack_references[name]
         secret = [key for key, value in outputs.items() if wire.contains_secret(value)]
         return {"name": name, "outputs": dict(outputs), "secretOutputNames": secret}
@@ -179,9 +175,7 @@ def _from_registration(urn: str, request: Any, transforms: list[Any]) -> Recorde
         providers={key: str(_provider_urn(value)) for key, value in request.providers.items()},
         depends_on=tuple(sorted(request.dependencies)),
         property_dependencies={
-            key: tuple(sorted(value.urns))
-            for key, value in request.propertyDependencies.items()
-            if value.urns
+            key: tuple(sorted(value.urns)) for key, value in request.propertyDependencies.items() if value.urns
         },
         protect=request.protect,
         aliases=tuple(sorted([*request.aliasURNs, *map(_alias, request.aliases)])),
@@ -360,12 +354,18 @@ def refused(
     preview: bool = False,
     stack_references: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Refusal:
-    """Run a program that must end with an error of the given type; return the error and the recording."""
+    """Run a program that must end with an error of the given type; return the error and the recording.
+
+    An error of an ``apply`` reaches the caller inside the SDK's own, so the chain of causes is searched.
+    """
     recording = Recording(stack="test", project="traffic-mirror", preview=preview)
     try:
         _run(program, recording, _Answers({}, {}, stack_references or {}), config or {}, secret_keys)
-    except error as caught:
-        return Refusal(caught, recording)
-    raise AssertionError(
-        f"the program was not refused with {error.__name__}; it made {sorted(recording.shape)}"
-    )
+    except BaseException as caught:
+        link: BaseException | None = caught
+        while link is not None and not isinstance(link, error):
+            link = link.__cause__
+        if link is None:
+            raise
+        return Refusal(link, recording)
+    raise AssertionError(f"the program was not refused with {error.__name__}; it made {sorted(recording.shape)}")

@@ -1,0 +1,124 @@
+"""A cluster that somebody else made."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+
+from ..model import ValidationError
+from . import kubeconfig
+from .handle import ClusterHandle, ClusterKind
+from .kubeconfig import SelectedCluster
+from .locations import check_location
+from .provider import cluster_provider
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingClusterArgs:
+    """Which cluster: a kubeconfig's content, or its file, or a context of the files that kubectl would read."""
+
+    kubeconfig: pulumi.Input[str] | None = field(default=None, repr=False)
+    """Content of a kubeconfig (YAML or JSON); held as a secret. Not together with :attr:`kubeconfig_path`."""
+    kubeconfig_path: str | os.PathLike[str] | None = None
+    """File to read on the machine that runs the program. Its content becomes a secret of the stack."""
+    context: str | None = None
+    """Context to use. ``None`` takes the kubeconfig's current one. Given alone, the context is looked up in the
+    files of the variable ``KUBECONFIG``, else in ``~/.kube/config``."""
+    location: str | None = None
+    """Google Cloud region or zone, if it is there; lets gateways choose load balancer settings."""
+    identity: str | None = None
+    """What tells this cluster from another. When it changes, everything in the cluster is created anew, so name it
+    when the API server's address may change. ``None`` takes that address."""
+
+    def __post_init__(self) -> None:
+        """Check that exactly one cluster is named.
+
+        Raises:
+            ValidationError: None or two are named, a name is empty, or the location is none of Google Cloud's.
+        """
+        if self.kubeconfig is not None and self.kubeconfig_path is not None:
+            raise ValidationError(
+                field="kubeconfig_path",
+                value=os.fspath(self.kubeconfig_path),
+                rule="must not be given together with kubeconfig",
+                remedy="Give the content or the file, not both",
+            )
+        if self.kubeconfig is None and self.kubeconfig_path is None and self.context is None:
+            raise ValidationError(
+                field="kubeconfig",
+                value=None,
+                rule="a cluster must be named by kubeconfig, kubeconfig_path or context",
+                remedy="Give one of them",
+            )
+        for name in ("context", "identity"):
+            if getattr(self, name) == "":
+                raise ValidationError(field=name, value="", rule="must not be empty", remedy="Leave it out")
+        if self.location is not None:
+            check_location(self.location)
+
+
+class ExistingCluster(pulumi.ComponentResource):
+    """Makes an existing cluster available; creates nothing but a Kubernetes provider.
+
+    The provider gets one context with its cluster and user, not the whole kubeconfig, so no other credentials enter
+    the stack's state. A wrong kubeconfig is refused before anything is created; whether the API server answers is
+    not asked here.
+    """
+
+    TYPE = "trafficmirror:index:ExistingCluster"
+
+    handle: ClusterHandle
+    """For the components that put objects into the cluster."""
+    server: pulumi.Output[str]
+    """URL of the API server."""
+
+    def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the cluster available.
+
+        Args:
+            name: Logical name; prefix of the children's names.
+            args: Which cluster.
+            opts: Options of the component.
+
+        Raises:
+            ValidationError: The kubeconfig is wrong.
+        """
+        chosen = _select(args)
+        super().__init__(self.TYPE, name, {}, opts)
+        # The address is no secret, although it stands in one.
+        self.server = pulumi.Output.unsecret(chosen.apply(lambda cluster: cluster.server))
+        provider = cluster_provider(
+            f"{name}-provider",
+            kubeconfig=chosen.apply(lambda cluster: cluster.content),
+            identity=self.server if args.identity is None else args.identity,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.handle = ClusterHandle(name=name, provider=provider, kind=ClusterKind.EXISTING, location=args.location)
+        self.register_outputs({"server": self.server})
+
+
+def _select(args: ExistingClusterArgs) -> pulumi.Output[SelectedCluster]:
+    """Find the cluster: at once where its kubeconfig is plain, else as soon as it is known."""
+    if args.kubeconfig is None:
+        return pulumi.Output.secret(_select_from_files(args))
+    if isinstance(args.kubeconfig, str):
+        return pulumi.Output.secret(_select_from_text(args.kubeconfig, args.context))
+    content = pulumi.Output.secret(args.kubeconfig)
+    return content.apply(lambda text: _select_from_text(text, args.context))
+
+
+def _select_from_text(text: str, context: str | None) -> SelectedCluster:
+    document = kubeconfig.parse(text, field="kubeconfig")
+    return kubeconfig.selected(document, field="kubeconfig", context=context)
+
+
+def _select_from_files(args: ExistingClusterArgs) -> SelectedCluster:
+    if args.kubeconfig_path is not None:
+        paths = (Path(args.kubeconfig_path).expanduser(),)
+        source = "kubeconfig_path"
+    else:
+        paths = kubeconfig.default_paths(os.environ, Path.home())
+        source = "context"
+    documents = [kubeconfig.read(path, field=source) for path in paths]
+    return kubeconfig.selected(kubeconfig.merged(documents), field=source, context=args.context)
