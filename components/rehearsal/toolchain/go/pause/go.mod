@@ -1,0 +1,3 @@
+module traffic-mirror.stage/pause
+
+go 1.26

