@@ -1,0 +1,134 @@
+"""Reading of loosely typed JSON that anybody may have written: nothing here raises on a malformed object."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from ..jsontypes import JsonValue
+
+
+class Unknown:
+    """Type of :data:`UNKNOWN`."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = Unknown()
+"""Stands in an object for a value that only a deployment decides. What depends on it is not judged."""
+
+
+class NotJudgedError(Exception):
+    """A rule met an unknown value.
+
+    Attributes:
+        path: Where in the object.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is not known yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A place in an object: a value, or nothing, and the path that led there.
+
+    Attributes:
+        value: What is there; None for nothing.
+        path: Path from the object's root, e.g. ``spec.http[0].mirror``.
+    """
+
+    value: object
+    path: str = ""
+
+    def __getitem__(self, key: str) -> "Node":
+        path = f"{self.path}.{key}" if self.path else key
+        known = self.known
+        return Node(cast("Mapping[str, object]", known).get(key) if isinstance(known, Mapping) else None, path)
+
+    def at(self, *keys: str) -> "Node":
+        """The place below that ``keys`` lead to."""
+        node = self
+        for key in keys:
+            node = node[key]
+        return node
+
+    def either(self, *keys: str) -> "Node":
+        """The first of ``keys`` that is given; the first of all when none is.
+
+        Kubernetes accepts both spellings that protobuf gives a field, e.g. ``exportTo`` and ``export_to``.
+        """
+        nodes = [self[key] for key in keys]
+        return next((node for node in nodes if node.given), nodes[0])
+
+    @property
+    def known(self) -> object:
+        """The value.
+
+        Raises:
+            NotJudgedError: It is unknown.
+        """
+        if self.value is UNKNOWN:
+            raise NotJudgedError(self.path)
+        return self.value
+
+    @property
+    def given(self) -> bool:
+        """Whether there is anything, known or not."""
+        return self.value is not None
+
+    def elements(self) -> "list[Node]":
+        """The elements of a list; none when it is something else."""
+        known = self.known
+        if not isinstance(known, Sequence) or isinstance(known, str | bytes):
+            return []
+        return [Node(element, f"{self.path}[{index}]") for index, element in enumerate(cast("Sequence[object]", known))]
+
+    def entries(self) -> "list[tuple[str, Node]]":
+        """The entries of an object, by name; none when it is something else."""
+        known = self.known
+        if not isinstance(known, Mapping):
+            return []
+        entries = cast("Mapping[object, object]", known).items()
+        return [(str(key), Node(value, f"{self.path}.{key}")) for key, value in entries]
+
+    def text(self, default: str = "") -> str:
+        """The text; ``default`` when it is something else."""
+        known = self.known
+        return known if isinstance(known, str) else default
+
+    def texts(self) -> list[str]:
+        """The texts in a list; a single text counts as a list of one."""
+        known = self.known
+        if isinstance(known, str):
+            return [known]
+        return [text for element in self.elements() if (text := element.text())]
+
+    def number(self) -> float | None:
+        """The finite number; None when it is something else. ``True`` is no number."""
+        known = self.known
+        if isinstance(known, bool) or not isinstance(known, int | float) or not math.isfinite(known):
+            return None
+        return known
+
+    def integer(self) -> int | None:
+        """The whole number, e.g. a port that passed through floating point; None when it is something else."""
+        number = self.number()
+        return int(number) if number is not None and number == int(number) else None
+
+    def seconds(self) -> float | None:
+        """The duration in protobuf's, Go's or Kubernetes' form, e.g. ``1.5s``, ``200ms`` or ``1m``; None otherwise."""
+        text = self.text()
+        for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)):
+            if text.endswith(unit):
+                try:
+                    return float(text.removesuffix(unit)) * factor
+                except ValueError:
+                    return None
+        return None
+
+    def json(self) -> JsonValue:
+        """The value as it is, for a message."""
+        return cast("JsonValue", self.known)

@@ -1,0 +1,107 @@
+"""One object of a cluster, and the names that objects call each other by."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from .nodes import Node
+
+ISTIO_GROUP: Final = "networking.istio.io"
+GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
+CLUSTER_DOMAIN: Final = "cluster.local"
+"""Domain of Services; Istio's default and the only one that its documentation assumes."""
+
+GROUPS: Final = {
+    "VirtualService": ISTIO_GROUP,
+    "DestinationRule": ISTIO_GROUP,
+    "ServiceEntry": ISTIO_GROUP,
+    "EnvoyFilter": ISTIO_GROUP,
+    "HTTPRoute": GATEWAY_GROUP,
+    "GRPCRoute": GATEWAY_GROUP,
+    "Service": "",
+    "Namespace": "",
+    "Pod": "",
+    "Deployment": "apps",
+    "StatefulSet": "apps",
+    "DaemonSet": "apps",
+}
+"""API group of every kind that rules read, but for Gateway, which two groups have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeObject:
+    """One object of a cluster, as somebody wrote it.
+
+    Attributes:
+        cluster: Name of its cluster.
+        kind: Its kind; Istio's Gateway is ``Gateway``, the Gateway API's ``KubernetesGateway``.
+        namespace: Its namespace; ``default`` where none is written.
+        name: Its name.
+        root: The whole object.
+    """
+
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    root: Node = field(repr=False)
+
+    def __hash__(self) -> int:
+        return hash((self.cluster, self.kind, self.namespace, self.name))
+
+    @property
+    def spec(self) -> Node:
+        """Its ``spec``."""
+        return self.root["spec"]
+
+    def annotation(self, key: str) -> str:
+        """The text of an annotation; empty when there is none."""
+        return self.root["metadata"]["annotations"][key].text()
+
+    def __str__(self) -> str:
+        return f"{self.kind.removeprefix('Kubernetes')} {self.namespace}/{self.name}"
+
+
+def read_object(cluster: str, node: Node) -> KubeObject | None:
+    """Read one object; None when no rule reads its kind."""
+    kind, version = node["kind"].text(), node["apiVersion"].text()
+    group = version.rpartition("/")[0]
+    if kind == "Gateway" and group == GATEWAY_GROUP:
+        kind = "KubernetesGateway"
+    elif kind == "Gateway":
+        if group != ISTIO_GROUP:
+            return None
+    elif GROUPS.get(kind) != group:
+        return None
+    metadata = node["metadata"]
+    name = metadata["name"].text() or "?"
+    return KubeObject(
+        cluster=cluster, kind=kind, namespace=metadata["namespace"].text() or "default", name=name, root=node
+    )
+
+
+def full_name(host: str, namespace: str) -> str:
+    """The full name that Istio reads a host as: a name without dots is a Service in the reader's namespace."""
+    if not host or "." in host or host == "*":
+        return host
+    return f"{host}.{namespace}.svc.{CLUSTER_DOMAIN}"
+
+
+def service_name(host: str) -> tuple[str, str] | None:
+    """Name and namespace of the Service with the full name ``host``; None when it is no Service's name."""
+    stem = host.removesuffix(f".svc.{CLUSTER_DOMAIN}")
+    if stem == host or stem.count(".") != 1:
+        return None
+    name, namespace = stem.split(".")
+    return name, namespace
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Whether every host that ``host`` stands for (itself a name or ``*.suffix``) is one that ``pattern`` takes."""
+    if pattern in ("*", host):
+        return True
+    return pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[1:]
+
+
+def overlap(first: str, second: str) -> bool:
+    """Whether some host is taken by both patterns."""
+    return covers(first, second) or covers(second, first)

@@ -1,0 +1,287 @@
+"""Every place where something is mirrored, read from Istio's and from the Gateway API's routes."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from .nodes import Node, NotJudgedError
+from .objects import CLUSTER_DOMAIN, KubeObject, full_name
+
+MESH: Final = "mesh"
+"""Istio's reserved gateway name for every sidecar."""
+
+ANNOTATION: Final = "pulumi-traffic-mirror"
+"""Prefix of the annotations that the rendering writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One entry of a route object, with what its object says for all entries.
+
+    Attributes:
+        source: The object that holds the entry; of a delegate, the delegate.
+        entry: The entry, ``spec.http[i]`` or ``spec.rules[i]``.
+        hosts: Authorities that it takes, ports off; ``*`` for any.
+        gateways: Gateways that it is bound to as ``namespace/name``, and :data:`MESH`.
+        native: Whether it is the Gateway API's.
+    """
+
+    source: KubeObject
+    entry: Node = field(repr=False)
+    hosts: tuple[str, ...]
+    gateways: tuple[str, ...]
+    native: bool
+
+    @property
+    def name(self) -> str:
+        """Name of Envoy's route; empty where nobody gave one."""
+        return "" if self.native else self.entry["name"].text()
+
+    @property
+    def authority_rewrite(self) -> str:
+        """The authority that primary and mirrors carry instead of the client's; empty when it is kept."""
+        if not self.native:
+            return self.entry["rewrite"]["authority"].text()
+        for filter_ in self.entry["filters"].elements():
+            hostname = filter_["urlRewrite"]["hostname"].text()
+            if hostname:
+                return hostname
+        return ""
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """What mirrors carry as authority before any suffix, ports off."""
+        rewrite = self.authority_rewrite
+        return (rewrite,) if rewrite else self.hosts
+
+    @property
+    def primaries(self) -> "list[Target]":
+        """Who answers."""
+        nodes = self.entry["backendRefs" if self.native else "route"].elements()
+        return [Target.of(self, node if self.native else node["destination"]) for node in nodes]
+
+    @property
+    def removed_headers(self) -> set[str]:
+        """Request headers that the route takes off primary and mirrors alike."""
+        if self.native:
+            filters = self.entry["filters"].elements()
+            return {name.lower() for node in filters for name in node["requestHeaderModifier"]["remove"].texts()}
+        return {name.lower() for name in self.entry["headers"]["request"]["remove"].texts()}
+
+    @property
+    def set_headers(self) -> set[str]:
+        """Request headers that the route sets or adds."""
+        if self.native:
+            nodes = [
+                node["requestHeaderModifier"][verb] for node in self.entry["filters"].elements() for verb in _VERBS
+            ]
+            return {entry["name"].text().lower() for node in nodes for entry in node.elements()}
+        headers = self.entry["headers"]["request"]
+        return {name.lower() for verb in _VERBS for name, _ in headers[verb].entries()}
+
+
+_VERBS: Final = ("set", "add")
+
+Find = Callable[[str, str, str], KubeObject | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where requests are sent.
+
+    Attributes:
+        host: Full name.
+        written: The name as it is written.
+        port: Port number; None when it is left out.
+        subset: Subset; empty for none.
+        node: Where it is written.
+    """
+
+    host: str
+    written: str
+    port: int | None
+    subset: str
+    node: Node = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, route: Route, node: Node) -> "Target":
+        """Read Istio's Destination or the Gateway API's backend reference."""
+        if not route.native:
+            written = node["host"].text()
+            host = full_name(written, route.source.namespace)
+            subset = node["subset"].text()
+            return cls(host=host, written=written, port=node["port"]["number"].integer(), subset=subset, node=node)
+        name = node["name"].text()
+        host = name
+        if node["kind"].text("Service") == "Service" and name:
+            namespace = node["namespace"].text(route.source.namespace)
+            host = f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"
+        return cls(host=host, written=name, port=node["port"].integer(), subset="", node=node)
+
+    @property
+    def cluster_name(self) -> str:
+        """Name of the cluster that Istio makes for it."""
+        return f"outbound|{self.port or ''}|{self.subset}|{self.host}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One mirror on one entry of a route.
+
+    Attributes:
+        route: The entry.
+        node: Where the mirror is written.
+        destination: Where its destination is written.
+        share: Where its percentage is written; nothing when it is left out.
+    """
+
+    route: Route
+    node: Node = field(repr=False)
+    destination: Node = field(repr=False)
+    share: Node = field(repr=False)
+
+    @property
+    def source(self) -> KubeObject:
+        """The object that holds it."""
+        return self.route.source
+
+    @cached_property
+    def target(self) -> Target:
+        """Where copies go."""
+        return Target.of(self.route, self.destination)
+
+    @property
+    def percent(self) -> float | None:
+        """Share in per cent; 100 when it is left out, None when it is no number."""
+        if not self.share.given:
+            return 100.0
+        if self.share.path.endswith(".fraction"):
+            numerator = self.share["numerator"].number()
+            denominator = self.share["denominator"].number() if self.share["denominator"].given else 100.0
+            return None if numerator is None or not denominator else numerator / denominator * 100
+        return self.share.number()
+
+    @property
+    def at_gateway(self) -> bool:
+        """Whether some gateway sends it."""
+        return any(gateway != MESH for gateway in self.route.gateways)
+
+    @property
+    def name(self) -> str:
+        """Its name where this library rendered it; empty otherwise."""
+        prefix = f"{ANNOTATION}/mirror."
+        for key, note in self.source.root["metadata"]["annotations"].entries():
+            if key.startswith(prefix) and note.text() == self.target.cluster_name:
+                return key.removeprefix(prefix)
+        return ""
+
+    def waiver(self, guard: str) -> str:
+        """Reason why ``guard`` is off for it, as the rendering notes it; empty when it is on."""
+        return self.source.annotation(f"{ANNOTATION}/waiver.{name}.{guard}") if (name := self.name) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routing:
+    """Every route entry of a cluster, and every mirror on them."""
+
+    routes: tuple[Route, ...]
+    sites: tuple[Site, ...]
+    unknown: tuple[tuple[KubeObject, str], ...]
+    """Objects with the path of the unknown value that keeps their mirrors from being listed."""
+
+
+def read_routing(sources: Sequence[KubeObject], find: Find) -> Routing:
+    """Read the routes of a cluster.
+
+    Args:
+        sources: Its route objects.
+        find: Looks an object up by kind, namespace and name.
+    """
+    routes: list[Route] = []
+    sites: list[Site] = []
+    unknown: list[tuple[KubeObject, str]] = []
+    for source in sources:
+        try:
+            read = list(_istio(source, find) if source.kind == "VirtualService" else _native(source))
+            found = [site for route in read for site in _sites(route)]
+        except NotJudgedError as error:
+            unknown.append((source, error.path))
+            continue
+        routes += read
+        sites += found
+    return Routing(routes=tuple(routes), sites=tuple(sites), unknown=tuple(unknown))
+
+
+def _istio(source: KubeObject, find: Find) -> Iterator[Route]:
+    hosts = tuple(_bare(full_name(host, source.namespace)) for host in source.spec["hosts"].texts())
+    if not hosts:
+        return
+    gateways = _gateways(source, source.spec["gateways"])
+    for entry in source.spec["http"].elements():
+        bound = _narrowed(source, entry, gateways)
+        delegate = entry["delegate"]
+        if delegate.given:
+            namespace = delegate["namespace"].text(source.namespace)
+            delegated = find("VirtualService", namespace, delegate["name"].text())
+            entries = delegated.spec["http"].elements() if delegated else []
+            for inner in entries if delegated else ():
+                yield Route(source=delegated or source, entry=inner, hosts=hosts, gateways=bound, native=False)
+            continue
+        yield Route(source=source, entry=entry, hosts=hosts, gateways=bound, native=False)
+
+
+def _bare(host: str) -> str:
+    return host.partition(":")[0] if host.count(":") == 1 else host
+
+
+def _gateways(source: KubeObject, node: Node) -> tuple[str, ...]:
+    named = node.texts() or [MESH]
+    return tuple(name if name == MESH or "/" in name else f"{source.namespace}/{name}" for name in named)
+
+
+def _narrowed(source: KubeObject, entry: Node, gateways: tuple[str, ...]) -> tuple[str, ...]:
+    """Gateways of one entry: its matches may name fewer than the object does."""
+    matches = entry["match"].elements()
+    if not matches or not all(match["gateways"].given for match in matches):
+        return gateways
+    named = [gateway for match in matches for gateway in _gateways(source, match["gateways"])]
+    return tuple(dict.fromkeys(gateway for gateway in named if gateway in gateways))
+
+
+def _native(source: KubeObject) -> Iterator[Route]:
+    hosts: list[str] = source.spec["hostnames"].texts()
+    gateways: list[str] = []
+    for parent in source.spec["parentRefs"].elements():
+        namespace = parent["namespace"].text(source.namespace)
+        if parent["kind"].text("Gateway") == "Gateway":
+            gateways.append(f"{namespace}/{parent['name'].text()}")
+        else:
+            gateways.append(MESH)
+            hosts.append(f"{parent['name'].text()}.{namespace}.svc.{CLUSTER_DOMAIN}")
+    for entry in source.spec["rules"].elements():
+        yield Route(
+            source=source,
+            entry=entry,
+            hosts=tuple(hosts) or ("*",),
+            gateways=tuple(dict.fromkeys(gateways)),
+            native=True,
+        )
+
+
+def _sites(route: Route) -> Iterable[Site]:
+    entry = route.entry
+    if route.native:
+        holders = [entry, *entry["backendRefs"].elements()]
+        for filter_ in (node for holder in holders for node in holder["filters"].elements()):
+            mirror = filter_["requestMirror"]
+            if mirror.given:
+                share = mirror["fraction"] if mirror["fraction"].given else mirror["percent"]
+                yield Site(route=route, node=mirror, destination=mirror["backendRef"], share=share)
+        return
+    if entry["mirror"].given:
+        exact = entry.either("mirrorPercentage", "mirror_percentage")
+        share = exact["value"] if exact.given else entry.either("mirrorPercent", "mirror_percent")
+        yield Site(route=route, node=entry["mirror"], destination=entry["mirror"], share=share)
+    for mirror in entry["mirrors"].elements():
+        yield Site(route=route, node=mirror, destination=mirror["destination"], share=mirror["percentage"]["value"])
