@@ -43,7 +43,7 @@ clean: ## Remove the stage, its caches, the packages it installed and the enviro
 	@echo "Creating .venv with the locked dependencies (about 900 MB; removed by: make clean)"
 	@$(PYTHON) -m venv .venv || { echo "Installing python3-venv by apt"; apt-get install -y -q python3-venv; $(PYTHON) -m venv .venv; }
 	@$(BIN)/pip install -q --disable-pip-version-check $(UV)
-	@$(BIN)/uv pip sync -q --require-hashes requirements.lock && $(BIN)/pip install -q --disable-pip-version-check $(UV)
+	@$(BIN)/uv pip install -q --require-hashes -r requirements.lock
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(BIN)/python" -m components.cli "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $(BIN)/traffic-mirror
 	@chmod +x $(BIN)/traffic-mirror
 	@touch $@

@@ -1,0 +1,133 @@
+"""Reading structured configuration so that a wrong key says which key, in which file, and what is allowed."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TypeVar, cast
+
+from ..model import ValidationError
+
+_Closed = TypeVar("_Closed", bound=StrEnum)
+
+
+class Section:
+    """One object of a stack's configuration.
+
+    Args:
+        values: The object; None counts as empty.
+        path: The key in dotted form, e.g. ``"traffic-mirror:istio"``.
+        file: Where users write it, e.g. ``"Pulumi.staging.yaml"``.
+        allowed: Every key that the object may have.
+
+    Raises:
+        ValidationError: It is no object, or has a key that is not allowed.
+    """
+
+    def __init__(self, values: object, *, path: str, file: str, allowed: Sequence[str]) -> None:
+        self._path = path
+        self._file = file
+        if values is not None and not isinstance(values, Mapping):
+            raise self.fault(
+                "", values, f"must be an object with the keys {', '.join(allowed)}", "Write it as a mapping"
+            )
+        self._values = dict(cast("Mapping[str, object]", values or {}))
+        for key in self._values:
+            if key not in allowed:
+                raise self.fault(
+                    key, self._values[key], f"is no key here; allowed are {', '.join(allowed)}", "Correct its spelling"
+                )
+
+    def fault(self, key: str, value: object, rule: str, remedy: str) -> ValidationError:
+        """An error that names key and file."""
+        return ValidationError(field=f"{self._field(key)} in {self._file}", value=value, rule=rule, remedy=remedy)
+
+    def _field(self, key: str) -> str:
+        joint = "" if self._path.endswith(":") else "."
+        return f"{self._path}{joint}{key}" if key else self._path
+
+    def has(self, key: str) -> bool:
+        """Whether the key is given."""
+        return self._values.get(key) is not None
+
+    def section(self, key: str, allowed: Sequence[str]) -> "Section":
+        """A nested object; empty when not given."""
+        return Section(self._values.get(key), path=self._field(key), file=self._file, allowed=allowed)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A non-empty text.
+
+        Raises:
+            ValidationError: It is missing without a default, or no text.
+        """
+        value = self._values.get(key, default)
+        if not isinstance(value, str) or (not value and default is None):
+            raise self.fault(key, value, "must be a text", "Give it")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; empty when not given.
+
+        Raises:
+            ValidationError: It is no list of texts.
+        """
+        given = self._values.get(key)
+        items = cast("list[object]", given) if isinstance(given, list) else None
+        if given is not None and (items is None or not all(isinstance(item, str) for item in items)):
+            raise self.fault(key, items, "must be a list of texts", "Write it as a list")
+        return tuple(str(item) for item in items or ())
+
+    def number(self, key: str, default: float) -> float:
+        """A number.
+
+        Raises:
+            ValidationError: It is none.
+        """
+        value = self._values.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.fault(key, value, "must be a number", f"Write for example {default:g}")
+        return value
+
+    def whole(self, key: str, default: int) -> int:
+        """A whole number.
+
+        Raises:
+            ValidationError: It is none.
+        """
+        value = self.number(key, default)
+        if value != int(value):
+            raise self.fault(key, value, "must be a whole number", f"Write for example {default}")
+        return int(value)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false.
+
+        Raises:
+            ValidationError: It is neither.
+        """
+        value = self._values.get(key, default)
+        if not isinstance(value, bool):
+            raise self.fault(key, value, "must be true or false", "Write it without quotes")
+        return value
+
+    def choice(self, key: str, kind: type[_Closed], default: _Closed | None = None) -> _Closed:
+        """One of a closed set.
+
+        Raises:
+            ValidationError: It is missing without a default, or not in the set.
+        """
+        value = self._values.get(key, default)
+        try:
+            return kind(cast("str", value))
+        except ValueError:
+            names = ", ".join(member.value for member in kind)
+            raise self.fault(key, value, f"must be one of {names}", "Choose one of them") from None
+
+    def mapping(self, key: str) -> Mapping[str, object]:
+        """An object with any keys; empty when not given.
+
+        Raises:
+            ValidationError: It is no object.
+        """
+        given = self._values.get(key)
+        if given is not None and not isinstance(given, Mapping):
+            raise self.fault(key, given, "must be an object", "Write it as a mapping")
+        return cast("Mapping[str, object]", given or {})

@@ -1,0 +1,227 @@
+"""A stack's configuration, read once and typed: everything that ``__main__.py`` needs to know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Any, cast
+
+import pulumi
+
+from ..model import (
+    Expiry,
+    Match,
+    MirrorContract,
+    MirrorTls,
+    Protocol,
+    Scrub,
+    TlsMode,
+    ValidationError,
+    Waiver,
+)
+from .sections import Section
+
+NAMESPACE = "traffic-mirror"
+"""Configuration namespace: the project's name."""
+
+
+@unique
+class Role(StrEnum):
+    """What the stack's cluster is for."""
+
+    STAGING = "staging"
+    """Owns the traffic."""
+    TESTING = "testing"
+    """Receives mirrors."""
+
+
+@unique
+class ClusterChoice(StrEnum):
+    """Where the cluster comes from."""
+
+    GKE = "gke"
+    EXISTING = "existing"
+
+
+@unique
+class Transport(StrEnum):
+    """How mirrors travel between the gateways."""
+
+    MUTUAL = "MUTUAL"
+    SIMPLE = "SIMPLE"
+    PLAIN_TEXT = "plain-text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InClusterSettings:
+    """The mirror inside staging: share of requests and end."""
+
+    percent: float
+    expires: Expiry | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossClusterSettings:
+    """The mirror to testing: share of requests, end, and the stack that exports the offer."""
+
+    percent: float
+    expires: Expiry | None
+    testing_stack: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """Configuration of one stack.
+
+    Attributes:
+        role: What the cluster is for.
+        cluster_kind: Where the cluster comes from.
+        cluster: Details of the cluster.
+        kubeconfig: Content of a kubeconfig as a secret; None to find the cluster by path or context.
+        contract: What both stacks agree on.
+        credential_name: Secret with this side's certificate in the gateway's namespace.
+        credential: That certificate with ``certificate``, ``key`` and ``ca`` in PEM; None when the Secret exists.
+        istio: Control plane.
+        gateway: Gateway.
+        greeter: The sample service.
+        match: What may be mirrored.
+        in_cluster: Mirror inside staging; None for none.
+        cross_cluster: Mirror to testing; None for none.
+    """
+
+    role: Role
+    cluster_kind: ClusterChoice
+    cluster: Section
+    kubeconfig: pulumi.Output[str] | None
+    contract: MirrorContract
+    credential_name: str
+    credential: pulumi.Output[Mapping[str, str]] | None
+    istio: Section
+    gateway: Section
+    greeter: Section
+    match: Match
+    in_cluster: InClusterSettings | None
+    cross_cluster: CrossClusterSettings | None
+
+
+CLUSTER_KEYS = ("project", "location", "mode", "kubeconfigPath", "context", "identity", "deletionProtection", "labels")
+ISTIO_KEYS = (
+    "version",
+    "charts",
+    "hub",
+    "tag",
+    "size",
+    "revision",
+    "revisionTags",
+    "values",
+    "env",
+    "compatibilityVersion",
+)
+GATEWAY_KEYS = ("exposure", "size", "sourceRanges", "values")
+GREETER_KEYS = ("image", "allowTag", "replicas", "namespace")
+CONTRACT_KEYS = (
+    *("hosts", "port", "protocol", "mirrorHost", "receiver", "transport", "plainTextReason"),
+    *("extraHeaders", "markHeader", "markValue"),
+)
+MIRROR_KEYS = ("rpcMethods", "inCluster", "crossCluster")
+
+
+def load(stack: str | None = None) -> StackSettings:
+    """Read the stack's configuration.
+
+    Args:
+        stack: Name of the stack; names the file in errors. Default the running stack's.
+
+    Raises:
+        ValidationError: A key is missing, unknown or wrong; names the key, the file and what is allowed.
+    """
+    file = f"Pulumi.{stack or pulumi.get_stack()}.yaml"
+    config = pulumi.Config(NAMESPACE)
+
+    def section(key: str, allowed: tuple[str, ...]) -> Section:
+        return Section(_object(config, key, file), path=f"{NAMESPACE}:{key}", file=file, allowed=allowed)
+
+    top = Section(
+        {key: config.get(key) for key in ("role", "clusterKind")},
+        path=f"{NAMESPACE}:",
+        file=file,
+        allowed=("role", "clusterKind"),
+    )
+    role = top.choice("role", Role)
+    mirrors = section("mirrors", MIRROR_KEYS)
+    credential = config.get_secret_object("mirrorTls")
+    return StackSettings(
+        role=role,
+        cluster_kind=top.choice("clusterKind", ClusterChoice),
+        cluster=section("cluster", CLUSTER_KEYS),
+        kubeconfig=config.get_secret("kubeconfig"),
+        contract=_contract(section("contract", CONTRACT_KEYS)),
+        credential_name=config.get("mirrorTlsSecretName")
+        or ("mirror-client" if role is Role.STAGING else "mirror-server"),
+        credential=cast("pulumi.Output[Mapping[str, str]] | None", credential),
+        istio=section("istio", ISTIO_KEYS),
+        gateway=section("gateway", GATEWAY_KEYS),
+        greeter=section("greeter", GREETER_KEYS),
+        match=Match(rpc_methods=mirrors.texts("rpcMethods") or ("helloworld.Greeter/SayHello",)),
+        in_cluster=_in_cluster(mirrors) if role is Role.STAGING else None,
+        cross_cluster=_cross_cluster(mirrors) if role is Role.STAGING else None,
+    )
+
+
+def _object(config: pulumi.Config, key: str, file: str) -> Any:  # noqa: ANN401 -- any JSON; Section checks it
+    try:
+        return config.get_object(key)
+    except pulumi.ConfigTypeError:
+        raise ValidationError(
+            field=f"{NAMESPACE}:{key} in {file}",
+            value=config.get(key),
+            rule="must be an object",
+            remedy="Write a mapping",
+        ) from None
+
+
+def _contract(section: Section) -> MirrorContract:
+    transport = section.choice("transport", Transport, Transport.MUTUAL)
+    try:
+        return MirrorContract(
+            hosts=section.texts("hosts"),
+            port=section.whole("port", 8000),
+            protocol=section.choice("protocol", Protocol, Protocol.GRPC),
+            receiver=section.text("receiver", "testing"),
+            mirror_host=section.text("mirrorHost", ""),
+            transport=Waiver(reason=section.text("plainTextReason"))
+            if transport is Transport.PLAIN_TEXT
+            else MirrorTls(mode=TlsMode(transport.value)),
+            scrub=Scrub(
+                extra_headers=section.texts("extraHeaders"),
+                mark_header=section.text("markHeader", "x-traffic-mirror"),
+                mark_value=section.text("markValue", "mirror"),
+            ),
+        )
+    except ValidationError as error:
+        if " in Pulumi." in error.field:
+            raise
+        raise section.fault(error.field, error.value, error.rule, error.remedy) from None
+
+
+def _end(section: Section) -> Expiry | None:
+    return Expiry.parse(section.text("expires")) if section.has("expires") else None
+
+
+def _in_cluster(mirrors: Section) -> InClusterSettings | None:
+    if not mirrors.has("inCluster"):
+        return None
+    section = mirrors.section("inCluster", ("percent", "expires"))
+    return InClusterSettings(percent=section.number("percent", 100.0), expires=_end(section))
+
+
+def _cross_cluster(mirrors: Section) -> CrossClusterSettings | None:
+    """Read the mirror to testing; leaving it out must be said, because forgetting it would look like success."""
+    section = mirrors.section("crossCluster", ("percent", "expires", "testingStack", "absent"))
+    if section.flag("absent", default=False):
+        pulumi.warn("Nothing is mirrored to testing: mirrors.crossCluster.absent is true")
+        return None
+    return CrossClusterSettings(
+        percent=section.number("percent", 100.0),
+        expires=_end(section),
+        testing_stack=section.text("testingStack", f"organization/{pulumi.get_project()}/testing"),
+    )
