@@ -1,6 +1,7 @@
 """Reading structured configuration so that a wrong key says which key, in which file, and what is allowed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TypeVar, cast
 
@@ -39,6 +40,20 @@ class Section:
     def fault(self, key: str, value: object, rule: str, remedy: str) -> ValidationError:
         """An error that names key and file."""
         return ValidationError(field=f"{self._field(key)} in {self._file}", value=value, rule=rule, remedy=remedy)
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """Give the model's errors, which know only their own field, this section's key and file.
+
+        Raises:
+            ValidationError: As the model raised it, with the place where users wrote the value.
+        """
+        try:
+            yield
+        except ValidationError as error:
+            if error.field.endswith(f" in {self._file}"):
+                raise
+            raise self.fault(error.field, error.value, error.rule, error.remedy) from None
 
     def _field(self, key: str) -> str:
         joint = "" if self._path.endswith(":") else "."

@@ -161,7 +161,7 @@ def load(stack: str | None = None) -> StackSettings:
         istio=section("istio", ISTIO_KEYS),
         gateway=section("gateway", GATEWAY_KEYS),
         greeter=section("greeter", GREETER_KEYS),
-        match=Match(rpc_methods=mirrors.texts("rpcMethods") or ("helloworld.Greeter/SayHello",)),
+        match=_match(mirrors),
         in_cluster=_in_cluster(mirrors) if role is Role.STAGING else None,
         cross_cluster=_cross_cluster(mirrors) if role is Role.STAGING else None,
     )
@@ -181,7 +181,7 @@ def _object(config: pulumi.Config, key: str, file: str) -> Any:  # noqa: ANN401 
 
 def _contract(section: Section) -> MirrorContract:
     transport = section.choice("transport", Transport, Transport.MUTUAL)
-    try:
+    with section.locating():
         return MirrorContract(
             hosts=section.texts("hosts"),
             port=section.whole("port", 8000),
@@ -197,14 +197,16 @@ def _contract(section: Section) -> MirrorContract:
                 mark_value=section.text("markValue", "mirror"),
             ),
         )
-    except ValidationError as error:
-        if " in Pulumi." in error.field:
-            raise
-        raise section.fault(error.field, error.value, error.rule, error.remedy) from None
+
+
+def _match(mirrors: Section) -> Match:
+    with mirrors.locating():
+        return Match(rpc_methods=mirrors.texts("rpcMethods") or ("helloworld.Greeter/SayHello",))
 
 
 def _end(section: Section) -> Expiry | None:
-    return Expiry.parse(section.text("expires")) if section.has("expires") else None
+    with section.locating():
+        return Expiry.parse(section.text("expires")) if section.has("expires") else None
 
 
 def _in_cluster(mirrors: Section) -> InClusterSettings | None:
