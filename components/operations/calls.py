@@ -19,7 +19,7 @@ import grpc.aio
 from google.protobuf.wrappers_pb2 import StringValue
 
 from ..model import JsonObject, ValidationError
-from .jobs import Wrap, run_child, serve_job, unwrapped
+from .jobs import Wrap, Write, run_child, serve_job, unwrapped
 
 SAY_HELLO = "helloworld.Greeter/SayHello"
 
@@ -234,18 +234,12 @@ def call_from_child(job: CallJob, *, wrap: Wrap = unwrapped, timeout_seconds: fl
         yield CallResult(**raw)
 
 
-def _work(raw: dict[str, Any]) -> Iterator[JsonObject]:
-    job = CallJob(**raw)
-    loop = asyncio.new_event_loop()
-    results = make_calls(job)
-    try:
-        while True:
-            try:
-                yield asdict(loop.run_until_complete(anext(results)))
-            except StopAsyncIteration:
-                return
-    finally:
-        loop.close()
+def _work(raw: dict[str, Any], write: Write) -> None:
+    async def call() -> None:
+        async for result in make_calls(CallJob(**raw)):
+            write(asdict(result))
+
+    asyncio.run(call())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -17,6 +17,9 @@ from .errors import OperationError
 
 Wrap = Callable[[Sequence[str]], Sequence[str]]
 """Makes the command of a program into one that runs it elsewhere, e.g. ``["nsenter", "--net=…", *command]``."""
+
+Write = Callable[[Mapping[str, object]], None]
+"""Sends one JSON object to the parent."""
 
 PACKAGE = __name__.rpartition(".")[0]
 # The folder that holds the top-level package, whatever its name is: `components` here, another name in the wheel.
@@ -113,16 +116,15 @@ def _stream(stream: IO[str] | None) -> IO[str]:
     return cast("IO[str]", stream)
 
 
-def serve_job(work: Callable[[dict[str, Any]], Iterable[Mapping[str, object]]]) -> int:
-    """Do a child's part: read the job, write what ``work`` yields, and return the exit code.
+def serve_job(work: Callable[[dict[str, Any], Write], None]) -> int:
+    """Do a child's part: read the job, do the work, and return the exit code.
 
     Args:
-        work: Takes the job and yields JSON objects; a :class:`ValidationError` or :class:`OperationError` of it goes
-            to the parent.
+        work: Takes the job and a function that writes one JSON object; a :class:`ValidationError` or
+            :class:`OperationError` of it goes to the parent.
     """
     try:
-        for answer in work(json.load(sys.stdin)):
-            _write(answer)
+        work(json.load(sys.stdin), _write)
     except OperationError as error:
         _write({"error": {"problem": error.problem, "remedy": error.remedy}})
     except ValidationError as error:

@@ -187,7 +187,7 @@ def test_a_child_that_hangs_is_ended(greeter: tuple[Greeter, str]) -> None:
     handler, address = greeter
     release = threading.Event()
     handler.answer = lambda _, __: str(release.wait(30))
-    with pytest.raises(OperationError, match="did not end within 0.5 s"):
+    with pytest.raises(OperationError, match=r"did not end within 0\.5 s"):
         list(call_from_child(job(address, count=1, timeout_seconds=60), timeout_seconds=0.5))
     release.set()
 

@@ -1,0 +1,169 @@
+"""The few things that operations ask a cluster: which pods there are, their logs, and a command in one of them."""
+
+import importlib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from .errors import OperationError
+
+REQUEST_SECONDS = 20.0
+"""Bound on one request to an API server."""
+
+FORBIDDEN = 403
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterAccess:
+    """How to reach a cluster."""
+
+    name: str
+    """Role of the cluster in messages, e.g. ``"staging"``."""
+
+    kubeconfig: str
+    """Path of the kubeconfig file."""
+
+    context: str = ""
+    """Context in it; empty means its current one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSelection:
+    """Pods of one workload, and the container of interest."""
+
+    cluster: str
+    """Role of the cluster, see :attr:`ClusterAccess.name`."""
+
+    namespace: str
+    """Their namespace."""
+
+    selector: str
+    """Label selector, e.g. ``"app=greeter,version=v2"``."""
+
+    container: str
+    """Container that is read or that runs the command."""
+
+
+class Pods:
+    """Pods of one cluster.
+
+    The Kubernetes client is imported here and not before, because it takes half a second.
+
+    Raises:
+        OperationError: The kubeconfig is missing or broken, or has no such context.
+    """
+
+    def __init__(self, access: ClusterAccess) -> None:
+        self._access = access
+        config: Any = importlib.import_module("kubernetes.config")
+        yaml: Any = importlib.import_module("yaml")
+        try:
+            self._configuration: Any = config.new_client_from_config(
+                config_file=access.kubeconfig, context=access.context or None
+            ).configuration
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+            raise OperationError(
+                f"The kubeconfig of {access.name}, {access.kubeconfig}, cannot be used: {_first_line(error)}",
+                remedy="Give the path of a kubeconfig file and the name of a context in it",
+            ) from error
+
+    def names(self, selection: PodSelection) -> list[str]:
+        """Return the names of the selected pods that run, sorted.
+
+        Raises:
+            OperationError: The cluster cannot be reached, or listing is not permitted.
+        """
+        with self._asking("list", "pods", selection.namespace) as api:
+            pods = api.list_namespaced_pod(
+                selection.namespace,
+                label_selector=selection.selector,
+                field_selector="status.phase=Running",
+                _request_timeout=REQUEST_SECONDS,
+            )
+        return sorted(str(pod.metadata.name) for pod in pods.items)
+
+    def log_lines(self, selection: PodSelection, *, since_seconds: int) -> Iterator[str]:
+        """Yield the lines that the container wrote in all selected pods.
+
+        Args:
+            selection: Pods and container.
+            since_seconds: How far back, in seconds, >= 1.
+
+        Raises:
+            OperationError: A log cannot be read.
+        """
+        for name in self.names(selection):
+            with self._asking("get", "pods/log", selection.namespace) as api:
+                answer = api.read_namespaced_pod_log(
+                    name,
+                    selection.namespace,
+                    container=selection.container,
+                    since_seconds=since_seconds,
+                    _request_timeout=REQUEST_SECONDS,
+                    # The client would otherwise read a log of one JSON line as an object.
+                    _preload_content=False,
+                )
+            yield from cast("bytes", answer.data).decode(errors="replace").splitlines()
+
+    def execute(self, selection: PodSelection, command: Sequence[str]) -> dict[str, str]:
+        """Run a command in all selected pods and return its standard output by pod.
+
+        Raises:
+            OperationError: It cannot be run, or it fails.
+        """
+        stream: Any = importlib.import_module("kubernetes.stream").stream
+        outputs: dict[str, str] = {}
+        for name in self.names(selection):
+            with self._asking("create", "pods/exec", selection.namespace) as api:
+                client = stream(
+                    api.connect_get_namespaced_pod_exec,
+                    name,
+                    selection.namespace,
+                    container=selection.container,
+                    command=list(command),
+                    stderr=True,
+                    stdin=False,
+                    stdout=True,
+                    tty=False,
+                    _preload_content=False,
+                )
+            client.run_forever(timeout=REQUEST_SECONDS)
+            outputs[name] = str(client.read_stdout())
+            errors = str(client.read_stderr())
+            client.close()
+            if client.returncode != 0:
+                raise OperationError(
+                    f"{command[0]} failed in pod {name} of {self._access.name}: {errors.strip()[:200]}",
+                    remedy="Look at the pod",
+                )
+        return outputs
+
+    @contextmanager
+    def _asking(self, verb: str, resource: str, namespace: str) -> Generator[Any]:
+        """Yield a client, and raise what goes wrong with the permission that is missing, if one is."""
+        client: Any = importlib.import_module("kubernetes.client")
+        urllib3: Any = importlib.import_module("urllib3.exceptions")
+        # A client of its own for each request: `stream` replaces a method of the client while it runs.
+        api = client.CoreV1Api(client.ApiClient(self._configuration))
+        where = f"in namespace {namespace} of {self._access.name}"
+        try:
+            yield api
+        except client.ApiException as error:
+            if error.status == FORBIDDEN:
+                raise OperationError(
+                    f"No permission to {verb} {resource} {where}",
+                    remedy=f"Grant the verb {verb!r} on {resource!r} to the user of the kubeconfig",
+                ) from error
+            raise OperationError(
+                f"Cannot {verb} {resource} {where}: {error.status} {error.reason}", remedy="Look at the cluster"
+            ) from error
+        except (urllib3.HTTPError, OSError) as error:
+            raise OperationError(
+                f"The API server of {self._access.name} cannot be reached: {_first_line(error)}",
+                remedy="Check the kubeconfig, the network and that the cluster runs",
+            ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
