@@ -1,6 +1,39 @@
 """Clusters, made or given, behind one handle."""
 
+from .addresses import check_disjoint
 from .existing import ExistingCluster, ExistingClusterArgs
+from .gke import (
+    AuthorizedNetworks,
+    AutopilotMode,
+    Credentials,
+    DnsEndpoint,
+    ExistingNetwork,
+    GkeCluster,
+    GkeClusterArgs,
+    MaintenanceWindow,
+    NewNetwork,
+    ReleaseChannel,
+    StandardMode,
+    Weekday,
+)
 from .handle import ClusterHandle, ClusterKind
 
-__all__ = ["ClusterHandle", "ClusterKind", "ExistingCluster", "ExistingClusterArgs"]
+__all__ = [
+    "AuthorizedNetworks",
+    "AutopilotMode",
+    "ClusterHandle",
+    "ClusterKind",
+    "Credentials",
+    "DnsEndpoint",
+    "ExistingCluster",
+    "ExistingClusterArgs",
+    "ExistingNetwork",
+    "GkeCluster",
+    "GkeClusterArgs",
+    "MaintenanceWindow",
+    "NewNetwork",
+    "ReleaseChannel",
+    "StandardMode",
+    "Weekday",
+    "check_disjoint",
+]

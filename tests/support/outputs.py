@@ -30,6 +30,7 @@ def _gcp_named(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _gke_cluster(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     own = _gcp_named(name, inputs)
     return own | {
+        "id": f"projects/{own['project']}/locations/{inputs.get('location', 'europe-west1')}/clusters/{own['name']}",
         "endpoint": "192.0.2.10",
         "masterAuth": {"clusterCaCertificate": CA_CERTIFICATE, "clientKey": Secret("none")},
         "masterVersion": "1.35.3-gke.1000000",

@@ -87,10 +87,11 @@ class RecordingMonitor(mocks.MockMonitor):
             return resource_pb2.RegisterResourceResponse(urn=urn)
         recorded = _from_registration(urn, request, mocks._resolve_callbacks(request.transforms))
         self._add(recorded)
-        outputs = self._outputs(recorded)
+        outputs = dict(self._outputs(recorded))
+        identity = str(outputs.pop("id", f"{request.name}-id"))
         known_id = request.custom and not self._recording.preview
         return resource_pb2.RegisterResourceResponse(
-            urn=urn, id=f"{request.name}-id" if known_id else "", object=wire.encode(outputs)
+            urn=urn, id=identity if known_id else "", object=wire.encode(outputs)
         )
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802 the name is the monitor's
