@@ -18,7 +18,7 @@ class MirrorPlan:
     """Name of the mirror, e.g. ``"cross-cluster"``; the key of its evidence."""
 
     label: str
-    """Who gets the copies, e.g. ``"greeter in testing"``."""
+    """Who gets the copies, e.g. ``"greeter v2"``."""
 
     percent: float
     """Share of the calls, 0 to 100."""
@@ -27,7 +27,10 @@ class MirrorPlan:
     """Authorities that copies may carry: the clients' own, and its suffixed form where that is possible."""
 
     sender_cluster: str
-    """Role of the cluster whose proxy sends the copies; names its refused configurations."""
+    """Role of the cluster whose proxy sends the copies, e.g. ``"staging"``."""
+
+    receiver_cluster: str
+    """Role of the cluster that gets them: the same for a mirror inside a cluster."""
 
     mark: str = "mirror"
     """Value of the mark header on a copy."""

@@ -173,7 +173,7 @@ def _mirror_checks(plan: MirrorPlan, calls: CallSummary, evidence: Evidence) -> 
             title="gets no call twice",
             expected="no repeats",
             seen=f"{arrivals.repeats:,} repeats",
-            outcome=_outcome(not arrivals.repeats),
+            outcome=_outcome(not arrivals.repeats, known=arrivals.calls > 0 or plan.percent == 0),
             cause="two routes or proxies copy the same request, or a mirror mirrors back" if arrivals.repeats else "",
         ),
     ]
@@ -192,7 +192,7 @@ def _content_checks(plan: MirrorPlan, arrivals: Arrivals) -> list[Check]:
             subject=plan.name,
             title="sees the clients' authority",
             expected=" or ".join(plan.authorities),
-            seen=_counts(arrivals.authorities),
+            seen=_counts(arrivals.authorities) or "no copy",
             outcome=_outcome(not strange, known=lines > 0),
             cause=f"a route or proxy rewrites the authority to {strange[0]!r}" if strange else "",
         )
@@ -203,7 +203,7 @@ def _content_checks(plan: MirrorPlan, arrivals: Arrivals) -> list[Check]:
                 subject=plan.name,
                 title="gets no credential",
                 expected="none",
-                seen=_counts(arrivals.credentials) or "none",
+                seen=_counts(arrivals.credentials) or ("none" if lines else "no copy"),
                 outcome=_outcome(not arrivals.credentials, known=lines > 0),
                 cause="the scrub is not in the sending proxy's route" if arrivals.credentials else "",
             ),
@@ -211,7 +211,7 @@ def _content_checks(plan: MirrorPlan, arrivals: Arrivals) -> list[Check]:
                 subject=plan.name,
                 title="is marked as a mirror",
                 expected=f"{plan.mark!r} on every copy",
-                seen=f"{marked:,} of {lines:,}",
+                seen=f"{marked:,} of {lines:,}" if lines else "no copy",
                 outcome=_outcome(marked == lines, known=lines > 0),
                 cause=""
                 if marked == lines

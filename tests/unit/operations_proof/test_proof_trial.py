@@ -125,7 +125,12 @@ def pods(version: str, container: str = "greeter") -> PodSelection:
 
 def trial(address: str, kubeconfig: str) -> TrialJob:
     plan = MirrorPlan(
-        name="in-cluster", label="greeter v2", percent=100, authorities=(AUTHORITY,), sender_cluster="staging"
+        name="in-cluster",
+        label="greeter v2",
+        percent=100,
+        authorities=(AUTHORITY,),
+        sender_cluster="staging",
+        receiver_cluster="staging",
     )
     place = MirrorPlace(workload=pods("v2"), sender=pods("gateway", "istio-proxy"), proxy_cluster="outbound|8000||v2")
     return TrialJob(

@@ -15,14 +15,20 @@ from components.operations.verdict import Band, Outcome, Verdict, judge
 
 HOST = "grpc-hello.staging.example:8000"
 IN_CLUSTER = MirrorPlan(
-    name="in-cluster", label="greeter v2 in staging", percent=50, authorities=(HOST,), sender_cluster="staging"
+    name="in-cluster",
+    label="greeter v2",
+    percent=50,
+    authorities=(HOST,),
+    sender_cluster="staging",
+    receiver_cluster="staging",
 )
 CROSS_CLUSTER = MirrorPlan(
     name="cross-cluster",
-    label="greeter in testing",
+    label="greeter",
     percent=100,
     authorities=(HOST, "grpc-hello.staging.example-shadow:8000"),
     sender_cluster="staging",
+    receiver_cluster="testing",
 )
 
 
