@@ -2,6 +2,7 @@
 
 from .catalogue import ROUTE_RULES, RULES, run_rules
 from .clusters import ClusterObjects, Mesh
+from .loops import Hop, Place, check_loops, describe_loop, find_loops
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
 from .objects import KubeObject
 from .registry import Finding, Outcome, Rule, RuleSettings, Scope, Severity
@@ -13,11 +14,13 @@ __all__ = [
     "UNKNOWN",
     "ClusterObjects",
     "Finding",
+    "Hop",
     "KubeObject",
     "Mesh",
     "Node",
     "NotJudgedError",
     "Outcome",
+    "Place",
     "Route",
     "Rule",
     "RuleSettings",
@@ -26,5 +29,8 @@ __all__ = [
     "Site",
     "Target",
     "Unknown",
+    "check_loops",
+    "describe_loop",
+    "find_loops",
     "run_rules",
 ]

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Final
 
-from . import writing
+from . import loops, writing
 from .clusters import Mesh
 from .registry import Finding, Rule, RuleSettings, Scope, run
 
-RULES: Final[tuple[Rule, ...]] = (*writing.RULES,)
+RULES: Final[tuple[Rule, ...]] = (*writing.RULES, *loops.RULES)
 """Every rule, in the order of the documentation."""
 
 ROUTE_RULES: Final = tuple(rule for rule in RULES if rule.scope is Scope.ROUTE)

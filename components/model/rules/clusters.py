@@ -1,16 +1,27 @@
 """The objects of one or several clusters, indexed the way rules look them up."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from ..errors import ValidationError
 from ..values import AuthorityMode, IstioBehaviour
+from .gateways import (
+    Listener,
+    Listeners,
+    gateway_services,
+    labels,
+    native_addresses,
+    read_listeners,
+    service_addresses,
+)
+from .hosts import HostIndex
 from .nodes import Node, NotJudgedError
-from .objects import KubeObject, full_name, read_object, service_name
-from .sites import Routing, read_routing
+from .objects import CLUSTER_DOMAIN, KubeObject, full_name, read_object, service_name
+from .sites import ANNOTATION, Route, Routing, read_routing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,16 +81,71 @@ class ClusterObjects:
         return found
 
     @cached_property
-    def service_entries(self) -> dict[str, list[KubeObject]]:
-        """Its ServiceEntries by host, wildcards as they are written."""
-        found: dict[str, list[KubeObject]] = defaultdict(list)
+    def service_entries(self) -> HostIndex[KubeObject]:
+        """Its ServiceEntries by host."""
+        found: list[tuple[str, KubeObject]] = []
         for entry in self.of("ServiceEntry"):
-            try:
-                for host in entry.spec["hosts"].texts():
-                    found[host].append(entry)
-            except NotJudgedError:
-                continue
+            with suppress(NotJudgedError):
+                found += [(host, entry) for host in entry.spec["hosts"].texts()]
+        return HostIndex(found)
+
+    @cached_property
+    def listeners(self) -> Listeners:
+        """What its gateways listen for."""
+        return read_listeners(self.of("Gateway", "KubernetesGateway"))
+
+    @cached_property
+    def listener_index(self) -> HostIndex[Listener]:
+        """Its listeners by host pattern."""
+        return HostIndex((host, listener) for listener in self.listeners.known for host in listener.hosts)
+
+    @cached_property
+    def route_index(self) -> HostIndex[Route]:
+        """Its route entries by host pattern."""
+        return HostIndex((host, route) for route in self.routing.routes for host in route.hosts)
+
+    def arrivals(self, authority: str) -> Iterator[tuple[Listener, Route]]:
+        """Route entries that take an authority (or each of a pattern), with the listener that lets it in."""
+        inlets: dict[str, list[Listener]] = defaultdict(list)
+        for listener in self.listener_index.covering(authority):
+            inlets[listener.gateway].append(listener)
+        for route in self.route_index.covering(authority):
+            for gateway in route.gateways:
+                for listener in inlets.get(gateway, ()):
+                    yield listener, route
+
+    @cached_property
+    def _gateway_services(self) -> list[KubeObject]:
+        workloads = self.of("Deployment", "StatefulSet", "DaemonSet", "Pod")
+        found: dict[str, list[KubeObject]] = {}
+        for gateway in self.of("Gateway"):
+            with suppress(NotJudgedError):
+                key = repr(sorted(labels(gateway.spec["selector"]).items()))
+                if key not in found:
+                    found[key] = gateway_services(gateway, self.of("Service"), workloads)
+        return [service for services in found.values() for service in services]
+
+    @cached_property
+    def gateway_hosts(self) -> set[str]:
+        """Full names of the Services that its gateways' pods are reached by."""
+        return {f"{service.name}.{service.namespace}.svc.{CLUSTER_DOMAIN}" for service in self._gateway_services}
+
+    @cached_property
+    def gateway_addresses(self) -> set[str]:
+        """Addresses and names by which its gateways are reached from outside, where they are known."""
+        found: set[str] = set()
+        for service in self._gateway_services:
+            with suppress(NotJudgedError):
+                found |= service_addresses(service)
+        for gateway in self.of("KubernetesGateway"):
+            with suppress(NotJudgedError):
+                found |= native_addresses(gateway)
         return found
+
+    @cached_property
+    def contract_digests(self) -> set[str]:
+        """Digests of the contracts that its routes were rendered from."""
+        return {digest for route in self.of("VirtualService") for digest in contract_digests(route)}
 
     @cached_property
     def routing(self) -> Routing:
@@ -121,3 +187,12 @@ class Mesh:
     def others(self, cluster: ClusterObjects) -> list[ClusterObjects]:
         """Every cluster but ``cluster``."""
         return [other for other in self.clusters if other.name != cluster.name]
+
+
+def contract_digests(source: KubeObject) -> set[str]:
+    """Digests of the contracts that a route object was rendered from."""
+    try:
+        notes = source.root["metadata"]["annotations"].entries()
+        return {note.text() for key, note in notes if key.startswith(f"{ANNOTATION}/contract.")}
+    except NotJudgedError:
+        return set()

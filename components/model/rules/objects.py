@@ -93,15 +93,3 @@ def service_name(host: str) -> tuple[str, str] | None:
         return None
     name, namespace = stem.split(".")
     return name, namespace
-
-
-def covers(pattern: str, host: str) -> bool:
-    """Whether every host that ``host`` stands for (itself a name or ``*.suffix``) is one that ``pattern`` takes."""
-    if pattern in ("*", host):
-        return True
-    return pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[1:]
-
-
-def overlap(first: str, second: str) -> bool:
-    """Whether some host is taken by both patterns."""
-    return covers(first, second) or covers(second, first)

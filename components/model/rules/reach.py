@@ -1,0 +1,107 @@
+"""Where a mirror leads: to a Service beside it, to its own gateway, or to another cluster's gateway."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+
+from ..values import SHADOW_SUFFIX, AuthorityMode
+from .clusters import ClusterObjects, Mesh, contract_digests
+from .objects import KubeObject, service_name
+from .sites import Route, Target
+
+
+@unique
+class Side(StrEnum):
+    """Where a target lies, seen from the cluster that sends."""
+
+    LOCAL = "local"
+    """A Service of the same cluster."""
+    OWN_GATEWAY = "own gateway"
+    """The gateway of the same cluster: the copy enters it again."""
+    REMOTE = "remote"
+    """Outside the cluster."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """Where a target leads.
+
+    Attributes:
+        side: Seen from the sending cluster.
+        entry: The ServiceEntry that makes it known; None for none.
+        port: Port at the far end; None when it is left out.
+        clusters: For a remote target the clusters that it may lead to: one where there is evidence which.
+    """
+
+    side: Side
+    entry: KubeObject | None = None
+    port: int | None = None
+    clusters: tuple[ClusterObjects, ...] = field(default=(), repr=False)
+
+
+def reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
+    """Find out where requests of ``route`` to ``target`` lead."""
+    if service_name(target.host):
+        gateway = target.host in cluster.gateway_hosts
+        return Reach(side=Side.OWN_GATEWAY if gateway else Side.LOCAL, port=target.port)
+    entry = service_entry(cluster, target.host)
+    if entry and entry.spec["location"].text() == "MESH_INTERNAL":
+        return Reach(side=Side.LOCAL, entry=entry, port=target.port)
+    addresses = entry_addresses(entry, target.host)
+    port = far_port(entry, target.port)
+    if addresses & cluster.gateway_addresses:
+        return Reach(side=Side.OWN_GATEWAY, entry=entry, port=port)
+    clusters = _remote(mesh, cluster, route, target, addresses)
+    return Reach(side=Side.REMOTE, entry=entry, port=port, clusters=tuple(clusters))
+
+
+def service_entry(cluster: ClusterObjects, host: str) -> KubeObject | None:
+    """The ServiceEntry for a host, an exact one before a wildcard."""
+    return next(cluster.service_entries.covering(host), None)
+
+
+def entry_addresses(entry: KubeObject | None, host: str) -> set[str]:
+    """Addresses and names that a ServiceEntry resolves to; the host itself where it names none."""
+    if entry is None:
+        return {host}
+    nodes = entry.spec["endpoints"].elements()
+    return {text for node in nodes if (text := node["address"].text())} or {host}
+
+
+def far_port(entry: KubeObject | None, port: int | None) -> int | None:
+    """The port at the far end of a ServiceEntry's port."""
+    if entry is None:
+        return port
+    for node in entry.spec["ports"].elements():
+        if node["number"].integer() == port:
+            for endpoint in entry.spec["endpoints"].elements():
+                mapped = endpoint["ports"][node["name"].text()].integer()
+                if mapped is not None:
+                    return mapped
+            target = node["targetPort"].integer()
+            return port if target is None else target
+    return port
+
+
+def _remote(
+    mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target, addresses: set[str]
+) -> list[ClusterObjects]:
+    """Clusters that a remote target may lead to: by address, by contract, by name, else whoever takes the authority."""
+    others = mesh.others(cluster)
+    if len(others) < 2:  # noqa: PLR2004 -- one other cluster needs no evidence
+        return others
+    known = [other for other in others if addresses & other.gateway_addresses]
+    digests = contract_digests(route.source)
+    known = known or [other for other in others if digests & other.contract_digests]
+    known = known or [other for other in others if any(other.listener_index.covering(target.host))]
+    forms = [form for authority in route.authorities for form in both_forms(authority)]
+    return known or [other for other in others if any(any(other.arrivals(form)) for form in forms)] or others
+
+
+def authority_form(authority: str, mode: AuthorityMode) -> str:
+    """What an authority (or a pattern of authorities) becomes on a mirror."""
+    return authority if mode is AuthorityMode.PRESERVED or authority == "*" else authority + SHADOW_SUFFIX
+
+
+def both_forms(authority: str) -> tuple[str, ...]:
+    """Both forms that a mirror's authority may take."""
+    return tuple(dict.fromkeys(authority_form(authority, mode) for mode in AuthorityMode))
