@@ -1,0 +1,279 @@
+"""One version of the greeter in one cluster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from ...clusters import ClusterHandle
+from ...mesh import ImagePullPolicy, MeshHandle
+from ...mesh.handle import DATA_PLANE_ANNOTATION, ROOT_NAMESPACE
+from ...model import Destination, DnsLabel, Port, ValidationError
+from ..namespace import MeshNamespace, check_mesh
+from .image import check_image
+from .pod import OWN_VARIABLES, greeter_container, own_environment, pod_template
+
+CLUSTER_DOMAIN: Final = "cluster.local"
+"""DNS domain of a cluster's Services; Kubernetes' and Istio's default."""
+
+FIRST_VERSION: Final = "v1"
+"""The version whose Service is called like the service."""
+
+WAIT_FOR_ADDRESS: Final = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
+"""The Deployment tells when pods are ready; without it each new Service waits 10 s more (measured)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreeterArgs:
+    """Arguments of :class:`Greeter`.
+
+    Raises:
+        ValidationError: A value is malformed, or a plain image has no digest.
+    """
+
+    cluster: ClusterHandle
+    """Where it runs."""
+
+    image: pulumi.Input[str]
+    """Image with a digest; build it from the Dockerfile beside this module."""
+
+    mesh: MeshHandle | None = None
+    """Control plane whose proxies the pods get, if :attr:`namespace` asks for them; None for no mesh."""
+
+    allow_tag: bool = False
+    """Whether :attr:`image` may have a tag instead of a digest, e.g. on a cluster without a registry."""
+
+    image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
+    """When nodes pull the image."""
+
+    namespace: MeshNamespace | str = "hello"
+    """Namespace; it must exist, unless it is given as a component."""
+
+    version: str = FIRST_VERSION
+    """Value of the label ``version``, and part of object names; answers carry it."""
+
+    service_name: str | None = None
+    """Service with this version's pods alone: one Service for all versions would send callers outside the mesh's
+    routing to any of them. None is ``greeter`` for ``v1`` and ``greeter-<version>`` for others."""
+
+    port: int = 8000
+    """Port of Service and container, 1 to 65535."""
+
+    replicas: int = 2
+    """Pods, at least 1; from 2 on, a PodDisruptionBudget keeps all but one."""
+
+    gateway_namespaces: Sequence[str] = (ROOT_NAMESPACE,)
+    """Namespaces of gateways that may call it; its own and those in the same mesh may anyway."""
+
+    env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    """More environment of the container, e.g. ``{"WORKERS": "64"}``."""
+
+    requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "50m", "memory": "64Mi"})
+    """What the scheduler keeps free for each pod; raise it with the load."""
+
+    memory_limit: str = "256Mi"
+    """Memory at which a pod is killed."""
+
+    drain_seconds: int = 5
+    """How long an ending pod goes on serving, so that proxies learn of it first; 0 to 20. Needs Kubernetes 1.30."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.image, str):
+            check_image(self.image, allow_tag=self.allow_tag)
+        if isinstance(self.namespace, str):
+            DnsLabel(self.namespace, field="namespace")
+        DnsLabel(self.version, field="version")
+        name = self.service_name or ("greeter" if self.version == FIRST_VERSION else f"greeter-{self.version}")
+        object.__setattr__(self, "service_name", DnsLabel(name, field="service_name"))
+        object.__setattr__(self, "port", Port(self.port, field="port"))
+        namespaces = tuple(
+            DnsLabel(each, field=f"gateway_namespaces[{index}]") for index, each in enumerate(self.gateway_namespaces)
+        )
+        object.__setattr__(self, "gateway_namespaces", namespaces)
+        _check_number("replicas", self.replicas, 1, 1000)
+        _check_number("drain_seconds", self.drain_seconds, 0, 20)
+        check_mesh(self.mesh, self.cluster)
+        for name in self.env:
+            if name in OWN_VARIABLES:
+                raise ValidationError(
+                    field=f"env.{name}",
+                    value="(given)",
+                    rule="must not be set, because the component sets it",
+                    remedy="Use the argument of that meaning, or drop it",
+                )
+
+    @property
+    def namespace_name(self) -> str:
+        """Name of the namespace."""
+        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
+
+    @property
+    def destination(self) -> Destination:
+        """This version's Service."""
+        return Destination(f"{self.service_name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}", self.port)
+
+
+def _check_number(name: str, value: int, least: int, most: int) -> None:
+    if isinstance(value, bool) or not least <= value <= most:
+        raise ValidationError(
+            field=name, value=value, rule=f"must be from {least} to {most}", remedy="Choose a number in that range"
+        )
+
+
+class Greeter(pulumi.ComponentResource):
+    """Runs one version of the greeter: Deployment, Service, ServiceAccount, NetworkPolicy, PodDisruptionBudget.
+
+    Versions in one namespace are instances of their own. Their Services are apart, so that only routes decide who is
+    called. It creates no namespace: see :class:`MeshNamespace`.
+
+    Raises:
+        ValidationError: At construction of the arguments, and for an image that is known late when it is known.
+    """
+
+    TYPE = "trafficmirror:index:Greeter"
+
+    destination: Destination
+    """This version's Service, for routes."""
+
+    labels: dict[str, str]
+    """Labels of its pods."""
+
+    deployment: k8s.apps.v1.Deployment
+    """Its pods."""
+
+    service: k8s.core.v1.Service
+    """Its Service."""
+
+    def __init__(self, name: str, args: GreeterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(self.TYPE, name, {}, opts)
+        self._name = name
+        self._args = args
+        self._object = f"greeter-{args.version}"
+        self.destination = args.destination
+        self.labels = {"app": "greeter", "version": args.version}
+        needs: list[pulumi.Resource] = [args.namespace] if isinstance(args.namespace, MeshNamespace) else []
+        if args.mesh:
+            needs += args.mesh.ready
+        child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider, depends_on=needs)
+        account = k8s.core.v1.ServiceAccount(
+            f"{name}-service-account", metadata=self._meta(), automount_service_account_token=False, opts=child
+        )
+        policy = self._network_policy(child)
+        self.service = self._service(child)
+        started = pulumi.ResourceOptions(
+            parent=self, provider=args.cluster.provider, depends_on=[*needs, account, policy]
+        )
+        self.deployment = self._deployment(started)
+        if args.replicas > 1:
+            self._disruption_budget(child)
+        self.register_outputs({"host": str(self.destination.host), "port": int(self.destination.port)})
+
+    def _meta(self) -> k8s.meta.v1.ObjectMetaArgs:
+        return k8s.meta.v1.ObjectMetaArgs(name=self._object, namespace=self._args.namespace_name, labels=self.labels)
+
+    def _selector(self) -> k8s.meta.v1.LabelSelectorArgs:
+        return k8s.meta.v1.LabelSelectorArgs(match_labels=self.labels)
+
+    def _service(self, opts: pulumi.ResourceOptions) -> k8s.core.v1.Service:
+        args = self._args
+        return k8s.core.v1.Service(
+            f"{self._name}-service",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=args.service_name,
+                namespace=args.namespace_name,
+                labels=self.labels,
+                annotations=WAIT_FOR_ADDRESS,
+            ),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=self.labels,
+                # Istio chooses the protocol by either of them; without, it would guess from each connection.
+                ports=[
+                    k8s.core.v1.ServicePortArgs(
+                        name="grpc", app_protocol="grpc", port=args.port, target_port=args.port, protocol="TCP"
+                    )
+                ],
+            ),
+            opts=opts,
+        )
+
+    def _deployment(self, opts: pulumi.ResourceOptions) -> k8s.apps.v1.Deployment:
+        args = self._args
+        extra = [k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in sorted(args.env.items())]
+        container = greeter_container(
+            image=self._image(),
+            pull_policy=args.image_pull_policy.value,
+            port=args.port,
+            environment=[*own_environment(args.version, args.port), *extra],
+            requests=args.requests,
+            memory_limit=args.memory_limit,
+            drain_seconds=args.drain_seconds,
+        )
+        template = pod_template(
+            labels=self.labels,
+            # Restarts the pods when another control plane serves them, or their proxies would stay with the old one.
+            annotations={DATA_PLANE_ANNOTATION: args.mesh.data_plane} if args.mesh else {},
+            service_account=self._object,
+            container=container,
+            spread=args.replicas > 1,
+        )
+        return k8s.apps.v1.Deployment(
+            f"{self._name}-deployment",
+            metadata=self._meta(),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=args.replicas,
+                selector=self._selector(),
+                # A new pod takes over before an old one goes.
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1),
+                ),
+                template=template,
+            ),
+            opts=opts,
+        )
+
+    def _image(self) -> pulumi.Input[str]:
+        args = self._args
+        if isinstance(args.image, str):
+            return args.image
+        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))
+
+    def _network_policy(self, opts: pulumi.ResourceOptions) -> k8s.networking.v1.NetworkPolicy:
+        args = self._args
+        gateways = k8s.meta.v1.LabelSelectorRequirementArgs(
+            key="kubernetes.io/metadata.name", operator="In", values=list(args.gateway_namespaces)
+        )
+        peers = [k8s.networking.v1.NetworkPolicyPeerArgs(pod_selector=k8s.meta.v1.LabelSelectorArgs())]
+        if args.gateway_namespaces:
+            selected = k8s.meta.v1.LabelSelectorArgs(match_expressions=[gateways])
+            peers.append(k8s.networking.v1.NetworkPolicyPeerArgs(namespace_selector=selected))
+        if args.mesh:
+            meshed = k8s.meta.v1.LabelSelectorArgs(match_labels=args.mesh.injection_labels)
+            peers.append(k8s.networking.v1.NetworkPolicyPeerArgs(namespace_selector=meshed))
+        return k8s.networking.v1.NetworkPolicy(
+            f"{self._name}-network-policy",
+            metadata=self._meta(),
+            # Nothing about egress: the proxy needs istiod and DNS, whose addresses differ between clusters.
+            spec=k8s.networking.v1.NetworkPolicySpecArgs(
+                pod_selector=self._selector(),
+                policy_types=["Ingress"],
+                ingress=[
+                    k8s.networking.v1.NetworkPolicyIngressRuleArgs(
+                        from_=peers,
+                        ports=[k8s.networking.v1.NetworkPolicyPortArgs(port=args.port, protocol="TCP")],
+                    )
+                ],
+            ),
+            opts=opts,
+        )
+
+    def _disruption_budget(self, opts: pulumi.ResourceOptions) -> k8s.policy.v1.PodDisruptionBudget:
+        return k8s.policy.v1.PodDisruptionBudget(
+            f"{self._name}-disruption-budget",
+            metadata=self._meta(),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(max_unavailable=1, selector=self._selector()),
+            opts=opts,
+        )

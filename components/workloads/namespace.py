@@ -1,0 +1,104 @@
+"""A namespace whose pods join the mesh."""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from ..clusters import ClusterHandle
+from ..mesh import MeshHandle
+from ..model import DnsLabel, ValidationError
+
+
+@unique
+class PodSecurity(StrEnum):
+    """Levels of the Pod Security Standards; the values are Kubernetes'."""
+
+    PRIVILEGED = "privileged"
+    BASELINE = "baseline"
+    RESTRICTED = "restricted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshNamespaceArgs:
+    """Arguments of :class:`MeshNamespace`.
+
+    Raises:
+        ValidationError: The name is malformed, or the mesh belongs to another cluster.
+    """
+
+    cluster: ClusterHandle
+    """Where to create it."""
+
+    namespace: str
+    """Name of the namespace."""
+
+    mesh: MeshHandle | None = None
+    """Control plane that gives its pods a proxy; None for none."""
+
+    pod_security: PodSecurity | None = None
+    """Level that pods must keep. None is ``restricted``, the strictest, where that works: not for pods with a proxy
+    in a mesh without istio-cni, because their init container needs NET_ADMIN and NET_RAW, which only ``privileged``
+    allows. Such a namespace is told to warn and to audit by ``restricted`` all the same, so that its own Deployments
+    are held against it. Source: kubernetes.io/docs/concepts/security/pod-security-standards."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "namespace", DnsLabel(self.namespace, field="namespace"))
+        check_mesh(self.mesh, self.cluster)
+
+    @property
+    def enforced(self) -> PodSecurity:
+        """The level that applies."""
+        if self.pod_security is not None:
+            return self.pod_security
+        return PodSecurity.RESTRICTED if self.mesh is None or self.mesh.cni else PodSecurity.PRIVILEGED
+
+
+def check_mesh(mesh: MeshHandle | None, cluster: ClusterHandle) -> None:
+    """Refuse the mesh of another cluster.
+
+    Raises:
+        ValidationError: It is one.
+    """
+    if mesh is not None and mesh.cluster.provider is not cluster.provider:
+        raise ValidationError(
+            field="mesh",
+            value=mesh.cluster.name,
+            rule=f"must be the mesh of the cluster {cluster.name!r}",
+            remedy="Give the handle of that cluster's control plane",
+        )
+
+
+class MeshNamespace(pulumi.ComponentResource):
+    """Creates a namespace with labels for proxies and for pod security.
+
+    Raises:
+        ValidationError: At construction of the arguments.
+    """
+
+    TYPE = "trafficmirror:index:MeshNamespace"
+
+    namespace: str
+    """Name of the namespace."""
+
+    def __init__(self, name: str, args: MeshNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(self.TYPE, name, {}, opts)
+        self.namespace = args.namespace
+        labels = {
+            "pod-security.kubernetes.io/enforce": args.enforced.value,
+            "pod-security.kubernetes.io/warn": PodSecurity.RESTRICTED.value,
+            "pod-security.kubernetes.io/audit": PodSecurity.RESTRICTED.value,
+            **(args.mesh.injection_labels if args.mesh else {}),
+        }
+        k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=args.namespace, labels=labels),
+            opts=pulumi.ResourceOptions(
+                # A pod that starts before the injection webhook answers would stay without a proxy.
+                parent=self,
+                provider=args.cluster.provider,
+                depends_on=list(args.mesh.ready) if args.mesh else [],
+            ),
+        )
+        self.register_outputs({"namespace": args.namespace})
