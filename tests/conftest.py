@@ -18,8 +18,16 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
 
+SDK_WARNINGS = ("ignore:gcp.compute.MangedSslCertificate has been deprecated:DeprecationWarning",)
+"""Warnings that a provider's SDK gives when it is imported, whatever is used of it."""
+
 FOREIGN_SETTINGS = ("GOOGLE_", "GCLOUD_", "GCP_", "CLOUDSDK_", "KUBE", "HELM_", "PULUMI_", "XDG_", "AWS_")
 """Prefixes of variables through which a developer's own clouds and clusters would reach into a test."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in SDK_WARNINGS:
+        config.addinivalue_line("filterwarnings", line)
 
 
 def _on_stage(request: pytest.FixtureRequest) -> bool:

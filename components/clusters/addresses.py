@@ -1,7 +1,7 @@
 """Address ranges: valid, private, apart from each other, large enough. No Pulumi."""
 
 from collections.abc import Mapping
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Network
 from itertools import combinations
 from typing import Final
 
@@ -37,25 +37,17 @@ def parse_range(cidr: str, *, field: str) -> IPv4Network:
         ValidationError: It is no CIDR, has a host part, or is IPv6.
     """
     try:
-        return IPv4Network(cidr) if "/" in cidr else _no_range(cidr, field)
-    except (AddressValueError, NetmaskValueError):
-        return _no_range(cidr, field)
+        # Without a prefix length, Python would read a single address.
+        network = IPv4Network(cidr, strict=False) if "/" in cidr else None
     except ValueError:
-        raise ValidationError(
-            field=field,
-            value=cidr,
-            rule="must have no bits set beyond its prefix",
-            remedy=f"Write {IPv4Network(cidr, strict=False)}",
-        ) from None
-
-
-def _no_range(cidr: str, field: str) -> IPv4Network:
-    raise ValidationError(
-        field=field,
-        value=cidr,
-        rule="must be an IPv4 range such as 10.64.0.0/20",
-        remedy="Write address, slash and prefix length",
-    )
+        network = None
+    if network is None:
+        rule, remedy = "must be an IPv4 range such as 10.64.0.0/20", "Write address, slash and prefix length"
+    elif str(network.network_address) != cidr.partition("/")[0]:
+        rule, remedy = "must have no bits set beyond its prefix", f"Write {network}"
+    else:
+        return network
+    raise ValidationError(field=field, value=cidr, rule=rule, remedy=remedy)
 
 
 def check_private_range(cidr: str, *, field: str, widest: int, narrowest: int) -> IPv4Network:

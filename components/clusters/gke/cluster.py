@@ -83,8 +83,8 @@ class GkeCluster(pulumi.ComponentResource):
         )
 
     def _cluster(
-        self, placement: Placement, account: gcp.serviceaccount.Account, before: tuple[pulumi.Resource, ...]
-    ) -> gcp.container.Cluster:
+        self, placement: Placement, account: "gcp.serviceaccount.Account", before: tuple[pulumi.Resource, ...]
+    ) -> "gcp.container.Cluster":
         return gcp.container.Cluster(
             f"{self._name}-cluster",
             cluster_settings(self._name, self._args, placement, account.email),
@@ -98,8 +98,8 @@ class GkeCluster(pulumi.ComponentResource):
 
     def _node_pools(
         self,
-        cluster: gcp.container.Cluster,
-        account: gcp.serviceaccount.Account,
+        cluster: "gcp.container.Cluster",
+        account: "gcp.serviceaccount.Account",
         before: tuple[pulumi.Resource, ...],
     ) -> tuple[pulumi.Resource, ...]:
         mode = self._args.mode
@@ -115,7 +115,7 @@ class GkeCluster(pulumi.ComponentResource):
         )
         return (pool,)
 
-    def _firewall(self, placement: Placement, account: gcp.serviceaccount.Account) -> tuple[pulumi.Resource, ...]:
+    def _firewall(self, placement: Placement, account: "gcp.serviceaccount.Account") -> tuple[pulumi.Resource, ...]:
         args = self._args
         network = args.network
         existing = isinstance(network, ExistingNetwork)
@@ -140,7 +140,7 @@ class GkeCluster(pulumi.ComponentResource):
         return (rule,)
 
     def _publish(
-        self, cluster: gcp.container.Cluster, placement: Placement, account: gcp.serviceaccount.Account
+        self, cluster: "gcp.container.Cluster", placement: Placement, account: "gcp.serviceaccount.Account"
     ) -> None:
         args = self._args
         self.cluster_name = cluster.name
@@ -149,7 +149,7 @@ class GkeCluster(pulumi.ComponentResource):
         self.network = pulumi.Output.from_input(placement.network)
         self.node_account_email = account.email
 
-    def _handle(self, cluster: gcp.container.Cluster, ready: tuple[pulumi.Resource, ...]) -> ClusterHandle:
+    def _handle(self, cluster: "gcp.container.Cluster", ready: tuple[pulumi.Resource, ...]) -> ClusterHandle:
         provider = cluster_provider(
             f"{self._name}-provider",
             kubeconfig=self.kubeconfig,

@@ -26,7 +26,7 @@ class Credentials(StrEnum):
 
 
 def kubeconfig(
-    cluster: gcp.container.Cluster,
+    cluster: "gcp.container.Cluster",
     *,
     endpoint: DnsEndpoint | AuthorizedNetworks,
     credentials: Credentials,
@@ -67,7 +67,7 @@ def kubeconfig(
     return pulumi.Output.secret(pulumi.Output.json_dumps(document, sort_keys=True))
 
 
-def address(cluster: gcp.container.Cluster, endpoint: DnsEndpoint | AuthorizedNetworks) -> pulumi.Output[str]:
+def address(cluster: "gcp.container.Cluster", endpoint: DnsEndpoint | AuthorizedNetworks) -> pulumi.Output[str]:
     """Return the URL of the cluster's API server.
 
     Args:
@@ -86,7 +86,7 @@ def address(cluster: gcp.container.Cluster, endpoint: DnsEndpoint | AuthorizedNe
 
 
 def _cluster_entry(
-    cluster: gcp.container.Cluster, endpoint: DnsEndpoint | AuthorizedNetworks
+    cluster: "gcp.container.Cluster", endpoint: DnsEndpoint | AuthorizedNetworks
 ) -> dict[str, pulumi.Output[Any]]:
     entry: dict[str, pulumi.Output[Any]] = {"server": address(cluster, endpoint)}
     if isinstance(endpoint, AuthorizedNetworks):

@@ -145,12 +145,12 @@ def create_network(
 def _subnetwork(
     name: str,
     network: NewNetwork,
-    vpc: gcp.compute.Network,
+    vpc: "gcp.compute.Network",
     *,
     project: str,
     region: str,
     opts: pulumi.ResourceOptions,
-) -> gcp.compute.Subnetwork:
+) -> "gcp.compute.Subnetwork":
     return gcp.compute.Subnetwork(
         f"{name}-subnet",
         project=project,
@@ -168,13 +168,13 @@ def _subnetwork(
 
 def _nat(
     name: str,
-    vpc: gcp.compute.Network,
-    subnet: gcp.compute.Subnetwork,
+    vpc: "gcp.compute.Network",
+    subnet: "gcp.compute.Subnetwork",
     *,
     project: str,
     region: str,
     opts: pulumi.ResourceOptions,
-) -> gcp.compute.RouterNat:
+) -> "gcp.compute.RouterNat":
     router = gcp.compute.Router(f"{name}-router", project=project, region=region, network=vpc.id, opts=opts)
     return gcp.compute.RouterNat(
         f"{name}-nat",

@@ -23,7 +23,7 @@ _ZONES_OF_A_REGION: Final = 3
 
 def create_account(
     name: str, args: GkeClusterArgs, *, opts: pulumi.ResourceOptions
-) -> tuple[gcp.serviceaccount.Account, tuple[pulumi.Resource, ...]]:
+) -> tuple["gcp.serviceaccount.Account", tuple[pulumi.Resource, ...]]:
     """Create the identity of the nodes, with the least roles that nodes need.
 
     Args:
@@ -53,10 +53,10 @@ def create_node_pool(
     args: GkeClusterArgs,
     mode: StandardMode,
     *,
-    cluster: gcp.container.Cluster,
+    cluster: "gcp.container.Cluster",
     account_email: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
-) -> gcp.container.NodePool:
+) -> "gcp.container.NodePool":
     """Create the node pool of a Standard cluster.
 
     Args:
@@ -94,7 +94,7 @@ def create_node_pool(
 
 
 def _grant(
-    name: str, account: gcp.serviceaccount.Account, project: str, role: str, opts: pulumi.ResourceOptions
+    name: str, account: "gcp.serviceaccount.Account", project: str, role: str, opts: pulumi.ResourceOptions
 ) -> pulumi.Resource:
     # IAMMember adds one member; the other IAM resources would remove everybody else's.
     return gcp.projects.IAMMember(name, project=project, role=role, member=account.member, opts=opts)
@@ -109,7 +109,7 @@ def _initial_nodes_per_zone(location: str, mode: StandardMode) -> int:
 
 def _node_config(
     name: str, args: GkeClusterArgs, mode: StandardMode, account_email: pulumi.Input[str]
-) -> gcp.container.NodePoolNodeConfigArgs:
+) -> "gcp.container.NodePoolNodeConfigArgs":
     return gcp.container.NodePoolNodeConfigArgs(
         machine_type=mode.machine_type,
         spot=mode.spot,

@@ -19,7 +19,7 @@ Source: https://cloud.google.com/kubernetes-engine/docs/how-to/disable-kubelet-r
 
 def cluster_settings(
     name: str, args: GkeClusterArgs, placement: Placement, account_email: pulumi.Input[str]
-) -> gcp.container.ClusterArgs:
+) -> "gcp.container.ClusterArgs":
     """Return the settings of the cluster in its mode.
 
     Args:
@@ -53,7 +53,7 @@ def all_labels(name: str, args: GkeClusterArgs) -> dict[str, str]:
     return {"managed-by": "pulumi", "cluster-component": name, **args.labels}
 
 
-def _common(name: str, args: GkeClusterArgs, placement: Placement) -> gcp.container.ClusterArgs:
+def _common(name: str, args: GkeClusterArgs, placement: Placement) -> "gcp.container.ClusterArgs":
     return gcp.container.ClusterArgs(
         project=args.project,
         location=args.location,
@@ -97,20 +97,20 @@ def _common(name: str, args: GkeClusterArgs, placement: Placement) -> gcp.contai
     )
 
 
-def _secrets_encryption(args: GkeClusterArgs) -> gcp.container.ClusterDatabaseEncryptionArgs | None:
+def _secrets_encryption(args: GkeClusterArgs) -> "gcp.container.ClusterDatabaseEncryptionArgs | None":
     if args.secrets_key is None:
         return None
     # A copy of etcd is worthless without the key, and the key can be withdrawn.
     return gcp.container.ClusterDatabaseEncryptionArgs(state="ENCRYPTED", key_name=args.secrets_key)
 
 
-def _binary_authorization(args: GkeClusterArgs) -> gcp.container.ClusterBinaryAuthorizationArgs | None:
+def _binary_authorization(args: GkeClusterArgs) -> "gcp.container.ClusterBinaryAuthorizationArgs | None":
     if not args.binary_authorization:
         return None
     return gcp.container.ClusterBinaryAuthorizationArgs(evaluation_mode="PROJECT_SINGLETON_POLICY_ENFORCE")
 
 
-def _set_endpoint(settings: gcp.container.ClusterArgs, args: GkeClusterArgs) -> None:
+def _set_endpoint(settings: "gcp.container.ClusterArgs", args: GkeClusterArgs) -> None:
     # Nodes without external addresses: nobody reaches them from outside, whatever the firewall says.
     private = gcp.container.ClusterPrivateClusterConfigArgs(enable_private_nodes=True)
     endpoint = args.endpoint
@@ -137,7 +137,7 @@ def _set_endpoint(settings: gcp.container.ClusterArgs, args: GkeClusterArgs) -> 
 
 
 def _set_standard(
-    settings: gcp.container.ClusterArgs, args: GkeClusterArgs, mode: StandardMode, account_email: pulumi.Input[str]
+    settings: "gcp.container.ClusterArgs", args: GkeClusterArgs, mode: StandardMode, account_email: pulumi.Input[str]
 ) -> None:
     # The default pool cannot be changed without replacing the cluster, so it goes and ours comes.
     settings.remove_default_node_pool = True
@@ -170,7 +170,7 @@ def _set_standard(
     )
 
 
-def _set_autopilot(settings: gcp.container.ClusterArgs, account_email: pulumi.Input[str]) -> None:
+def _set_autopilot(settings: "gcp.container.ClusterArgs", account_email: pulumi.Input[str]) -> None:
     # Dataplane V2, Workload Identity, shielded nodes, logging and managed Prometheus are part of Autopilot, and the
     # provider refuses them beside it. Node settings would replace the cluster in every run.
     settings.enable_autopilot = True
