@@ -65,7 +65,7 @@ class ClusterSecrets:
         return self.folder / f"{name}.key"
 
 
-class _Authority:
+class Authority:
     """Signs certificates for one cluster."""
 
     def __init__(self, common_name: str) -> None:
@@ -114,7 +114,7 @@ def make_secrets(
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     made = ClusterSecrets(folder=folder, token=secrets.token_urlsafe(32))
-    authority = _Authority(f"traffic-mirror-stage-{role}")
+    authority = Authority(f"traffic-mirror-stage-{role}")
     write_secret(made.authority, authority.certificate.public_bytes(serialization.Encoding.PEM))
     write_secret(made.authority_key, authority.key_pem)
     service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
