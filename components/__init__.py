@@ -1,1 +1,217 @@
-"""Traffic mirroring between clusters as Pulumi components."""
+"""Traffic mirroring between clusters as Pulumi components.
+
+In two lines: :class:`MirroredService` routes one service in the cluster that owns the traffic and mirrors it as its
+typed mirrors say; :class:`MirrorReceiver` accepts those mirrors in another cluster. The other components create what
+the two need.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from . import model, program
+    from .clusters import (
+        AuthorizedNetworks,
+        AutopilotMode,
+        ClusterHandle,
+        ClusterKind,
+        Credentials,
+        DnsEndpoint,
+        ExistingCluster,
+        ExistingClusterArgs,
+        ExistingNetwork,
+        GkeCluster,
+        GkeClusterArgs,
+        MaintenanceWindow,
+        NewNetwork,
+        ReleaseChannel,
+        StandardMode,
+    )
+    from .mesh import (
+        ExistingIstio,
+        Exposure,
+        ImagePullPolicy,
+        IstioCharts,
+        IstioControlPlane,
+        IstioControlPlaneArgs,
+        IstiodRevision,
+        MeshGateway,
+        MeshGatewayArgs,
+        MeshHandle,
+        Size,
+        TlsCredential,
+    )
+    from .mirroring import CrossClusterMirror, MirroredService, MirroredServiceArgs, MirrorReceiver, MirrorReceiverArgs
+    from .model import (
+        AuthorityMode,
+        Brakes,
+        Destination,
+        Expiry,
+        GatewayRef,
+        GatewayServer,
+        HeaderMatch,
+        HeaderRules,
+        HeaderTest,
+        InClusterMirror,
+        IstioBehaviour,
+        IstioVersion,
+        Match,
+        MirrorContract,
+        MirrorOffer,
+        MirrorTls,
+        Percent,
+        Protocol,
+        Scrub,
+        TlsMode,
+        ValidationError,
+        Waiver,
+        client_server,
+        receiver_server,
+    )
+    from .workloads import Greeter, GreeterArgs, MeshNamespace, MeshNamespaceArgs, PodSecurity
+
+__all__ = [
+    "AuthorityMode",
+    "AuthorizedNetworks",
+    "AutopilotMode",
+    "Brakes",
+    "ClusterHandle",
+    "ClusterKind",
+    "Credentials",
+    "CrossClusterMirror",
+    "Destination",
+    "DnsEndpoint",
+    "ExistingCluster",
+    "ExistingClusterArgs",
+    "ExistingIstio",
+    "ExistingNetwork",
+    "Expiry",
+    "Exposure",
+    "GatewayRef",
+    "GatewayServer",
+    "GkeCluster",
+    "GkeClusterArgs",
+    "Greeter",
+    "GreeterArgs",
+    "HeaderMatch",
+    "HeaderRules",
+    "HeaderTest",
+    "ImagePullPolicy",
+    "InClusterMirror",
+    "IstioBehaviour",
+    "IstioCharts",
+    "IstioControlPlane",
+    "IstioControlPlaneArgs",
+    "IstioVersion",
+    "IstiodRevision",
+    "MaintenanceWindow",
+    "Match",
+    "MeshGateway",
+    "MeshGatewayArgs",
+    "MeshHandle",
+    "MeshNamespace",
+    "MeshNamespaceArgs",
+    "MirrorContract",
+    "MirrorOffer",
+    "MirrorReceiver",
+    "MirrorReceiverArgs",
+    "MirrorTls",
+    "MirroredService",
+    "MirroredServiceArgs",
+    "NewNetwork",
+    "Percent",
+    "PodSecurity",
+    "Protocol",
+    "ReleaseChannel",
+    "Scrub",
+    "Size",
+    "StandardMode",
+    "TlsCredential",
+    "TlsMode",
+    "ValidationError",
+    "Waiver",
+    "client_server",
+    "model",
+    "program",
+    "receiver_server",
+]
+
+_HOMES: Final = {
+    ".clusters": [
+        "AuthorizedNetworks",
+        "AutopilotMode",
+        "ClusterHandle",
+        "ClusterKind",
+        "Credentials",
+        "DnsEndpoint",
+        "ExistingCluster",
+        "ExistingClusterArgs",
+        "ExistingNetwork",
+        "GkeCluster",
+        "GkeClusterArgs",
+        "MaintenanceWindow",
+        "NewNetwork",
+        "ReleaseChannel",
+        "StandardMode",
+    ],
+    ".mesh": [
+        "ExistingIstio",
+        "Exposure",
+        "ImagePullPolicy",
+        "IstioCharts",
+        "IstioControlPlane",
+        "IstioControlPlaneArgs",
+        "IstiodRevision",
+        "MeshGateway",
+        "MeshGatewayArgs",
+        "MeshHandle",
+        "Size",
+        "TlsCredential",
+    ],
+    ".mirroring": [
+        "CrossClusterMirror",
+        "MirroredService",
+        "MirroredServiceArgs",
+        "MirrorReceiver",
+        "MirrorReceiverArgs",
+    ],
+    ".model": [
+        "AuthorityMode",
+        "Brakes",
+        "Destination",
+        "Expiry",
+        "GatewayRef",
+        "GatewayServer",
+        "HeaderMatch",
+        "HeaderRules",
+        "HeaderTest",
+        "InClusterMirror",
+        "IstioBehaviour",
+        "IstioVersion",
+        "Match",
+        "MirrorContract",
+        "MirrorOffer",
+        "MirrorTls",
+        "Percent",
+        "Protocol",
+        "Scrub",
+        "TlsMode",
+        "ValidationError",
+        "Waiver",
+        "client_server",
+        "receiver_server",
+    ],
+    ".workloads": ["Greeter", "GreeterArgs", "MeshNamespace", "MeshNamespaceArgs", "PodSecurity"],
+}
+"""Where each name lives. Loaded on first use: the provider SDKs take seconds, and the command line needs none."""
+
+_MODULES: Final = ("model", "program")
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home, __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

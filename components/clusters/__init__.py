@@ -1,5 +1,6 @@
 """Clusters, made or given, behind one handle."""
 
+from .. import refusal as refusal
 from .addresses import check_disjoint
 from .existing import ExistingCluster, ExistingClusterArgs
 from .gke import (

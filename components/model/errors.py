@@ -1,5 +1,7 @@
 """The one error that bad input gets."""
 
+from typing import ClassVar, Self, cast
+
 
 class ValidationError(ValueError):
     """A value breaks a rule; the text names the field, the value, the rule and the remedy.
@@ -10,6 +12,14 @@ class ValidationError(ValueError):
         rule: What must hold, as a clause, e.g. ``"must be between 0 and 100"``.
         remedy: What to do about it, as an imperative sentence without a full stop.
     """
+
+    raised_as: ClassVar["type[ValidationError] | None"] = None
+    """Subclass whose instances are raised instead, so that a host shows the message without a traceback."""
+
+    def __new__(cls, *, field: str, value: object, rule: str, remedy: str) -> Self:
+        """Make the error as its host wants to see it."""
+        chosen = ValidationError.raised_as if cls is ValidationError else None
+        return cast("Self", super().__new__(cast("type[Self]", chosen or cls)))
 
     def __init__(self, *, field: str, value: object, rule: str, remedy: str) -> None:
         self.field = field

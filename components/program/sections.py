@@ -1,6 +1,6 @@
 """Reading structured configuration so that a wrong key says which key, in which file, and what is allowed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TypeVar, cast
@@ -42,7 +42,7 @@ class Section:
         return ValidationError(field=f"{self._field(key)} in {self._file}", value=value, rule=rule, remedy=remedy)
 
     @contextmanager
-    def locating(self) -> Iterator[None]:
+    def locating(self) -> Generator[None]:
         """Give the model's errors, which know only their own field, this section's key and file.
 
         Raises:

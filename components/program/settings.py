@@ -43,6 +43,14 @@ class ClusterChoice(StrEnum):
 
 
 @unique
+class ClusterMode(StrEnum):
+    """Who runs the nodes of a GKE cluster."""
+
+    STANDARD = "standard"
+    AUTOPILOT = "autopilot"
+
+
+@unique
 class Transport(StrEnum):
     """How mirrors travel between the gateways."""
 
@@ -102,19 +110,16 @@ class StackSettings:
     in_cluster: InClusterSettings | None
     cross_cluster: CrossClusterSettings | None
 
+    @property
+    def namespace(self) -> str:
+        """Namespace of the sample service."""
+        return self.greeter.text("namespace", "hello")
+
 
 CLUSTER_KEYS = ("project", "location", "mode", "kubeconfigPath", "context", "identity", "deletionProtection", "labels")
 ISTIO_KEYS = (
-    "version",
-    "charts",
-    "hub",
-    "tag",
-    "size",
-    "revision",
-    "revisionTags",
-    "values",
-    "env",
-    "compatibilityVersion",
+    *("version", "charts", "hub", "tag", "imagePullPolicy", "size", "cni", "kubernetesVersion", "compatibilityVersion"),
+    *("revision", "revisionTags", "canary", "canaryServes", "env", "meshConfig", "values"),
 )
 GATEWAY_KEYS = ("exposure", "size", "sourceRanges", "values")
 GREETER_KEYS = ("image", "allowTag", "replicas", "namespace")

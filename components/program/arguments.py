@@ -1,0 +1,183 @@
+"""From a stack's settings to the arguments of its components."""
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+import pulumi
+
+from ..clusters import (
+    AutopilotMode,
+    ClusterHandle,
+    ExistingCluster,
+    ExistingClusterArgs,
+    GkeCluster,
+    GkeClusterArgs,
+    StandardMode,
+)
+from ..mesh import (
+    Exposure,
+    ImagePullPolicy,
+    IstioCharts,
+    IstioControlPlaneArgs,
+    IstiodRevision,
+    MeshGatewayArgs,
+    MeshHandle,
+    Size,
+    TlsCredential,
+)
+from ..model import JsonValue, client_server, receiver_server
+from ..workloads import GreeterArgs, MeshNamespace
+from .sections import Section
+from .settings import ClusterChoice, ClusterMode, Role, StackSettings
+
+CANARY_KEYS: Final = ("version", "revision", "tag", "compatibilityVersion", "env", "meshConfig", "values")
+
+
+def make_cluster(name: str, settings: StackSettings) -> ClusterHandle:
+    """Create or find the stack's cluster.
+
+    Args:
+        name: Name of the component.
+        settings: The stack's settings.
+
+    Raises:
+        ValidationError: The settings do not fit the kind of cluster.
+    """
+    section = settings.cluster
+    with section.locating():
+        if settings.cluster_kind is ClusterChoice.GKE:
+            autopilot = section.choice("mode", ClusterMode, ClusterMode.STANDARD) is ClusterMode.AUTOPILOT
+            return GkeCluster(
+                name,
+                GkeClusterArgs(
+                    project=section.text("project"),
+                    location=section.text("location"),
+                    deletion_protection=section.flag("deletionProtection", default=True),
+                    mode=AutopilotMode() if autopilot else StandardMode(),
+                    labels={key: str(value) for key, value in section.mapping("labels").items()},
+                ),
+            ).handle
+        return ExistingCluster(
+            name,
+            ExistingClusterArgs(
+                kubeconfig=settings.kubeconfig,
+                kubeconfig_path=section.text("kubeconfigPath", "") or None,
+                context=section.text("context", "") or None,
+                identity=section.text("identity", "") or None,
+            ),
+        ).handle
+
+
+def control_plane_args(settings: StackSettings, cluster: ClusterHandle) -> IstioControlPlaneArgs:
+    """Arguments of the stack's Istio.
+
+    Raises:
+        ValidationError: A key of ``istio`` is wrong.
+    """
+    section = settings.istio
+    with section.locating():
+        policy = section.text("imagePullPolicy", "")
+        return IstioControlPlaneArgs(
+            cluster=cluster,
+            version=section.text("version", "1.31.0"),
+            revision=section.text("revision", ""),
+            charts=_charts(section),
+            image_hub=section.text("hub", "") or None,
+            image_tag=section.text("tag", "") or None,
+            image_pull_policy=section.choice("imagePullPolicy", ImagePullPolicy) if policy else None,
+            kubernetes_version=section.text("kubernetesVersion", "") or None,
+            compatibility_version=section.text("compatibilityVersion", "") or None,
+            size=section.choice("size", Size, Size.PRODUCTION),
+            cni=section.flag("cni", default=False),
+            env=_texts(section, "env"),
+            mesh_config=_json(section, "meshConfig"),
+            values=_json(section, "values"),
+            revision_tags=section.texts("revisionTags"),
+            canary=_canary(section),
+            canary_serves=section.flag("canaryServes", default=False),
+        )
+
+
+def _canary(istio: Section) -> IstiodRevision | None:
+    if not istio.has("canary"):
+        return None
+    section = istio.section("canary", CANARY_KEYS)
+    return IstiodRevision(
+        version=section.text("version"),
+        revision=section.text("revision"),
+        charts=_charts(istio),
+        image_tag=section.text("tag", "") or None,
+        compatibility_version=section.text("compatibilityVersion", "") or None,
+        env=_texts(section, "env"),
+        mesh_config=_json(section, "meshConfig"),
+        values=_json(section, "values"),
+    )
+
+
+def _charts(section: Section) -> IstioCharts:
+    """``charts`` is a repository's URL or a directory with Istio's charts."""
+    source = section.text("charts", "")
+    if not source:
+        return IstioCharts()
+    return IstioCharts(repository=source) if "://" in source else IstioCharts.in_directory(source)
+
+
+def _texts(section: Section, key: str) -> dict[str, str]:
+    return {name: str(value) for name, value in section.mapping(key).items()}
+
+
+def _json(section: Section, key: str) -> Mapping[str, JsonValue]:
+    return cast("Mapping[str, JsonValue]", section.mapping(key))
+
+
+def gateway_args(settings: StackSettings, mesh: MeshHandle) -> MeshGatewayArgs:
+    """Arguments of the stack's gateway: for clients in staging, for mirrors in testing.
+
+    Raises:
+        ValidationError: A key of ``gateway`` is wrong.
+    """
+    section, contract = settings.gateway, settings.contract
+    server = (
+        client_server(contract.hosts, contract.port, contract.protocol)
+        if settings.role is Role.STAGING
+        else receiver_server(contract, settings.credential_name)
+    )
+    with section.locating():
+        return MeshGatewayArgs(
+            mesh=mesh,
+            servers=[server],
+            exposure=section.choice("exposure", Exposure, Exposure.INTERNAL),
+            source_ranges=section.texts("sourceRanges"),
+            credentials=[_credential(settings.credential_name, settings.credential)] if settings.credential else [],
+            size=section.choice("size", Size, Size.PRODUCTION),
+            values=_json(section, "values"),
+        )
+
+
+def _credential(name: str, pem: pulumi.Output[Mapping[str, str]]) -> TlsCredential:
+    return TlsCredential(
+        name=name,
+        certificate=pem.apply(lambda texts: texts["certificate"]),
+        key=pem.apply(lambda texts: texts["key"]),
+        ca=pem.apply(lambda texts: texts["ca"]),
+    )
+
+
+def greeter_args(settings: StackSettings, mesh: MeshHandle, namespace: MeshNamespace, version: str) -> GreeterArgs:
+    """Arguments of one version of the greeter.
+
+    Raises:
+        ValidationError: A key of ``greeter`` is wrong.
+    """
+    section = settings.greeter
+    with section.locating():
+        return GreeterArgs(
+            cluster=mesh.cluster,
+            mesh=mesh,
+            namespace=namespace,
+            version=version,
+            image=section.text("image"),
+            allow_tag=section.flag("allowTag", default=False),
+            replicas=section.whole("replicas", 2),
+            port=settings.contract.port,
+        )
