@@ -19,7 +19,7 @@ class ValidationError(ValueError):
     def __new__(cls, *, field: str, value: object, rule: str, remedy: str) -> Self:
         """Make the error as its host wants to see it."""
         chosen = ValidationError.raised_as if cls is ValidationError else None
-        return cast("Self", super().__new__(cast("type[Self]", chosen or cls)))
+        return super().__new__(cast("type[Self]", chosen or cls))
 
     def __init__(self, *, field: str, value: object, rule: str, remedy: str) -> None:
         self.field = field
