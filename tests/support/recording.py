@@ -353,6 +353,7 @@ def refused(
     config: Mapping[str, Any] | None = None,
     secret_keys: Iterable[str] = (),
     preview: bool = False,
+    outputs: Mapping[str, Outputs] | None = None,
     stack_references: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Refusal:
     """Run a program that must end with an error of the given type; return the error and the recording.
@@ -361,7 +362,7 @@ def refused(
     """
     recording = Recording(stack="test", project="traffic-mirror", preview=preview)
     try:
-        _run(program, recording, _Answers({}, {}, stack_references or {}), config or {}, secret_keys)
+        _run(program, recording, _Answers(outputs or {}, {}, stack_references or {}), config or {}, secret_keys)
     except BaseException as caught:
         link: BaseException | None = caught
         while link is not None and not isinstance(link, error):
