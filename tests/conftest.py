@@ -18,7 +18,7 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
 
-SDK_WARNINGS = ("ignore:gcp.compute.MangedSslCertificate has been deprecated:DeprecationWarning",)
+SDK_WARNINGS = ("ignore:gcp.compute.(MangedSslCertificate|RouterStatus) has been deprecated:DeprecationWarning",)
 """Warnings that a provider's SDK gives when it is imported, whatever is used of it."""
 
 FOREIGN_SETTINGS = ("GOOGLE_", "GCLOUD_", "GCP_", "CLOUDSDK_", "KUBE", "HELM_", "PULUMI_", "XDG_", "AWS_")

@@ -43,8 +43,8 @@ def parse_range(cidr: str, *, field: str) -> IPv4Network:
         network = None
     if network is None:
         rule, remedy = "must be an IPv4 range such as 10.64.0.0/20", "Write address, slash and prefix length"
-    elif str(network.network_address) != cidr.partition("/")[0]:
-        rule, remedy = "must have no bits set beyond its prefix", f"Write {network}"
+    elif str(network) != cidr:
+        rule, remedy = "must be its first address, a slash and a prefix length", f"Write {network}"
     else:
         return network
     raise ValidationError(field=field, value=cidr, rule=rule, remedy=remedy)

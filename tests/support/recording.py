@@ -352,6 +352,7 @@ def refused(
     *,
     config: Mapping[str, Any] | None = None,
     secret_keys: Iterable[str] = (),
+    stack: str = "test",
     preview: bool = False,
     outputs: Mapping[str, Outputs] | None = None,
     stack_references: Mapping[str, Mapping[str, Any]] | None = None,
@@ -360,7 +361,7 @@ def refused(
 
     An error of an ``apply`` reaches the caller inside the SDK's own, so the chain of causes is searched.
     """
-    recording = Recording(stack="test", project="traffic-mirror", preview=preview)
+    recording = Recording(stack=stack, project="traffic-mirror", preview=preview)
     try:
         _run(program, recording, _Answers(outputs or {}, {}, stack_references or {}), config or {}, secret_keys)
     except BaseException as caught:

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_gcp as gcp
 
+from ...model import ValidationError
 from .endpoint import AuthorizedNetworks, DnsEndpoint
 
 _CONTEXT = "gke"
@@ -79,10 +80,22 @@ def address(cluster: "gcp.container.Cluster", endpoint: DnsEndpoint | Authorized
     """
     if isinstance(endpoint, AuthorizedNetworks):
         return pulumi.Output.concat("https://", cluster.endpoint)
-    host = cluster.control_plane_endpoints_config.apply(
-        lambda endpoints: endpoints.dns_endpoint_config.endpoint or "" if endpoints.dns_endpoint_config else ""
-    )
-    return pulumi.Output.concat("https://", host)
+    # The endpoint stands inside of a setting that we give, so a preview may show that setting without it. The id is
+    # unknown for as long as there is no cluster, and then nothing of this is.
+    endpoints = cluster.id.apply(lambda _: cluster.control_plane_endpoints_config)
+    return endpoints.apply(lambda known: f"https://{_dns_name(known)}")
+
+
+def _dns_name(endpoints: "gcp.container.outputs.ClusterControlPlaneEndpointsConfig") -> str:
+    name = endpoints.dns_endpoint_config.endpoint if endpoints.dns_endpoint_config else None
+    if not name:
+        raise ValidationError(
+            field="endpoint",
+            value="DnsEndpoint()",
+            rule="needs the DNS-based endpoint, which Google Cloud did not give to this cluster",
+            remedy="Use AuthorizedNetworks(...) for it",
+        )
+    return name
 
 
 def _cluster_entry(

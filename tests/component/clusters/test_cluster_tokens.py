@@ -1,0 +1,8 @@
+"""Type tokens and child names are a contract: a changed one replaces somebody's cluster."""
+
+from components.clusters import ExistingCluster, GkeCluster
+
+
+def test_tokens_never_change() -> None:
+    assert GkeCluster.TYPE == "trafficmirror:index:GkeCluster"
+    assert ExistingCluster.TYPE == "trafficmirror:index:ExistingCluster"

@@ -1,0 +1,54 @@
+"""The collector in this process, on a free port of loopback."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.operations.recording import Exchange, MemoryBudget, RecordingReader, RecordingStore, RecordingWriter
+from components.operations.recording.collector import Collector, new_server
+from components.operations.recording.counters import Counters
+from components.operations.recording.redaction import Redactor
+from components.operations.recording.settings import CollectorSettings
+from components.operations.recording.sink import RecordingSink
+
+
+@dataclass
+class LoopbackCollector:
+    """A running collector; its recording can be read once it has ended."""
+
+    settings: CollectorSettings
+    port: int
+    collector: Collector
+    budget: MemoryBudget
+    counters: Counters
+
+    def exchanges(self) -> list[Exchange]:
+        return list(RecordingReader.open(self.settings.url).exchanges())
+
+
+@asynccontextmanager
+async def running_collector(directory: Path, *, port: int = 0, **settings: Any) -> AsyncIterator[LoopbackCollector]:
+    """Serve until the block ends, then stop as after SIGTERM."""
+    chosen = CollectorSettings(url=str(directory), **settings)
+    counters, budget = Counters(), MemoryBudget(chosen.bounds.memory_bytes)
+    sink = RecordingSink(
+        writer=RecordingWriter(RecordingStore.open(chosen.url), instance="test", limits=chosen.roll),
+        redactor=Redactor(chosen.redaction),
+        budget=budget,
+        counters=counters,
+        max_waiting=chosen.bounds.max_waiting,
+    )
+    collector = Collector(chosen, sink=sink, budget=budget, counters=counters)
+    server = new_server()
+    server.add_generic_rpc_handlers((collector.handler(),))
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    sink.start()
+    try:
+        yield LoopbackCollector(chosen, bound, collector, budget, counters)
+    finally:
+        await server.stop(chosen.bounds.stop_seconds)
+        collector.cut()
+        sink.close()
