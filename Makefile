@@ -44,6 +44,7 @@ clean: ## Remove the stage, its caches, the packages it installed and the enviro
 	@$(PYTHON) -m venv .venv || { echo "Installing python3-venv by apt"; apt-get install -y -q python3-venv; $(PYTHON) -m venv .venv; }
 	@$(BIN)/pip install -q --disable-pip-version-check $(UV)
 	@$(BIN)/uv pip install -q --require-hashes -r requirements.lock
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(BIN)/python" -m components.cli "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $(BIN)/traffic-mirror
+	@ln -sfn "$(CURDIR)/components" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pulumi_traffic_mirror"
+	@printf '#!/bin/sh\nexec "%s/$(BIN)/python" -m pulumi_traffic_mirror.cli "$$@"\n' "$(CURDIR)" > $(BIN)/traffic-mirror
 	@chmod +x $(BIN)/traffic-mirror
 	@touch $@

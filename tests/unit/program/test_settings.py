@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+
 from components.model import MirrorTls, Protocol, ValidationError, Waiver
 from components.program import ClusterChoice, Role, StackSettings, load
-
 from tests.support.recording import Recording, run_program
 
 CONTRACT: dict[str, Any] = {"hosts": ["grpc-hello.staging.example"], "mirrorHost": "grpc-hello-mirror.testing.example"}

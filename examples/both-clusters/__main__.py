@@ -1,0 +1,71 @@
+"""Staging and testing in one program: the offer goes from one component to the other, without a stack reference."""
+
+import pulumi
+from pulumi_traffic_mirror import (
+    ClusterHandle,
+    CrossClusterMirror,
+    Destination,
+    ExistingCluster,
+    ExistingClusterArgs,
+    GatewayServer,
+    IstioControlPlane,
+    IstioControlPlaneArgs,
+    Match,
+    MeshGateway,
+    MeshGatewayArgs,
+    MeshHandle,
+    MirrorContract,
+    MirroredService,
+    MirroredServiceArgs,
+    MirrorReceiver,
+    MirrorReceiverArgs,
+    client_server,
+    receiver_server,
+)
+
+config = pulumi.Config()
+service = Destination("greeter.hello.svc.cluster.local", 8000)
+contract = MirrorContract(hosts=["grpc-hello.staging.example"])
+
+
+def cluster(role: str) -> ClusterHandle:
+    """The cluster whose kubeconfig is the secret ``<role>Kubeconfig``."""
+    kubeconfig = config.require_secret(f"{role}Kubeconfig")
+    return ExistingCluster(role, ExistingClusterArgs(kubeconfig=kubeconfig)).handle
+
+
+def edge(role: str, server: GatewayServer) -> tuple[MeshHandle, MeshGateway]:
+    """Istio and one gateway. The Secrets with the certificates exist in the clusters."""
+    mesh = IstioControlPlane(f"{role}-istio", IstioControlPlaneArgs(cluster=cluster(role))).handle
+    return mesh, MeshGateway(f"{role}-gateway", MeshGatewayArgs(mesh=mesh, servers=[server]))
+
+
+testing_mesh, testing_gateway = edge("testing", receiver_server(contract, "mirror-server"))
+receiver = MirrorReceiver(
+    "receiver",
+    MirrorReceiverArgs(
+        mesh=testing_mesh, gateway=testing_gateway, contract=contract, namespace="hello", service=service
+    ),
+)
+
+staging_mesh, staging_gateway = edge("staging", client_server(contract.hosts))
+mirrored = MirroredService(
+    "greeter",
+    MirroredServiceArgs(
+        mesh=staging_mesh,
+        gateway=staging_gateway,
+        hosts=contract.hosts,
+        namespace="hello",
+        primary=service,
+        mirrors=[
+            CrossClusterMirror(
+                contract=contract,
+                offer=receiver.offer,
+                percent=10,
+                match=Match(rpc_methods=["helloworld.Greeter/SayHello"]),
+                client_credential="mirror-client",
+            )
+        ],
+    ),
+)
+pulumi.export("mirrors", mirrored.mirrors)

@@ -1,0 +1,51 @@
+"""A rewrite tried on live traffic inside one cluster, without any gateway: callers are in the mesh."""
+
+from datetime import date
+
+import pulumi
+from pulumi_traffic_mirror import (
+    ExistingCluster,
+    ExistingClusterArgs,
+    Expiry,
+    Greeter,
+    GreeterArgs,
+    InClusterMirror,
+    IstioControlPlane,
+    IstioControlPlaneArgs,
+    Match,
+    MeshNamespace,
+    MeshNamespaceArgs,
+    MirroredService,
+    MirroredServiceArgs,
+)
+
+config = pulumi.Config()
+cluster = ExistingCluster("staging", ExistingClusterArgs(kubeconfig=config.require_secret("kubeconfig"))).handle
+mesh = IstioControlPlane("istio", IstioControlPlaneArgs(cluster=cluster)).handle
+hello = MeshNamespace("hello", MeshNamespaceArgs(cluster=cluster, mesh=mesh, namespace="hello"))
+image = config.require("image")
+
+primary, rewrite = (
+    Greeter(
+        f"greeter-{version}",
+        GreeterArgs(cluster=cluster, mesh=mesh, namespace=hello, version=version, image=image),
+    )
+    for version in ("v1", "v2")
+)
+service = MirroredService(
+    "greeter",
+    MirroredServiceArgs(
+        mesh=mesh,
+        namespace=hello.namespace,
+        primary=primary.destination,
+        mirrors=[
+            InClusterMirror(
+                service=rewrite.destination,
+                percent=50,
+                match=Match(rpc_methods=["helloworld.Greeter/SayHello"]),
+                expires=Expiry.on(date.fromisoformat(config.require("until"))),
+            )
+        ],
+    ),
+)
+pulumi.export("mirrors", service.mirrors)

@@ -1,0 +1,66 @@
+"""One cluster with the traffic and two that receive mirrors of it, each under a contract of its own."""
+
+import pulumi
+from pulumi_traffic_mirror import (
+    CrossClusterMirror,
+    Destination,
+    ExistingCluster,
+    ExistingClusterArgs,
+    ExistingIstio,
+    Match,
+    MeshGateway,
+    MeshGatewayArgs,
+    MeshHandle,
+    MirrorContract,
+    MirroredService,
+    MirroredServiceArgs,
+    MirrorReceiver,
+    MirrorReceiverArgs,
+    client_server,
+    receiver_server,
+)
+
+HOSTS = ["grpc-hello.staging.example"]
+config = pulumi.Config()
+service = Destination("greeter.hello.svc.cluster.local", 8000)
+
+
+def mesh(role: str) -> MeshHandle:
+    """The Istio that is there already in the cluster whose kubeconfig is the secret ``<role>Kubeconfig``."""
+    kubeconfig = config.require_secret(f"{role}Kubeconfig")
+    cluster = ExistingCluster(role, ExistingClusterArgs(kubeconfig=kubeconfig)).handle
+    return ExistingIstio(cluster=cluster, version="1.31.0").handle
+
+
+def mirror_to(role: str, percent: float) -> CrossClusterMirror:
+    """A receiver in the cluster ``role``, and staging's mirror to it."""
+    contract = MirrorContract(hosts=HOSTS, receiver=role)
+    handle = mesh(role)
+    server = receiver_server(contract, "mirror-server")
+    gateway = MeshGateway(f"{role}-gateway", MeshGatewayArgs(mesh=handle, servers=[server]))
+    receiver = MirrorReceiver(
+        f"{role}-receiver",
+        MirrorReceiverArgs(mesh=handle, gateway=gateway, contract=contract, namespace="hello", service=service),
+    )
+    return CrossClusterMirror(
+        contract=contract,
+        offer=receiver.offer,
+        percent=percent,
+        match=Match(rpc_methods=["helloworld.Greeter/SayHello"]),
+        client_credential="mirror-client",
+    )
+
+
+staging = mesh("staging")
+mirrored = MirroredService(
+    "greeter",
+    MirroredServiceArgs(
+        mesh=staging,
+        gateway=MeshGateway("staging-gateway", MeshGatewayArgs(mesh=staging, servers=[client_server(HOSTS)])),
+        hosts=HOSTS,
+        namespace="hello",
+        primary=service,
+        mirrors=[mirror_to("testing", 100), mirror_to("performance", 1)],
+    ),
+)
+pulumi.export("mirrors", mirrored.mirrors)

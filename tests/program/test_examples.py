@@ -1,0 +1,77 @@
+"""Every example runs as it stands, as a foreign program that imports the package by its published name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.recording import Recording, run_program
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ADDRESS = {"kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
+DIGEST = "sha256:" + "0" * 64
+
+
+def kubeconfig(server: str) -> str:
+    return yaml.safe_dump(
+        {
+            "clusters": [{"name": "c", "cluster": {"server": f"https://{server}:6443"}}],
+            "users": [{"name": "u", "user": {"token": "not-a-token"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+    )
+
+
+CONFIG: dict[str, dict[str, Any]] = {
+    "existing-cluster": {"kubeconfig": kubeconfig("192.0.2.1")},
+    "in-cluster": {
+        "kubeconfig": kubeconfig("192.0.2.1"),
+        "image": f"registry.example/greeter@{DIGEST}",
+        "until": "2999-01-31",
+    },
+    "both-clusters": {
+        "stagingKubeconfig": kubeconfig("192.0.2.1"),
+        "testingKubeconfig": kubeconfig("192.0.2.2"),
+    },
+    "three-clusters": {
+        "stagingKubeconfig": kubeconfig("192.0.2.1"),
+        "testingKubeconfig": kubeconfig("192.0.2.2"),
+        "performanceKubeconfig": kubeconfig("192.0.2.3"),
+    },
+}
+
+
+def run(example: str, *, preview: bool = False) -> Recording:
+    return run_program(
+        EXAMPLES / example / "__main__.py",
+        config=CONFIG[example],
+        secret_keys=[key for key in CONFIG[example] if key.lower().endswith("kubeconfig")],
+        project=example,
+        preview=preview,
+        outputs=ADDRESS,
+    )
+
+
+def test_every_example_is_run() -> None:
+    assert {path.parent.name for path in EXAMPLES.glob("*/__main__.py")} == set(CONFIG)
+
+
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("example", sorted(CONFIG))
+def test_an_example_registers_a_mirrored_service(example: str, preview: bool) -> None:
+    recording = run(example, preview=preview)
+    assert len(recording.of_type("trafficmirror:index:MirroredService")) == 1
+    assert "not-a-token" not in repr([recording.snapshot(), recording.exports, recording.logs])
+
+
+def test_objects_of_three_clusters_keep_apart() -> None:
+    recording = run("three-clusters")
+    receivers = recording.of_type("trafficmirror:index:MirrorReceiver")
+    providers = [{child.provider for child in recording.children_of(receiver)} for receiver in receivers]
+    assert len(providers) == 2
+    assert all(len(of_one) == 1 for of_one in providers)
+    assert providers[0] != providers[1]
+    entries = recording.of_type("kubernetes:networking.istio.io/v1:ServiceEntry")
+    assert len({entry.input("spec.hosts.0") for entry in entries}) == 2
