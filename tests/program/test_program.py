@@ -1,0 +1,194 @@
+"""The program beside the library, run with the real configuration files of both stacks."""
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from syrupy.assertion import SnapshotAssertion
+
+import components
+from components.model import MirrorContract, MirrorOffer, ValidationError
+from tests.support.recording import Recording, Secret, refused, run_program
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = {"kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
+ISTIO_KINDS = ("kubernetes:networking.istio.io/", "kubernetes:gateway.networking")
+STACKS = ("testing", "staging")
+
+TOKENS = {
+    "ExistingCluster": "trafficmirror:index:ExistingCluster",
+    "GkeCluster": "trafficmirror:index:GkeCluster",
+    "Greeter": "trafficmirror:index:Greeter",
+    "IstioControlPlane": "trafficmirror:index:IstioControlPlane",
+    "MeshGateway": "trafficmirror:index:MeshGateway",
+    "MeshNamespace": "trafficmirror:index:MeshNamespace",
+    "MirrorReceiver": "trafficmirror:index:MirrorReceiver",
+    "MirroredService": "trafficmirror:index:MirroredService",
+}
+"""Type tokens are part of every user's state: changing one replaces what it names."""
+
+
+def config(stack: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+
+
+def offer(stack: str = "testing") -> dict[str, Any]:
+    terms = config(stack)["traffic-mirror:contract"]
+    contract = MirrorContract(hosts=terms["hosts"], port=terms["port"], mirror_host=terms["mirrorHost"])
+    return dict(MirrorOffer.of(contract, "10.1.2.3").to_json())
+
+
+def deploy(stack: str, *, preview: bool = False, **changes: Any) -> Recording:
+    values = {**config(stack), **{f"traffic-mirror:{key}": value for key, value in changes.items()}}
+    return run_program(
+        ROOT / "__main__.py",
+        config={key: value for key, value in values.items() if value is not None},
+        secret_keys=["traffic-mirror:kubeconfig", "traffic-mirror:mirrorTls"],
+        stack=stack,
+        preview=preview,
+        outputs=ADDRESS,
+        stack_references={"organization/traffic-mirror/testing": {"receiver": offer()}},
+    )
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_each_stack_registers_the_same_resources_as_before(stack: str, snapshot: SnapshotAssertion) -> None:
+    assert deploy(stack).snapshot() == snapshot
+
+
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("stack", STACKS)
+def test_preview_and_update_register_the_same(stack: str, preview: bool) -> None:
+    assert deploy(stack, preview=preview).shape == deploy(stack).shape
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_istio_object_comes_before_its_control_plane(stack: str) -> None:
+    recording = deploy(stack)
+    istiod = recording.one("kubernetes:helm.sh/v3:Release", "istio-istiod").urn
+    objects = [r for r in recording.resources if r.type.startswith(ISTIO_KINDS)]
+    assert objects
+    for resource in objects:
+        assert istiod in _reached(recording, resource.urn), resource.urn
+
+
+def _reached(recording: Recording, start: str) -> set[str]:
+    """Everything that ``start`` waits for: dependencies, and all children of components among them."""
+    seen: set[str] = set()
+    todo = [start]
+    while todo:
+        resource = recording.by_urn.get(todo.pop())
+        if resource is None or resource.urn in seen:
+            continue
+        seen.add(resource.urn)
+        todo += resource.depends_on
+        if not resource.custom:
+            todo += [child.urn for child in recording.children_of(resource)]
+    return seen
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_kubernetes_object_goes_to_the_stack_s_own_cluster(stack: str) -> None:
+    recording = deploy(stack)
+    provider = recording.one("pulumi:providers:kubernetes").urn
+    objects = [r for r in recording.resources if r.type.startswith("kubernetes:")]
+    assert {r.provider for r in objects} == {provider}
+
+
+def test_the_two_stacks_fit_each_other() -> None:
+    """Staging accepts exactly what testing exports from the files as they are."""
+    receiver = deploy("testing").exports["receiver"]
+    recording = run_program(
+        ROOT / "__main__.py",
+        config=config("staging"),
+        stack="staging",
+        outputs=ADDRESS,
+        stack_references={"organization/traffic-mirror/testing": {"receiver": receiver}},
+    )
+    entry = recording.one("kubernetes:networking.istio.io/v1:ServiceEntry")
+    assert entry.input("spec.endpoints.0.address") == "10.1.2.3"
+
+
+def test_an_existing_cluster_takes_the_place_of_gke() -> None:
+    kubeconfig = yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": "https://192.0.2.1:6443"}}],
+            "users": [{"name": "u", "user": {"token": "not-a-token"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+    )
+    pem = {"certificate": "CERTIFICATE", "key": "KEY", "ca": "CA"}
+    recording = deploy("testing", clusterKind="existing", cluster={}, kubeconfig=kubeconfig, mirrorTls=pem)
+    assert not [r for r in recording.resources if r.type.startswith("gcp:")]
+    secret = recording.one("kubernetes:core/v1:Secret")
+    assert isinstance(secret.inputs["data"], Secret)
+    shown = repr([recording.snapshot(), recording.exports, recording.logs])
+    assert "not-a-token" not in shown
+    assert isinstance(recording.one("pulumi:providers:kubernetes").inputs["kubeconfig"], Secret)
+
+
+def test_two_hosts_share_one_route() -> None:
+    hosts = ["grpc-hello.staging.example", "second.staging.example"]
+    contract = {**config("staging")["traffic-mirror:contract"], "hosts": hosts}
+    mirrors = {"rpcMethods": ["helloworld.Greeter/SayHello"], "crossCluster": {"absent": True}}
+    recording = deploy("staging", contract=contract, mirrors=mirrors)
+    route = recording.one("kubernetes:networking.istio.io/v1:VirtualService")
+    assert route.input("spec.hosts")[:2] == hosts
+    assert [line.severity for line in recording.logs] == ["WARNING"]
+
+
+def test_without_an_in_cluster_mirror_there_is_no_second_version() -> None:
+    mirrors = {"crossCluster": {"percent": 5}}
+    assert not [r for r in deploy("staging", mirrors=mirrors).resources if "greeter-v2" in r.name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"greeter": {"image": "greeter:1"}}, "traffic-mirror:greeter.image in Pulumi.staging.yaml"),
+        ({"greeter": {}}, "traffic-mirror:greeter.image in Pulumi.staging.yaml"),
+        ({"istio": {"version": "1.25.0"}}, "traffic-mirror:istio.version in Pulumi.staging.yaml"),
+        ({"istio": {"version": "1.31.0", "kubernetesVersion": "1.28"}}, "traffic-mirror:istio.kubernetes_version"),
+        ({"cluster": {"project": "p"}}, "traffic-mirror:cluster.location in Pulumi.staging.yaml"),
+        ({"cluster": {"project": "my-project", "location": "mars"}}, "traffic-mirror:cluster.location"),
+        ({"clusterKind": "existing", "cluster": {}}, "traffic-mirror:cluster.kubeconfig"),
+        ({"gateway": {"exposure": "public"}}, "traffic-mirror:gateway.servers[0].tls"),
+        ({"mirrors": {"crossCluster": {"percent": 101}}}, "percent = 101"),
+        ({"mirrors": {"inCluster": {"percent": 1, "expires": "2020-01-01"}}}, "mirrors[0].expires"),
+    ],
+)
+def test_wrong_configuration_is_refused_by_key_and_file(changes: dict[str, Any], words: str) -> None:
+    values = {**config("staging"), **{f"traffic-mirror:{key}": value for key, value in changes.items()}}
+    refusal = refused(
+        ROOT / "__main__.py",
+        ValidationError,
+        config=values,
+        outputs=ADDRESS,
+        stack="staging",
+        stack_references={"organization/traffic-mirror/testing": {"receiver": offer()}},
+    )
+    assert words in str(refusal.error)
+
+
+def test_type_tokens_never_change() -> None:
+    found: dict[str, str] = {}
+    for module in pkgutil.walk_packages(components.__path__, "components."):
+        part = module.name.split(".")[1]
+        if part in ("clusters", "mesh", "workloads", "mirroring") and ".server" not in module.name:
+            for name, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if issubclass(member, pulumi.ComponentResource) and member.__module__.startswith("components"):
+                    found[name] = member.TYPE  # pyright: ignore[reportAttributeAccessIssue]
+    assert found == TOKENS
+
+
+def test_every_public_name_is_there() -> None:
+    for name in components.__all__:
+        assert getattr(components, name) is not None
