@@ -85,7 +85,7 @@ def api_server(program: Path, addresses: ClusterAddresses, secrets: ClusterSecre
         f"--token-auth-file={secrets.tokens}",
         "--authorization-mode=RBAC",
         f"--service-cluster-ip-range={addresses.services}",
-        f"--service-account-key-file={secrets.key('service-accounts')}",
+        f"--service-account-key-file={secrets.service_account_verifier}",
         f"--service-account-signing-key-file={secrets.key('service-accounts')}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         "--allow-privileged=true",

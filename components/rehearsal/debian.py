@@ -1,7 +1,5 @@
 """Facts about a Debian-family machine that apt and dpkg tell."""
 
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from .commands import run
@@ -57,21 +55,3 @@ def mirror(release: str) -> str:
     if not archives:
         raise StageError(f"apt is configured with no archive of {release}", remedy="Add it to apt's sources")
     return archives[0]
-
-
-def missing_packages(names: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the Debian packages `names` that are not installed."""
-    done = subprocess.run(
-        ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Abbrev}\n", *names],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return tuple(name for name in names if name not in parse_installed(done.stdout))
-
-
-def parse_installed(listing: str) -> frozenset[str]:
-    """Return the names of the installed packages from lines ``<name> <status abbreviation>``."""
-    rows = (line.split() for line in listing.splitlines())
-    return frozenset(row[0] for row in rows if len(row) > 1 and row[1].startswith("ii"))

@@ -56,6 +56,11 @@ class ClusterSecrets:
         """Token file of the API server."""
         return self.folder / "tokens.csv"
 
+    @property
+    def service_account_verifier(self) -> Path:
+        """Public key that tokens of service accounts are checked with."""
+        return self.folder / "service-accounts.pub"
+
     def certificate(self, name: str) -> Path:
         """Return the certificate `name`: ``"apiserver"``, ``"kubelet"`` or ``"kubelet-client"``."""
         return self.folder / f"{name}.crt"
@@ -130,7 +135,9 @@ def make_secrets(
     for name, (certificate, key) in issued.items():
         write_secret(made.certificate(name), certificate)
         write_secret(made.key(name), key)
-    write_secret(made.key("service-accounts"), _pem(ec.generate_private_key(ec.SECP256R1())))
+    service_accounts = ec.generate_private_key(ec.SECP256R1())
+    write_secret(made.key("service-accounts"), _pem(service_accounts))
+    write_secret(made.service_account_verifier, _public_pem(service_accounts))
     write_secret(made.tokens, f"{made.token},admin,1,system:masters\n".encode())
     return made
 
@@ -160,3 +167,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,95 @@
+"""The claim: what a stage is about to make on the machine, written before it makes anything.
+
+Whoever comes after a crash reads it and removes exactly that. It lies in /run, because everything that it speaks
+of (namespaces, control groups, processes, mounts) ends with the boot, as the file does.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from .errors import StageError
+from .files import write_text
+from .places import RUNTIME_DIRECTORY
+from .processes import boot_id
+
+_LOCK = "lock"
+_CLAIM = "claim.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What one stage may have made."""
+
+    state_directory: Path
+    boot_id: str
+    namespaces: tuple[str, ...]
+    cgroups: tuple[str, ...]
+    made_folders: tuple[str, ...] = ()
+    """Folders of the machine that did not exist, to be removed if they are empty again; outermost first."""
+    mounted_namespaces: bool = False
+    """Whether /run/netns was no mount point before, so that the mount there is ours."""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Kernel settings that are changed, with the value before."""
+    kept: bool = False
+    """Whether the stage was left running on purpose."""
+
+
+class StageLock:
+    """Held by the one process that may change the stage; the kernel frees it however that process ends."""
+
+    def __init__(self, directory: Path = RUNTIME_DIRECTORY) -> None:
+        self._directory = directory
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            StageError: Another process holds it.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise StageError(
+                f"Another rehearsal is running on this machine (process {holder or 'unknown'})",
+                remedy="Wait until it ends, or end it with Ctrl-C there",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; no effect without it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def read_claim(directory: Path = RUNTIME_DIRECTORY) -> Claim | None:
+    """Return the claim of the stage that runs or ran, None if there is none of this boot."""
+    try:
+        content = json.loads((directory / _CLAIM).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    claim = Claim(**(content | {name: tuple(content[name]) for name in ("namespaces", "cgroups", "made_folders")}))
+    claim = replace(claim, state_directory=Path(claim.state_directory))
+    return claim if claim.boot_id == boot_id() else None
+
+
+def write_claim(claim: Claim, directory: Path = RUNTIME_DIRECTORY) -> None:
+    """Write the claim in one step; must be done before anything in it is made."""
+    content = asdict(claim) | {"state_directory": str(claim.state_directory)}
+    write_text(directory / _CLAIM, json.dumps(content, indent=2))
+
+
+def drop_claim(directory: Path = RUNTIME_DIRECTORY) -> None:
+    """Remove the claim; must be done after everything in it is gone."""
+    (directory / _CLAIM).unlink(missing_ok=True)

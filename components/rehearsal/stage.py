@@ -1,0 +1,313 @@
+"""The embedded stage: two real clusters on one Linux machine, started, described, ended."""
+
+import atexit
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .addresses import FABRIC_NAMESPACE, ClusterAddresses, plan_addresses
+from .claim import Claim, StageLock, read_claim, write_claim
+from .cleanup import LOGS, marked_processes, prepare_state, remove_stage, remove_state
+from .cluster import publish_hosts
+from .cluster_commands import in_network
+from .cluster_files import ClusterFolder
+from .commands import PROXY_VARIABLES
+from .errors import StageError
+from .files import write_text
+from .interruption import RaisingSignals, deferred_signals
+from .places import cache_directory, state_directory
+from .plan import make_claim, make_plan
+from .processes import MARK_VARIABLE, ProcessTable
+from .progress import Progress, SilentProgress
+from .requirements import check_machine
+from .stage_start import StageParts, install, start_clusters
+from .toolchain import ISTIO_HUB, ISTIO_VERSION
+
+ROLES = ("staging", "testing")
+"""The two clusters of a rehearsal: the first owns the traffic, the second receives copies."""
+
+_DESCRIPTION_FILE = "stage.json"
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """A running stage. Made by `up` or `attach`; ended by `down`, by leaving a ``with`` block, or by a signal.
+
+    Processes of this machine cannot reach the clusters' addresses: run clients with `run_in_fabric`.
+    """
+
+    root: Path
+    """The state directory."""
+    clusters: tuple[ClusterAddresses, ...]
+    images: Mapping[str, str]
+    """Image references by name: `pause`, `pilot`, `proxyv2`, `greeter`."""
+    charts: Path
+    """Istio's charts: folders `base`, `istio-control/istio-discovery`, `gateway`."""
+    claim: Claim
+    progress: Progress = field(default_factory=SilentProgress)
+    hub: str = ISTIO_HUB
+    """Repository of Istio's images, for the charts."""
+    istio_version: str = ISTIO_VERSION
+    """Version that istiod reports, and the tag of Istio's images."""
+    _lock: StageLock = field(default_factory=StageLock)
+    _signals: RaisingSignals = field(default_factory=RaisingSignals)
+    _ended: bool = False
+
+    @classmethod
+    def up(cls, progress: Progress, *, roles: Sequence[str] = ROLES) -> "Stage":
+        """Build what is missing, remove what a crashed stage left, start the clusters, and return them ready.
+
+        Args:
+            progress: Shows every step, and first what will change on the machine.
+            roles: One cluster per name, started in parallel.
+
+        Raises:
+            ValidationError: The machine cannot hold the stage.
+            StageError: Another stage runs, or a step failed; nothing is left behind but the logs.
+        """
+        check_machine()
+        lock, signals = StageLock(), RaisingSignals()
+        lock.acquire()
+        try:
+            signals.install()
+            return cls._up(progress, plan_addresses(roles), lock, signals)
+        except BaseException:
+            signals.restore()
+            lock.release()
+            raise
+
+    @classmethod
+    def _up(
+        cls,
+        progress: Progress,
+        clusters: tuple[ClusterAddresses, ...],
+        lock: StageLock,
+        signals: RaisingSignals,
+    ) -> "Stage":
+        _remove_leftovers(progress)
+        plan = make_plan(state_directory(), cache_directory(), clusters)
+        for sentence in plan.sentences():
+            progress.note(sentence)
+        parts = install(plan, progress)
+        prepare_state(plan.state_directory)
+        claim = make_claim(plan)
+        stage = cls(
+            root=plan.state_directory,
+            clusters=clusters,
+            images={name: image.reference for name, image in parts.images.items()},
+            charts=parts.toolchain.charts,
+            claim=claim,
+            progress=progress,
+            _lock=lock,
+            _signals=signals,
+        )
+        write_claim(claim)
+        atexit.register(stage.down)
+        stage._start(parts)
+        return stage
+
+    def _start(self, parts: StageParts) -> None:
+        try:
+            start_clusters(self.claim, self.clusters, parts, self.processes, self.progress)
+            self._write_description()
+        except BaseException:
+            self._end(keep_logs=True)
+            raise
+
+    @classmethod
+    def attach(cls, progress: Progress | None = None) -> "Stage":
+        """Return the stage that was kept running.
+
+        Raises:
+            StageError: There is none.
+        """
+        claim = read_claim()
+        if claim is None or not claim.kept or not _alive(claim):
+            raise StageError("No stage was kept running", remedy="Start one with: traffic-mirror rehearse --keep")
+        text = (claim.state_directory / _DESCRIPTION_FILE).read_text(encoding="utf-8")
+        content = json.loads(text)
+        return cls(
+            root=claim.state_directory,
+            clusters=plan_addresses(content["roles"]),
+            images=content["images"],
+            charts=Path(content["charts"]),
+            claim=claim,
+            progress=progress or SilentProgress(),
+        )
+
+    @classmethod
+    def end(cls, progress: Progress) -> bool:
+        """Remove a kept stage, or what a crashed one left; returns whether there was any.
+
+        Raises:
+            StageError: A rehearsal is running just now.
+        """
+        lock = StageLock()
+        lock.acquire()
+        try:
+            with deferred_signals(progress):
+                claim = read_claim()
+                if claim is not None:
+                    with progress.step("remove the stage"):
+                        remove_stage(claim)
+                remove_state(state_directory(), keep_logs=False)
+        finally:
+            lock.release()
+        return claim is not None
+
+    def down(self) -> None:
+        """Remove the stage and everything that it made; no effect when it is gone or kept."""
+        self._end(keep_logs=False)
+
+    def _end(self, *, keep_logs: bool) -> None:
+        if self._ended:
+            return
+        try:
+            with deferred_signals(self.progress), self.progress.step("remove the stage"):
+                processes = self.processes.recorded()
+                remove_stage(self.claim, keep_logs=keep_logs)
+                # Ended children of this process stay as zombies until somebody asks for them.
+                for process in processes:
+                    process.running()
+        finally:
+            self._let_go()
+
+    def keep(self) -> None:
+        """Leave the stage running when this process ends; `attach` finds it, `end` removes it."""
+        self.claim = replace(self.claim, kept=True)
+        write_claim(self.claim)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._ended = True
+        atexit.unregister(self.down)
+        self._signals.restore()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the clusters."""
+        return tuple(cluster.role for cluster in self.clusters)
+
+    @property
+    def kubeconfigs(self) -> dict[str, Path]:
+        """Kubeconfig of each cluster by role, readable by root only; its one context is named after the role."""
+        return {role: self.folder(role).kubeconfig for role in self.roles}
+
+    @property
+    def gateway_addresses(self) -> dict[str, str]:
+        """Address that every Service of type LoadBalancer of a cluster gets, by role."""
+        return {cluster.role: str(cluster.gateway) for cluster in self.clusters}
+
+    @property
+    def bin(self) -> Path:
+        """Folder with every built program: kubectl, helm, pulumi and those of the clusters."""
+        return self.root / "bin"
+
+    @property
+    def logs(self) -> Path:
+        """Folder with one log per program, ``<role>-<program>.log``."""
+        return self.root / LOGS
+
+    @property
+    def processes(self) -> ProcessTable:
+        """The stage's programs, named ``<role>-<program>``."""
+        return ProcessTable(records=self.root / "processes", logs=self.logs, state_directory=self.root)
+
+    def folder(self, role: str) -> ClusterFolder:
+        """Return where one cluster keeps its files."""
+        return ClusterFolder(root=self.root / "clusters" / role)
+
+    def publish_hosts(self, role: str, entries: Mapping[str, str]) -> None:
+        """Make the names outside the cluster `role` resolve there, within about a second; replaces earlier ones.
+
+        Args:
+            role: The cluster whose pods ask.
+            entries: Address of each name.
+        """
+        publish_hosts(self.folder(role), entries)
+
+    def fabric_command(self, argv: Sequence[str]) -> list[str]:
+        """Return a command that runs `argv` where every address of the stage can be reached, without any proxy.
+
+        The process belongs to the stage: it is ended with it.
+        """
+        unset = [word for name in PROXY_VARIABLES for word in ("-u", name)]
+        return in_network(FABRIC_NAMESPACE, ["env", *unset, f"{MARK_VARIABLE}={self.root}", *argv])
+
+    def run_in_fabric(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program where every address of the stage can be reached and return its output.
+
+        Args:
+            argv: Program and arguments; programs of `bin` are found by name.
+            timeout: Seconds until it is killed.
+            env: Variables beside this process's.
+            cwd: Working directory.
+            check: Raise an error when it fails.
+
+        Raises:
+            subprocess.CalledProcessError: It failed and `check` is set.
+            subprocess.TimeoutExpired: It took too long.
+        """
+        environment = {**os.environ, "PATH": f"{self.bin}:{os.environ.get('PATH', '')}", **(env or {})}
+        return subprocess.run(
+            self.fabric_command(argv),
+            env=environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=timeout,
+        )
+
+    def kubectl(self, role: str, *arguments: str, timeout: float = 60) -> str:
+        """Run kubectl against one cluster and return its output.
+
+        Raises:
+            subprocess.CalledProcessError: It failed.
+        """
+        command = [str(self.bin / "kubectl"), f"--kubeconfig={self.kubeconfigs[role]}", *arguments]
+        return self.run_in_fabric(command, timeout=timeout).stdout
+
+    def _write_description(self) -> None:
+        content = {"roles": list(self.roles), "images": dict(self.images), "charts": str(self.charts)}
+        write_text(self.root / _DESCRIPTION_FILE, json.dumps(content, indent=2))
+
+
+def _remove_leftovers(progress: Progress) -> None:
+    """Remove a crashed stage; refuse if one was kept on purpose and still runs."""
+    claim = read_claim()
+    if claim is None:
+        return
+    if claim.kept and _alive(claim):
+        raise StageError(
+            "A stage that was kept is running on this machine",
+            remedy="End it with: traffic-mirror rehearse down",
+        )
+    with progress.step("remove what an earlier stage left"):
+        remove_stage(claim)
+
+
+def _alive(claim: Claim) -> bool:
+    return bool(marked_processes(claim.state_directory))

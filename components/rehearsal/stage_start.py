@@ -1,0 +1,104 @@
+"""Starting a stage: what is missing is installed and built, then the clusters come up side by side."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from . import requirements
+from .addresses import FABRIC_NAMESPACE, ClusterAddresses
+from .claim import Claim
+from .cluster import Cluster
+from .cluster_commands import in_network
+from .cluster_files import ClusterFolder
+from .errors import StageError
+from .images import Image, ensure_images
+from .kernel import WANTED_SETTINGS, load_modules, write_setting
+from .network import create_network
+from .plan import StartPlan
+from .processes import ProcessTable
+from .progress import Progress
+from .toolchain import Toolchain, ensure_toolchain
+
+_PACKAGE_ROOT = Path(__file__).parents[2]
+"""Folder that has this package, whatever its name is there: for the interpreter that runs the load balancer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageParts:
+    """What the clusters are made of."""
+
+    toolchain: Toolchain
+    images: Mapping[str, Image]
+
+
+def install(plan: StartPlan, progress: Progress) -> StageParts:
+    """Install and build what the machine does not have.
+
+    Raises:
+        StageError: A package, module or wheel could not be fetched or built.
+    """
+    requirements.install_packages(plan.packages, log=plan.cache / "logs" / "apt.log", progress=progress)
+    toolchain = ensure_toolchain(plan.cache, progress)
+    return StageParts(toolchain=toolchain, images=ensure_images(plan.cache, toolchain, progress))
+
+
+def start_clusters(
+    claim: Claim,
+    clusters: Sequence[ClusterAddresses],
+    parts: StageParts,
+    processes: ProcessTable,
+    progress: Progress,
+) -> None:
+    """Make everything that the claim speaks of, and wait until every node is ready.
+
+    Raises:
+        StageError: A program failed; the others may still run.
+    """
+    root = claim.state_directory
+    parts.toolchain.link_into(root / "bin")
+    load_modules()
+    for setting in claim.settings:
+        write_setting(setting, str(WANTED_SETTINGS[setting]))
+    for folder in claim.made_folders:
+        Path(folder).mkdir(exist_ok=True)
+    create_network(clusters)
+    cancelled = Event()
+    started = [
+        Cluster(
+            addresses=addresses,
+            folder=ClusterFolder(root=root / "clusters" / addresses.role),
+            toolchain=parts.toolchain,
+            processes=processes,
+            archives=tuple(image.archive for image in parts.images.values()),
+            progress=progress,
+            cancelled=cancelled,
+        )
+        for addresses in clusters
+    ]
+    pool = ThreadPoolExecutor(max_workers=len(started), thread_name_prefix="cluster")
+    try:
+        futures = [pool.submit(cluster.start) for cluster in started]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+    finally:
+        # No effect on clusters that are up; the others must not start anything once the clean-up begins.
+        cancelled.set()
+        pool.shutdown(wait=True)
+    _start_load_balancer(started, processes)
+
+
+def _start_load_balancer(clusters: Sequence[Cluster], processes: ProcessTable) -> None:
+    package = __package__
+    if not package:
+        raise StageError("The stage was not imported as part of its package", remedy="Import it as a package")
+    pairs = [f"{cluster.folder.kubeconfig}={cluster.addresses.gateway}" for cluster in clusters]
+    command = [sys.executable, "-m", f"{package}.loadbalancer", *pairs]
+    processes.start(
+        "load-balancer",
+        in_network(FABRIC_NAMESPACE, command),
+        env={"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONUNBUFFERED": "1"},
+    )
