@@ -23,8 +23,8 @@ SURE_COPIES = 20
 
 SMALLEST_BATCH = 20
 LARGEST_BATCH = 400
-PROGRESS_STEP = 50
-"""Calls between two reports of progress."""
+PROGRESS_SECONDS = 5.0
+"""Time between two reports of progress; most trials end before the first."""
 
 Report = Callable[[str], None]
 """Takes one line about what is being done."""
@@ -100,9 +100,11 @@ def run_trial(job: TrialJob, report: Report) -> TrialResult:
 
 async def _collect(results: AsyncIterator[CallResult], count: int, report: Report) -> list[CallResult]:
     collected: list[CallResult] = []
+    reported = time.monotonic()
     async for result in results:
         collected.append(result)
-        if len(collected) % PROGRESS_STEP == 0:
+        if time.monotonic() - reported >= PROGRESS_SECONDS:
+            reported = time.monotonic()
             report(f"{len(collected):,} of {count:,} calls")
     return collected
 

@@ -159,7 +159,7 @@ def test_a_trial_counts_its_own_calls_and_not_those_of_its_warm_up(address: str,
         judge(version="v1", mirrors=job.mirrors, calls=result.calls, evidence=result.evidence).outcome is Outcome.HOLDS
     )
     assert any("warm-up" in text for text in said)
-    assert "50 of 60 calls" in said
+    assert "60 calls to grpc-hello.staging.example:8000" in said
 
 
 def test_the_warm_up_waits_until_copies_come(cluster: Cluster, address: str, kubeconfig: str) -> None:
@@ -187,7 +187,14 @@ def test_a_child_gives_the_same_result(address: str, kubeconfig: str) -> None:
     result = trial_in_child(job, said.append, timeout_seconds=60)
     assert result.calls.total == 60
     assert result.evidence.arrivals["in-cluster"].calls == 60
-    assert "50 of 60 calls" in said
+    assert said == ["60 calls to grpc-hello.staging.example:8000", "evidence"]
+
+
+def test_progress_of_many_calls_is_told(address: str, kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.operations.trial.PROGRESS_SECONDS", 0.0)
+    said: list[str] = []
+    run_trial(replace(trial(address, kubeconfig), warm_up_seconds=0), said.append)
+    assert "60 of 60 calls" in said
 
 
 def test_logs_that_may_not_be_read_name_the_missing_permission(cluster: Cluster, address: str, kubeconfig: str) -> None:

@@ -1,0 +1,7 @@
+"""Lets ``python -m`` run the command line of a checkout."""
+
+import sys
+
+from .app import main
+
+sys.exit(main())

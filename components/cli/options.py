@@ -1,0 +1,48 @@
+"""Options that mean the same in every command."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from ..model import ValidationError
+
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on standard output.")
+]
+"""``--json``"""
+
+
+def output_file(path: Path | None, *, option: str) -> Path | None:
+    """Return a file that is going to be written, checked now rather than after minutes of work.
+
+    Args:
+        path: The file; None when the option is not given.
+        option: Name of the option, for the error.
+
+    Raises:
+        ValidationError: The file cannot be written there.
+    """
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise ValidationError(
+            field=option,
+            value=str(path),
+            rule="must be a file in a folder that exists",
+            remedy="Create the folder, or choose another file",
+        )
+    return path
+
+
+def input_file(path: Path, *, option: str) -> Path:
+    """Return a file that is going to be read.
+
+    Args:
+        path: The file.
+        option: Name of the option, for the error.
+
+    Raises:
+        ValidationError: There is no such file.
+    """
+    if not path.is_file():
+        raise ValidationError(field=option, value=str(path), rule="must be a file that exists", remedy="Check the path")
+    return path
