@@ -47,7 +47,7 @@ def destination_rules(route: MirroredRoute) -> list[JsonObject]:
         subsets: list[JsonValue] = [subset(primary, {})]
         subsets += [subset(mirror.destination(primary), traffic_policy(mirror.brakes)) for mirror in shared]
         spec: JsonObject = {"host": str(primary.host), "subsets": subsets}
-        rules.append(istio_object("DestinationRule", route.name, route.namespace, spec))
+        rules.append(istio_object("DestinationRule", route.name, home(route, primary), spec))
     for mirror in route.mirrors:
         if mirror in shared:
             continue
@@ -55,12 +55,22 @@ def destination_rules(route: MirroredRoute) -> list[JsonObject]:
         policy = traffic_policy(mirror.brakes, _client_tls(mirror))
         if not policy and not target.subset:
             continue
+        namespace = home(route, target)
         name = mirror_object_name(route, mirror)
+        if namespace != route.namespace:
+            # Routes of one name in several namespaces may mirror to one.
+            name = f"{route.namespace}-{name}"
         spec = compact({"host": str(target.host), "trafficPolicy": policy})
         if target.subset:
             spec = {"host": str(target.host), "subsets": [subset(target, policy)]}
-        rules.append(istio_object("DestinationRule", name, route.namespace, spec))
+        rules.append(istio_object("DestinationRule", name, namespace, spec))
     return rules
+
+
+def home(route: MirroredRoute, target: Destination) -> str:
+    """Namespace where every proxy finds the target's DestinationRule: that of its Service or ServiceEntry."""
+    name, _, domain = target.host.partition(".svc.")
+    return name.partition(".")[2] if domain == "cluster.local" else str(route.namespace)
 
 
 def subset(target: Destination, policy: JsonObject) -> JsonObject:

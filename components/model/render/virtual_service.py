@@ -23,6 +23,7 @@ def virtual_service(route: MirroredRoute) -> JsonObject:
 def _annotations(route: MirroredRoute) -> JsonObject:
     notes: JsonObject = {}
     for mirror in route.mirrors:
+        notes[f"{ANNOTATION}/mirror.{mirror.name}"] = mirror.destination(route.primary).cluster_name
         if mirror.expires:
             notes[f"{ANNOTATION}/expires.{mirror.name}"] = str(mirror.expires)
         if isinstance(mirror, CrossClusterMirror):

@@ -3,11 +3,20 @@
 from collections.abc import Iterable
 from typing import Final
 
-from . import loops, writing
+from . import binding, braking, effects, loops, privacy, receiving, targets, writing
 from .clusters import Mesh
 from .registry import Finding, Rule, RuleSettings, Scope, run
 
-RULES: Final[tuple[Rule, ...]] = (*writing.RULES, *loops.RULES)
+RULES: Final[tuple[Rule, ...]] = (
+    *writing.RULES,
+    *targets.RULES,
+    *braking.RULES,
+    *privacy.RULES,
+    *effects.RULES,
+    *binding.RULES,
+    *receiving.RULES,
+    *loops.RULES,
+)
 """Every rule, in the order of the documentation."""
 
 ROUTE_RULES: Final = tuple(rule for rule in RULES if rule.scope is Scope.ROUTE)

@@ -9,19 +9,21 @@ from functools import cached_property
 
 from ..errors import ValidationError
 from ..values import AuthorityMode, IstioBehaviour
+from .envoy import Patches, read_patches
 from .gateways import (
     Listener,
     Listeners,
     gateway_services,
     labels,
     native_addresses,
+    pod_labels,
     read_listeners,
     service_addresses,
 )
 from .hosts import HostIndex
 from .nodes import Node, NotJudgedError
 from .objects import CLUSTER_DOMAIN, KubeObject, full_name, read_object, service_name
-from .sites import ANNOTATION, Route, Routing, read_routing
+from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,15 +72,18 @@ class ClusterObjects:
         return {(found.kind, found.namespace, found.name): found for kind in self._by_kind for found in self.of(kind)}
 
     @cached_property
-    def destination_rules(self) -> dict[str, list[KubeObject]]:
+    def destination_rules(self) -> HostIndex[KubeObject]:
         """Its DestinationRules by full host name."""
-        found: dict[str, list[KubeObject]] = defaultdict(list)
+        found: list[tuple[str, KubeObject]] = []
         for rule in self.of("DestinationRule"):
-            try:
-                found[full_name(rule.spec["host"].text(), rule.namespace)].append(rule)
-            except NotJudgedError:
-                continue
-        return found
+            with suppress(NotJudgedError):
+                found.append((full_name(rule.spec["host"].text(), rule.namespace), rule))
+        return HostIndex(found)
+
+    @cached_property
+    def patches(self) -> Patches:
+        """What its EnvoyFilters do to clusters and routes."""
+        return read_patches(self.of("EnvoyFilter"))
 
     @cached_property
     def service_entries(self) -> HostIndex[KubeObject]:
@@ -104,6 +109,25 @@ class ClusterObjects:
         """Its route entries by host pattern."""
         return HostIndex((host, route) for route in self.routing.routes for host in route.hosts)
 
+    @cached_property
+    def route_names(self) -> set[str]:
+        """Names that its routes have in proxies."""
+        return {route.name for route in self.routing.routes if route.name}
+
+    @cached_property
+    def sent_forms(self) -> set[str]:
+        """Authorities that its mirrors may carry, in both forms."""
+        found: set[str] = set()
+        for site in self.routing.sites:
+            with suppress(NotJudgedError):
+                found |= {form for authority in site.route.authorities for form in both_forms(authority)}
+        return found
+
+    def gateway(self, name: str) -> KubeObject | None:
+        """A gateway by ``namespace/name``."""
+        namespace, _, own = name.partition("/")
+        return self.find("Gateway", namespace, own) or self.find("KubernetesGateway", namespace, own)
+
     def arrivals(self, authority: str) -> Iterator[tuple[Listener, Route]]:
         """Route entries that take an authority (or each of a pattern), with the listener that lets it in."""
         inlets: dict[str, list[Listener]] = defaultdict(list)
@@ -115,26 +139,45 @@ class ClusterObjects:
                     yield listener, route
 
     @cached_property
-    def _gateway_services(self) -> list[KubeObject]:
-        workloads = self.of("Deployment", "StatefulSet", "DaemonSet", "Pod")
-        found: dict[str, list[KubeObject]] = {}
+    def workloads(self) -> list[tuple[KubeObject, dict[str, str]]]:
+        """Its workloads with the labels of their pods."""
+        found: list[tuple[KubeObject, dict[str, str]]] = []
+        for workload in self.of("Deployment", "StatefulSet", "DaemonSet", "Pod"):
+            with suppress(NotJudgedError):
+                found.append((workload, pod_labels(workload)))
+        return found
+
+    def services_of(self, gateway: KubeObject) -> list[KubeObject]:
+        """Services by which the pods of an Istio Gateway are reached; none for the Gateway API's."""
+        return self._gateway_services.get((gateway.namespace, gateway.name), []) if gateway.kind == "Gateway" else []
+
+    @cached_property
+    def _gateway_services(self) -> dict[tuple[str, str], list[KubeObject]]:
+        pods = [found for _, found in self.workloads]
+        by_selector: dict[str, list[KubeObject]] = {}
+        found: dict[tuple[str, str], list[KubeObject]] = {}
         for gateway in self.of("Gateway"):
             with suppress(NotJudgedError):
                 key = repr(sorted(labels(gateway.spec["selector"]).items()))
-                if key not in found:
-                    found[key] = gateway_services(gateway, self.of("Service"), workloads)
-        return [service for services in found.values() for service in services]
+                if key not in by_selector:
+                    by_selector[key] = gateway_services(gateway, self.of("Service"), pods)
+                found[gateway.namespace, gateway.name] = by_selector[key]
+        return found
 
     @cached_property
     def gateway_hosts(self) -> set[str]:
         """Full names of the Services that its gateways' pods are reached by."""
-        return {f"{service.name}.{service.namespace}.svc.{CLUSTER_DOMAIN}" for service in self._gateway_services}
+        return {
+            f"{service.name}.{service.namespace}.svc.{CLUSTER_DOMAIN}"
+            for services in self._gateway_services.values()
+            for service in services
+        }
 
     @cached_property
     def gateway_addresses(self) -> set[str]:
         """Addresses and names by which its gateways are reached from outside, where they are known."""
         found: set[str] = set()
-        for service in self._gateway_services:
+        for service in (service for services in self._gateway_services.values() for service in services):
             with suppress(NotJudgedError):
                 found |= service_addresses(service)
         for gateway in self.of("KubernetesGateway"):
@@ -183,6 +226,21 @@ class Mesh:
                     rule="must have a name each",
                     remedy="Give every cluster its own name, or merge its folders under one",
                 )
+
+    def concerned(self, cluster: ClusterObjects) -> dict[KubeObject, list[Route]]:
+        """Route objects of a cluster that mirror, or that take the authority of another cluster's mirrors."""
+        return self._concerned[cluster.name]
+
+    @cached_property
+    def _concerned(self) -> dict[str, dict[KubeObject, list[Route]]]:
+        found: dict[str, dict[KubeObject, list[Route]]] = {}
+        for cluster in self.clusters:
+            sent = {form for other in self.others(cluster) for form in other.sent_forms}
+            sources = found.setdefault(cluster.name, {})
+            for route in cluster.routing.routes:
+                if cluster.routing.of_route(route) or not sent.isdisjoint(route.hosts):
+                    sources.setdefault(route.owner, []).append(route)
+        return found
 
     def others(self, cluster: ClusterObjects) -> list[ClusterObjects]:
         """Every cluster but ``cluster``."""

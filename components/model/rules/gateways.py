@@ -117,7 +117,7 @@ def pod_labels(workload: KubeObject) -> dict[str, str]:
     return labels(root["metadata"]["labels"])
 
 
-def gateway_services(gateway: KubeObject, services: list[KubeObject], workloads: list[KubeObject]) -> list[KubeObject]:
+def gateway_services(gateway: KubeObject, services: list[KubeObject], pods: list[dict[str, str]]) -> list[KubeObject]:
     """Services by which the pods of an Istio Gateway are reached.
 
     Either the Service's selector contains the Gateway's, or some pods are taken by both.
@@ -125,12 +125,12 @@ def gateway_services(gateway: KubeObject, services: list[KubeObject], workloads:
     selector = labels(gateway.spec["selector"])
     if not selector:
         return []
-    pods = [found for workload in workloads if selects(selector, found := pod_labels(workload))]
+    own = [found for found in pods if selects(selector, found)]
     return [
         service
         for service in services
         if (taken := labels(service.spec["selector"]))
-        and (selects(selector, taken) or any(selects(taken, found) for found in pods))
+        and (selects(selector, taken) or any(selects(taken, found) for found in own))
     ]
 
 

@@ -36,6 +36,10 @@ class HostIndex(Generic[Item]):
         for pattern, item in items:
             self._items[pattern].append(item)
 
+    def exactly(self, pattern: str) -> "list[Item]":
+        """Items for just this pattern."""
+        return self._items.get(pattern, [])
+
     def covering(self, host: str) -> Iterator[Item]:
         """Items whose pattern takes every host that ``host`` stands for."""
         for pattern in widening(host):

@@ -18,9 +18,9 @@ from .clusters import ClusterObjects, Mesh
 from .hosts import widening
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
-from .reach import Side, authority_form, reach
+from .reach import Side, reach
 from .registry import Report, Rule, RuleSettings, Scope, Severity, problem
-from .sites import MESH, Route, Site, Target
+from .sites import MESH, Route, Target, authority_form
 
 MAX_LOOPS: Final = 8
 """Loops listed at once; who has more sees the rest after mending these."""
@@ -169,12 +169,9 @@ def route_hops(cluster: str, route: MirroredRoute) -> Iterator[Hop]:
 def mesh_hops(mesh: Mesh) -> Iterator[Hop]:
     """Where the routes of all clusters lead, under both authority modes, as far as values are known."""
     for cluster in mesh.clusters:
-        mirrors: dict[int, list[Site]] = defaultdict(list)
-        for site in cluster.routing.sites:
-            mirrors[id(site.route)].append(site)
         for route in cluster.routing.routes:
             try:
-                for site in mirrors.get(id(route), ()):
+                for site in cluster.routing.of_route(route):
                     yield from _hops(mesh, cluster, route, site.target, mirror=True)
                 for target in route.primaries:
                     yield from _hops(mesh, cluster, route, target, mirror=False)

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
-from ..values import SHADOW_SUFFIX, AuthorityMode
 from .clusters import ClusterObjects, Mesh, contract_digests
 from .objects import KubeObject, service_name
-from .sites import Route, Target
+from .sites import Route, Target, both_forms
 
 
 @unique
@@ -95,13 +94,3 @@ def _remote(
     known = known or [other for other in others if any(other.listener_index.covering(target.host))]
     forms = [form for authority in route.authorities for form in both_forms(authority)]
     return known or [other for other in others if any(any(other.arrivals(form)) for form in forms)] or others
-
-
-def authority_form(authority: str, mode: AuthorityMode) -> str:
-    """What an authority (or a pattern of authorities) becomes on a mirror."""
-    return authority if mode is AuthorityMode.PRESERVED or authority == "*" else authority + SHADOW_SUFFIX
-
-
-def both_forms(authority: str) -> tuple[str, ...]:
-    """Both forms that a mirror's authority may take."""
-    return tuple(dict.fromkeys(authority_form(authority, mode) for mode in AuthorityMode))

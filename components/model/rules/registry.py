@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from ..errors import ValidationError
 from ..jsontypes import JsonObject
-from ..safety import CREDENTIAL_HEADERS, HTTP_METHODS, SAFE_HTTP_METHODS, Waiver
+from ..safety import CREDENTIAL_HEADERS, HTTP_METHODS, Waiver
 from ..values import HeaderName, Percent, RpcMethod
 from .clusters import ClusterObjects, Mesh
 from .nodes import Node, NotJudgedError
@@ -59,7 +59,8 @@ class RuleSettings:
         max_percent: Largest share of requests that may be mirrored, 0 to 100.
         allowed_targets: Hosts that mirrors may go to, ``*.suffix`` included; empty for any.
         allowed_rpc_methods: gRPC methods that may be mirrored; empty for any that a route names.
-        allowed_http_methods: HTTP methods that may be mirrored without a gRPC method.
+        allowed_http_methods: HTTP methods that may be mirrored where no gRPC method is named; empty for any that a
+            route names.
         credential_headers: Headers that must not reach a mirror.
         max_lifetime_days: Longest time from now to a mirror's end, above 0; None for no bound. With a bound every
             mirror needs an end.
@@ -74,7 +75,7 @@ class RuleSettings:
     max_percent: float = 100.0
     allowed_targets: Sequence[str] = ()
     allowed_rpc_methods: Sequence[str] = ()
-    allowed_http_methods: Sequence[str] = SAFE_HTTP_METHODS
+    allowed_http_methods: Sequence[str] = ()
     credential_headers: Sequence[str] = CREDENTIAL_HEADERS
     max_lifetime_days: float | None = None
     max_requests: int = 65_536

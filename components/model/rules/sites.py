@@ -1,12 +1,13 @@
 """Every place where something is mirrored, read from Istio's and from the Gateway API's routes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from ..values import SHADOW_SUFFIX, AuthorityMode
 from .nodes import Node, NotJudgedError
-from .objects import CLUSTER_DOMAIN, KubeObject, full_name
+from .objects import CLUSTER_DOMAIN, KubeObject, full_name, service_name
 
 MESH: Final = "mesh"
 """Istio's reserved gateway name for every sidecar."""
@@ -25,6 +26,9 @@ class Route:
         hosts: Authorities that it takes, ports off; ``*`` for any.
         gateways: Gateways that it is bound to as ``namespace/name``, and :data:`MESH`.
         native: Whether it is the Gateway API's.
+        owner: The object that owns the hosts: the source, or the one that delegates to it.
+        bound: Every gateway of the owner.
+        outer: Of a delegated entry the entry that delegates to it, whose conditions hold as well.
     """
 
     source: KubeObject
@@ -32,6 +36,9 @@ class Route:
     hosts: tuple[str, ...]
     gateways: tuple[str, ...]
     native: bool
+    owner: KubeObject = field(repr=False)
+    bound: tuple[str, ...]
+    outer: Node = field(default=Node(None), repr=False)
 
     @property
     def name(self) -> str:
@@ -190,6 +197,17 @@ class Routing:
     unknown: tuple[tuple[KubeObject, str], ...]
     """Objects with the path of the unknown value that keeps their mirrors from being listed."""
 
+    def of_route(self, route: Route) -> list[Site]:
+        """The mirrors on one route entry."""
+        return self._by_route.get(id(route), [])
+
+    @cached_property
+    def _by_route(self) -> dict[int, list[Site]]:
+        found: dict[int, list[Site]] = {}
+        for site in self.sites:
+            found.setdefault(id(site.route), []).append(site)
+        return found
+
 
 def read_routing(sources: Sequence[KubeObject], find: Find) -> Routing:
     """Read the routes of a cluster.
@@ -219,16 +237,30 @@ def _istio(source: KubeObject, find: Find) -> Iterator[Route]:
         return
     gateways = _gateways(source, source.spec["gateways"])
     for entry in source.spec["http"].elements():
-        bound = _narrowed(source, entry, gateways)
+        narrowed = _narrowed(source, entry, gateways)
+        route = Route(
+            source=source,
+            entry=entry,
+            hosts=_entering(hosts, narrowed, gateways),
+            gateways=narrowed,
+            native=False,
+            owner=source,
+            bound=gateways,
+        )
         delegate = entry["delegate"]
-        if delegate.given:
-            namespace = delegate["namespace"].text(source.namespace)
-            delegated = find("VirtualService", namespace, delegate["name"].text())
-            entries = delegated.spec["http"].elements() if delegated else []
-            for inner in entries if delegated else ():
-                yield Route(source=delegated or source, entry=inner, hosts=hosts, gateways=bound, native=False)
+        if not delegate.given:
+            yield route
             continue
-        yield Route(source=source, entry=entry, hosts=hosts, gateways=bound, native=False)
+        delegated = find("VirtualService", delegate["namespace"].text(source.namespace), delegate["name"].text())
+        for inner in delegated.spec["http"].elements() if delegated else ():
+            yield replace(route, source=delegated, entry=inner, outer=entry)
+
+
+def _entering(hosts: tuple[str, ...], gateways: tuple[str, ...], bound: tuple[str, ...]) -> tuple[str, ...]:
+    """Hosts that requests to one entry carry: Services' own names are for sidecars where both are bound."""
+    if MESH not in bound or MESH in gateways:
+        return hosts
+    return tuple(host for host in hosts if not service_name(host)) or hosts
 
 
 def _bare(host: str) -> str:
@@ -266,6 +298,8 @@ def _native(source: KubeObject) -> Iterator[Route]:
             hosts=tuple(hosts) or ("*",),
             gateways=tuple(dict.fromkeys(gateways)),
             native=True,
+            owner=source,
+            bound=tuple(dict.fromkeys(gateways)),
         )
 
 
@@ -285,3 +319,13 @@ def _sites(route: Route) -> Iterable[Site]:
         yield Site(route=route, node=entry["mirror"], destination=entry["mirror"], share=share)
     for mirror in entry["mirrors"].elements():
         yield Site(route=route, node=mirror, destination=mirror["destination"], share=mirror["percentage"]["value"])
+
+
+def authority_form(authority: str, mode: AuthorityMode) -> str:
+    """What an authority (or a pattern of authorities) becomes on a mirror."""
+    return authority if mode is AuthorityMode.PRESERVED or authority == "*" else authority + SHADOW_SUFFIX
+
+
+def both_forms(authority: str) -> tuple[str, ...]:
+    """Both forms that a mirror's authority may take."""
+    return tuple(dict.fromkeys(authority_form(authority, mode) for mode in AuthorityMode))

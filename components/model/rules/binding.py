@@ -1,0 +1,146 @@
+"""Rules on gateways: what a mirroring or receiving route is bound to must exist and let its requests in."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from .gateways import labels, selects
+from .hosts import HostIndex
+from .objects import KubeObject, service_name
+from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
+from .sites import MESH
+
+GATEWAY_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/gateway/"
+ROUTES: Final = ("VirtualService", "HTTPRoute", "GRPCRoute")
+
+
+def _gateways(case: Case, subject: KubeObject) -> list[str]:
+    """Gateways that a mirroring or receiving object is bound to; none for any other object."""
+    routes = case.mesh.concerned(case.cluster).get(subject, [])
+    return list(dict.fromkeys(name for route in routes for name in route.gateways if name != MESH))
+
+
+def _place(subject: KubeObject) -> str:
+    return "spec.gateways" if subject.kind == "VirtualService" else "spec.parentRefs"
+
+
+@object_rule(
+    kinds=ROUTES,
+    rule_id="gateway-undefined",
+    title="The gateway of a route exists",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A route on a gateway that nobody defines is nowhere: requests get 404, for gRPC status 12.",
+    source=GATEWAY_REFERENCE,
+    remedy="Define the Gateway, or correct its namespace/name",
+)
+def gateway_undefined(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report gateways that are named but not defined."""
+    for name in _gateways(case, subject) if case.cluster.complete else ():
+        if not case.cluster.gateway(name):
+            yield problem(subject, _place(subject), f"no Gateway {name} is defined")
+
+
+@object_rule(
+    kinds=ROUTES,
+    rule_id="gateway-host",
+    title="The gateway lets the route's hosts in",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="Requests for a host that none of the gateway's servers lists get 404 before any route is looked at.",
+    source=GATEWAY_REFERENCE,
+    remedy="Add the host to the servers of the Gateway",
+)
+def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report hosts that none of the route's gateways takes."""
+    listeners = case.cluster.listeners
+    names = _gateways(case, subject)
+    if not names or any(name in listeners.unknown or not case.cluster.gateway(name) for name in names):
+        return
+    taken = HostIndex(
+        (host, host) for name in names for served in listeners.by_gateway.get(name, ()) for host in served.hosts
+    )
+    routes = [route for route in case.mesh.concerned(case.cluster)[subject] if set(names) & set(route.gateways)]
+    for host in dict.fromkeys(host for route in routes for host in route.hosts):
+        inside = service_name(host) and MESH in routes[0].bound
+        if not inside and not any(taken.overlapping(host)):
+            yield problem(subject, "spec.hosts", f"{host} is let in by none of {', '.join(names)}")
+
+
+@object_rule(
+    kinds=ROUTES,
+    rule_id="gateway-selector",
+    title="The gateway's selector finds pods",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A Gateway that selects no proxy configures nobody.",
+    source=GATEWAY_REFERENCE,
+    remedy="Use the labels of the gateway's pods as selector",
+)
+def gateway_selector(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report Gateways whose selector meets no workload, where workloads with such labels are at hand."""
+    for name in _gateways(case, subject):
+        gateway = case.cluster.gateway(name)
+        selector = labels(gateway.spec["selector"]) if gateway and gateway.kind == "Gateway" else {}
+        pods = [found for _, found in case.cluster.workloads if not selector.keys().isdisjoint(found)]
+        if gateway and pods and not any(selects(selector, found) for found in pods):
+            yield problem(gateway, "spec.selector", f"no pods have the labels {_words(selector)}")
+
+
+def _words(selector: dict[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+
+
+@object_rule(
+    kinds=ROUTES,
+    rule_id="gateway-port-closed",
+    title="The gateway's Service opens the port that the gateway listens on",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="The Service of Istio's gateway chart opens 15021, 80 and 443 only; other ports must be added.",
+    source="https://istio.io/latest/docs/setup/additional-setup/gateway/",
+    remedy="Add the port to the gateway's Service",
+)
+def gateway_port_closed(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report listeners whose port none of the gateway's Services forwards to."""
+    for name in _gateways(case, subject):
+        gateway = case.cluster.gateway(name)
+        services = case.cluster.services_of(gateway) if gateway else []
+        nodes = [node for service in services for node in service.spec["ports"].elements()]
+        opened = {node[key].integer() for node in nodes for key in ("port", "targetPort")}
+        named = any(node["targetPort"].text() for node in nodes)
+        for listener in case.cluster.listeners.by_gateway.get(name, ()) if services and not named else ():
+            if listener.port not in opened:
+                place = listener.node["port"]
+                yield problem(listener.source, place, f"{services[0]} does not open port {listener.port}")
+
+
+@object_rule(
+    kinds=ROUTES,
+    rule_id="host-routed-twice",
+    title="One object routes a host on a gateway",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="Of two VirtualServices for one host a sidecar takes one, and a gateway takes their routes in any order:"
+    " whether a request is mirrored is up to chance.",
+    source="https://istio.io/latest/docs/ops/best-practices/traffic-management/#split-virtual-services",
+    remedy="Merge them, or delegate from one of them",
+)
+def host_routed_twice(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report objects that route a host which a concerned object routes as well."""
+    for route in case.mesh.concerned(case.cluster).get(subject, [])[:1]:
+        for host in route.hosts if not route.native else ():
+            for other in case.cluster.route_index.exactly(host):
+                shared = set(other.bound) & set(route.bound)
+                if other.owner is not route.owner and not other.native and shared:
+                    where = ", ".join(sorted(shared))
+                    yield problem(subject, "spec.hosts", f"{other.owner} routes {host} on {where} as well")
+                    break
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    gateway_undefined,
+    gateway_host,
+    gateway_selector,
+    gateway_port_closed,
+    host_routed_twice,
+)

@@ -1,0 +1,193 @@
+"""Rules on side effects: which requests are run a second time, and who else reaches the mirror."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import ValidationError
+from ..values import RpcMethod
+from .clusters import ClusterObjects
+from .gateways import labels, selects
+from .nodes import Node
+from .objects import KubeObject
+from .policies import policy, proxies
+from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .sites import MESH, Site, Target
+
+SAFE_METHODS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2"
+_ALTERNATIVES: Final = re.compile(r"\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?")
+"""A regular expression that is a list of HTTP methods, e.g. ``^(GET|HEAD)$``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What one match of a route lets through.
+
+    Attributes:
+        rpc_method: The one gRPC method that it takes; empty when it takes several.
+        http_methods: The HTTP methods that it takes; empty for all.
+        node: Where it is written.
+    """
+
+    rpc_method: str
+    http_methods: tuple[str, ...]
+    node: Node
+
+
+def named(site: Site) -> list[Named]:
+    """What the matches of a mirror's route entry let through; nothing named when there are none."""
+    if site.source.kind == "GRPCRoute":
+        read, key = _grpc, "matches"
+    else:
+        read, key = (_native, "matches") if site.route.native else (_istio, "match")
+    entries = (site.route.entry, site.route.outer)
+    found = [[read(match) for match in entry[key].elements()] for entry in entries]
+    # All conditions of a delegating entry hold too, so either list may do the naming.
+    best = next((matches for matches in found if matches and all(_names(match) for match in matches)), found[0])
+    return best or [Named(rpc_method="", http_methods=(), node=site.node)]
+
+
+def _names(match: Named) -> bool:
+    return bool(match.rpc_method or match.http_methods)
+
+
+def _istio(match: Node) -> Named:
+    method = match["method"]
+    listed = _ALTERNATIVES.fullmatch(method["regex"].text())
+    methods = tuple(listed[1].split("|")) if listed else ((method["exact"].text(),) if method["exact"].text() else ())
+    return Named(rpc_method=_rpc(match["uri"]["exact"].text()), http_methods=methods, node=match)
+
+
+def _native(match: Node) -> Named:
+    path = match["path"]
+    exact = path["value"].text() if path["type"].text() == "Exact" else ""
+    method = match["method"].text()
+    return Named(rpc_method=_rpc(exact), http_methods=(method,) if method else (), node=match)
+
+
+def _grpc(match: Node) -> Named:
+    method = match["method"]
+    exact = method["type"].text("Exact") == "Exact" and method["service"].text() and method["method"].text()
+    path = f"/{method['service'].text()}/{method['method'].text()}" if exact else ""
+    return Named(rpc_method=_rpc(path), http_methods=(), node=match)
+
+
+def _rpc(path: str) -> str:
+    try:
+        return RpcMethod(path.removeprefix("/")) if path.startswith("/") else ""
+    except ValidationError:
+        return ""
+
+
+@mirror_rule(
+    rule_id="mirror-side-effects",
+    title="A mirror names what it may copy",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="Every copy is run: an order, a payment or a mail happens twice unless the methods are known to be harmless.",
+    source=SAFE_METHODS,
+    remedy="Match gRPC methods by their exact path, or HTTP methods such as GET, HEAD and OPTIONS",
+)
+def side_effects(case: Case, site: Site) -> Iterator[Report]:
+    """Report mirrors that take methods which nobody named."""
+    for found in named(site):
+        if not _names(found):
+            message = "every method is copied, with its side effects"
+            yield problem(site.source, found.node, message, waived=site.waiver("side-effects"))
+            return
+
+
+@mirror_rule(
+    rule_id="mirror-method-not-allowed",
+    title="Only methods are mirrored that the house allows",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="The house knows which methods stand being run twice.",
+    source="Set by the house; off by default.",
+    remedy="Take the method off the mirror, or have it allowed",
+)
+def method_not_allowed(case: Case, site: Site) -> Iterator[Report]:
+    """Report named methods outside the house's lists."""
+    rpcs, https = case.settings.allowed_rpc_methods, case.settings.allowed_http_methods
+    for found in named(site):
+        if found.rpc_method:
+            if rpcs and found.rpc_method not in rpcs:
+                yield problem(site.source, found.node, f"{found.rpc_method} may not be mirrored")
+            continue
+        for method in found.http_methods:
+            if https and method not in https:
+                yield problem(site.source, found.node, f"{method} may not be mirrored")
+
+
+@mirror_rule(
+    rule_id="mirror-shared-selector",
+    title="Only copies reach a mirror",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A Service whose selector takes primary and mirror sends real requests to the mirror for every caller that no"
+    " VirtualService governs, and answers with what it says.",
+    source="https://kubernetes.io/docs/concepts/services-networking/service/",
+    remedy="Give the mirror its own Service, and let the primary's selector name its version",
+)
+def shared_selector(case: Case, site: Site) -> Iterator[Report]:
+    """Report primaries' Services that take in the mirror's pods."""
+    mirrored = _pods(case.cluster, site, site.target)
+    for primary in site.route.primaries:
+        service = case.cluster.service(primary.host)
+        taken = labels(service.spec["selector"]) if service else {}
+        workload = next((found for found, pods in mirrored if selects(taken, pods)), None)
+        if service and workload:
+            message = f"its selector takes the pods of {workload}, the mirror of {site.source}"
+            yield problem(service, "spec.selector", message, waived=site.waiver("shared-service"))
+            return
+
+
+def _pods(cluster: ClusterObjects, site: Site, target: Target) -> list[tuple[KubeObject, dict[str, str]]]:
+    """Workloads whose pods a target takes, with their labels."""
+    service = cluster.service(target.host)
+    if not service:
+        return []
+    wanted = labels(service.spec["selector"])
+    if not wanted:
+        return []
+    if target.subset:
+        _, namespace = proxies(site.route)[0] if proxies(site.route) else ("", site.source.namespace)
+        subset = labels(policy(cluster, target, namespace).subset["labels"])
+        if not subset:
+            return []
+        wanted = wanted | subset
+    return [
+        (workload, pods)
+        for workload, pods in cluster.workloads
+        if workload.namespace == service.namespace and selects(wanted, pods)
+    ]
+
+
+@mirror_rule(
+    rule_id="mirror-ambient-without-waypoint",
+    title="Somebody in the mesh mirrors",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="In ambient mode ztunnel forwards connections and knows no requests: without a waypoint nothing is mirrored.",
+    source="https://istio.io/latest/docs/ambient/usage/waypoint/",
+    remedy="Give the namespace or the Service a waypoint",
+)
+def ambient(case: Case, site: Site) -> Iterator[Report]:
+    """Report mirrors for the mesh in an ambient namespace without a waypoint."""
+    if MESH not in site.route.gateways:
+        return
+    for primary in site.route.primaries:
+        service = case.cluster.service(primary.host)
+        place = service.namespace if service else site.source.namespace
+        namespace = case.cluster.find("Namespace", "default", place)
+        if not namespace:
+            continue
+        marks = namespace.root["metadata"]["labels"]
+        own = service.root["metadata"]["labels"]["istio.io/use-waypoint"].text() if service else ""
+        if marks["istio.io/dataplane-mode"].text() == "ambient" and not (marks["istio.io/use-waypoint"].text() or own):
+            yield problem(site.source, site.node, f"namespace {place} is ambient and has no waypoint")
+            return
+
+
+RULES: Final[tuple[Rule, ...]] = (side_effects, method_not_allowed, shared_selector, ambient)

@@ -1,0 +1,104 @@
+"""Which DestinationRule governs a mirror, and what it says."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from .clusters import ClusterObjects
+from .envoy import GATEWAY, SIDECAR
+from .nodes import Node
+from .objects import KubeObject, service_name
+from .reach import service_entry
+from .sites import MESH, Route, Target
+
+ROOT_NAMESPACES: Final = frozenset({"istio-system"})
+"""Istio's default root namespace, whose DestinationRules and EnvoyFilters reach every proxy."""
+
+_NOTHING: Final = Node(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What governs requests to a target.
+
+    Attributes:
+        rule: The DestinationRule; None when none is in reach.
+        subset: Its subset; nothing when the target has none, or the rule lacks it.
+        layers: Traffic policies, the most specific first; a later one fills in what an earlier one leaves out.
+    """
+
+    rule: KubeObject | None
+    subset: Node = field(default=_NOTHING, repr=False)
+    layers: tuple[Node, ...] = field(default=(), repr=False)
+
+    def setting(self, *path: str) -> Node:
+        """A setting; Istio merges layers by their first key only."""
+        for layer in self.layers:
+            if layer[path[0]].given:
+                return layer.at(*path)
+        return _NOTHING
+
+    @property
+    def tls_mode(self) -> str:
+        """How connections are secured; empty when nothing is said."""
+        return self.setting("tls", "mode").text().upper()
+
+
+def proxies(route: Route) -> list[tuple[str, str]]:
+    """Who sends a route's mirrors: kind of proxy and namespace, one for each gateway and one for sidecars."""
+    found: list[tuple[str, str]] = []
+    for gateway in route.gateways:
+        sender = (SIDECAR, route.source.namespace) if gateway == MESH else (GATEWAY, gateway.partition("/")[0])
+        if sender not in found:
+            found.append(sender)
+    return found
+
+
+def home(cluster: ClusterObjects, host: str) -> str:
+    """Namespace of the Service or ServiceEntry behind a host; empty when there is none."""
+    service = service_name(host)
+    if service:
+        return service[1]
+    entry = service_entry(cluster, host)
+    return entry.namespace if entry else ""
+
+
+def policy(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
+    """What governs requests to ``target`` from a proxy in ``namespace``.
+
+    Istio looks in the proxy's namespace, then in the Service's, then in the root namespace, and takes the first
+    DestinationRule that it finds. Source: PushContext.destinationRule.
+    """
+    first = () if namespace in ROOT_NAMESPACES else (namespace,)
+    for place in dict.fromkeys((*first, home(cluster, target.host), *sorted(ROOT_NAMESPACES))):
+        for rule in cluster.destination_rules.covering(target.host):
+            if rule.namespace == place and exported(rule, namespace):
+                return _policy(rule, target)
+    return Policy(rule=None)
+
+
+def exported(subject: KubeObject, namespace: str) -> bool:
+    """Whether an object is visible to proxies in ``namespace``."""
+    names = subject.spec.either("exportTo", "export_to").texts()
+    if not names or "*" in names or namespace in names:
+        return True
+    return "." in names and subject.namespace == namespace
+
+
+def _policy(rule: KubeObject, target: Target) -> Policy:
+    spec = rule.spec
+    subset = next((node for node in spec["subsets"].elements() if node["name"].text() == target.subset), _NOTHING)
+    layers: list[Node] = []
+    for holder in (subset, spec):
+        whole = holder["trafficPolicy"]
+        port = _of_port(whole, target.port)
+        if port:
+            # Settings of a port stand alone: nothing is inherited below them.
+            layers.append(port)
+            break
+        layers.append(whole)
+    return Policy(rule=rule, subset=subset, layers=tuple(layer for layer in layers if layer.given))
+
+
+def _of_port(whole: Node, port: int | None) -> Node | None:
+    settings = whole["portLevelSettings"].elements()
+    return next((node for node in settings if port is not None and node["port"]["number"].integer() == port), None)

@@ -1,0 +1,402 @@
+"""Rules on where mirrors go: the target must exist, be named without doubt, and speak the same protocol."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from .clusters import ClusterObjects
+from .hosts import covers
+from .nodes import Node
+from .objects import KubeObject, service_name
+from .policies import exported, home, policy, proxies
+from .reach import service_entry
+from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .sites import Site
+
+DESTINATION_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination"
+PROTOCOL_REFERENCE: Final = "https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/"
+DESTINATION_RULE_LOOKUP: Final = (
+    "https://istio.io/latest/docs/ops/best-practices/traffic-management/#cross-namespace-configuration"
+)
+
+HTTP2: Final = frozenset({"grpc", "grpc-web", "http2", "h2c", "kubernetes.io/h2c"})
+"""Names and application protocols by which Istio takes a port for HTTP/2 in plain text."""
+
+HTTP1: Final = frozenset({"http", "kubernetes.io/ws"})
+OTHER: Final = frozenset({"https", "tls", "tcp", "udp", "mongo", "mysql", "redis", "kubernetes.io/wss"})
+
+
+@mirror_rule(
+    rule_id="mirror-target-short-name",
+    title="The target is a full name",
+    severity=Severity.WARNING,
+    scope=Scope.ROUTE,
+    why="Istio completes a name without dots with the route's namespace, and takes every other short form as it is.",
+    source=DESTINATION_REFERENCE,
+    remedy="Write name.namespace.svc.cluster.local",
+)
+def short_name(case: Case, site: Site) -> Iterator[Report]:
+    """Report short names."""
+    written = site.target.written
+    if site.route.native or not written or service_name(written) or any(case.cluster.service_entries.exactly(written)):
+        return
+    if "." not in written:
+        yield problem(
+            site.source, site.destination["host"], f"{written!r} means {site.target.host} in this namespace only"
+        )
+    elif written.count(".") == 1 or written.endswith(".svc"):
+        yield problem(site.source, site.destination["host"], f"{written!r} is not completed: Istio takes it as it is")
+
+
+@mirror_rule(
+    rule_id="mirror-target-no-port",
+    title="The target names its port",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="Without a port and with several Service ports Istio guesses the listener's, and silently mirrors nothing.",
+    source=DESTINATION_REFERENCE,
+    remedy="Add port: {number: …}",
+)
+def no_port(case: Case, site: Site) -> Iterator[Report]:
+    """Report targets without a port."""
+    if site.target.port is None:
+        yield problem(site.source, site.destination, f"{site.target.written or 'the target'} is given without a port")
+
+
+@mirror_rule(
+    rule_id="mirror-target-undefined",
+    title="The target is known to the mesh",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A route to a host that no Service and no ServiceEntry defines has no cluster: copies vanish without an error.",
+    source="https://istio.io/latest/docs/reference/config/networking/service-entry/",
+    remedy="Define a ServiceEntry for an outside host, or correct the name",
+)
+def undefined(case: Case, site: Site) -> Iterator[Report]:
+    """Report targets that nothing defines."""
+    host, cluster = site.target.host, case.cluster
+    if not host:
+        yield problem(site.source, site.destination, "no target host is named")
+    elif not cluster.complete or service_entry(cluster, host):
+        return
+    elif service_name(host):
+        # Files often leave Services to another folder; with some of the namespace at hand this one should be there.
+        given = any(service.namespace == home(cluster, host) for service in cluster.of("Service"))
+        if given and not cluster.service(host):
+            yield problem(site.source, site.destination, f"no Service {host} is defined")
+    else:
+        yield problem(site.source, site.destination, f"no ServiceEntry defines {host}")
+
+
+@mirror_rule(
+    rule_id="mirror-target-port-undefined",
+    title="The target has the port that is named",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="There is no cluster for a port that the Service or ServiceEntry lacks: copies vanish without an error.",
+    source=DESTINATION_REFERENCE,
+    remedy="Name one of the target's ports, or add the port to it",
+)
+def port_undefined(case: Case, site: Site) -> Iterator[Report]:
+    """Report ports that the target lacks."""
+    port = site.target.port
+    found = port_nodes(case.cluster, site.target.host)
+    if port is None or found is None:
+        return
+    numbers = [port_number(node) for node in found[1]]
+    if port not in numbers:
+        known = ", ".join(str(number) for number in numbers if number) or "no port"
+        yield problem(site.source, site.destination, f"{found[0]} has {known}, not {port}")
+
+
+@mirror_rule(
+    rule_id="mirror-subset-undefined",
+    title="The target's subset is defined",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="A subset that no DestinationRule in reach defines has no cluster: copies vanish without an error.",
+    source="https://istio.io/latest/docs/reference/config/networking/destination-rule/#Subset",
+    remedy="Define the subset in the DestinationRule of its host",
+)
+def subset_undefined(case: Case, site: Site) -> Iterator[Report]:
+    """Report subsets that no DestinationRule defines."""
+    target = site.target
+    if not target.subset:
+        return
+    for _, namespace in proxies(site.route):
+        found = policy(case.cluster, target, namespace)
+        if not found.subset.given and (found.rule or case.cluster.complete):
+            where = (
+                f"{found.rule} does not define it"
+                if found.rule
+                else f"no DestinationRule for {target.host} is in reach"
+            )
+            yield problem(site.source, site.destination, f"subset {target.subset!r} is unknown: {where}")
+            return
+
+
+@mirror_rule(
+    rule_id="mirror-is-primary",
+    title="A mirror goes elsewhere than its primary",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="The service that answers would handle each request twice, with all its side effects.",
+    source="Follows from what a mirror is.",
+    remedy="Mirror to another Service or subset",
+)
+def is_primary(case: Case, site: Site) -> Iterator[Report]:
+    """Report mirrors to the primary."""
+    target = site.target
+    for primary in site.route.primaries:
+        same_port = primary.port == target.port or None in (primary.port, target.port)
+        same_pods = primary.subset == target.subset or "" in (primary.subset, target.subset)
+        if primary.host == target.host and same_port and same_pods:
+            what = "takes in the mirror's pods" if primary.subset != target.subset else "is the mirror itself"
+            yield problem(site.source, site.destination, f"the primary {primary.host} {what}")
+            return
+
+
+@mirror_rule(
+    rule_id="mirror-duplicate",
+    title="A route mirrors to each target once",
+    severity=Severity.WARNING,
+    scope=Scope.ROUTE,
+    why="Each entry sends its own copy, and the proxy picks the same requests for both.",
+    source="https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto",
+    remedy="Keep one entry with the share that is meant",
+)
+def duplicate(case: Case, site: Site) -> Iterator[Report]:
+    """Report a target that an earlier mirror of the same entry has."""
+    for other in case.cluster.routing.of_route(site.route):
+        if other is site:
+            return
+        if other.target == site.target:
+            yield problem(site.source, site.node, f"{site.target.host} is already mirrored to at {other.node.path}")
+            return
+
+
+@mirror_rule(
+    rule_id="mirror-not-a-split",
+    title="Shares of several mirrors are not meant as a split",
+    severity=Severity.NOTICE,
+    scope=Scope.ROUTE,
+    why="The proxy draws once for each request: two mirrors with 50 % get the same half, and the other half gets none.",
+    source="Measured; Envoy keys the choice by the request's stream id.",
+    remedy="Expect the same requests at both, or split the hosts",
+)
+def not_a_split(case: Case, site: Site) -> Iterator[Report]:
+    """Report the first of several mirrors whose shares add up to 100."""
+    together = case.cluster.routing.of_route(site.route)
+    if len(together) < 2 or together[0] is not site:  # noqa: PLR2004 -- several
+        return
+    shares = [other.percent for other in together]
+    known = [share for share in shares if share]
+    if len(known) == len(shares) and abs(sum(known) - 100) < 1e-6:  # noqa: PLR2004 -- all of them
+        yield problem(site.source, site.node, "shares add up to 100 %, but the mirrors get the same requests")
+
+
+@mirror_rule(
+    rule_id="mirror-target-not-allowed",
+    title="Mirrors go only where the house allows",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="A mirror carries production data to wherever it goes.",
+    source="Set by the house; off by default.",
+    remedy="Choose an allowed target, or have this one allowed",
+)
+def not_allowed(case: Case, site: Site) -> Iterator[Report]:
+    """Report targets outside the house's list."""
+    allowed = case.settings.allowed_targets
+    if allowed and not any(covers(pattern, site.target.host) for pattern in allowed):
+        yield problem(site.source, site.destination, f"{site.target.host} is not among {', '.join(allowed)}")
+
+
+@mirror_rule(
+    rule_id="mirror-protocol",
+    title="The target's port speaks the primary's protocol",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="The port's protocol decides between HTTP/1.1 and HTTP/2 upstream; gRPC over HTTP/1.1 fails at the mirror only,"
+    " where nobody looks.",
+    source=PROTOCOL_REFERENCE,
+    remedy="Set the port's protocol (ServiceEntry) or its name or appProtocol (Service) to that of the primary",
+)
+def protocol(case: Case, site: Site) -> Iterator[Report]:
+    """Report a target port whose protocol differs from the primary's."""
+    found = port_nodes(case.cluster, site.target.host)
+    ports = [node for node in found[1] if port_number(node) == site.target.port] if found else []
+    spoken = spoken_by(case.cluster, site)
+    if not found or len(ports) != 1 or not spoken:
+        return
+    subject, port = found[0], ports[0]
+    theirs = _family(port_protocol(subject, port))
+    if theirs and theirs != spoken:
+        carried = "HTTP/2 (gRPC)" if spoken == "http2" else "HTTP/1.1"
+        said = port_protocol(subject, port)
+        yield problem(
+            subject, port, f"port {site.target.port} speaks {said}, but the primary of {site.source} speaks {carried}"
+        )
+
+
+@mirror_rule(
+    rule_id="mirror-port-name",
+    title="Ports that mirrors use say which protocol they carry",
+    severity=Severity.WARNING,
+    scope=Scope.CLUSTER,
+    why="Istio reads a Service port's protocol from its name; whoever reads a ServiceEntry takes the name for it.",
+    source=PROTOCOL_REFERENCE,
+    remedy="Name the port after its protocol, e.g. grpc, or set appProtocol",
+)
+def port_name(case: Case, site: Site) -> Iterator[Report]:
+    """Report ports without a protocol in their name, or with another one than they carry."""
+    spoken = spoken_by(case.cluster, site)
+    for target in (site.target, *site.route.primaries):
+        found = port_nodes(case.cluster, target.host)
+        for port in found[1] if found else ():
+            if found and target.port in (None, port_number(port)):
+                message = _name_fault(found[0], port, spoken)
+                if message:
+                    yield problem(found[0], port["name"], message)
+
+
+@mirror_rule(
+    rule_id="destination-rule-out-of-reach",
+    title="A target's DestinationRule is in reach of the proxy that mirrors",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A proxy looks for it in its own namespace, in the target's and in the root namespace; elsewhere it is ignored"
+    " with all its brakes and TLS settings.",
+    source=DESTINATION_RULE_LOOKUP,
+    remedy="Move it to the target's namespace, or export it",
+)
+def rule_out_of_reach(case: Case, site: Site) -> Iterator[Report]:
+    """Report DestinationRules for the target that a sender never finds."""
+    rules = [
+        rule for rule in case.cluster.destination_rules.covering(site.target.host) if rule.spec["host"].text() != "*"
+    ]
+    if not rules:
+        return
+    for _, namespace in proxies(site.route):
+        if policy(case.cluster, site.target, namespace).rule is None:
+            yield problem(
+                rules[0], "metadata.namespace", f"proxies in {namespace} that mirror to {site.target.host} ignore it"
+            )
+            return
+
+
+@mirror_rule(
+    rule_id="service-entry-hidden",
+    title="A target's ServiceEntry is visible to the proxy that mirrors",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="A host that is not exported to the proxy's namespace has no cluster there: copies vanish without an error.",
+    source="https://istio.io/latest/docs/reference/config/networking/service-entry/",
+    remedy="Add the namespace of the gateway to exportTo",
+)
+def entry_hidden(case: Case, site: Site) -> Iterator[Report]:
+    """Report ServiceEntries that a sender does not see."""
+    entry = service_entry(case.cluster, site.target.host)
+    for _, namespace in proxies(site.route) if entry else ():
+        if entry and not exported(entry, namespace):
+            yield problem(
+                entry, "spec.exportTo", f"proxies in {namespace} that mirror to {site.target.host} do not see it"
+            )
+            return
+
+
+@mirror_rule(
+    rule_id="mirror-destination-rule-twice",
+    title="One DestinationRule governs a target",
+    severity=Severity.WARNING,
+    scope=Scope.CLUSTER,
+    why="Of two DestinationRules for one host in one namespace Istio takes the older one's traffic policy.",
+    source="https://istio.io/latest/docs/ops/best-practices/traffic-management/",
+    remedy="Merge them",
+)
+def rule_twice(case: Case, site: Site) -> Iterator[Report]:
+    """Report a second DestinationRule for the target's host in one namespace."""
+    seen: dict[str, KubeObject] = {}
+    for rule in case.cluster.destination_rules.exactly(site.target.host):
+        first = seen.setdefault(rule.namespace, rule)
+        if first is not rule and first.spec["trafficPolicy"].given and rule.spec["trafficPolicy"].given:
+            yield problem(rule, "spec.host", f"{first} governs {site.target.host} as well")
+
+
+def _name_fault(subject: KubeObject, port: Node, spoken: str) -> str:
+    name, number = port["name"].text(), port_number(port)
+    if subject.kind == "Service" and port["appProtocol"].given:
+        return ""
+    if not name:
+        return f"port {number} has no name, so its protocol is guessed"
+    claimed = _family(_prefix(name))
+    if subject.kind == "Service" and not claimed:
+        return f"port {number} is named {name!r}, which says no protocol, so it is guessed"
+    claimed = claimed or _family(_prefix(name).rstrip("0123456789"))
+    if claimed and spoken and claimed != spoken:
+        carried = "gRPC" if spoken == "http2" else "HTTP/1.1"
+        return f"port {number} is named {name!r} but carries {carried}"
+    return ""
+
+
+def port_nodes(cluster: ClusterObjects, host: str) -> tuple[KubeObject, list[Node]] | None:
+    """The object that defines a host's ports, and the ports; None when it is not at hand."""
+    subject = cluster.service(host) or service_entry(cluster, host)
+    return (subject, subject.spec["ports"].elements()) if subject else None
+
+
+def port_number(node: Node) -> int | None:
+    """Number of a Service's or ServiceEntry's port."""
+    return node["port"].integer() if node["port"].given else node["number"].integer()
+
+
+def port_protocol(subject: KubeObject, port: Node) -> str:
+    """What a port says that it speaks, in lower case; empty when it says nothing."""
+    if subject.kind == "ServiceEntry":
+        return port["protocol"].text().lower()
+    return port["appProtocol"].text().lower() or _prefix(port["name"].text())
+
+
+def _prefix(name: str) -> str:
+    """What stands before the first hyphen: Istio reads a port's name as ``<protocol>[-<suffix>]``."""
+    lower = name.lower()
+    return "grpc-web" if lower == "grpc-web" or lower.startswith("grpc-web-") else lower.partition("-")[0]
+
+
+def _family(protocol: str) -> str:
+    if protocol in HTTP2:
+        return "http2"
+    if protocol in HTTP1:
+        return "http1"
+    return "other" if protocol in OTHER else ""
+
+
+def spoken_by(cluster: ClusterObjects, site: Site) -> str:
+    """What the primary of a mirror speaks: ``http2``, ``http1``, or nothing when it cannot be told."""
+    if site.source.kind == "GRPCRoute":
+        return "http2"
+    for primary in site.route.primaries:
+        found = port_nodes(cluster, primary.host)
+        ports = found[1] if found else []
+        for port in ports:
+            if found and (primary.port == port_number(port) or (primary.port is None and len(ports) == 1)):
+                family = _family(port_protocol(found[0], port))
+                if family in ("http1", "http2"):
+                    return family
+    return ""
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    short_name,
+    no_port,
+    undefined,
+    port_undefined,
+    subset_undefined,
+    is_primary,
+    duplicate,
+    not_a_split,
+    not_allowed,
+    protocol,
+    port_name,
+    rule_out_of_reach,
+    rule_twice,
+    entry_hidden,
+)
