@@ -1,0 +1,164 @@
+"""From the resources of a stack to the clusters that the model's rules judge, and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, cast
+
+from components.model import Expiry, ValidationError
+from components.model.rules import ClusterObjects, Finding, KubeObject, Mesh, Node, NotJudgedError, Outcome
+from components.model.rules.objects import GATEWAY_GROUP, GROUPS, ISTIO_GROUP, read_object
+from components.model.rules.writing import end_of
+
+from .resources import Resource
+from .verdicts import Verdict
+
+WAIVED_UNTIL: Final = "pulumi-traffic-mirror/waived-until."
+"""Prefix of the annotation with the last moment of an object's waiver of a rule; the rule's id follows."""
+
+_PARENT: Final = "delegating-route-of-another-program"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackView:
+    """The objects of a stack, by cluster, and where each came from.
+
+    Attributes:
+        mesh: The clusters.
+        now: Current time with a zone.
+        resources: Resource behind an object, by the names of its cluster and of itself.
+        unreadable: Objects whose name or kind is not known yet, with the place; no rule can judge them.
+    """
+
+    mesh: Mesh
+    now: datetime
+    resources: Mapping[tuple[str, str], tuple[Resource, KubeObject]]
+    unreadable: Sequence[tuple[Resource, str]]
+
+    def verdict(self, finding: Finding) -> Verdict:
+        """A finding of a model's rule as a verdict on a resource of the stack."""
+        resource, source = self.resources.get((finding.cluster, finding.object), (None, None))
+        outcome, message, reason = finding.outcome, finding.message, finding.reason
+        if outcome is Outcome.WAIVED:
+            end = self._end(finding, source)
+            why_open = _why_open(end, self.now)
+            if why_open:
+                outcome, reason = Outcome.BROKEN, ""
+                message = f"{message}; it is waived ({finding.reason}), but {why_open}"
+            else:
+                reason = f"{reason} (until {end})"
+        return Verdict(
+            rule=finding.rule,
+            resource=resource,
+            subject=finding.object,
+            field=finding.field,
+            message=message,
+            remedy=finding.remedy,
+            outcome=outcome,
+            reason=reason,
+        )
+
+    def _end(self, finding: Finding, source: KubeObject | None) -> str:
+        """End of a waiver that an object carries: its own, or that of the mirror that it is about."""
+        if source is None:
+            return ""
+        try:
+            own = source.annotation(f"{WAIVED_UNTIL}{finding.rule}")
+            if own:
+                return own
+            cluster = next(cluster for cluster in self.mesh.clusters if cluster.name == finding.cluster)
+            for site in cluster.routing.sites:
+                if str(site.source) == finding.object and finding.field.startswith(site.node.path):
+                    return end_of(site)
+        except NotJudgedError:
+            pass
+        return ""
+
+
+def _why_open(text: str, now: datetime) -> str:
+    """Why a waiver with the end ``text`` is not in force; empty when it is."""
+    if not text:
+        return "it has no end"
+    try:
+        end = Expiry.parse(text)
+    except ValidationError:
+        return f"its end {text!r} cannot be read"
+    return f"it ended with {end}" if end.has_passed(now) else ""
+
+
+def read_stack(resources: Sequence[Resource], now: datetime, *, complete: bool) -> StackView:
+    """Sort the objects of a stack into clusters.
+
+    Args:
+        resources: All resources of the stack.
+        now: Current time with a zone.
+        complete: Whether the stack holds all objects of its clusters.
+    """
+    objects: dict[str, list[Mapping[str, object]]] = {}
+    names: dict[str, str] = {}
+    found: dict[tuple[str, str], tuple[Resource, KubeObject]] = {}
+    unreadable: list[tuple[Resource, str]] = []
+    for resource in resources:
+        if not is_judged(resource):
+            continue
+        cluster = _cluster_name(resource, names)
+        written = as_object(resource)
+        try:
+            source = read_object(cluster, Node(written))
+        except NotJudgedError as unknown:
+            unreadable.append((resource, unknown.path))
+            continue
+        if source:
+            objects.setdefault(cluster, []).append(written)
+            found.setdefault((cluster, str(source)), (resource, source))
+    clusters = [ClusterObjects(name=name, objects=known, complete=complete) for name, known in objects.items()]
+    return StackView(mesh=Mesh(clusters=clusters, now=now), now=now, resources=found, unreadable=unreadable)
+
+
+def read_one(resource: Resource, now: datetime) -> StackView:
+    """What one object alone says: enough for rules that read nothing else.
+
+    A route that another one delegates to has no hosts of its own, so a route that delegates to it stands in.
+    """
+    view = read_stack([resource], now, complete=False)
+    if not view.mesh.clusters or resource.kind != "VirtualService" or resource.props["spec"]["hosts"].given:
+        return view
+    cluster = view.mesh.clusters[0]
+    _, source = next(iter(view.resources.values()))
+    parent: Mapping[str, object] = {
+        "apiVersion": f"{ISTIO_GROUP}/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": _PARENT, "namespace": source.namespace},
+        "spec": {
+            "hosts": [f"{_PARENT}.invalid"],
+            "http": [{"delegate": {"name": source.name, "namespace": source.namespace}}],
+        },
+    }
+    both = ClusterObjects(name=cluster.name, objects=[*cluster.objects, parent], complete=False)
+    return StackView(mesh=Mesh(clusters=[both], now=now), now=now, resources=view.resources, unreadable=view.unreadable)
+
+
+def is_judged(resource: Resource) -> bool:
+    """Whether some rule of the model reads objects of this kind."""
+    if resource.kind == "Gateway":
+        return resource.group in (ISTIO_GROUP, GATEWAY_GROUP)
+    return bool(resource.kind) and GROUPS.get(resource.kind) == resource.group
+
+
+def as_object(resource: Resource) -> Mapping[str, object]:
+    """The object with version and kind, which typed resources of some SDKs leave to their type."""
+    known = resource.props.value
+    written: Mapping[str, object] = cast("Mapping[str, object]", known) if isinstance(known, Mapping) else {}
+    api = resource.type.split(":")[1]
+    return {**written, "apiVersion": api.removeprefix("core/"), "kind": resource.kind}
+
+
+def _cluster_name(resource: Resource, names: dict[str, str]) -> str:
+    """A name for the resource's cluster; a second cluster of the same name gets a number."""
+    if resource.cluster not in names:
+        name, number = resource.cluster_name, 1
+        while name in names.values():
+            number += 1
+            name = f"{resource.cluster_name}#{number}"
+        names[resource.cluster] = name
+    return names[resource.cluster]

@@ -1,0 +1,181 @@
+"""Rules on what the internet reaches: firewalls, load balancers, gateways."""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Final
+
+from components.model.rules import Node, Severity
+from policies.resources import Resource
+
+from .registry import Fault, House, Judgement, ResourceRule, fault, guarded, of_type
+
+FIREWALL: Final = "gcp:compute/firewall:Firewall"
+POLICY_RULES: Final = tuple(
+    f"gcp:compute/{name}:{name[0].upper()}{name[1:]}"
+    for name in ("firewallPolicyRule", "networkFirewallPolicyRule", "regionNetworkFirewallPolicyRule")
+)
+NARROWEST_WORLD: Final = {4: 7, 6: 15}
+"""Prefix lengths up to which a range counts as everybody: wider than the largest private range (10.0.0.0/8), so that
+two halves of the internet are seen as what they are."""
+
+INTERNAL: Final = {
+    "networking.gke.io/load-balancer-type": ("internal",),
+    "cloud.google.com/load-balancer-type": ("internal",),
+    "service.beta.kubernetes.io/aws-load-balancer-internal": ("true",),
+    "service.beta.kubernetes.io/aws-load-balancer-scheme": ("internal",),
+    "service.beta.kubernetes.io/azure-load-balancer-internal": ("true",),
+}
+"""Annotations that keep a load balancer private, with their values in lower case.
+Source: https://kubernetes.io/docs/concepts/services-networking/service/#internal-load-balancer."""
+
+CHARTS: Final = ("kubernetes:helm.sh/v3:Release", "kubernetes:helm.sh/v4:Chart")
+
+
+def everybody(cidr: str) -> bool:
+    """Whether a range covers so much of the internet that it keeps nobody out."""
+    try:
+        network = ipaddress.ip_network(cidr.strip(), strict=False)
+    except ValueError:
+        return False
+    return network.prefixlen <= NARROWEST_WORLD[network.version]
+
+
+def _firewall(firewall: Resource, house: House) -> Iterator[Judgement]:
+    if firewall.type == FIREWALL:
+        yield from _classic(firewall, house)
+    else:
+        yield from _policy_rule(firewall, house)
+
+
+def _classic(firewall: Resource, house: House) -> Iterator[Fault]:
+    props = firewall.props
+    if props["direction"].text("INGRESS") != "INGRESS" or props["disabled"].known is True:
+        return
+    allows = props["allows"].elements()
+    if not allows or _only_ports(allows, "ports", "protocol", house):
+        return
+    sources = props["sourceRanges"]
+    if not sources.given:
+        # Without any source the rule takes every one.
+        if not props["sourceTags"].given and not props["sourceServiceAccounts"].given:
+            yield fault(firewall, sources, "without sources everybody is let in")
+        return
+    yield from _ranges(firewall, sources)
+
+
+def _policy_rule(rule: Resource, house: House) -> Iterator[Fault]:
+    props = rule.props
+    if props["direction"].text() != "INGRESS" or props["action"].text() != "allow" or props["disabled"].known is True:
+        return
+    layers = props["match"]["layer4Configs"].elements()
+    if not layers or not _only_ports(layers, "ports", "ipProtocol", house):
+        yield from _ranges(rule, props["match"]["srcIpRanges"])
+
+
+def _only_ports(layers: list[Node], ports: str, protocol: str, house: House) -> bool:
+    """Whether a rule lets in nothing but ports that the house makes public."""
+    public = {str(port) for port in house.public_ports}
+    for layer in layers:
+        named = layer[ports].texts()
+        if layer[protocol].text() not in ("tcp", "udp") or not named or not set(named) <= public:
+            return False
+    return True
+
+
+def _ranges(resource: Resource, sources: Node) -> Iterator[Fault]:
+    for cidr in sources.elements():
+        if everybody(cidr.text()):
+            yield fault(resource, cidr, f"{cidr.text()} lets everybody in")
+
+
+def _is_entrance(resource: Resource) -> bool:
+    return (resource.kind == "Service" and not resource.group) or resource.type in CHARTS
+
+
+def _load_balancer(resource: Resource) -> Node | None:
+    """Where a load balancer's settings are; None when there is none."""
+    props = resource.props
+    if resource.kind == "Service":
+        return props["spec"] if props["spec"]["type"].text() == "LoadBalancer" else None
+    # Only Istio's gateway chart is known to make a load balancer without being told to.
+    chart = props["chart"].text().rstrip("/").rpartition("/")[2]
+    service = props["values"]["service"]
+    kind = service["type"].text("LoadBalancer" if chart == "gateway" else "")
+    return service if kind == "LoadBalancer" else None
+
+
+def _is_internal(resource: Resource) -> bool:
+    holder = resource.props["metadata"] if resource.kind == "Service" else resource.props["values"]["service"]
+    notes = holder["annotations"]
+    return any(notes[key].text().lower() in values for key, values in INTERNAL.items())
+
+
+def _public(resource: Resource, house: House) -> Iterator[Judgement]:
+    balancer = _load_balancer(resource)
+    if balancer is not None and not _is_internal(resource):
+        yield fault(resource, balancer["type"], "the load balancer has a public address on most clouds")
+
+
+def _open(resource: Resource, house: House) -> Iterator[Judgement]:
+    balancer = _load_balancer(resource)
+    if balancer is None or _is_internal(resource):
+        return
+    ranges = balancer["loadBalancerSourceRanges"]
+    if not ranges.given or ranges.value == []:
+        yield fault(resource, ranges, "everybody reaches the load balancer")
+        return
+    yield from guarded(resource, _ranges(resource, ranges))
+
+
+def _has_gateway_class(resource: Resource) -> bool:
+    return resource.kind == "Gateway" and resource.group == "gateway.networking.k8s.io"
+
+
+def _public_gateway(resource: Resource, house: House) -> Iterator[Judgement]:
+    name = resource.props["spec"]["gatewayClassName"]
+    if "external" in name.text() or "gxlb" in name.text():
+        yield fault(resource, name, f"gateways of the class {name.text()!r} have a public address")
+
+
+RULES: Final = (
+    ResourceRule(
+        id="firewall-open",
+        title="No firewall lets everybody in",
+        severity=Severity.ERROR,
+        why="0.0.0.0/0 makes every fault of every service behind it the internet's.",
+        source="https://cloud.google.com/firewall/docs/firewalls",
+        remedy="Name the ranges that need it, or the ports in publicPorts",
+        applies=of_type(FIREWALL, *POLICY_RULES),
+        check=_firewall,
+    ),
+    ResourceRule(
+        id="load-balancer-public",
+        title="Load balancers are internal",
+        severity=Severity.WARNING,
+        why="Mirrors carry what clients sent; a receiver needs to be reached by one other gateway.",
+        source="https://cloud.google.com/kubernetes-engine/docs/how-to/internal-load-balancing",
+        remedy="Annotate the Service, on GKE with networking.gke.io/load-balancer-type: Internal",
+        applies=_is_entrance,
+        check=_public,
+    ),
+    ResourceRule(
+        id="load-balancer-open",
+        title="A public load balancer names who may reach it",
+        severity=Severity.ERROR,
+        why="Without ranges the whole internet reaches the gateway, whatever stands in its routes.",
+        source="https://kubernetes.io/docs/reference/kubernetes-api/service-resources/service-v1/",
+        remedy="Name loadBalancerSourceRanges, or make the load balancer internal",
+        applies=_is_entrance,
+        check=_open,
+    ),
+    ResourceRule(
+        id="gateway-public",
+        title="Gateways of the Gateway API are internal",
+        severity=Severity.WARNING,
+        why="An external class takes a public address and lets everybody in.",
+        source="https://cloud.google.com/kubernetes-engine/docs/concepts/gateway-api",
+        remedy="Choose an internal class such as gke-l7-rilb",
+        applies=_has_gateway_class,
+        check=_public_gateway,
+    ),
+)
