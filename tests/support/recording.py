@@ -274,6 +274,8 @@ def _run(
     with warnings.catch_warnings():
         # A run that fails drops its outputs half-way, which the SDK's coroutines complain about.
         warnings.filterwarnings("ignore", r"coroutine 'Output\.", RuntimeWarning)
+        # A failed run is collected below; what was there before it needs no look, and is far more.
+        gc.freeze()
         try:
             with asyncio.Runner() as runner:
                 runner.get_loop().set_exception_handler(lambda _, details: unseen.append(details))
@@ -282,6 +284,8 @@ def _run(
             _drop_frames(error)
             gc.collect()
             raise
+        finally:
+            gc.unfreeze()
     if unseen:
         raise AssertionError(f"errors that the run did not report: {unseen}")
 
