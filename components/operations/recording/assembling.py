@@ -27,6 +27,9 @@ class CaptureLimits:
     """Bytes of body or of gRPC messages kept in each direction; 0 keeps none. The rest is counted only."""
     max_messages: int = 1_000
     """gRPC messages kept in each direction; later ones are counted only."""
+    max_followed_bytes: int = 8 * 1024 * 1024
+    """Bytes after which an exchange is no longer followed in either direction. A proxy holds traffic back once 16 MiB
+    of one exchange wait for a collector (measured, Envoy 1.39), so a large transfer must be let go before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +163,11 @@ class Assembler:
     def is_complete(self) -> bool:
         """True when both directions were seen to their end."""
         return self._request.ended and self._response.ended
+
+    @property
+    def is_too_large(self) -> bool:
+        """True when the exchange should no longer be followed."""
+        return max(self._request.size, self._response.size) > self._limits.max_followed_bytes
 
     def request_headers(self, headers: Iterable[tuple[str, str]], *, end: bool, at_ns: int) -> bool:
         """Take the request's headers; False when there is no memory left for this exchange."""

@@ -1,13 +1,13 @@
 """Writing recordings: Parquet files rolled by time and size, each whole or absent."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .arrow import DAMAGE, pa, pq
+from .arrow import DAMAGE, RecordBatch, pa, pq
 from .exchange import Exchange
 from .schema import DICTIONARY_COLUMNS, SCHEMA, to_batch
 from .storage import SUFFIX, PendingFile, RecordingStore
@@ -16,6 +16,9 @@ COUNTERS_KEY = "traffic_mirror.counters"
 """Key in a file's metadata: what the recorder counted while it wrote the file, as JSON."""
 
 _MEBI = 1024 * 1024
+
+_CHUNK_ROWS = 512
+"""Rows converted at once: enough to make the conversion cheap, few enough (10 ms) not to hold other threads up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,19 +70,25 @@ class RecordingWriter:
         self._writer: Any = None
         self._opened_at: datetime | None = None
         self._file_bytes = 0
-        self._waiting: list[Exchange] = []
+        self._waiting: list[RecordBatch] = []
         self._waiting_bytes = 0
         self.rows_at_risk = 0
         """Exchanges given to :meth:`write` that no finished file holds yet."""
+        self.rows_lost = 0
+        """Exchanges whose file could not be finished."""
+        self.rows_written = 0
+        """Exchanges in finished files."""
+        self.files_written = 0
 
     def write(self, exchanges: Sequence[Exchange]) -> None:
         """Take exchanges; they are on disk for readers once their file is rolled."""
         if exchanges and self._opened_at is None:
             self._opened_at = self._now()
         self.rows_at_risk += len(exchanges)
-        for exchange in exchanges:
-            self._waiting.append(exchange)
-            self._waiting_bytes += size_of(exchange)
+        for chunk in _chunks(exchanges, self._limits.row_group_bytes):
+            batch = to_batch(chunk)
+            self._waiting.append(batch)
+            self._waiting_bytes += batch.nbytes
             if self._waiting_bytes >= self._limits.row_group_bytes:
                 self._flush_row_group()
                 if self._file_bytes >= self._limits.max_bytes:
@@ -104,6 +113,9 @@ class RecordingWriter:
         except BaseException:
             self._drop()
             raise
+        if self._file is not None:
+            self.rows_written += self.rows_at_risk
+            self.files_written += 1
         self._forget()
 
     def close(self) -> None:
@@ -113,13 +125,12 @@ class RecordingWriter:
     def _flush_row_group(self) -> None:
         if not self._waiting:
             return
-        # Replay wants them by start, and rows lie here in the order of their ends.
-        self._waiting.sort(key=lambda exchange: exchange.started_at)
-        batch = to_batch(self._waiting)
         try:
             if self._file is None:
                 self._begin()
-            self._writer.write_table(pa.Table.from_batches([batch]), row_group_size=len(self._waiting))
+            # Replay wants them by start, and rows come in the order of their ends.
+            table = pa.Table.from_batches(self._waiting).sort_by("started_at")
+            self._writer.write_table(table, row_group_size=table.num_rows)
         except BaseException:
             self._drop()
             raise
@@ -149,6 +160,7 @@ class RecordingWriter:
         return since
 
     def _drop(self) -> None:
+        self.rows_lost += self.rows_at_risk
         if self._writer is not None:
             with suppress(*DAMAGE):
                 self._writer.close()
@@ -165,12 +177,13 @@ class RecordingWriter:
         self.rows_at_risk = 0
 
 
-def size_of(exchange: Exchange) -> int:
-    """Return about how many bytes the exchange takes before compression."""
-    headers = sum(
-        len(name) + len(value)
-        for part in (exchange.request, exchange.response)
-        for pairs in (part.headers, part.trailers)
-        for name, value in pairs
-    )
-    return exchange.kept_bytes + headers + len(exchange.path) + 256
+def _chunks(exchanges: Sequence[Exchange], max_bytes: int) -> Iterator[Sequence[Exchange]]:
+    """Cut a sequence so that no piece holds much more than ``max_bytes`` of bodies, nor very many rows."""
+    first, held = 0, 0
+    for index, exchange in enumerate(exchanges):
+        held += exchange.kept_bytes
+        if held >= max_bytes or index - first + 1 >= _CHUNK_ROWS:
+            yield exchanges[first : index + 1]
+            first, held = index + 1, 0
+    if first < len(exchanges):
+        yield exchanges[first:]

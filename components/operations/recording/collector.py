@@ -1,0 +1,172 @@
+"""The collector: the gRPC service that Envoy's external processing filter reports to, in observability mode.
+
+Run it with ``python -m …operations.recording SETTINGS``. Traffic never waits for it: the filter sends and
+goes on, the collector answers nothing, and whatever it cannot keep up with it drops and counts.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import grpc.aio
+
+from ...model.request_sampling import is_sampled, sample_threshold
+from .assembling import Assembler, Origin
+from .budget import MemoryBudget
+from .counters import Counters
+from .exchange import Side
+from .protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY, ProcessingRequest, take
+from .settings import CollectorSettings
+from .sink import RecordingSink
+
+_LOG = logging.getLogger(__name__)
+
+_SWEEP_SECONDS: Final = 5.0
+"""How often exchanges that have grown too old are looked for."""
+
+_SERVER_OPTIONS: Final = (
+    # A report carries at most one buffer of the proxy: 1 MiB by default, more where an operator raised it.
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    # The proxy may probe an idle connection as often as it likes; the default answers with GOAWAY.
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """One exchange in progress."""
+
+    assembler: Assembler
+    started_ns: int
+    is_done: bool = False
+
+
+class Collector:
+    """Turns streams of reports into exchanges."""
+
+    def __init__(
+        self, settings: CollectorSettings, *, sink: RecordingSink, budget: MemoryBudget, counters: Counters
+    ) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._budget = budget
+        self._counters = counters
+        self._threshold = sample_threshold(settings.sample_percent)
+        self._streams: set[_Stream] = set()
+        # Wall clock by way of the monotonic one, so that a step of the clock cannot reorder a recording.
+        self._epoch = datetime.now(UTC)
+        self._epoch_ns = time.monotonic_ns()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the service for a gRPC server; reports arrive as bytes and nothing is ever answered."""
+        # Bytes on both ends, so that reading a report costs one parse and no wrapper.
+        make_handler: Any = grpc.stream_stream_rpc_method_handler
+        method = make_handler(self.process)
+        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+
+    async def process(self, _requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401 -- grpc.aio's is generic
+        """Follow one exchange to its end; returning ends the proxy's stream at once."""
+        self._counters.streams += 1
+        if len(self._streams) >= self._settings.bounds.max_streams:
+            self._counters.dropped_streams += 1
+            return
+        at_ns = time.monotonic_ns()
+        assembler = Assembler(
+            origin=self._origin(context),
+            limits=self._settings.capture,
+            budget=self._budget,
+            started_at=self._epoch + timedelta(microseconds=(at_ns - self._epoch_ns) // 1000),
+            at_ns=at_ns,
+        )
+        stream = _Stream(assembler, at_ns)
+        self._streams.add(stream)
+        try:
+            await self._follow(stream, context)
+        finally:
+            self._streams.discard(stream)
+            self._end(stream, cut=False)
+
+    async def sweep(self) -> None:
+        """Cut exchanges that have grown too old, for ever."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.cut(older_than_seconds=self._settings.bounds.max_exchange_seconds)
+
+    def cut(self, *, older_than_seconds: float = 0.0) -> None:
+        """End exchanges in progress and record what was seen of them."""
+        oldest = time.monotonic_ns() - int(older_than_seconds * 1e9)
+        for stream in [one for one in self._streams if one.started_ns <= oldest]:
+            self._end(stream, cut=True)
+
+    async def _follow(self, stream: _Stream, context: Any) -> None:  # noqa: ANN401 -- see above
+        is_first = True
+        while not stream.is_done:
+            content = await context.read()
+            if content is grpc.aio.EOF:
+                return
+            message = ProcessingRequest.FromString(content)
+            kind: str = message.WhichOneof("request") or ""
+            if is_first:
+                if not self._is_wanted(message, kind):
+                    self._discard(stream)
+                    return
+                is_first = False
+            if not take(stream.assembler, message, kind, time.monotonic_ns()):
+                self._counters.dropped_memory += 1
+                self._discard(stream)
+                return
+            if stream.assembler.is_complete:
+                return
+            if stream.assembler.is_too_large:
+                self._end(stream, cut=True)
+                return
+
+    def _is_wanted(self, message: Any, kind: str) -> bool:  # noqa: ANN401 -- ProcessingRequest
+        if not message.observability_mode:
+            # The proxy would wait for our answer; ending the stream lets it go on without us.
+            if not self._counters.dropped_protocol:
+                _LOG.error("a proxy's filter waits for answers: set observability_mode in its configuration")
+            self._counters.dropped_protocol += 1
+            return False
+        if kind != "request_headers":
+            return True
+        headers = message.request_headers.headers.headers
+        request_id = next((h.raw_value for h in headers if h.key == "x-request-id"), b"")
+        if is_sampled(request_id.decode("latin-1"), self._threshold):
+            return True
+        self._counters.sampled_out += 1
+        return False
+
+    def _origin(self, context: Any) -> Origin:  # noqa: ANN401 -- see above
+        origin = self._settings.origin
+        for key, value in context.invocation_metadata() or ():
+            if key == SIDE_KEY and value in tuple(Side):
+                origin = replace(origin, side=Side(value))
+            elif key == SOURCE_KEY:
+                origin = replace(origin, source=str(value))
+        return origin
+
+    def _end(self, stream: _Stream, *, cut: bool) -> None:
+        if stream.is_done:
+            return
+        stream.is_done = True
+        exchange = stream.assembler.finish(cut=cut)
+        if exchange is None:
+            self._counters.dropped_late += 1
+            self._budget.give(stream.assembler.reserved)
+        else:
+            self._sink.offer(exchange, stream.assembler.reserved)
+
+    def _discard(self, stream: _Stream) -> None:
+        stream.is_done = True
+        self._budget.give(stream.assembler.reserved)
+
+
+def new_server() -> grpc.aio.Server:
+    """Return a server with the limits that a proxy's reports need."""
+    return grpc.aio.server(options=_SERVER_OPTIONS)

@@ -1,0 +1,216 @@
+"""The collector alone: what a proxy reports is what lies in the file, and every drop is counted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
+
+from components.operations.recording import CaptureLimits, Ending, Side
+from components.operations.recording.counters import DROPS
+from components.operations.recording.protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY
+from components.operations.recording.redaction import Redactor
+from components.operations.recording.settings import Bounds
+from tests.support.loopback_collector import LoopbackCollector, running_collector
+
+Report: Any = getattr(ext_proc, "ProcessingRequest")  # noqa: B009 -- generated code without type information
+
+
+def _headers(kind: str, *, end: bool = False, **headers: str) -> Any:
+    pairs = [{"key": key.replace("_", "-"), "raw_value": value.encode()} for key, value in headers.items()]
+    return Report(observability_mode=True, **{kind: {"headers": {"headers": pairs}, "end_of_stream": end}})
+
+
+def _body(kind: str, data: bytes, *, end: bool) -> Any:
+    return Report(observability_mode=True, **{kind: {"body": data, "end_of_stream": end}})
+
+
+def _call(request_id: str = "id-1", *, response: bytes = b"there") -> list[Any]:
+    first = _headers("request_headers", x_request_id=request_id, authorization="fake")
+    first.request_headers.headers.headers.add(key=":path", raw_value=b"/hello")
+    return [
+        first,
+        _body("request_body", b"hi", end=True),
+        _headers("response_headers", server="s"),
+        _body("response_body", response, end=True),
+    ]
+
+
+@asynccontextmanager
+async def _proxy(collector: LoopbackCollector) -> AsyncIterator[Any]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{collector.port}") as channel:
+        yield channel.stream_stream(f"/{SERVICE}/{METHOD}")
+
+
+async def _report(
+    process: Any, reports: Sequence[Any], *, metadata: Sequence[tuple[str, str]] = (), abandon: bool = False
+) -> None:
+    call = process(metadata=tuple(metadata))
+    for report in reports:
+        await call.write(report.SerializeToString())
+    if abandon:
+        call.cancel()
+        return
+    if not reports:
+        await call.done_writing()
+    assert await call.read() is grpc.aio.EOF, "the collector ends the stream and answers nothing"
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.asyncio
+async def test_an_exchange_is_recorded_redacted_and_the_stream_ended_at_once(tmp_path: Path) -> None:
+    async with running_collector(tmp_path) as running, _proxy(running) as process:
+        await _report(process, _call(), metadata=((SIDE_KEY, "mirror"), (SOURCE_KEY, "gateway-b")))
+    (exchange,) = running.exchanges()
+    assert (exchange.request_id, exchange.side, exchange.source) == ("id-1", Side.MIRROR, "gateway-b")
+    assert (exchange.path, exchange.request.body, exchange.response.body) == ("/hello", b"hi", b"there")
+    assert ("authorization", "[redacted]") in exchange.request.headers
+    assert exchange.ending is Ending.COMPLETE
+    assert running.budget.used == 0
+    assert (running.counters.streams, running.counters.written, running.counters.files) == (1, 1, 1)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("settings", "marked", "side"),
+    [
+        ({"side": Side.PRIMARY}, True, Side.PRIMARY),
+        ({}, True, Side.MIRROR),
+        ({}, False, Side.PRIMARY),
+        ({"mark_header": "x-other"}, True, Side.PRIMARY),
+    ],
+)
+async def test_the_side_is_what_was_set_or_what_the_mark_says(
+    tmp_path: Path, settings: dict[str, Any], marked: bool, side: Side
+) -> None:
+    reports = _call()
+    if marked:
+        reports[0].request_headers.headers.headers.add(key="x-traffic-mirror", raw_value=b"mirror")
+    async with running_collector(tmp_path, **settings) as running, _proxy(running) as process:
+        await _report(process, reports)
+    assert [exchange.side for exchange in running.exchanges()] == [side]
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_breaks_off_is_recorded_as_far_as_it_went(tmp_path: Path) -> None:
+    async with running_collector(tmp_path) as running, _proxy(running) as process:
+        await _report(process, _call()[:3], abandon=True)
+        await _until(lambda: running.counters.recorded)
+    (exchange,) = running.exchanges()
+    assert (exchange.ending, exchange.response.body) == (Ending.RESET, None)
+    assert running.counters.reset == 1
+
+
+@pytest.mark.asyncio
+async def test_what_is_open_at_the_end_is_recorded_as_cut(tmp_path: Path) -> None:
+    bounds = Bounds(stop_seconds=0.2)
+    async with running_collector(tmp_path, bounds=bounds) as running, _proxy(running) as process:
+        await process().write(_call()[0].SerializeToString())
+        await _until(lambda: running.budget.used)
+        running.collector.cut(older_than_seconds=3600)
+        assert not running.counters.cut, "a young exchange goes on"
+        running.collector.cut()
+        assert running.counters.cut == 1
+    assert [exchange.ending for exchange in running.exchanges()] == [Ending.CUT]
+
+
+@pytest.mark.asyncio
+async def test_a_large_transfer_is_let_go_before_it_can_hold_traffic_back(tmp_path: Path) -> None:
+    limits = CaptureLimits(max_body_bytes=4, max_followed_bytes=100)
+    reports = [_call()[0], *[_body("request_body", b"x" * 60, end=False) for _ in range(2)]]
+    async with running_collector(tmp_path, capture=limits) as running, _proxy(running) as process:
+        await _report(process, reports)
+        await _until(lambda: running.counters.recorded)
+    (exchange,) = running.exchanges()
+    assert (exchange.ending, exchange.request.body, exchange.request.body_size) == (Ending.CUT, b"xxxx", 120)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("changes", "reports", "counter"),
+    [
+        ({"sample_percent": 0.001}, _call("0" * 28 + "ffff")[:1], "sampled_out"),
+        ({"bounds": Bounds(memory_bytes=10)}, _call()[:1], "dropped_memory"),
+        ({}, [Report(request_headers={})], "dropped_protocol"),
+        ({}, [], "dropped_late"),
+    ],
+)
+async def test_what_is_not_recorded_is_counted_by_its_reason(
+    tmp_path: Path, changes: dict[str, Any], reports: list[Any], counter: str
+) -> None:
+    async with running_collector(tmp_path, **changes) as running, _proxy(running) as process:
+        await _report(process, reports)
+        await _until(lambda: getattr(running.counters, counter))
+    assert running.counters.recorded == 0
+    assert running.budget.used == 0
+    assert counter == "sampled_out" or counter in DROPS
+
+
+@pytest.mark.asyncio
+async def test_more_open_exchanges_than_allowed_are_refused(tmp_path: Path) -> None:
+    async with running_collector(tmp_path, bounds=Bounds(max_streams=1)) as running, _proxy(running) as process:
+        first = process()
+        await first.write(_call()[0].SerializeToString())
+        await _until(lambda: running.budget.used)
+        await _report(process, [])
+        assert running.counters.dropped_streams == 1
+        for report in _call()[1:]:
+            await first.write(report.SerializeToString())
+        assert await first.read() is grpc.aio.EOF
+    assert len(running.exchanges()) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_breaks_redaction_is_not_written_and_does_not_end_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Redactor.apply
+
+    def fails_once(self: Redactor, exchange: Any) -> Any:
+        if exchange.request_id == "bad":
+            raise ZeroDivisionError
+        return real(self, exchange)
+
+    monkeypatch.setattr(Redactor, "apply", fails_once)
+    async with running_collector(tmp_path) as running, _proxy(running) as process:
+        await _report(process, _call("bad"))
+        await _report(process, _call("good"))
+    assert [exchange.request_id for exchange in running.exchanges()] == ["good"]
+    assert (running.counters.redaction_failures, running.budget.used) == (1, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_failing_storage_loses_rows_not_traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
+    async with running_collector(tmp_path) as running, _proxy(running) as process:
+        await _report(process, _call())
+    assert (running.counters.lost, running.counters.written, running.budget.used) == (1, 0, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_full_queue_drops_instead_of_waiting(tmp_path: Path) -> None:
+    async with running_collector(tmp_path, bounds=Bounds(max_waiting=1)) as running, _proxy(running) as process:
+        await asyncio.gather(*[_report(process, _call(f"id-{n}")) for n in range(50)])
+    counters = running.counters
+    assert counters.dropped_queue > 0
+    assert counters.recorded + counters.dropped_queue == 50
+    assert len(running.exchanges()) == counters.recorded
+    assert running.budget.used == 0
+
+
+def test_bounds_are_positive() -> None:
+    with pytest.raises(ValueError, match="max_streams"):
+        replace(Bounds(), max_streams=0)

@@ -1,0 +1,159 @@
+"""The collector as its image runs it: a part of the package, settings from a file, SIGTERM."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
+
+from components.model import Scrub, ValidationError
+from components.operations.recording import RecordingReader
+from components.operations.recording.bundle import COMMAND, PACKAGE, PARTS, write_bundle
+from components.operations.recording.protocol import METHOD, SERVICE
+from components.operations.recording.settings import CollectorSettings, parse_settings, read_settings
+
+_SERVER = Path(__file__).resolve().parents[3] / "components" / "workloads" / "recorder" / "server"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        return reserved.getsockname()[1]
+
+
+@contextmanager
+def _process(tmp_path: Path, settings: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    """Run the bundle as the image does: nothing but the bundle and the installed packages can be imported."""
+    write_bundle(tmp_path / "app")
+    (tmp_path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, *COMMAND, str(tmp_path / "settings.json")],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "app"), "PATH": os.environ["PATH"], "RECORDER_INSTANCE": "pod-1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def _get(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_the_bundle_serves_records_and_finishes_its_file_on_sigterm(tmp_path: Path) -> None:
+    port, http_port = _free_port(), _free_port()
+    settings = {"url": str(tmp_path / "out"), "port": port, "http_port": http_port, "bounds": {"stop_seconds": 1}}
+    request: Any = getattr(ext_proc, "ProcessingRequest")  # noqa: B009 -- generated code without type information
+    report = request(observability_mode=True, request_headers={"end_of_stream": True})
+    with _process(tmp_path, settings) as process:
+        assert process.stderr is not None
+        assert "recording to" in process.stderr.readline()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            make_call: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}")
+            grpc.channel_ready_future(channel).result(timeout=10)
+            call = make_call(iter([report.SerializeToString()]))
+            assert list(call) == []
+            assert [_get(http_port, "/healthz"), _get(http_port, "/readyz")] == ["alive\n", "ready\n"]
+            assert re.search(r"^traffic_recorder_streams_total 1$", _get(http_port, "/metrics"), re.MULTILINE)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+    (file,) = RecordingReader.open(str(tmp_path / "out")).store.files()
+    assert "-pod-1-" in file.path
+
+
+def test_wrong_settings_end_the_process_with_a_sentence(tmp_path: Path) -> None:
+    with _process(tmp_path, {"url": "/x", "sample_procent": 5}) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "sample_procent" in errors
+    assert "Traceback" not in errors
+
+
+def test_the_bundle_holds_what_the_image_recipe_copies(tmp_path: Path) -> None:
+    recipe = (_SERVER / "Dockerfile").read_text(encoding="utf-8")
+    copied = re.findall(rf"^COPY (\S+) /app/{PACKAGE}/(\S+)$", recipe, re.MULTILINE)
+    assert copied == [(part, part) for part in PARTS]
+    assert f'ENTRYPOINT ["/usr/bin/python3", "{COMMAND[0]}", "{COMMAND[1]}"]' in recipe
+    write_bundle(tmp_path)
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_the_locked_packages_of_the_image_are_those_of_the_project() -> None:
+    def pins(path: Path) -> set[str]:
+        return set(re.findall(r"^[\w-]+==[\w.]+", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+    image = pins(_SERVER / "requirements.txt")
+    assert image
+    assert image <= pins(_SERVER.parents[3] / "requirements.lock")
+
+
+def test_settings_are_read_with_everything_in_its_place(tmp_path: Path) -> None:
+    document = {
+        "url": "gs://bucket/x",
+        "side": "mirror",
+        "sample_percent": 12.5,
+        "capture": {"max_body_bytes": 0},
+        "roll": {"max_seconds": 5},
+        "bounds": {"max_streams": 7},
+        "redaction": {"headers": ["x-secret"], "json_paths": ["$.a"]},
+    }
+    (tmp_path / "s.json").write_text(json.dumps(document), encoding="utf-8")
+    settings = read_settings(tmp_path / "s.json")
+    assert (settings.side, settings.sample_percent, settings.capture.max_body_bytes) == ("mirror", 12.5, 0)
+    assert (settings.roll.max_seconds, settings.bounds.max_streams) == (5, 7)
+    assert (settings.redaction.headers, settings.redaction.json_paths) == (("x-secret",), ("$.a",))
+
+
+def test_the_mark_is_the_one_that_mirrors_get_by_default() -> None:
+    assert CollectorSettings(url="/x").mark_header == Scrub().mark_header
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ([], "settings"),
+        ({}, "url"),
+        ({"url": 1}, "settings.url"),
+        ({"url": "/x", "port": 0}, "port"),
+        ({"url": "/x", "port": 9101}, "http_port"),
+        ({"url": "/x", "port": True}, "settings.port"),
+        ({"url": "/x", "side": "shadow"}, "side"),
+        ({"url": "/x", "mark_header": "no header"}, "mark_header"),
+        ({"url": "/x", "sample_percent": "5"}, "settings.sample_percent"),
+        ({"url": "/x", "sample_percent": 0}, "sample_percent"),
+        ({"url": "/x", "bounds": {"max_streams": 0}}, "max_streams"),
+        ({"url": "/x", "bounds": {"max_stream": 1}}, "bounds.max_stream"),
+        ({"url": "/x", "roll": {"max_seconds": -1}}, "roll.max_seconds"),
+        ({"url": "/x", "redaction": {"headers": "authorization"}}, "redaction.headers"),
+        ({"url": "/x", "redaction": {"headers": [1]}}, "redaction.headers"),
+        ({"url": "/x", "redaction": {"protobuf_fields": ["a.B.c"]}}, "redaction.protobuf_fields"),
+        ({"url": "/x", "redaction": {"descriptor_set": "nope"}}, "redaction.descriptor_set"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_place(tmp_path: Path, document: Any, field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        parse_settings(document, directory=tmp_path)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("content", ["{", None])
+def test_an_unreadable_file_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "s.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValidationError, match="readable JSON"):
+        read_settings(tmp_path / "s.json")
