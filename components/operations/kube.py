@@ -1,10 +1,13 @@
 """The few things that operations ask a cluster: which pods there are, their logs, and a command in one of them."""
 
 import importlib
+import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
+
+import yaml
 
 from .errors import OperationError
 
@@ -12,6 +15,8 @@ REQUEST_SECONDS = 20.0
 """Bound on one request to an API server."""
 
 FORBIDDEN = 403
+ERROR_CHANNEL = 3
+"""Number of the channel for errors. Source: k8s.io/apimachinery, remotecommand constants."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +62,6 @@ class Pods:
     def __init__(self, access: ClusterAccess) -> None:
         self._access = access
         config: Any = importlib.import_module("kubernetes.config")
-        yaml: Any = importlib.import_module("yaml")
         try:
             self._configuration: Any = config.new_client_from_config(
                 config_file=access.kubeconfig, context=access.context or None
@@ -128,13 +132,13 @@ class Pods:
                     tty=False,
                     _preload_content=False,
                 )
-            client.run_forever(timeout=REQUEST_SECONDS)
+                client.run_forever(timeout=REQUEST_SECONDS)
             outputs[name] = str(client.read_stdout())
-            errors = str(client.read_stderr())
+            failure = _failure(client)
             client.close()
-            if client.returncode != 0:
+            if failure:
                 raise OperationError(
-                    f"{command[0]} failed in pod {name} of {self._access.name}: {errors.strip()[:200]}",
+                    f"{command[0]} failed in pod {name} of {self._access.name}: {failure[:300]}",
                     remedy="Look at the pod",
                 )
         return outputs
@@ -144,13 +148,15 @@ class Pods:
         """Yield a client, and raise what goes wrong with the permission that is missing, if one is."""
         client: Any = importlib.import_module("kubernetes.client")
         urllib3: Any = importlib.import_module("urllib3.exceptions")
+        websocket: Any = importlib.import_module("websocket")
         # A client of its own for each request: `stream` replaces a method of the client while it runs.
         api = client.CoreV1Api(client.ApiClient(self._configuration))
         where = f"in namespace {namespace} of {self._access.name}"
         try:
             yield api
         except client.ApiException as error:
-            if error.status == FORBIDDEN:
+            # A refused upgrade to a websocket has no status of its own, only words.
+            if FORBIDDEN in (error.status, _status_in(str(error.reason))):
                 raise OperationError(
                     f"No permission to {verb} {resource} {where}",
                     remedy=f"Grant the verb {verb!r} on {resource!r} to the user of the kubeconfig",
@@ -158,11 +164,28 @@ class Pods:
             raise OperationError(
                 f"Cannot {verb} {resource} {where}: {error.status} {error.reason}", remedy="Look at the cluster"
             ) from error
-        except (urllib3.HTTPError, OSError) as error:
+        except (urllib3.HTTPError, websocket.WebSocketException, OSError) as error:
             raise OperationError(
                 f"The API server of {self._access.name} cannot be reached: {_first_line(error)}",
                 remedy="Check the kubeconfig, the network and that the cluster runs",
             ) from error
+
+
+def _status_in(reason: str) -> int:
+    found = re.search(r"Handshake status (\d{3})", reason)
+    return int(found[1]) if found else 0
+
+
+def _failure(client: Any) -> str:  # noqa: ANN401 -- the stream client has no types
+    """Return why a command in a pod failed; empty when it did not."""
+    if client.is_open():
+        return f"did not end within {REQUEST_SECONDS:g} s"
+    words = str(client.read_stderr()).strip()
+    # The channel for errors carries a Status object; without one the connection was lost.
+    status: Any = yaml.safe_load(client.read_channel(ERROR_CHANNEL)) or {}
+    if status.get("status") == "Success":
+        return ""
+    return words or str(status.get("message", "the connection was lost"))
 
 
 def _first_line(error: BaseException) -> str:
