@@ -1,6 +1,6 @@
 """One cluster of the stage: real Kubernetes programs in one network namespace, with one node."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from .addresses import ClusterAddresses
 from .api_probe import ApiProbe
 from .cgroups import create_cgroup
 from .cluster_files import ClusterFolder
-from .commands import run_logged
 from .files import write_secret, write_text
+from .image_store import link_store
 from .pki import ClusterSecrets, make_secrets
 from .processes import ProcessTable, StageProcess, wait_until
 from .progress import Progress
@@ -31,14 +31,14 @@ class Cluster:
     folder: ClusterFolder
     toolchain: Toolchain
     processes: ProcessTable
-    archives: Sequence[Path]
-    """Image archives that the node gets."""
+    image_store: Path
+    """Unpacked images that the node starts with."""
     progress: Progress
     cancelled: Event
     """Set when the start is given up."""
 
     def start(self) -> None:
-        """Start every program and wait until the node is ready and all images are there.
+        """Start every program and wait until the node is ready.
 
         Raises:
             StageError: A program failed or did not become ready; the error has the end of its log.
@@ -52,9 +52,7 @@ class Cluster:
             mounts = node.result()
             api.result()
             with self.progress.step(f"{self.addresses.role}: node"):
-                images = pool.submit(self._import_images)
                 self._start_node(probe, mounts)
-                images.result()
 
     def _write_files(self) -> ClusterSecrets:
         addresses, folder = self.addresses, self.folder
@@ -96,6 +94,7 @@ class Cluster:
             self._in_network("scheduler", commands.scheduler(program("kube-scheduler"), folder))
 
     def _start_containerd(self) -> int:
+        link_store(self.image_store, self.folder.image_store)
         holder = self._start("mounts", commands.mounts_holder())
         self._wait(lambda: _program_of(holder.pid) == "sleep", "node has its own mounts", holder)
         argv = ["containerd", f"--config={self.folder.containerd_config}"]
@@ -103,15 +102,6 @@ class Cluster:
         containerd = self._start("containerd", command)
         self._wait(self.folder.containerd_socket.exists, "containerd answers", containerd)
         return holder.pid
-
-    def _import_images(self) -> None:
-        log = self.folder.root / "import.log"
-        for archive in self.archives:
-            run_logged(
-                commands.import_image(self.folder, archive),
-                what=f"import {archive} into {self.addresses.role}",
-                log=log,
-            )
 
     def _start_node(self, probe: ApiProbe, mounts: int) -> None:
         program, folder, namespace = self.toolchain.program, self.folder, self.addresses.namespace

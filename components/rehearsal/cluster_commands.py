@@ -1,5 +1,6 @@
 """The command lines of one cluster's programs. Pure: program name and arguments."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .addresses import ClusterAddresses
@@ -45,13 +46,19 @@ def in_node(namespace: str, mounts_pid: int, argv: list[str]) -> list[str]:
 
 
 def mounts_holder() -> list[str]:
-    """Return a command that makes a mount namespace with private folders and holds it.
+    """Return a command that holds a mount namespace with private folders for the node's programs."""
+    return private_mounts(["sleep", "infinity"])
+
+
+def private_mounts(argv: list[str], folders: Sequence[str] = PRIVATE_FOLDERS) -> list[str]:
+    """Return a command that runs `argv` in a mount namespace of its own, with empty folders in place of `folders`.
 
     Mounts of the machine go in and are taken away there as well (`slave`), mounts of the node stay inside.
+    Every folder must exist.
     """
-    mounts = [f"mount -t tmpfs -o mode=755 tmpfs {folder}" for folder in PRIVATE_FOLDERS]
-    script = " && ".join(["mount --make-rshared /", *mounts, "exec sleep infinity"])
-    return ["unshare", "--mount", "--propagation=slave", "sh", "-c", script]
+    mounts = [f"mount -t tmpfs -o mode=755 tmpfs {folder}" for folder in folders]
+    script = " && ".join(["mount --make-rshared /", *mounts, 'exec "$@"'])
+    return ["unshare", "--mount", "--propagation=slave", "sh", "-c", script, "sh", *argv]
 
 
 def kine(program: Path, folder: ClusterFolder) -> list[str]:

@@ -47,6 +47,11 @@ class ClusterFolder:
         return self.root / "containerd.sock"
 
     @property
+    def image_store(self) -> Path:
+        """Images and containers of the node."""
+        return self.root / "containerd"
+
+    @property
     def containerd_config(self) -> Path:
         """Configuration of containerd."""
         return self.root / "containerd.toml"
@@ -105,11 +110,16 @@ def kubeconfig(addresses: ClusterAddresses, *, authority: bytes, token: str) -> 
     )
 
 
-def containerd_config(folder: ClusterFolder) -> str:
-    """Return containerd's configuration: everything below the cluster's folder, nothing shared with others."""
+def containerd_config(folder: ClusterFolder, *, store: Path | None = None) -> str:
+    """Return containerd's configuration: everything below the cluster's folder, nothing shared with others.
+
+    Args:
+        folder: The cluster's folder.
+        store: Where images are kept; None means the cluster's own store.
+    """
     root = folder.root
     values = {
-        "root": str(root / "containerd"),
+        "root": str(store or folder.image_store),
         "state": str(root / "containerd-run"),
         "socket": str(folder.containerd_socket),
         "pause": PAUSE_IMAGE,

@@ -19,6 +19,7 @@ from .cluster_files import ClusterFolder
 from .commands import PROXY_VARIABLES
 from .errors import StageError
 from .files import write_text
+from .image_store import discard_unfinished
 from .interruption import RaisingSignals, deferred_signals
 from .places import cache_directory, state_directory
 from .plan import make_claim, make_plan
@@ -155,6 +156,7 @@ class Stage:
                 if claim is not None:
                     with progress.step("remove the stage"):
                         remove_stage(claim)
+                discard_unfinished()
                 remove_state(state_directory(), keep_logs=False)
         finally:
             lock.release()
@@ -297,6 +299,7 @@ class Stage:
 
 def _remove_leftovers(progress: Progress) -> None:
     """Remove a crashed stage; refuse if one was kept on purpose and still runs."""
+    discard_unfinished()
     claim = read_claim()
     if claim is None:
         return

@@ -14,6 +14,7 @@ from .cluster import Cluster
 from .cluster_commands import in_network
 from .cluster_files import ClusterFolder
 from .errors import StageError
+from .image_store import ensure_image_store
 from .images import Image, ensure_images
 from .kernel import WANTED_SETTINGS, load_modules, write_setting
 from .network import create_network
@@ -32,6 +33,8 @@ class StageParts:
 
     toolchain: Toolchain
     images: Mapping[str, Image]
+    image_store: Path
+    """Folder with all images, unpacked."""
 
 
 def install(plan: StartPlan, progress: Progress) -> StageParts:
@@ -42,7 +45,9 @@ def install(plan: StartPlan, progress: Progress) -> StageParts:
     """
     requirements.install_packages(plan.packages, log=plan.cache / "logs" / "apt.log", progress=progress)
     toolchain = ensure_toolchain(plan.cache, progress)
-    return StageParts(toolchain=toolchain, images=ensure_images(plan.cache, toolchain, progress))
+    images = ensure_images(plan.cache, toolchain, progress)
+    store = ensure_image_store(plan.cache, tuple(images.values()), progress)
+    return StageParts(toolchain=toolchain, images=images, image_store=store)
 
 
 def start_clusters(
@@ -72,7 +77,7 @@ def start_clusters(
             folder=ClusterFolder(root=root / "clusters" / addresses.role),
             toolchain=parts.toolchain,
             processes=processes,
-            archives=tuple(image.archive for image in parts.images.values()),
+            image_store=parts.image_store,
             progress=progress,
             cancelled=cancelled,
         )
