@@ -34,8 +34,9 @@ def main() -> int:
         ended.set()
 
     signal.signal(signal.SIGTERM, end)
-    # The engine gets the terminal's Ctrl-C too and then cancels what runs, in its own order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The engine ends its plugins by SIGINT and waits 5 s for them. A terminal's Ctrl-C does not come here, because
+    # plugins have a process group of their own; the engine then calls Cancel.
+    signal.signal(signal.SIGINT, end)
 
     address = sys.argv[-1] if len(sys.argv) > 1 else ""
     host = EngineHost(address) if address else None

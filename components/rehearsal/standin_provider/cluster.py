@@ -80,6 +80,14 @@ class Cluster:
         """Namespace that the kubeconfig's context names, or an empty string."""
         return self._context_namespace
 
+    def require_ready(self) -> None:
+        """Ask the server whether it is ready.
+
+        Raises:
+            ProviderError: It is not, or does not answer.
+        """
+        self._call("GET", "/readyz")
+
     def find_kind(self, api_version: str, kind: str) -> Kind | None:
         """Return where objects of a kind live, or ``None`` when the server does not (yet) know the kind."""
         key = (api_version, kind)
@@ -148,26 +156,23 @@ class Cluster:
         query: Sequence[tuple[str, str]] = (),
         content_type: str = "application/json",
     ) -> Properties:
+        answer = self._call(method, path, body=body, query_params=list(query), content_type=content_type)
+        for warning in answer.headers.getlist("Warning"):
+            self._warn(_warning_text(warning))
+        return json.loads(answer.data)
+
+    def _call(self, method: str, path: str, **details: Any) -> Any:  # noqa: ANN401 - the client is untyped
         urllib3_errors: Any = importlib.import_module("urllib3.exceptions")
         client_errors: Any = importlib.import_module("kubernetes.client.exceptions")
         try:
-            answer = self._client.request(
-                method,
-                path,
-                body=body,
-                query_params=list(query),
-                content_type=content_type,
-                serialize=False,
-                _request_timeout=REQUEST_TIMEOUT_SECONDS,
+            return self._client.request(
+                method, path, serialize=False, _request_timeout=REQUEST_TIMEOUT_SECONDS, **details
             )
         except client_errors.ApiException as error:
             raise _api_error(error) from None
         except (urllib3_errors.HTTPError, OSError) as error:
             host = self._client.configuration.host
             raise UnreachableError(f"The API server {host} is unreachable: {error}") from None
-        for warning in answer.headers.getlist("Warning"):
-            self._warn(_warning_text(warning))
-        return json.loads(answer.data)
 
 
 def _api_error(error: Any) -> ApiError:  # noqa: ANN401 - the client's exceptions are untyped

@@ -65,13 +65,29 @@ class Objects:
         manager = checkpoint.field_manager(obj, task.urn)
         kind = self._target.await_kind(task, obj)
         obj = self._target.placed(obj)
-        if not self._target.settings.upsert and self._target.live(kind, obj) is not None:
+        self._make_way(task, kind, obj)
+        live = self._target.await_apply(task, kind, obj, manager)
+        return self._finish(task, kind, live, inputs, manager)
+
+    def _make_way(self, task: Task, kind: Kind, obj: Properties) -> None:
+        """Wait for an old object of the same name that is being deleted; refuse to touch one that is not."""
+        held = [False]
+
+        def free() -> bool:
+            found = self._target.live(kind, obj)
+            held[0] = found is not None and not text_at(found, "metadata", "deletionTimestamp")
+            if found is not None:
+                task.progress("waiting for the old object of this name to be gone")
+            return found is None or held[0]
+
+        in_time = self._target.waiter.until(free, _timeout(task, obj))
+        if held[0] and not self._target.settings.upsert:
             raise ProviderError(
                 f"{title(obj)} exists already and was not made by this stack. Import it, delete it, rename "
                 "the resource, or set upsertExistingObjects on the provider to take it over"
             )
-        live = self._target.await_apply(task, kind, obj, manager)
-        return self._finish(task, kind, live, inputs, manager)
+        if not in_time:
+            raise ProviderError(f"An old {title(obj)} is still being deleted after {_timeout(task, obj):.0f} s")
 
     def _preview_create(self, task: Task, inputs: Properties) -> Properties:
         """Return what the object would be, by a dry run; the inputs alone where that cannot be told yet."""
