@@ -1,6 +1,7 @@
 """The embedded stage: two real clusters on one Linux machine, started, described, ended."""
 
 import atexit
+import copy
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..model import JsonObject
 from .addresses import FABRIC_NAMESPACE, ClusterAddresses, plan_addresses
 from .claim import Claim, StageLock, read_claim, write_claim
 from .cleanup import LOGS, marked_processes, prepare_state, remove_stage, remove_state
@@ -27,6 +29,7 @@ from .processes import MARK_VARIABLE, ProcessTable
 from .progress import Progress, SilentProgress
 from .requirements import check_machine
 from .stage_start import StageParts, install, start_clusters
+from .stage_values import GATEWAY_VALUES, ISTIOD_VALUES
 from .toolchain import ISTIO_HUB, ISTIO_VERSION
 
 ROLES = ("staging", "testing")
@@ -213,6 +216,16 @@ class Stage:
     def gateway_addresses(self) -> dict[str, str]:
         """Address that every Service of type LoadBalancer of a cluster gets, by role."""
         return {cluster.role: str(cluster.gateway) for cluster in self.clusters}
+
+    @property
+    def istiod_values(self) -> JsonObject:
+        """Chart values that istiod needs here; see `stage_values`."""
+        return copy.deepcopy(ISTIOD_VALUES)
+
+    @property
+    def gateway_values(self) -> JsonObject:
+        """Chart values that a gateway needs here; see `stage_values`."""
+        return copy.deepcopy(GATEWAY_VALUES)
 
     @property
     def bin(self) -> Path:
