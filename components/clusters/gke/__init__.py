@@ -7,6 +7,7 @@ from .endpoint import AuthorizedNetworks, DnsEndpoint
 from .maintenance import MaintenanceWindow, ReleaseChannel, Weekday
 from .modes import AutopilotMode, StandardMode
 from .networks import ExistingNetwork, NewNetwork
+from .peering import NetworkPeering, NetworkPeeringArgs
 
 __all__ = [
     "AuthorizedNetworks",
@@ -17,6 +18,8 @@ __all__ = [
     "GkeCluster",
     "GkeClusterArgs",
     "MaintenanceWindow",
+    "NetworkPeering",
+    "NetworkPeeringArgs",
     "NewNetwork",
     "ReleaseChannel",
     "StandardMode",

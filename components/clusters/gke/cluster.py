@@ -43,7 +43,7 @@ class GkeCluster(pulumi.ComponentResource):
     kubeconfig: pulumi.Output[str]
     """Kubeconfig for this cluster alone; secret."""
     network: pulumi.Output[str]
-    """Network that the cluster is in, e.g. for peering with the other cluster's."""
+    """Self link of the network that the cluster is in (or what was given for it); :class:`NetworkPeering` takes it."""
     node_account_email: pulumi.Output[str]
     """Service account of the nodes, e.g. to let them read another registry."""
 

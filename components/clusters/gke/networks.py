@@ -134,8 +134,8 @@ def create_network(
     )
     subnet = _subnetwork(name, network, vpc, project=project, region=region, opts=opts)
     return Placement(
-        network=vpc.id,
-        subnetwork=subnet.id,
+        network=vpc.self_link,
+        subnetwork=subnet.self_link,
         pods_range=PODS_RANGE,
         services_range=SERVICES_RANGE,
         way_out=(_nat(name, vpc, subnet, project=project, region=region, opts=opts),),
@@ -155,7 +155,7 @@ def _subnetwork(
         f"{name}-subnet",
         project=project,
         region=region,
-        network=vpc.id,
+        network=vpc.self_link,
         ip_cidr_range=network.node_cidr,
         secondary_ip_ranges=[
             gcp.compute.SubnetworkSecondaryIpRangeArgs(range_name=PODS_RANGE, ip_cidr_range=network.pod_cidr),
@@ -175,7 +175,7 @@ def _nat(
     region: str,
     opts: pulumi.ResourceOptions,
 ) -> "gcp.compute.RouterNat":
-    router = gcp.compute.Router(f"{name}-router", project=project, region=region, network=vpc.id, opts=opts)
+    router = gcp.compute.Router(f"{name}-router", project=project, region=region, network=vpc.self_link, opts=opts)
     return gcp.compute.RouterNat(
         f"{name}-nat",
         project=project,
@@ -185,7 +185,7 @@ def _nat(
         # This subnet only: a subnet that somebody adds later gets no way out by accident.
         source_subnetwork_ip_ranges_to_nat="LIST_OF_SUBNETWORKS",
         subnetworks=[
-            gcp.compute.RouterNatSubnetworkArgs(name=subnet.id, source_ip_ranges_to_nats=["ALL_IP_RANGES"]),
+            gcp.compute.RouterNatSubnetworkArgs(name=subnet.self_link, source_ip_ranges_to_nats=["ALL_IP_RANGES"]),
         ],
         # Dropped connections only: the cheapest record that still explains a failed image pull.
         log_config=gcp.compute.RouterNatLogConfigArgs(enable=True, filter="ERRORS_ONLY"),

@@ -1,8 +1,9 @@
 """Type tokens and child names are a contract: a changed one replaces somebody's cluster."""
 
-from components.clusters import ExistingCluster, GkeCluster
+from components.clusters import ExistingCluster, GkeCluster, NetworkPeering
 
 
 def test_tokens_never_change() -> None:
     assert GkeCluster.TYPE == "trafficmirror:index:GkeCluster"
     assert ExistingCluster.TYPE == "trafficmirror:index:ExistingCluster"
+    assert NetworkPeering.TYPE == "trafficmirror:index:NetworkPeering"

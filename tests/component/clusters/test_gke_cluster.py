@@ -272,7 +272,9 @@ def test_the_own_network_has_no_default_subnets_and_only_its_own_way_out() -> No
     ]
     nat = recording.one("gcp:compute/routerNat:RouterNat")
     assert nat.inputs["sourceSubnetworkIpRangesToNat"] == "LIST_OF_SUBNETWORKS"
-    assert nat.inputs["subnetworks"] == [{"name": "b-subnet-id", "sourceIpRangesToNats": ["ALL_IP_RANGES"]}]
+    assert nat.inputs["subnetworks"] == [
+        {"name": "https://example.invalid/b-subnet", "sourceIpRangesToNats": ["ALL_IP_RANGES"]}
+    ]
 
 
 def test_a_shared_network_is_used_as_it_is_and_its_rule_lives_in_its_project() -> None:
