@@ -2,16 +2,19 @@
 
 from .catalogue import ROUTE_RULES, RULES, run_rules
 from .clusters import ClusterObjects, Mesh
+from .control_plane import control_plane_of
 from .loops import Hop, Place, check_loops, describe_loop, find_loops
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
-from .objects import KubeObject
+from .objects import KubeObject, read_object
 from .registry import Finding, Outcome, Rule, RuleSettings, Scope, Severity
 from .sites import Route, Site, Target
+from .upgrade import Change, Upgrade, preview_upgrade
 
 __all__ = [
     "ROUTE_RULES",
     "RULES",
     "UNKNOWN",
+    "Change",
     "ClusterObjects",
     "Finding",
     "Hop",
@@ -29,8 +32,12 @@ __all__ = [
     "Site",
     "Target",
     "Unknown",
+    "Upgrade",
     "check_loops",
+    "control_plane_of",
     "describe_loop",
     "find_loops",
+    "preview_upgrade",
+    "read_object",
     "run_rules",
 ]

@@ -1,0 +1,29 @@
+"""How a control plane behaves, read from its own Deployment."""
+
+from ..errors import ValidationError
+from ..values import IstioBehaviour, IstioVersion
+from .nodes import NotJudgedError
+from .objects import KubeObject
+
+SUFFIX_SWITCH = "DISABLE_SHADOW_HOST_SUFFIX"
+"""istiod's environment variable that decides about ``-shadow``; a compatibility version of its chart sets it too."""
+
+
+def control_plane_of(workload: KubeObject) -> IstioBehaviour | None:
+    """Behaviour of the control plane that ``workload`` is; None when it is none, or of a release nobody knows here."""
+    try:
+        if workload.kind != "Deployment" or workload.root["metadata"]["labels"]["app"].text() != "istiod":
+            return None
+        for container in workload.spec["template"]["spec"]["containers"].elements():
+            tag = container["image"].text().rpartition(":")[2]
+            switches = [
+                node["value"].text() for node in container["env"].elements() if node["name"].text() == SUFFIX_SWITCH
+            ]
+            disabled = switches[0].lower() not in ("false", "0", "f") if switches and switches[0] else None
+            try:
+                return IstioBehaviour(version=IstioVersion.parse(tag), disable_shadow_host_suffix=disabled)
+            except ValidationError:
+                continue
+    except NotJudgedError:
+        pass
+    return None

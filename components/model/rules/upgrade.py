@@ -1,0 +1,158 @@
+"""What another release of the control plane changes for each mirror."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..jsontypes import JsonObject
+from ..values import IstioBehaviour
+from .catalogue import RULES, run_rules
+from .clusters import ClusterObjects, Mesh
+from .nodes import NotJudgedError
+from .reach import Side, reach
+from .receiving import taken
+from .registry import Finding, RuleSettings
+from .sites import Site, authority_form
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One thing that is different after the upgrade.
+
+    Attributes:
+        cluster: Name of the cluster.
+        object: The object, e.g. ``VirtualService hello/greeter``.
+        field: Path in it.
+        subject: ``authority``, ``scrub`` or ``deprecated field``.
+        before: What holds now.
+        after: What will hold.
+        breaks: Whether copies stop arriving or leave unscrubbed.
+    """
+
+    cluster: str
+    object: str
+    field: str
+    subject: str
+    before: str
+    after: str
+    breaks: bool
+
+    def to_json(self) -> JsonObject:
+        """The change as plain JSON."""
+        return {
+            "cluster": self.cluster,
+            "object": self.object,
+            "field": self.field,
+            "subject": self.subject,
+            "before": self.before,
+            "after": self.after,
+            "breaks": self.breaks,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upgrade:
+    """What an upgrade changes.
+
+    Attributes:
+        changes: For each mirror.
+        appearing: Findings that are new afterwards.
+        vanishing: Findings that are gone afterwards.
+    """
+
+    changes: Sequence[Change]
+    appearing: Sequence[Finding]
+    vanishing: Sequence[Finding]
+
+
+def preview_upgrade(
+    mesh: Mesh, before: IstioBehaviour, after: IstioBehaviour, settings: RuleSettings | None = None
+) -> Upgrade:
+    """Compare how mirrors fare under two releases, the same in every cluster.
+
+    Args:
+        mesh: The objects as they are.
+        before: Behaviour of the control planes now.
+        after: Behaviour afterwards; older than ``before`` for a way back.
+        settings: What the house allows.
+    """
+    old, new = _under(mesh, before), _under(mesh, after)
+    found = [set(run_rules(each, RULES, settings)) for each in (old, new)]
+    return Upgrade(
+        changes=[
+            change
+            for cluster in old.clusters
+            for site in cluster.routing.sites
+            for change in _changes(old, cluster, site, before, after)
+        ],
+        appearing=sorted(found[1] - found[0], key=str),
+        vanishing=sorted(found[0] - found[1], key=str),
+    )
+
+
+def _under(mesh: Mesh, istio: IstioBehaviour) -> Mesh:
+    return replace(mesh, clusters=[replace(cluster, istio=istio) for cluster in mesh.clusters])
+
+
+def _changes(
+    mesh: Mesh, cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: IstioBehaviour
+) -> Iterator[Change]:
+    try:
+        yield from _authority(mesh, cluster, site, before, after)
+        yield from _scrub(cluster, site, before, after)
+        yield from _deprecated(cluster, site)
+    except NotJudgedError:
+        return
+
+
+def _change(cluster: ClusterObjects, site: Site, subject: str, before: str, after: str, *, breaks: bool) -> Change:
+    return Change(
+        cluster=cluster.name,
+        object=str(site.source),
+        field=site.node.path,
+        subject=subject,
+        before=before,
+        after=after,
+        breaks=breaks,
+    )
+
+
+def _authority(
+    mesh: Mesh, cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: IstioBehaviour
+) -> Iterator[Change]:
+    modes = (before.authority_mode, after.authority_mode)
+    if modes[0] is modes[1]:
+        return
+    found = reach(mesh, cluster, site.route, site.target)
+    for authority in site.route.authorities:
+        old, new = (authority_form(authority, mode) for mode in modes)
+        lost = (
+            found.side is Side.REMOTE
+            and bool(found.clusters)
+            and not any(taken(other, new) for other in found.clusters)
+        )
+        note = f"{new}, which the receiver does not route" if lost else new
+        yield _change(cluster, site, "authority", old, note, breaks=lost)
+
+
+def _scrub(cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: IstioBehaviour) -> Iterator[Change]:
+    """Where credentials are taken off: an older release ignores what a newer one does on the copy."""
+    if before.scrubs_at_source == after.scrubs_at_source:
+        return
+    patched = any(patch.operation == "MERGE_AND_REPLACE_LIST" for patch in cluster.patches.of_route(site.route.name))
+    places = ["on the copy" if istio.scrubs_at_source else "at the receiver" for istio in (before, after)]
+    if after.scrubs_at_source and not patched:
+        places[1] = "on the copy is possible; deploy again to get it"
+    yield _change(cluster, site, "scrub", places[0], places[1], breaks=patched and not after.scrubs_at_source)
+
+
+def _deprecated(cluster: ClusterObjects, site: Site) -> Iterator[Change]:
+    for name in ("mirrorPercent", "mirror_percent"):
+        if not site.route.native and site.node.path.endswith(".mirror") and site.route.entry[name].given:
+            yield _change(
+                cluster,
+                site,
+                "deprecated field",
+                f"{name} is read, with a warning",
+                "write mirrors[].percentage before a release drops it",
+                breaks=False,
+            )

@@ -1,0 +1,102 @@
+"""Reading the objects of a live cluster for the rules."""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+
+from ..model.values import IstioBehaviour
+from .errors import OperationError
+from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess
+from .manifests import Entry, Loaded, Origin, gather
+
+ISTIO: Final = "networking.istio.io/v1"
+GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
+RESOURCES: Final = (
+    (ISTIO, "virtualservices", "VirtualService"),
+    (ISTIO, "destinationrules", "DestinationRule"),
+    (ISTIO, "serviceentries", "ServiceEntry"),
+    (ISTIO, "gateways", "Gateway"),
+    ("networking.istio.io/v1alpha3", "envoyfilters", "EnvoyFilter"),
+    (GATEWAY_API, "gateways", "Gateway"),
+    (GATEWAY_API, "httproutes", "HTTPRoute"),
+    (GATEWAY_API, "grpcroutes", "GRPCRoute"),
+    ("v1", "services", "Service"),
+    ("v1", "namespaces", "Namespace"),
+    ("apps/v1", "deployments", "Deployment"),
+    ("apps/v1", "statefulsets", "StatefulSet"),
+    ("apps/v1", "daemonsets", "DaemonSet"),
+)
+"""What is read: API version, resource, kind. Secrets and pods are not."""
+
+PAGE: Final = 500
+"""Objects asked for at once; kubectl's own page size."""
+
+NOT_FOUND: Final = 404
+
+
+def read_cluster(access: ClusterAccess, istio: IstioBehaviour | None = None) -> Loaded:
+    """Read every object of a cluster that rules look at; needs ``list`` on these kinds in all namespaces.
+
+    Args:
+        access: How to reach it; its name is what findings call the cluster.
+        istio: Behaviour of its control plane; None to read it from istiod's Deployment.
+
+    Raises:
+        OperationError: The kubeconfig cannot be used, the cluster cannot be reached, or listing is not permitted.
+    """
+    config: Any = importlib.import_module("kubernetes.config")
+    yaml: Any = importlib.import_module("yaml")
+    try:
+        api = config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise OperationError(
+            f"The kubeconfig of {access.name}, {access.kubeconfig or 'the default one'}, cannot be used: {error}",
+            remedy="Give the path of a kubeconfig file and the name of a context in it",
+        ) from error
+    entries = [entry for resource in RESOURCES for entry in _list(api, access.name, resource)]
+    return gather(access.name, entries, istio, complete=True)
+
+
+def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[Entry]:  # noqa: ANN401 -- the client has no types
+    version, plural, kind = resource
+    token = ""
+    while True:
+        page = _page(api, cluster, version, plural, token)
+        for item in cast("list[Mapping[str, object]]", page.get("items") or []):
+            origin = Origin(file=f"cluster {cluster}")
+            yield Entry(value={**item, "apiVersion": version, "kind": kind}, origin=origin)
+        metadata = cast("Mapping[str, object]", page.get("metadata") or {})
+        token = str(metadata.get("continue") or "")
+        if not token:
+            return
+
+
+def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapping[str, object]:  # noqa: ANN401 -- the client has no types
+    """One page of a list; an empty one when the cluster does not have the kind."""
+    client: Any = importlib.import_module("kubernetes.client")
+    urllib3: Any = importlib.import_module("urllib3.exceptions")
+    group, _, release = version.rpartition("/")
+    options = {"limit": PAGE, "_request_timeout": REQUEST_SECONDS, **({"_continue": token} if token else {})}
+    try:
+        if group:
+            custom = client.CustomObjectsApi(api)
+            return cast("Mapping[str, object]", custom.list_cluster_custom_object(group, release, plural, **options))
+        core = client.CoreV1Api(api)
+        listed = core.list_namespace if plural == "namespaces" else core.list_service_for_all_namespaces
+        return cast("Mapping[str, object]", api.sanitize_for_serialization(listed(**options)))
+    except client.ApiException as error:
+        if error.status == NOT_FOUND:
+            return {}
+        if error.status == FORBIDDEN:
+            raise OperationError(
+                f"No permission to list {plural} of all namespaces in {cluster}",
+                remedy=f"Grant the verb 'list' on {plural!r} to the user of the kubeconfig",
+            ) from error
+        raise OperationError(
+            f"Cannot list {plural} in {cluster}: {error.status} {error.reason}", remedy="Look at the cluster"
+        ) from error
+    except (urllib3.HTTPError, OSError) as error:
+        raise OperationError(
+            f"The API server of {cluster} cannot be reached: {(str(error).splitlines() or ['no answer'])[0][:300]}",
+            remedy="Check the kubeconfig, the network and that the cluster runs",
+        ) from error
