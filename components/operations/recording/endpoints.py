@@ -1,0 +1,47 @@
+"""Grouping requests by what they call, in a bounded number of groups."""
+
+import re
+from typing import Final
+
+OTHER: Final = "(other)"
+"""Where everything goes once there are too many groups."""
+
+_IDENTIFIER: Final = re.compile(
+    r"\d+"  # a number
+    r"|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}"  # a UUID
+    r"|[0-9a-fA-F]{16,}"  # a hash or an object id
+    r"|(?=[^/]*\d)[A-Za-z0-9_=-]{20,}"  # a token
+)
+
+
+def endpoint_of(method: str, path: str, *, is_grpc: bool) -> str:
+    """Return what is called: the full name of a gRPC method, or an HTTP method and path without identifiers.
+
+    >>> endpoint_of("GET", "/users/17/orders?page=2", is_grpc=False)
+    'GET /users/{id}/orders'
+    """
+    base = path.partition("?")[0]
+    if is_grpc:
+        return base.lstrip("/")
+    segments = ["{id}" if _IDENTIFIER.fullmatch(segment) else segment for segment in base.split("/")]
+    return f"{method} {'/'.join(segments)}"
+
+
+class Groups:
+    """Names up to a limit; further ones become :data:`OTHER`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: set[str] = set()
+        self.overflowed = False
+        """True once a name had to go into :data:`OTHER`."""
+
+    def admit(self, name: str) -> str:
+        """Return the name itself, or :data:`OTHER` when it is new and there are too many."""
+        if name in self._known:
+            return name
+        if len(self._known) >= self._limit:
+            self.overflowed = True
+            return OTHER
+        self._known.add(name)
+        return name
