@@ -15,7 +15,10 @@ from .failures import explain
 
 PROGRAM: Final = "traffic-mirror"
 
-COMMANDS: Final[Mapping[str, str]] = {}
+COMMANDS: Final[Mapping[str, str]] = {
+    "check": "Say what is wrong with anybody's mirrors, in files, stacks or live clusters.",
+    "rehearse": "Bring up both stacks, send real requests through them and give a verdict.",
+}
 """Commands and what they do. Each has a module of its name here whose ``register(app)`` adds it to the application.
 
 Only the module of the command that is called is imported, so that help and completion stay fast.

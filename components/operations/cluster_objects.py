@@ -50,7 +50,7 @@ def read_cluster(access: ClusterAccess, istio: IstioBehaviour | None = None) -> 
         api = config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
         raise OperationError(
-            f"The kubeconfig of {access.name}, {access.kubeconfig or 'the default one'}, cannot be used: {error}",
+            f"The kubeconfig of {access.name}, {access.kubeconfig or 'the default one'}, cannot be used: {str(error).rstrip('.')}",
             remedy="Give the path of a kubeconfig file and the name of a context in it",
         ) from error
     entries = [entry for resource in RESOURCES for entry in _list(api, access.name, resource)]

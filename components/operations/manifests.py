@@ -182,13 +182,16 @@ def _read(file: Path) -> Iterator[Entry]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OperationError(f"{file} cannot be read: {error}", remedy="Give a YAML or JSON file in UTF-8") from error
-    if file.suffix == ".json":
+    if file.suffix == ".json" or text.lstrip().startswith("{"):
+        value: object = None
         try:
-            value: object = json.loads(text)
+            value = json.loads(text)
         except json.JSONDecodeError as error:
-            raise OperationError(
-                f"{file}, line {error.lineno}, column {error.colno}: {error.msg}", remedy="Correct the JSON"
-            ) from error
+            # What begins with a brace may be YAML in flow style, but not in a file of JSON.
+            if file.suffix == ".json":
+                raise OperationError(
+                    f"{file}, line {error.lineno}, column {error.colno}: {error.msg}", remedy="Correct the JSON"
+                ) from error
         pulumi = _pulumi(value, str(file))
         if pulumi is not None:
             yield from pulumi

@@ -1,23 +1,26 @@
 """The registry: every rule, and how they are run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from . import binding, braking, effects, loops, privacy, receiving, targets, writing
 from .clusters import Mesh
 from .registry import Finding, Rule, RuleSettings, Scope, run
 
-RULES: Final[tuple[Rule, ...]] = (
-    *writing.RULES,
-    *targets.RULES,
-    *braking.RULES,
-    *privacy.RULES,
-    *effects.RULES,
-    *binding.RULES,
-    *receiving.RULES,
-    *loops.RULES,
-)
-"""Every rule, in the order of the documentation."""
+SECTIONS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "How a mirror is written": writing.RULES,
+    "Where mirrors go": targets.RULES,
+    "What a mirror may hold": braking.RULES,
+    "What leaves with a copy": privacy.RULES,
+    "What is run a second time": effects.RULES,
+    "Gateways and routes": binding.RULES,
+    "What the receiver must do": receiving.RULES,
+    "Loops": loops.RULES,
+}
+"""The rules by what they are about, in the order of the documentation."""
+
+RULES: Final[tuple[Rule, ...]] = tuple(rule for rules in SECTIONS.values() for rule in rules)
+"""Every rule."""
 
 ROUTE_RULES: Final = tuple(rule for rule in RULES if rule.scope is Scope.ROUTE)
 """Rules that the objects of one mirrored service suffice for."""

@@ -63,6 +63,11 @@ class Upgrade:
     appearing: Sequence[Finding]
     vanishing: Sequence[Finding]
 
+    @property
+    def fails(self) -> bool:
+        """Whether something that works now does not afterwards."""
+        return any(change.breaks for change in self.changes) or any(finding.fails for finding in self.appearing)
+
 
 def preview_upgrade(
     mesh: Mesh, before: IstioBehaviour, after: IstioBehaviour, settings: RuleSettings | None = None

@@ -1,0 +1,89 @@
+"""How findings look on a terminal."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..model.rules import Finding, Outcome, Severity, Upgrade
+from ..operations.checkup import Checkup
+
+STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
+
+
+def print_checkup(checkup: Checkup, console: Console) -> None:
+    """Print what was read, what is wrong with it, and a summary line."""
+    for each in checkup.loaded:
+        ignored = sum(each.ignored.values())
+        kinds = ", ".join(f"{count} {kind}" for kind, count in each.ignored.items())
+        version = f", Istio {each.cluster.istio.version}" if each.cluster.istio else ""
+        said = f"{each.cluster.name}: {len(each.cluster.objects)} objects{version}, "
+        said += f"{len(each.cluster.routing.sites)} mirrors"
+        _say(console, said + (f"; {ignored} objects of other kinds ignored ({kinds})" if ignored else ""))
+    for finding in checkup.findings:
+        _print_finding(console, checkup, finding)
+    if checkup.upgrade:
+        _print_upgrade(console, checkup.upgrade)
+    _say(console, summary(checkup))
+
+
+def summary(checkup: Checkup) -> str:
+    """One sentence that says how it ends."""
+    if not checkup.mirrors:
+        return "No mirror was found: nothing is judged that only matters to mirrors."
+    broken = [finding for finding in checkup.findings if finding.outcome is Outcome.BROKEN]
+    counts = [_count(sum(finding.severity is severity for finding in broken), severity.value) for severity in Severity]
+    waived = sum(finding.outcome is Outcome.WAIVED for finding in checkup.findings)
+    unjudged = sum(finding.outcome is Outcome.NOT_JUDGED for finding in checkup.findings)
+    parts = [*counts, f"{waived} waived" if waived else "", f"{unjudged} not judged" if unjudged else ""]
+    return f"{_count(checkup.mirrors, 'mirror')}: {', '.join(part for part in parts if part) or 'nothing is wrong'}."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}" if number else ""
+
+
+def _print_finding(console: Console, checkup: Checkup, finding: Finding) -> None:
+    label = finding.severity.value if finding.outcome is Outcome.BROKEN else finding.outcome.value
+    place = checkup.place(finding)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=8)
+    table.add_column(overflow="fold")
+    style = STYLES[finding.severity] if finding.outcome is Outcome.BROKEN else "dim"
+    head = Text(f"{finding.cluster}  {finding.object}  {finding.field}")
+    head.append(f"  [{finding.rule}]", style="dim")
+    table.add_row(Text(label, style=style), head)
+    table.add_row("", Text(f"{finding.message}."))
+    said = f"Waived: {finding.reason}" if finding.reason else f"{finding.remedy}."
+    table.add_row("", Text(said, style="green" if not finding.reason else "dim"))
+    if place:
+        table.add_row("", Text(f"{place[0]}:{place[1]}", style="dim"))
+    console.print()
+    console.print(table, soft_wrap=False)
+
+
+def _print_upgrade(console: Console, upgrade: Upgrade) -> None:
+    table = Table("cluster", "object", "field", "what", "now", "afterwards", title="What the upgrade changes")
+    for change in upgrade.changes:
+        style = "bold red" if change.breaks else ""
+        row = (change.cluster, change.object, change.field, change.subject, change.before, change.after)
+        table.add_row(*(Text(cell, overflow="fold") for cell in row), style=style)
+    console.print()
+    if upgrade.changes:
+        console.print(table)
+    else:
+        _say(console, "The upgrade changes nothing about these mirrors.")
+    for title, findings in (("New findings:", upgrade.appearing), ("Findings that go away:", upgrade.vanishing)):
+        _list(console, title, findings)
+
+
+def _list(console: Console, title: str, findings: Iterable[Finding]) -> None:
+    lines = [f"  {finding}" for finding in findings]
+    for line in [title, *lines] if lines else []:
+        _say(console, line)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(Text(line))
