@@ -142,13 +142,13 @@ def headline(report: Report) -> Text:
 def picture(report: Report) -> Text:
     """Return the topology with what flowed, as text."""
     answered = report.calls.answered_by.get(report.version, 0)
-    rows = [("─" * 11, report.version, f"{answered:,} answers", report.outcome_of(PRIMARY))]
+    rows = [("─" * 10, report.version, f"{answered:,} answers", report.outcome_of(PRIMARY))]
     for plan in report.mirrors:
-        share = f"┄ {plan.percent:g} % ".ljust(11, "┄")
-        hop = "" if plan.receiver_cluster == plan.sender_cluster else f"{plan.receiver_cluster}: gateway ┄▶ "
+        share = f"┄ {plan.percent:g} % ".ljust(10, "┄")
+        hop = "" if plan.receiver_cluster == plan.sender_cluster else f"{plan.receiver_cluster} gateway ┄▶ "
         copies = f"{report.arrivals(plan.name).calls:,} copies"
         rows.append((share, hop + plan.label, copies, report.outcome_of(plan.name)))
-    start = "  clients ─▶ gateway ─"
+    start = "clients ─▶ gateway ─"
     width = max(len(label) for _, label, _, _ in rows)
     lines: list[Text] = []
     for index, (share, label, count, outcome) in enumerate(rows):
@@ -157,8 +157,8 @@ def picture(report: Report) -> Text:
         lines.append(
             Text.assemble(
                 f"{before}{corner}{share}▶ ",
-                (label.ljust(width + 3), "bold"),
-                f"{count:>14}  ",
+                (label.ljust(width + 1), "bold"),
+                f"{count:>14} ",
                 (SIGN_OF[outcome], STYLE_OF[outcome]),
             )
         )
@@ -168,7 +168,7 @@ def picture(report: Report) -> Text:
 def _table(report: Report) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="bold", pad_edge=False)
     for name in ("", "who", "claim", "expected", "seen"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for check in report.verdict.checks:
         table.add_row(
             Text(SIGN_OF[check.outcome], style=STYLE_OF[check.outcome]),

@@ -136,10 +136,12 @@ def stack_config(options: RehearsalOptions, site: Site, *, mirror_to_testing: bo
         },
     }
     if site.role == STAGING:
-        across: JsonObject = {"percent": options.cross_cluster_percent} if mirror_to_testing else {"absent": True}
+        across: JsonObject = (
+            {"percent": float(options.cross_cluster_percent)} if mirror_to_testing else {"absent": True}
+        )
         config["mirrors"] = {
             "rpcMethods": [SAY_HELLO],
-            "inCluster": {"percent": options.in_cluster_percent},
+            "inCluster": {"percent": float(options.in_cluster_percent)},
             "crossCluster": across,
         }
     return config

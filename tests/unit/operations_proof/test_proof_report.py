@@ -76,7 +76,7 @@ def test_the_terminal_shows_topology_claims_and_outcome() -> None:
     text = shown(report())
     assert re.search(r"clients ─▶ gateway ─┬─+▶ v1 +500 answers +✓", text)
     assert re.search(r"├┄ 50 % ┄+▶ greeter v2 +248 copies +✓", text)
-    assert re.search(r"└┄ 100 % ┄+▶ testing: gateway ┄▶ greeter +500 copies +✓", text)
+    assert re.search(r"└┄ 100 % ┄+▶ testing gateway ┄▶ greeter +500 copies +✓", text)
     assert "✓ The mirrors do what they should  (12 of 12 claims hold, 500 calls, 25 s)" in text
 
 

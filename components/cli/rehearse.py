@@ -1,0 +1,179 @@
+"""``traffic-mirror rehearse``: the main job, on an embedded stage or on clusters that exist."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..model import Percent, ValidationError
+from ..operations.page import render_page
+from ..operations.report import Report, headline, print_report
+from ..rehearsal.existing import rehearse_on_clusters
+from ..rehearsal.progress import open_progress
+from ..rehearsal.scenario import STAGING, TESTING, RehearsalOptions, Site
+from ..rehearsal.venues import clean_up, describe_stage, end_stage, rehearse_on_stage
+from .options import Json, input_file, output_file
+
+EPILOG = """\
+Examples: "traffic-mirror rehearse --calls 500 --in-cluster 50 --cross-cluster 100" on a Linux machine as root;
+"traffic-mirror rehearse --staging a.kubeconfig --testing b.kubeconfig --greeter-image REGISTRY/greeter@sha256:..."
+anywhere."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command and those below it."""
+    group = typer.Typer(invoke_without_command=True, no_args_is_help=False, rich_markup_mode=None)
+    group.callback(epilog=EPILOG)(rehearse)
+    group.command("down", help="End a stage that was kept, or clean up after a crash.")(down)
+    group.command("status", help="Show whether a stage runs, and how to look around in it.")(status)
+    group.command("clean", help="Remove the stage, its cache and the packages that were installed for it.")(clean)
+    app.add_typer(group, name="rehearse")
+
+
+def rehearse(
+    context: typer.Context,
+    *,
+    calls: Annotated[int, typer.Option(help="Calls that count.", metavar="N")] = 500,
+    in_cluster: Annotated[
+        float, typer.Option(help="Per cent of them that v2 in staging gets.", metavar="PERCENT")
+    ] = 50.0,
+    cross_cluster: Annotated[
+        float, typer.Option(help="Per cent of them that testing gets.", metavar="PERCENT")
+    ] = 100.0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Give up after this time, building not counted.", metavar="SECONDS")
+    ] = 600.0,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")] = None,
+    as_json: Json = False,
+    staging: Annotated[Path | None, typer.Option(help="Use this cluster as staging.", metavar="KUBECONFIG")] = None,
+    testing: Annotated[Path | None, typer.Option(help="Use this cluster as testing.", metavar="KUBECONFIG")] = None,
+    staging_context: Annotated[str, typer.Option(help="Context in --staging.", metavar="NAME")] = "",
+    testing_context: Annotated[str, typer.Option(help="Context in --testing.", metavar="NAME")] = "",
+    project: Annotated[Path | None, typer.Option(help="Folder of the Pulumi program.", metavar="FOLDER")] = None,
+    greeter_image: Annotated[
+        str, typer.Option(help="Image of the sample service, on clusters that exist.", metavar="IMAGE")
+    ] = "",
+) -> None:
+    """Bring up both stacks, send real requests through them and give a verdict.
+
+    Without --staging and --testing two clusters are built on this machine; that needs Linux, root and about 4 GiB of
+    memory. Exit code 0: the mirrors do what they should; 1: they do not; 2: it cannot be told.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    page = output_file(html, option="--html")
+    program = _program(project)
+    options = RehearsalOptions(
+        calls=calls,
+        in_cluster_percent=Percent(in_cluster, field="--in-cluster"),
+        cross_cluster_percent=Percent(cross_cluster, field="--cross-cluster"),
+        keep=keep,
+        timeout_seconds=timeout,
+    )
+    sites = _sites(staging, testing, staging_context, testing_context, greeter_image)
+    with open_progress() as progress:
+        report = (
+            rehearse_on_clusters(options, *sites, program, progress)
+            if sites
+            else rehearse_on_stage(options, program, progress)
+        )
+    if page is not None:
+        page.write_text(render_page(report), encoding="utf-8")
+    _show(report, as_json=as_json)
+    raise typer.Exit(report.verdict.outcome.exit_code)
+
+
+def _program(folder: Path | None) -> Path:
+    """Return the folder of the Pulumi program: the given one, or the one that this library lies in."""
+    found = folder or Path(__file__).parents[2]
+    if not (found / "Pulumi.yaml").is_file():
+        raise ValidationError(
+            field="--project",
+            value=str(found),
+            rule="must be a folder with Pulumi.yaml",
+            remedy="Give the folder of the Pulumi program, e.g. a checkout of this project",
+        )
+    return found.resolve()
+
+
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+        Console(stderr=True).print(headline(report), highlight=False)
+    else:
+        print_report(report, Console())
+
+
+def _sites(
+    staging: Path | None, testing: Path | None, staging_context: str, testing_context: str, image: str
+) -> tuple[Site, Site] | None:
+    """Return the clusters that exist, or None for an embedded stage."""
+    if staging is None and testing is None:
+        for option, value in (
+            ("--staging-context", staging_context),
+            ("--testing-context", testing_context),
+            ("--greeter-image", image),
+        ):
+            if value:
+                raise ValidationError(
+                    field=option,
+                    value=value,
+                    rule="needs --staging and --testing",
+                    remedy="Give both kubeconfigs, or drop it to build the clusters on this machine",
+                )
+        return None
+    if staging is None or testing is None:
+        raise ValidationError(
+            field="--testing" if testing is None else "--staging",
+            value=None,
+            rule="must be given together with the other one",
+            remedy="Give both kubeconfigs, or neither to build the clusters on this machine",
+        )
+    if not image:
+        raise ValidationError(
+            field="--greeter-image",
+            value=image,
+            rule="must name an image that both clusters can pull",
+            remedy="Build it from the Dockerfile of the sample service, push it, and give its reference",
+        )
+    if (staging.resolve(), staging_context) == (testing.resolve(), testing_context):
+        raise ValidationError(
+            field="--testing",
+            value=str(testing),
+            rule="must be another cluster than --staging, or a mirror would call itself",
+            remedy="Give another kubeconfig, or another --testing-context",
+        )
+    return (
+        _site(STAGING, staging, staging_context, image),
+        _site(TESTING, testing, testing_context, image),
+    )
+
+
+def _site(role: str, kubeconfig: Path, context: str, image: str) -> Site:
+    path = input_file(kubeconfig, option=f"--{role}")
+    return Site(role=role, kubeconfig=str(path.resolve()), context=context, greeter_image=image)
+
+
+def down() -> None:
+    """End a stage that was kept, or clean up after a crash."""
+    with open_progress() as progress:
+        ended = end_stage(progress)
+    typer.echo("The stage is ended." if ended else "No stage runs, nothing was left behind.", err=True)
+
+
+def status(*, as_json: Json = False) -> None:
+    """Show whether a stage runs, and how to look around in it."""
+    lines = describe_stage()
+    if as_json:
+        typer.echo(json.dumps({"running": bool(lines), "description": list(lines)}))
+    else:
+        typer.echo("\n".join(lines) if lines else "No stage runs.")
+
+
+def clean() -> None:
+    """Remove the stage, its cache and the packages that were installed for it."""
+    with open_progress() as progress:
+        clean_up(progress)
