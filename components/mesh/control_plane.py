@@ -185,8 +185,8 @@ class IstioControlPlane(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=list(depends_on))
 
     def _namespace(self) -> k8s.core.v1.Namespace:
-        # istio-cni changes the nodes' network configuration; nothing else here needs more than "baseline".
-        level = "privileged" if self._args.cni else "baseline"
+        # istio-cni changes the nodes' network configuration; istiod and gateways need nothing of the kind (measured).
+        level = "privileged" if self._args.cni else "restricted"
         return k8s.core.v1.Namespace(
             f"{self._name}-namespace",
             metadata=k8s.meta.v1.ObjectMetaArgs(

@@ -10,6 +10,7 @@ import pytest
 
 from components.clusters import ClusterHandle, ClusterKind
 from components.mesh import (
+    ImagePullPolicy,
     IstioCharts,
     IstioControlPlane,
     IstioControlPlaneArgs,
@@ -104,19 +105,33 @@ def test_charts_may_be_local_or_in_a_registry() -> None:
     assert "repositoryOpts" not in chart.inputs
 
 
-@pytest.mark.parametrize(("cni", "level"), [(False, "baseline"), (True, "privileged")])
+@pytest.mark.parametrize(("cni", "level"), [(False, "restricted"), (True, "privileged")])
 def test_only_istio_cni_takes_pod_security_off_the_root_namespace(cni: bool, level: str) -> None:
     labels = recorded(cni=cni).one(NAMESPACE, "istio-namespace").input("metadata.labels")
     assert labels == {"pod-security.kubernetes.io/enforce": level}
 
 
 def test_istio_cni_comes_before_istiod_and_knows_gke_and_the_images() -> None:
-    recording = recorded(cni=True, kind=ClusterKind.GKE, values={"global": {"hub": "mirror.example/istio"}})
+    given = {"global": {"hub": "values.example/istio", "imagePullSecrets": ["pull"], "logAsJson": True}}
+    recording = recorded(cni=True, kind=ClusterKind.GKE, values=given)
     cni, istiod = recording.one(RELEASE, "istio-cni"), recording.one(RELEASE, "istio-istiod")
-    assert values_of(cni)["global"] == {"hub": "mirror.example/istio", "tag": "1.31.0", "platform": "gke"}
+    assert values_of(cni)["global"] == {
+        "hub": "values.example/istio",
+        "tag": "1.31.0",
+        "imagePullSecrets": ["pull"],
+        "platform": "gke",
+    }
     assert "istio-cni" in recording.names(istiod.depends_on)
     assert values_of(istiod)["cni"] == {"enabled": True}
-    assert "platform" not in values_of(recorded(cni=True).one(RELEASE, "istio-cni"))["global"]
+    elsewhere = recorded(
+        cni=True, values=given, image_hub="mirror.example/istio", image_pull_policy=ImagePullPolicy.ALWAYS
+    )
+    assert values_of(elsewhere.one(RELEASE, "istio-cni"))["global"] == {
+        "hub": "mirror.example/istio",
+        "tag": "1.31.0",
+        "imagePullPolicy": "Always",
+        "imagePullSecrets": ["pull"],
+    }
 
 
 def test_a_given_namespace_is_not_created() -> None:

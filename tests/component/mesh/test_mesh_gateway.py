@@ -276,6 +276,7 @@ def test_certificates_become_secrets_that_the_gateway_object_waits_for(preview: 
         "tls.key": "key",
         "ca.crt": "authority",
     }
+    assert base64.b64encode(b"authority").decode() not in repr(recording.snapshot())
     assert "gateway-credential-edge" in recording.names(recording.one(GATEWAY).depends_on)
 
 
