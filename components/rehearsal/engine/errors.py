@@ -46,7 +46,8 @@ _LIST_HEAD: Final = re.compile(r"^\d+ errors? occurred:\s*\* ")
 """How the engine begins a list of errors, also of one."""
 
 _PROGRAM_HEAD: Final = re.compile(
-    r"^(an unhandled error occurred: )?(python inline source runtime error: )?(Program failed with an unhandled exception:)?"
+    r"^(an unhandled error occurred: )?(python inline source runtime error: )?"
+    r"(Program failed with an unhandled exception:)?"
 )
 """What the engine and its language hosts put before the words of a program's exception."""
 

@@ -8,10 +8,11 @@ import base64
 import binascii
 import copy
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from .paths import mapping_at, text_at
+from .paths import mapping_at, objects_at, text_at
 from .values import Properties, Value, keep_secrets, plain, rewrite
 
 INPUTS: Final = "__inputs"
@@ -94,11 +95,20 @@ def parse(state: Properties) -> Recorded:
 def field_manager(obj: Properties, urn: str, recorded: str = "") -> str:
     """Return the name under which fields of an object are owned.
 
-    It follows from the URN, so an ``up`` after a killed one owns what that one had made.
+    It follows from the URN and the engine's home, so an ``up`` after a killed one knows what that one had made.
     """
     annotated = text_at(obj, "metadata", "annotations", MANAGER_ANNOTATION)
-    digest = hashlib.sha256(urn.encode()).hexdigest()
+    owner = os.environ.get("PULUMI_HOME", "")
+    digest = hashlib.sha256(f"{owner}\n{urn}".encode()).hexdigest()
     return annotated or recorded or f"pulumi-kubernetes-{digest[:8]}"
+
+
+def made_by(live: Properties, manager: str) -> bool:
+    """Tell whether a live object was applied under the name ``manager``."""
+    return any(
+        entry.get("manager") == manager and entry.get("operation") == "Apply"
+        for entry in objects_at(live, "metadata", "managedFields")
+    )
 
 
 def live_inputs(live: Properties, inputs: Properties) -> Properties:

@@ -22,7 +22,7 @@ from .paths import text_at
 from .target import Target
 from .values import Properties, has_unknown
 
-_IMMUTABLE_WORDS: Final = ("immutable", "may not change", "cannot change", "may not be changed")
+_IMMUTABLE_WORDS: Final = ("immutable", "may not change", "cannot change", "may not be changed", "are forbidden")
 
 
 def compare(target: Target, task: Task, state: Properties, inputs: Properties, ignored: Sequence[str]) -> Difference:

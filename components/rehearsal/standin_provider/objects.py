@@ -65,23 +65,27 @@ class Objects:
         manager = checkpoint.field_manager(obj, task.urn)
         kind = self._target.await_kind(task, obj)
         obj = self._target.placed(obj)
-        self._make_way(task, kind, obj)
+        self._make_way(task, kind, obj, manager)
         live = self._target.await_apply(task, kind, obj, manager)
         return self._finish(task, kind, live, inputs, manager)
 
-    def _make_way(self, task: Task, kind: Kind, obj: Properties) -> None:
-        """Wait for an old object of the same name that is being deleted; refuse to touch one that is not."""
-        held = [False]
+    def _make_way(self, task: Task, kind: Kind, obj: Properties, manager: str) -> None:
+        """Wait for an old object of the same name that is being deleted; refuse to touch somebody else's.
+
+        One that carries our own field manager was made by a run that was killed before it could record it.
+        """
+        held, ours = [False], [False]
 
         def free() -> bool:
             found = self._target.live(kind, obj)
             held[0] = found is not None and not text_at(found, "metadata", "deletionTimestamp")
+            ours[0] = found is not None and checkpoint.made_by(found, manager)
             if found is not None:
                 task.progress("waiting for the old object of this name to be gone")
             return found is None or held[0]
 
         in_time = self._target.waiter.until(free, _timeout(task, obj))
-        if held[0] and not self._target.settings.upsert:
+        if held[0] and not ours[0] and not self._target.settings.upsert:
             raise ProviderError(
                 f"{title(obj)} exists already and was not made by this stack. Import it, delete it, rename "
                 "the resource, or set upsertExistingObjects on the provider to take it over"
