@@ -2,34 +2,23 @@
 
 import pulumi
 
-from components import (
-    CrossClusterMirror,
-    Greeter,
-    InClusterMirror,
-    IstioControlPlane,
-    MeshGateway,
-    MeshNamespace,
-    MeshNamespaceArgs,
-    MirroredService,
-    MirroredServiceArgs,
-    MirrorReceiver,
-    MirrorReceiverArgs,
-    program,
-)
+import components as tm
+from components import program
 
 settings = program.load()
 cluster = program.make_cluster("cluster", settings)
-mesh = IstioControlPlane("istio", program.control_plane_args(settings, cluster)).handle
-hello = MeshNamespace("hello", MeshNamespaceArgs(cluster=cluster, mesh=mesh, namespace=settings.namespace))
-gateway = MeshGateway("gateway", program.gateway_args(settings, mesh))
-primary = Greeter("greeter-v1", program.greeter_args(settings, mesh, hello, "v1"))
+mesh = tm.IstioControlPlane("istio", program.control_plane_args(settings, cluster.handle)).handle
+hello = tm.MeshNamespace("hello", tm.MeshNamespaceArgs(cluster=cluster.handle, mesh=mesh, namespace=settings.namespace))
+gateway = tm.MeshGateway("gateway", program.gateway_args(settings, mesh))
+primary = tm.Greeter("greeter-v1", program.greeter_args(settings, mesh, hello, "v1"))
 
 pulumi.export("gatewayAddress", gateway.address)
+pulumi.export("network", cluster.network)
 
 if settings.role is program.Role.TESTING:
-    receiver = MirrorReceiver(
+    receiver = tm.MirrorReceiver(
         "greeter",
-        MirrorReceiverArgs(
+        tm.MirrorReceiverArgs(
             mesh=mesh,
             gateway=gateway,
             contract=settings.contract,
@@ -40,11 +29,11 @@ if settings.role is program.Role.TESTING:
     pulumi.export("receiver", receiver.offer)
 
 if settings.role is program.Role.STAGING:
-    mirrors: list[InClusterMirror | CrossClusterMirror] = []
+    mirrors: list[tm.InClusterMirror | tm.CrossClusterMirror] = []
     if inside := settings.in_cluster:
-        rewrite = Greeter("greeter-v2", program.greeter_args(settings, mesh, hello, "v2"))
+        rewrite = tm.Greeter("greeter-v2", program.greeter_args(settings, mesh, hello, "v2"))
         mirrors.append(
-            InClusterMirror(
+            tm.InClusterMirror(
                 name="v2",
                 service=rewrite.destination,
                 percent=inside.percent,
@@ -53,19 +42,21 @@ if settings.role is program.Role.STAGING:
             )
         )
     if across := settings.cross_cluster:
+        testing = pulumi.StackReference(across.testing_stack)
+        program.peer_with_testing("peering", settings, cluster, testing)
         mirrors.append(
-            CrossClusterMirror(
+            tm.CrossClusterMirror(
                 contract=settings.contract,
-                offer=pulumi.StackReference(across.testing_stack).require_output("receiver"),
+                offer=testing.require_output("receiver"),
                 percent=across.percent,
                 match=settings.match,
                 client_credential=settings.credential_name if settings.contract.tls else "",
                 expires=across.expires,
             )
         )
-    service = MirroredService(
+    service = tm.MirroredService(
         "greeter",
-        MirroredServiceArgs(
+        tm.MirroredServiceArgs(
             mesh=mesh,
             gateway=gateway,
             namespace=hello.namespace,

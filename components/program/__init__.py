@@ -1,6 +1,13 @@
 """The typed configuration of the program beside this library: what ``__main__.py`` reads."""
 
-from .arguments import control_plane_args, gateway_args, greeter_args, make_cluster
+from .arguments import (
+    StackCluster,
+    control_plane_args,
+    gateway_args,
+    greeter_args,
+    make_cluster,
+    peer_with_testing,
+)
 from .sections import Section
 from .settings import (
     ClusterChoice,
@@ -20,6 +27,7 @@ __all__ = [
     "InClusterSettings",
     "Role",
     "Section",
+    "StackCluster",
     "StackSettings",
     "Transport",
     "control_plane_args",
@@ -27,4 +35,5 @@ __all__ = [
     "greeter_args",
     "load",
     "make_cluster",
+    "peer_with_testing",
 ]

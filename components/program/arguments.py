@@ -1,6 +1,7 @@
 """From a stack's settings to the arguments of its components."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, cast
 
 import pulumi
@@ -12,6 +13,9 @@ from ..clusters import (
     ExistingClusterArgs,
     GkeCluster,
     GkeClusterArgs,
+    NetworkPeering,
+    NetworkPeeringArgs,
+    NewNetwork,
     StandardMode,
 )
 from ..mesh import (
@@ -33,7 +37,20 @@ from .settings import ClusterChoice, ClusterMode, Role, StackSettings
 CANARY_KEYS: Final = ("version", "revision", "tag", "compatibilityVersion", "env", "meshConfig", "values")
 
 
-def make_cluster(name: str, settings: StackSettings) -> ClusterHandle:
+@dataclass(frozen=True, kw_only=True)
+class StackCluster:
+    """A stack's cluster.
+
+    Attributes:
+        handle: For the components in it.
+        network: Self link of its network; None unless this program created the cluster.
+    """
+
+    handle: ClusterHandle
+    network: pulumi.Output[str] | None = None
+
+
+def make_cluster(name: str, settings: StackSettings) -> StackCluster:
     """Create or find the stack's cluster.
 
     Args:
@@ -46,26 +63,60 @@ def make_cluster(name: str, settings: StackSettings) -> ClusterHandle:
     section = settings.cluster
     with section.locating():
         if settings.cluster_kind is ClusterChoice.GKE:
-            autopilot = section.choice("mode", ClusterMode, ClusterMode.STANDARD) is ClusterMode.AUTOPILOT
-            return GkeCluster(
-                name,
-                GkeClusterArgs(
-                    project=section.text("project"),
-                    location=section.text("location"),
-                    deletion_protection=section.flag("deletionProtection", default=True),
-                    mode=AutopilotMode() if autopilot else StandardMode(),
-                    labels={key: str(value) for key, value in section.mapping("labels").items()},
-                ),
-            ).handle
-        return ExistingCluster(
+            made = GkeCluster(name, _gke_cluster_args(section))
+            return StackCluster(handle=made.handle, network=made.network)
+        found = ExistingCluster(
             name,
             ExistingClusterArgs(
                 kubeconfig=settings.kubeconfig,
                 kubeconfig_path=section.text("kubeconfigPath", "") or None,
                 context=section.text("context", "") or None,
+                location=section.text("location", "") or None,
                 identity=section.text("identity", "") or None,
             ),
-        ).handle
+        )
+        return StackCluster(handle=found.handle)
+
+
+def _gke_cluster_args(section: Section) -> GkeClusterArgs:
+    autopilot = section.choice("mode", ClusterMode, ClusterMode.STANDARD) is ClusterMode.AUTOPILOT
+    ranges = section.section("network", ("nodeCidr", "podCidr", "serviceCidr"))
+    standard = NewNetwork()
+    return GkeClusterArgs(
+        project=section.text("project"),
+        location=section.text("location"),
+        deletion_protection=section.flag("deletionProtection", default=True),
+        mode=AutopilotMode() if autopilot else StandardMode(),
+        network=NewNetwork(
+            node_cidr=ranges.text("nodeCidr", standard.node_cidr),
+            pod_cidr=ranges.text("podCidr", standard.pod_cidr),
+            service_cidr=ranges.text("serviceCidr", standard.service_cidr),
+        ),
+        labels=_texts(section, "labels"),
+    )
+
+
+def peer_with_testing(
+    name: str, settings: StackSettings, cluster: StackCluster, testing: pulumi.StackReference
+) -> NetworkPeering | None:
+    """Connect staging's network to testing's, if ``cluster.peerWithTesting`` asks for it.
+
+    Args:
+        name: Name of the component.
+        settings: Staging's settings.
+        cluster: Staging's cluster.
+        testing: The testing stack, which exports ``network``.
+
+    Raises:
+        ValidationError: This program did not create staging's cluster.
+    """
+    if not settings.cluster.flag("peerWithTesting", default=False):
+        return None
+    if cluster.network is None:
+        raise settings.cluster.fault(
+            "peerWithTesting", True, "needs clusterKind: gke", "Connect the networks of existing clusters yourself"
+        )
+    return NetworkPeering(name, NetworkPeeringArgs(first=cluster.network, second=testing.require_output("network")))
 
 
 def control_plane_args(settings: StackSettings, cluster: ClusterHandle) -> IstioControlPlaneArgs:

@@ -116,7 +116,10 @@ class StackSettings:
         return self.greeter.text("namespace", "hello")
 
 
-CLUSTER_KEYS = ("project", "location", "mode", "kubeconfigPath", "context", "identity", "deletionProtection", "labels")
+CLUSTER_KEYS = (
+    *("project", "location", "mode", "network", "peerWithTesting", "deletionProtection", "labels"),
+    *("kubeconfigPath", "context", "identity"),
+)
 ISTIO_KEYS = (
     *("version", "charts", "hub", "tag", "imagePullPolicy", "size", "cni", "kubernetesVersion", "compatibilityVersion"),
     *("revision", "revisionTags", "canary", "canaryServes", "env", "meshConfig", "values"),

@@ -29,6 +29,7 @@ TOKENS = {
     "MeshNamespace": "trafficmirror:index:MeshNamespace",
     "MirrorReceiver": "trafficmirror:index:MirrorReceiver",
     "MirroredService": "trafficmirror:index:MirroredService",
+    "NetworkPeering": "trafficmirror:index:NetworkPeering",
 }
 """Type tokens are part of every user's state: changing one replaces what it names."""
 
@@ -43,6 +44,9 @@ def offer(stack: str = "testing") -> dict[str, Any]:
     return dict(MirrorOffer.of(contract, "10.1.2.3").to_json())
 
 
+TESTING = {"organization/traffic-mirror/testing": {"receiver": offer(), "network": "https://example.invalid/testing"}}
+
+
 def deploy(stack: str, *, preview: bool = False, **changes: Any) -> Recording:
     values = {**config(stack), **{f"traffic-mirror:{key}": value for key, value in changes.items()}}
     return run_program(
@@ -52,7 +56,7 @@ def deploy(stack: str, *, preview: bool = False, **changes: Any) -> Recording:
         stack=stack,
         preview=preview,
         outputs=ADDRESS,
-        stack_references={"organization/traffic-mirror/testing": {"receiver": offer()}},
+        stack_references=TESTING,
     )
 
 
@@ -108,7 +112,7 @@ def test_the_two_stacks_fit_each_other() -> None:
         config=config("staging"),
         stack="staging",
         outputs=ADDRESS,
-        stack_references={"organization/traffic-mirror/testing": {"receiver": receiver}},
+        stack_references={"organization/traffic-mirror/testing": {"receiver": receiver, "network": "testing"}},
     )
     entry = recording.one("kubernetes:networking.istio.io/v1:ServiceEntry")
     assert entry.input("spec.endpoints.0.address") == "10.1.2.3"
@@ -133,6 +137,12 @@ def test_an_existing_cluster_takes_the_place_of_gke() -> None:
     shown = repr([recording.snapshot(), recording.exports, recording.logs])
     assert "not-a-token" not in shown
     assert isinstance(recording.one("pulumi:providers:kubernetes").inputs["kubeconfig"], Secret)
+
+
+def test_the_networks_of_both_clusters_are_connected_without_overlap() -> None:
+    assert deploy("staging").one("trafficmirror:index:NetworkPeering")
+    ranges = [deploy(stack).one("gcp:compute/subnetwork:Subnetwork").input("ipCidrRange") for stack in STACKS]
+    assert ranges == ["10.66.0.0/20", "10.64.0.0/20"]
 
 
 def test_two_hosts_share_one_route() -> None:
@@ -160,6 +170,7 @@ def test_without_an_in_cluster_mirror_there_is_no_second_version() -> None:
         ({"cluster": {"project": "p"}}, "traffic-mirror:cluster.location in Pulumi.staging.yaml"),
         ({"cluster": {"project": "my-project", "location": "mars"}}, "traffic-mirror:cluster.location"),
         ({"clusterKind": "existing", "cluster": {}}, "traffic-mirror:cluster.kubeconfig"),
+        ({"cluster": {"project": "my-project", "location": "europe-west1", "network": {"podCidr": "x"}}}, "pod_cidr"),
         ({"gateway": {"exposure": "public"}}, "traffic-mirror:gateway.servers[0].tls"),
         ({"mirrors": {"crossCluster": {"percent": 101}}}, "percent = 101"),
         ({"mirrors": {"inCluster": {"percent": 1, "expires": "2020-01-01"}}}, "mirrors[0].expires"),
@@ -173,7 +184,7 @@ def test_wrong_configuration_is_refused_by_key_and_file(changes: dict[str, Any],
         config=values,
         outputs=ADDRESS,
         stack="staging",
-        stack_references={"organization/traffic-mirror/testing": {"receiver": offer()}},
+        stack_references=TESTING,
     )
     assert words in str(refusal.error)
 
