@@ -88,7 +88,7 @@ def rehearse(
 
 def _program(folder: Path | None) -> Path:
     """Return the folder of the Pulumi program: the given one, or the one that this library lies in."""
-    found = folder or Path(__file__).parents[2]
+    found = folder or Path(__file__).resolve().parents[2]
     if not (found / "Pulumi.yaml").is_file():
         raise ValidationError(
             field="--project",
