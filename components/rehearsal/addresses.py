@@ -1,5 +1,6 @@
 """Addresses and names of the stage's network: pure arithmetic, so that anybody can tell them beforehand."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -76,12 +77,11 @@ def plan_addresses(roles: Sequence[str]) -> tuple[ClusterAddresses, ...]:
 
 def _addresses(role: str, index: int) -> ClusterAddresses:
     namespace = f"{NAME_PREFIX}{role}"
-    usable = role.isascii() and role.isalnum() and role.islower() and len(role) <= _MAX_ROLE_LENGTH
-    if not usable or namespace == FABRIC_NAMESPACE:
+    if not re.fullmatch(rf"[a-z][a-z0-9]{{,{_MAX_ROLE_LENGTH - 1}}}", role) or namespace == FABRIC_NAMESPACE:
         raise ValidationError(
             field="roles",
             value=role,
-            rule=f"must be 1 to {_MAX_ROLE_LENGTH} lower-case letters and digits, not 'fabric'",
+            rule=f"must be 1 to {_MAX_ROLE_LENGTH} lower-case letters and digits, a letter first, not 'fabric'",
             remedy="Shorten the name; it names network links, which Linux limits to 15 characters",
         )
     pod_networks = tuple(STAGE_NETWORK.subnets(new_prefix=24))

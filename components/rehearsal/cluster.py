@@ -94,7 +94,7 @@ class Cluster:
             self._in_network("scheduler", commands.scheduler(program("kube-scheduler"), folder))
 
     def _start_containerd(self) -> int:
-        link_store(self.image_store, self.folder.image_store)
+        link_store(self.image_store, self.folder.image_store, env=self.processes.environment)
         holder = self._start("mounts", commands.mounts_holder())
         self._wait(lambda: _program_of(holder.pid) == "sleep", "node has its own mounts", holder)
         argv = ["containerd", f"--config={self.folder.containerd_config}"]

@@ -1,7 +1,7 @@
 """The image store that every node starts from: images are imported and unpacked once, then only linked."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .cleanup import end_processes
@@ -51,20 +51,25 @@ def ensure_image_store(cache: Path, images: Sequence[Image], progress: Progress)
     return cached_folder(cache, key, build, progress=progress) / STORE
 
 
-def link_store(store: Path, target: Path) -> None:
+def link_store(store: Path, target: Path, *, env: Mapping[str, str]) -> None:
     """Give a node its own image store: the files are shared, the databases are its own.
 
     Nothing writes to an unpacked image: a container's changes go to a layer of its own.
+
+    Args:
+        store: The shared store.
+        target: The node's store; made.
+        env: Environment of the program that links, with the mark of the stage.
 
     Raises:
         StageError: The files cannot be linked or copied.
     """
     try:
-        run(["cp", "--archive", "--link", str(store), str(target)], what="link the image store")
+        run(["cp", "--archive", "--link", str(store), str(target)], what="link the image store", env=env)
     except StageError:
         # Another file system: a copy costs a second or two and some space.
         shutil.rmtree(target, ignore_errors=True)
-        run(["cp", "--archive", "--reflink=auto", str(store), str(target)], what="copy the image store")
+        run(["cp", "--archive", "--reflink=auto", str(store), str(target)], what="copy the image store", env=env)
     for database in target.rglob(_MUTABLE):
         own = database.with_suffix(".own")
         shutil.copy2(store / database.relative_to(target), own)

@@ -1,7 +1,7 @@
 """Network namespaces of the stage: one with a bridge, one per cluster, joined by virtual Ethernet pairs."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .addresses import FABRIC_ADDRESS, FABRIC_NAMESPACE, FABRIC_NETWORK, NAME_PREFIX, ClusterAddresses
@@ -48,17 +48,21 @@ def node_commands(cluster: ClusterAddresses) -> list[str]:
     ]
 
 
-def create_network(clusters: Sequence[ClusterAddresses]) -> None:
+def create_network(clusters: Sequence[ClusterAddresses], *, env: Mapping[str, str]) -> None:
     """Make every namespace with its links and addresses.
+
+    Args:
+        clusters: The clusters to join.
+        env: Environment of the programs that do it, with the mark of the stage.
 
     Raises:
         StageError: A name is taken, or the kernel refuses a link.
     """
     names = [FABRIC_NAMESPACE, *(cluster.namespace for cluster in clusters)]
-    _batch([f"netns add {name}" for name in names], namespace=None)
-    _batch(fabric_commands(clusters), namespace=FABRIC_NAMESPACE)
+    _batch([f"netns add {name}" for name in names], namespace=None, env=env)
+    _batch(fabric_commands(clusters), namespace=FABRIC_NAMESPACE, env=env)
     for cluster in clusters:
-        _batch(node_commands(cluster), namespace=cluster.namespace)
+        _batch(node_commands(cluster), namespace=cluster.namespace, env=env)
         call_inside(cluster.namespace, _set_node_settings)
 
 
@@ -86,7 +90,7 @@ def _set_node_settings() -> None:
         (Path("/proc/sys") / name).write_text(value, encoding="ascii")
 
 
-def _batch(commands: Sequence[str], *, namespace: str | None) -> None:
+def _batch(commands: Sequence[str], *, namespace: str | None, env: Mapping[str, str] | None = None) -> None:
     inside = ["-n", namespace] if namespace else []
     done = subprocess.run(
         ["ip", *inside, "-batch", "-"],
@@ -94,6 +98,7 @@ def _batch(commands: Sequence[str], *, namespace: str | None) -> None:
         capture_output=True,
         text=True,
         check=False,
+        env=env,
         timeout=30,
     )
     if done.returncode != 0:

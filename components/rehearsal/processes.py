@@ -48,6 +48,14 @@ class ProcessStat:
     start_ticks: int
 
 
+def marked_environment(state_directory: Path) -> dict[str, str]:
+    """Return this process's environment with the mark of a stage, for helpers that run to their end.
+
+    Without it a helper that outlives its killed parent would go on making what the clean-up has just removed.
+    """
+    return {**os.environ, MARK_VARIABLE: str(state_directory)}
+
+
 def parse_stat(text: str) -> ProcessStat:
     """Return state and start time from the text of /proc/PID/stat; the program's name may hold anything."""
     fields = text.rpartition(")")[2].split()
@@ -117,9 +125,14 @@ class ProcessTable:
     def __init__(self, *, records: Path, logs: Path, state_directory: Path) -> None:
         self._records = records
         self._logs = logs
-        self._mark = {MARK_VARIABLE: str(state_directory)}
+        self._state_directory = state_directory
         records.mkdir(parents=True, exist_ok=True)
         logs.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment for helpers of the stage that run to their end."""
+        return marked_environment(self._state_directory)
 
     def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> StageProcess:
         """Start a program in a session of its own, so that it outlives this one and no terminal signal reaches it.
@@ -133,7 +146,8 @@ class ProcessTable:
             StageError: The program cannot be started.
         """
         log = self._logs / f"{name}.log"
-        environment = {"PATH": _SEARCH_PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {}), **self._mark}
+        mark = {MARK_VARIABLE: str(self._state_directory)}
+        environment = {"PATH": _SEARCH_PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {}), **mark}
         try:
             pid = os.posix_spawnp(
                 argv[0],

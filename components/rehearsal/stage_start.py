@@ -23,7 +23,7 @@ from .processes import ProcessTable
 from .progress import Progress
 from .toolchain import Toolchain, ensure_toolchain
 
-_PACKAGE_ROOT = Path(__file__).parents[2]
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 """Folder that has this package, whatever its name is there: for the interpreter that runs the load balancer."""
 
 
@@ -69,7 +69,7 @@ def start_clusters(
         write_setting(setting, str(WANTED_SETTINGS[setting]))
     for folder in claim.made_folders:
         Path(folder).mkdir(exist_ok=True)
-    create_network(clusters)
+    create_network(clusters, env=processes.environment)
     cancelled = Event()
     started = [
         Cluster(

@@ -1,0 +1,43 @@
+"""The embedded stage for tests: brought up once, after the tests that bring up and end stages of their own."""
+
+import os
+import platform
+from collections.abc import Iterator
+
+import pytest
+
+from components.rehearsal.places import cache_directory
+from components.rehearsal.progress import PlainProgress
+from components.rehearsal.stage import Stage
+from components.rehearsal.toolchain import missing_parts
+
+BUILD_SECONDS = 2700
+"""Limit of the test that has to build the tool chain first; a warm one is up in about ten seconds."""
+
+STAGE_SECONDS = 300
+"""Limit of every other test on the stage."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests with stages of their own first, because a machine holds one stage at a time."""
+    on_stage = [item for item in items if item.get_closest_marker("stage") is not None]
+    shared = [item for item in on_stage if "stage" in getattr(item, "fixturenames", ())]
+    own = [item for item in on_stage if item not in shared]
+    items[:] = [item for item in items if item not in on_stage] + own + shared
+    limit = BUILD_SECONDS if missing_parts(cache_directory()) else STAGE_SECONDS
+    for item in on_stage:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(limit))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _capable_machine() -> None:
+    if "CI" not in os.environ and (platform.system() != "Linux" or os.geteuid() != 0):
+        pytest.skip("the embedded stage needs Linux and root")
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    """Two empty clusters, `staging` and `testing`; each test removes what it makes in them."""
+    with Stage.up(PlainProgress()) as running:
+        yield running

