@@ -81,7 +81,7 @@ class Adaptor:
             stack = self._read(args)
             settings = read_settings(rule.id, args.get_config(), stack.name)
             view = stack.view(self._clock, complete=settings.whole_cluster)
-            if not view.mesh.clusters and not view.unreadable:
+            if not view.mesh.clusters and not view.nameless:
                 args.not_applicable("the stack has no object that mirrors depend on")
             self._settle(_findings(rule, view, settings), settings, report)
 
@@ -178,7 +178,7 @@ class _Stack:
 
 
 def _findings(rule: Rule, view: StackView, settings: Settings) -> Iterator[Verdict]:
-    for resource, path in view.unreadable:
+    for resource, path in view.unreadable(rule.id):
         yield _unjudged(rule.id, resource, path)
     for finding in run_rules(view.mesh, [rule], settings.rules):
         yield view.verdict(finding)

@@ -1,20 +1,42 @@
 """From the resources of a stack to the clusters that the model's rules judge, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
 
-from components.model import Expiry, ValidationError
-from components.model.rules import ClusterObjects, Finding, KubeObject, Mesh, Node, NotJudgedError, Outcome
+from components.model import Expiry, IstioBehaviour, ValidationError
+from components.model.rules import UNKNOWN, ClusterObjects, Finding, KubeObject, Mesh, Node, NotJudgedError, Outcome
 from components.model.rules.objects import GATEWAY_GROUP, GROUPS, ISTIO_GROUP, read_object
 from components.model.rules.writing import end_of
 
+from .istio import is_istiod, istio_of, unknown_behaviour
 from .resources import Resource
 from .verdicts import Verdict
 
 WAIVED_UNTIL: Final = "pulumi-traffic-mirror/waived-until."
 """Prefix of the annotation with the last moment of an object's waiver of a rule; the rule's id follows."""
+
+_LABELS: Final = ("spec", "template", "metadata", "labels")
+_ENTRANCES: Final = ("gateway-", "receiver-", "mirror-")
+_SELECTIONS: Final = ("gateway-", "receiver-", "mirror-shared-selector", "mirror-loop")
+LOOKUPS: Final[Mapping[str, Mapping[Sequence[str], tuple[str, ...]]]] = {
+    "DestinationRule": {("spec", "host"): ("destination-rule-", "mirror-", "receiver-")},
+    "ServiceEntry": {
+        ("spec", "hosts"): ("mirror-", "receiver-", "service-entry-"),
+        ("spec", "ports"): ("mirror-loop",),
+        ("spec", "endpoints"): ("mirror-loop",),
+    },
+    "Gateway": {("spec", "selector"): _SELECTIONS, ("spec", "servers"): _ENTRANCES},
+    "EnvoyFilter": {("spec", "configPatches"): ("envoy-filter-", "mirror-")},
+    "Service": {("spec", "selector"): _SELECTIONS},
+    "Pod": {("metadata", "labels"): _SELECTIONS},
+    "Deployment": {_LABELS: _SELECTIONS},
+    "StatefulSet": {_LABELS: _SELECTIONS},
+    "DaemonSet": {_LABELS: _SELECTIONS},
+}
+"""Parts of objects by which rules find them, with the beginnings of those rules' ids. While such a part is not known,
+an object that is there looks absent, and a rule about it would stay silent."""
 
 _PARENT: Final = "delegating-route-of-another-program"
 
@@ -27,13 +49,33 @@ class StackView:
         mesh: The clusters.
         now: Current time with a zone.
         resources: Resource behind an object, by the names of its cluster and of itself.
-        unreadable: Objects whose name or kind is not known yet, with the place; no rule can judge them.
+        nameless: Objects whose name, and control planes whose version is not known yet, with the place.
     """
 
     mesh: Mesh
     now: datetime
     resources: Mapping[tuple[str, str], tuple[Resource, KubeObject]]
-    unreadable: Sequence[tuple[Resource, str]]
+    nameless: Sequence[tuple[Resource, str]]
+
+    def unreadable(self, rule_id: str) -> Iterator[tuple[Resource, str]]:
+        """Places that are not known yet and that the rule cannot do without."""
+        yield from self.nameless
+        for cluster in self.mesh.clusters:
+            for source, path in cluster.routing.unknown:
+                yield from self._at(cluster.name, source, [path])
+        for resource, _ in self.resources.values():
+            for path, rules in LOOKUPS.get(resource.kind, {}).items():
+                if rule_id.startswith(rules):
+                    yield from ((resource, place) for place in unknown_places(_below(resource.props, path)))
+        if rule_id == "mirror-loop":
+            for cluster in self.mesh.clusters:
+                for site in cluster.routing.sites:
+                    yield from self._at(cluster.name, site.source, unknown_places(site.destination))
+
+    def _at(self, cluster: str, source: KubeObject, places: Iterable[str]) -> Iterator[tuple[Resource, str]]:
+        resource, _ = self.resources.get((cluster, str(source)), (None, None))
+        if resource:
+            yield from ((resource, place) for place in places)
 
     def verdict(self, finding: Finding) -> Verdict:
         """A finding of a model's rule as a verdict on a resource of the stack."""
@@ -75,6 +117,26 @@ class StackView:
         return ""
 
 
+def _below(node: Node, path: Sequence[str]) -> Node:
+    """The place at ``path``, or the first unknown one on the way."""
+    for key in path:
+        if node.value is UNKNOWN:
+            break
+        node = node[key]
+    return node
+
+
+def unknown_places(root: Node) -> Iterator[str]:
+    """Paths of all unknown values below ``root``, itself included."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.value is UNKNOWN:
+            yield node.path
+        else:
+            waiting += [inner for _, inner in node.entries()] + node.elements()
+
+
 def _why_open(text: str, now: datetime) -> str:
     """Why a waiver with the end ``text`` is not in force; empty when it is."""
     if not text:
@@ -97,22 +159,34 @@ def read_stack(resources: Sequence[Resource], now: datetime, *, complete: bool) 
     objects: dict[str, list[Mapping[str, object]]] = {}
     names: dict[str, str] = {}
     found: dict[tuple[str, str], tuple[Resource, KubeObject]] = {}
-    unreadable: list[tuple[Resource, str]] = []
+    nameless: list[tuple[Resource, str]] = []
+    behaviours: dict[str, set[IstioBehaviour | None]] = {}
     for resource in resources:
+        cluster = _cluster_name(resource, names) if resource.cluster else ""
+        if is_istiod(resource):
+            behaviours.setdefault(cluster, set()).add(istio_of(resource))
+            nameless += [(resource, place) for place in unknown_behaviour(resource)]
         if not is_judged(resource):
             continue
-        cluster = _cluster_name(resource, names)
         written = as_object(resource)
         try:
             source = read_object(cluster, Node(written))
         except NotJudgedError as unknown:
-            unreadable.append((resource, unknown.path))
+            nameless.append((resource, unknown.path))
             continue
         if source:
             objects.setdefault(cluster, []).append(written)
             found.setdefault((cluster, str(source)), (resource, source))
-    clusters = [ClusterObjects(name=name, objects=known, complete=complete) for name, known in objects.items()]
-    return StackView(mesh=Mesh(clusters=clusters, now=now), now=now, resources=found, unreadable=unreadable)
+    clusters = [
+        ClusterObjects(name=name, objects=known, istio=_only(behaviours.get(name)), complete=complete)
+        for name, known in objects.items()
+    ]
+    return StackView(mesh=Mesh(clusters=clusters, now=now), now=now, resources=found, nameless=nameless)
+
+
+def _only(found: set[IstioBehaviour | None] | None) -> IstioBehaviour | None:
+    """The behaviour that all control planes of a cluster have; None when they differ or one is not known."""
+    return next(iter(found)) if found and len(found) == 1 else None
 
 
 def read_one(resource: Resource, now: datetime) -> StackView:
@@ -121,7 +195,7 @@ def read_one(resource: Resource, now: datetime) -> StackView:
     A route that another one delegates to has no hosts of its own, so a route that delegates to it stands in.
     """
     view = read_stack([resource], now, complete=False)
-    if not view.mesh.clusters or resource.kind != "VirtualService" or resource.props["spec"]["hosts"].given:
+    if not view.mesh.clusters or not _is_delegate(resource):
         return view
     cluster = view.mesh.clusters[0]
     _, source = next(iter(view.resources.values()))
@@ -135,7 +209,14 @@ def read_one(resource: Resource, now: datetime) -> StackView:
         },
     }
     both = ClusterObjects(name=cluster.name, objects=[*cluster.objects, parent], complete=False)
-    return StackView(mesh=Mesh(clusters=[both], now=now), now=now, resources=view.resources, unreadable=view.unreadable)
+    return StackView(mesh=Mesh(clusters=[both], now=now), now=now, resources=view.resources, nameless=view.nameless)
+
+
+def _is_delegate(resource: Resource) -> bool:
+    try:
+        return resource.kind == "VirtualService" and not resource.props["spec"]["hosts"].given
+    except NotJudgedError:
+        return False
 
 
 def is_judged(resource: Resource) -> bool:

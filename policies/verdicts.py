@@ -4,15 +4,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from components.model.rules import Outcome
 
 from .parameters import WaiverTerms
 from .resources import Resource
-
-_LISTED_RULES: Final = 50
-"""Rules that one line of a list names at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,5 +106,4 @@ def by_place(verdicts: Sequence[Verdict]) -> Iterator[tuple[Verdict, str]]:
         places.setdefault((verdict.subject, verdict.field), []).append(verdict)
     for _, found in sorted(places.items()):
         rules = sorted({verdict.rule for verdict in found})
-        more = f" and {len(rules) - _LISTED_RULES} more" if len(rules) > _LISTED_RULES else ""
-        yield found[0], ", ".join(rules[:_LISTED_RULES]) + more
+        yield found[0], ", ".join(rules)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from components.model.rules import Node, Severity
+from policies.istio import CHARTS, chart_name
 from policies.resources import Resource
 
 from .registry import Fault, House, Judgement, ResourceRule, fault, guarded, of_type
@@ -27,8 +28,6 @@ INTERNAL: Final = {
 }
 """Annotations that keep a load balancer private, with their values in lower case.
 Source: https://kubernetes.io/docs/concepts/services-networking/service/#internal-load-balancer."""
-
-CHARTS: Final = ("kubernetes:helm.sh/v3:Release", "kubernetes:helm.sh/v4:Chart")
 
 
 def everybody(cidr: str) -> bool:
@@ -98,9 +97,8 @@ def _load_balancer(resource: Resource) -> Node | None:
     if resource.kind == "Service":
         return props["spec"] if props["spec"]["type"].text() == "LoadBalancer" else None
     # Only Istio's gateway chart is known to make a load balancer without being told to.
-    chart = props["chart"].text().rstrip("/").rpartition("/")[2]
     service = props["values"]["service"]
-    kind = service["type"].text("LoadBalancer" if chart == "gateway" else "")
+    kind = service["type"].text("LoadBalancer" if chart_name(resource) == "gateway" else "")
     return service if kind == "LoadBalancer" else None
 
 

@@ -7,7 +7,7 @@ from components.model.rules import Node, NotJudgedError, Severity
 from policies.resources import Resource
 
 from .gke import CLUSTER, is_autopilot
-from .registry import Fault, House, Judgement, ResourceRule, StackRule, fault, guarded, of_type
+from .registry import Fault, House, Judgement, ResourceRule, StackRule, Unknown, fault, guarded, of_type
 
 NODE_POOL: Final = "gcp:container/nodePool:NodePool"
 DEFAULT_ACCOUNT: Final = "-compute@developer.gserviceaccount.com"
@@ -79,29 +79,30 @@ def _kept(pool: Resource, key: str, what: str) -> Iterator[Fault]:
 
 
 def _node_roles(resources: Sequence[Resource], house: House) -> Iterator[Judgement]:
-    names, urns = _node_accounts(resources)
+    names, urns, unknown = _node_accounts(resources)
+    yield from unknown
     for grant in resources:
         if grant.type in GRANTS:
             yield from guarded(grant, _one_grant(grant, names, urns, house))
 
 
-def _node_accounts(resources: Sequence[Resource]) -> tuple[set[str], set[str]]:
-    """Names of the accounts that nodes run as, and URNs of those that this program makes."""
+def _node_accounts(resources: Sequence[Resource]) -> tuple[set[str], set[str], list[Unknown]]:
+    """Names of the accounts that nodes run as, URNs of those that this program makes, and what is not known of them."""
     names: set[str] = set()
     urns: set[str] = set()
+    unknown: list[Unknown] = []
     for resource in resources:
         if resource.type not in (NODE_POOL, CLUSTER):
             continue
         try:
-            configs = _node_configs(resource)
-        except NotJudgedError:
-            continue
-        for config in configs:
-            urns.update(_account_urns(resource, config))
-            name = config["serviceAccount"].value
-            if isinstance(name, str) and name:
-                names.add(name)
-    return names, urns
+            for config in _node_configs(resource):
+                made_here = _account_urns(resource, config)
+                urns.update(made_here)
+                if not made_here:
+                    names.add(config["serviceAccount"].text())
+        except NotJudgedError as place:
+            unknown.append(Unknown(resource=resource, field=place.path))
+    return names - {""}, urns, unknown
 
 
 def _one_grant(grant: Resource, names: set[str], urns: set[str], house: House) -> Iterator[Fault]:
