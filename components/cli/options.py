@@ -1,5 +1,7 @@
 """Options that mean the same in every command."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -11,6 +13,24 @@ Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on standard output.")
 ]
 """``--json``"""
+
+
+@contextmanager
+def named_as_options(**options: str) -> Generator[None]:
+    """Name fields in errors as the user wrote them.
+
+    Args:
+        options: Name of the option by name of the field.
+
+    Raises:
+        ValidationError: The one that came, renamed.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise ValidationError(
+            field=options.get(error.field, error.field), value=error.value, rule=error.rule, remedy=error.remedy
+        ) from None
 
 
 def output_file(path: Path | None, *, option: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -12,11 +12,12 @@ from ..operations.page import render_page
 from ..operations.report import Report, headline, print_report
 from ..rehearsal.existing import rehearse_on_clusters
 from ..rehearsal.progress import open_progress
-from ..rehearsal.scenario import STAGING, TESTING, RehearsalOptions, Site
+from ..rehearsal.scenario import RehearsalOptions
 from ..rehearsal.venues import clean_up, describe_stage, end_stage, rehearse_on_stage
-from .options import Json, input_file, output_file
+from .clusters import ClusterOptions
+from .options import Json, named_as_options, output_file
 
-EPILOG = """\
+EPILOG: Final = """\
 Examples: "traffic-mirror rehearse --calls 500 --in-cluster 50 --cross-cluster 100" on a Linux machine as root;
 "traffic-mirror rehearse --staging a.kubeconfig --testing b.kubeconfig --greeter-image REGISTRY/greeter@sha256:..."
 anywhere."""
@@ -53,6 +54,10 @@ def rehearse(
     staging_context: Annotated[str, typer.Option(help="Context in --staging.", metavar="NAME")] = "",
     testing_context: Annotated[str, typer.Option(help="Context in --testing.", metavar="NAME")] = "",
     project: Annotated[Path | None, typer.Option(help="Folder of the Pulumi program.", metavar="FOLDER")] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="Sections istio and gateway of the program, on clusters that exist.", metavar="YAML"),
+    ] = None,
     greeter_image: Annotated[
         str, typer.Option(help="Image of the sample service, on clusters that exist.", metavar="IMAGE")
     ] = "",
@@ -66,14 +71,22 @@ def rehearse(
         return
     page = output_file(html, option="--html")
     program = _program(project)
-    options = RehearsalOptions(
-        calls=calls,
-        in_cluster_percent=Percent(in_cluster, field="--in-cluster"),
-        cross_cluster_percent=Percent(cross_cluster, field="--cross-cluster"),
-        keep=keep,
-        timeout_seconds=timeout,
-    )
-    sites = _sites(staging, testing, staging_context, testing_context, greeter_image)
+    with named_as_options(calls="--calls", timeout_seconds="--timeout"):
+        options = RehearsalOptions(
+            calls=calls,
+            in_cluster_percent=Percent(in_cluster, field="--in-cluster"),
+            cross_cluster_percent=Percent(cross_cluster, field="--cross-cluster"),
+            keep=keep,
+            timeout_seconds=timeout,
+        )
+    sites = ClusterOptions(
+        staging=staging,
+        testing=testing,
+        staging_context=staging_context,
+        testing_context=testing_context,
+        greeter_image=greeter_image,
+        settings=settings,
+    ).sites()
     with open_progress() as progress:
         report = (
             rehearse_on_clusters(options, *sites, program, progress)
@@ -105,56 +118,6 @@ def _show(report: Report, *, as_json: bool) -> None:
         Console(stderr=True).print(headline(report), highlight=False)
     else:
         print_report(report, Console())
-
-
-def _sites(
-    staging: Path | None, testing: Path | None, staging_context: str, testing_context: str, image: str
-) -> tuple[Site, Site] | None:
-    """Return the clusters that exist, or None for an embedded stage."""
-    if staging is None and testing is None:
-        for option, value in (
-            ("--staging-context", staging_context),
-            ("--testing-context", testing_context),
-            ("--greeter-image", image),
-        ):
-            if value:
-                raise ValidationError(
-                    field=option,
-                    value=value,
-                    rule="needs --staging and --testing",
-                    remedy="Give both kubeconfigs, or drop it to build the clusters on this machine",
-                )
-        return None
-    if staging is None or testing is None:
-        raise ValidationError(
-            field="--testing" if testing is None else "--staging",
-            value=None,
-            rule="must be given together with the other one",
-            remedy="Give both kubeconfigs, or neither to build the clusters on this machine",
-        )
-    if not image:
-        raise ValidationError(
-            field="--greeter-image",
-            value=image,
-            rule="must name an image that both clusters can pull",
-            remedy="Build it from the Dockerfile of the sample service, push it, and give its reference",
-        )
-    if (staging.resolve(), staging_context) == (testing.resolve(), testing_context):
-        raise ValidationError(
-            field="--testing",
-            value=str(testing),
-            rule="must be another cluster than --staging, or a mirror would call itself",
-            remedy="Give another kubeconfig, or another --testing-context",
-        )
-    return (
-        _site(STAGING, staging, staging_context, image),
-        _site(TESTING, testing, testing_context, image),
-    )
-
-
-def _site(role: str, kubeconfig: Path, context: str, image: str) -> Site:
-    path = input_file(kubeconfig, option=f"--{role}")
-    return Site(role=role, kubeconfig=str(path.resolve()), context=context, greeter_image=image)
 
 
 def down() -> None:

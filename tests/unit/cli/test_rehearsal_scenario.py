@@ -5,14 +5,16 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+import yaml
 
-from components.model import Destination, ValidationError
+from components.model import Destination, Percent, ValidationError
 from components.operations.trial import TrialJob
 from components.program import Role, StackSettings, load
 from components.rehearsal.scenario import RehearsalOptions, Site, mirror_plans, stack_config, trial_job
 from tests.support.recording import run_program
 
-OPTIONS = RehearsalOptions(in_cluster_percent=50, cross_cluster_percent=12.5)
+# As the command line gives them: values of the model, which are subclasses of plain numbers.
+OPTIONS = RehearsalOptions(in_cluster_percent=Percent(50), cross_cluster_percent=Percent(12.5))
 STAGING = Site(
     role="staging",
     kubeconfig="/stage/a",
@@ -47,6 +49,11 @@ def test_the_program_accepts_staging_with_both_mirrors() -> None:
 
 def test_staging_can_come_up_before_testing_is_there() -> None:
     assert settings(STAGING, mirror_to_testing=False).cross_cluster is None
+
+
+@pytest.mark.parametrize("site", [STAGING, TESTING])
+def test_the_configuration_can_be_written_as_yaml(site: Site) -> None:
+    assert yaml.safe_load(yaml.safe_dump(stack_config(OPTIONS, site)))["role"] == site.role
 
 
 def test_both_stacks_have_the_same_contract() -> None:

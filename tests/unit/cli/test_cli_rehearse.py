@@ -1,0 +1,260 @@
+"""The options of ``rehearse`` and what it prints; the rehearsal itself is replaced."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.cli import main
+from components.cli import rehearse as module
+from components.operations.calls import CallSummary
+from components.operations.evidence import Arrivals, Evidence
+from components.operations.report import Report
+from components.operations.verdict import judge
+from components.rehearsal.errors import StageError
+from components.rehearsal.scenario import RehearsalOptions, Site, mirror_plans
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def signal_handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+class Rehearsals:
+    """What was asked for, and what comes of it."""
+
+    def __init__(self) -> None:
+        self.on_stage: list[tuple[RehearsalOptions, Path]] = []
+        self.on_clusters: list[tuple[RehearsalOptions, Site, Site, Path]] = []
+        self.copies = 100
+        self.calls = 100
+        self.logged = 100
+        self.error: Exception | None = None
+
+    def report(self, options: RehearsalOptions) -> Report:
+        if self.error:
+            raise self.error
+        plans = mirror_plans(options)
+        calls = CallSummary(
+            total=self.calls,
+            answered_by={"v1": self.calls},
+            failures={},
+            median_seconds=0.01,
+            p95_seconds=0.02,
+        )
+        authority = "grpc-hello.staging.example:8000"
+        marks = {"mirror": self.copies}
+        seen = Arrivals(calls=self.copies, authorities={authority: self.copies}, marks=marks)
+        evidence = Evidence(
+            arrivals={
+                "primary": Arrivals(calls=self.logged, marks={"": self.logged}),
+                "in-cluster": Arrivals(calls=50, authorities={authority: 50}, marks={"mirror": 50}),
+                "cross-cluster": seen,
+            }
+        )
+        return Report(
+            title="Rehearsal",
+            started="2026-11-23T10:00:00Z",
+            version="v1",
+            authority=authority,
+            gateway="198.18.0.110:8000",
+            mirrors=plans,
+            calls=calls,
+            evidence=evidence,
+            verdict=judge(version="v1", mirrors=plans, calls=calls, evidence=evidence),
+        )
+
+
+@pytest.fixture
+def rehearsals(monkeypatch: pytest.MonkeyPatch) -> Rehearsals:
+    found = Rehearsals()
+
+    def on_stage(options: RehearsalOptions, project: Path, _: object) -> Report:
+        found.on_stage.append((options, project))
+        return found.report(options)
+
+    def on_clusters(options: RehearsalOptions, staging: Site, testing: Site, project: Path, _: object) -> Report:
+        found.on_clusters.append((options, staging, testing, project))
+        return found.report(options)
+
+    monkeypatch.setattr(module, "rehearse_on_stage", on_stage)
+    monkeypatch.setattr(module, "rehearse_on_clusters", on_clusters)
+    return found
+
+
+@pytest.fixture
+def kubeconfigs(tmp_path: Path) -> tuple[str, str]:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    return str(tmp_path / "a"), str(tmp_path / "b")
+
+
+def test_the_options_reach_the_rehearsal(rehearsals: Rehearsals) -> None:
+    words = ["--calls", "40", "--in-cluster", "12.5", "--cross-cluster", "0", "--keep", "--timeout", "90"]
+    main(["rehearse", *words])
+    ((options, project),) = rehearsals.on_stage
+    assert options == RehearsalOptions(
+        calls=40, in_cluster_percent=12.5, cross_cluster_percent=0, keep=True, timeout_seconds=90
+    )
+    assert project == ROOT
+
+
+@pytest.mark.parametrize(
+    ("copies", "logged", "code"),
+    [
+        pytest.param(100, 100, 0, id="holds"),
+        pytest.param(90, 100, 1, id="fails"),
+        pytest.param(100, 0, 2, id="cannot tell"),
+    ],
+)
+def test_the_exit_code_is_that_of_the_verdict(rehearsals: Rehearsals, copies: int, logged: int, code: int) -> None:
+    rehearsals.copies, rehearsals.logged = copies, logged
+    assert main(["rehearse"]) == code
+
+
+def test_the_report_is_printed_for_people(rehearsals: Rehearsals, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rehearse"]) == 0
+    assert "The mirrors do what they should" in capsys.readouterr().out
+    assert len(rehearsals.on_stage) == 1
+
+
+def test_json_is_all_that_standard_output_gets(rehearsals: Rehearsals, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rehearse", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["verdict"]["outcome"] == "holds"
+    assert "The mirrors do what they should" in captured.err
+    assert len(rehearsals.on_stage) == 1
+
+
+def test_the_page_is_written_when_the_verdict_is_bad_too(rehearsals: Rehearsals, tmp_path: Path) -> None:
+    rehearsals.copies = 90
+    assert main(["rehearse", "--html", str(tmp_path / "report.html")]) == 1
+    assert "do not do what they should" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--calls", "0"], "--calls = 0: must be between 1 and 1000000"),
+        (["--in-cluster", "101"], "--in-cluster = 101.0: must be between 0 and 100"),
+        (["--cross-cluster", "-1"], "--cross-cluster = -1.0: must be between 0 and 100"),
+        (["--cross-cluster", "nan"], "--cross-cluster = nan: must be between 0 and 100"),
+        (["--timeout", "0"], "--timeout = 0.0: must be greater than 0"),
+        (["--html", "/no/such/folder/report.html"], "--html = '/no/such/folder/report.html'"),
+        (["--project", "/no/such/folder"], "--project = '/no/such/folder'"),
+        (["--staging", "a"], "--testing = None: must be given together with the other one"),
+        (["--testing", "b"], "--staging = None: must be given together with the other one"),
+        (["--greeter-image", "i:1"], "--greeter-image = 'i:1': needs --staging and --testing"),
+        (["--staging", "a", "--testing", "b"], "--greeter-image = '': must name an image"),
+        (["--staging", "a", "--testing", "a", "--greeter-image", "i:1"], "must be another cluster than --staging"),
+        (["--staging", "/no/a", "--testing", "/no/b", "--greeter-image", "i:1"], "--staging = '/no/a'"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(
+    rehearsals: Rehearsals, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["rehearse", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert rehearsals.on_stage == []
+    assert rehearsals.on_clusters == []
+
+
+@pytest.mark.parametrize("words", [["--calls", "many"], ["--no-such-option"], ["no-such-command"]])
+def test_bad_usage_is_refused(rehearsals: Rehearsals, words: list[str]) -> None:
+    assert main(["rehearse", *words]) == 2
+    assert rehearsals.on_stage == []
+
+
+def test_clusters_that_exist_are_used_as_they_are_named(rehearsals: Rehearsals, kubeconfigs: tuple[str, str]) -> None:
+    a, b = kubeconfigs
+    image = "registry.example/greeter@sha256:" + "0" * 64
+    words = ["--staging", a, "--testing", b, "--testing-context", "kind-b", "--greeter-image", image]
+    assert main(["rehearse", *words]) == 0
+    ((_, staging, testing, project),) = rehearsals.on_clusters
+    assert (staging.role, staging.kubeconfig, staging.context) == ("staging", a, "")
+    assert (testing.role, testing.kubeconfig, testing.context) == ("testing", b, "kind-b")
+    assert {staging.greeter_image, testing.greeter_image} == {image}
+    assert project == ROOT
+    assert rehearsals.on_stage == []
+
+
+def test_one_kubeconfig_with_two_contexts_is_two_clusters(rehearsals: Rehearsals, kubeconfigs: tuple[str, str]) -> None:
+    a, _ = kubeconfigs
+    contexts = ["--staging-context", "one", "--testing-context", "two"]
+    assert main(["rehearse", "--staging", a, "--testing", a, *contexts, "--greeter-image", "i:1"]) == 0
+    assert len(rehearsals.on_clusters) == 1
+
+
+def test_settings_of_istio_and_gateways_come_from_a_file(
+    rehearsals: Rehearsals, kubeconfigs: tuple[str, str], tmp_path: Path
+) -> None:
+    a, b = kubeconfigs
+    file = tmp_path / "settings.yaml"
+    file.write_text("istio: {hub: registry.example/istio}\ngateway: {size: small}\n", encoding="utf-8")
+    words = ["--staging", a, "--testing", b, "--greeter-image", "i:1", "--settings", str(file)]
+    assert main(["rehearse", *words]) == 0
+    ((_, staging, testing, _),) = rehearsals.on_clusters
+    assert staging.istio == testing.istio == {"hub": "registry.example/istio"}
+    assert staging.gateway == testing.gateway == {"size": "small"}
+
+
+@pytest.mark.parametrize("content", ["[1]", "a: [", "greeter: {}", "istio: text"])
+def test_a_broken_file_of_settings_is_refused(
+    rehearsals: Rehearsals,
+    kubeconfigs: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+) -> None:
+    a, b = kubeconfigs
+    file = tmp_path / "settings.yaml"
+    file.write_text(content, encoding="utf-8")
+    words = ["--staging", a, "--testing", b, "--greeter-image", "i:1", "--settings", str(file)]
+    assert main(["rehearse", *words]) == 2
+    assert "--settings = " in capsys.readouterr().err
+    assert rehearsals.on_clusters == []
+
+
+def test_an_error_of_the_stage_is_shown_with_its_last_lines(
+    rehearsals: Rehearsals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rehearsals.error = StageError("Cannot build kine", remedy="Read the log", details=("one", "two"))
+    assert main(["rehearse"]) == 2
+    assert capsys.readouterr().err.strip().endswith("Cannot build kine. Read the log.\n  | one\n  | two")
+
+
+def test_down_says_whether_anything_was_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ended(_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(module, "end_stage", ended)
+    assert main(["rehearse", "down"]) == 0
+    assert "ended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("lines", "text"), [((), "No stage runs."), (("one", "two"), "one\ntwo")])
+def test_status_tells_people_and_machines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: tuple[str, ...], text: str
+) -> None:
+    monkeypatch.setattr(module, "describe_stage", lambda: lines)
+    assert main(["rehearse", "status"]) == 0
+    assert capsys.readouterr().out.strip() == text
+    assert main(["rehearse", "status", "--json"]) == 0
+    document: Any = json.loads(capsys.readouterr().out)
+    assert document == {"running": bool(lines), "description": list(lines)}
+
+
+def test_the_help_names_every_option_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rehearse", "--help"]) == 0
+    text = capsys.readouterr().out
+    for word in ("--calls", "--in-cluster", "--cross-cluster", "--keep", "--json", "--html", "--timeout", "Examples"):
+        assert word in text
