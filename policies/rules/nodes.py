@@ -7,7 +7,7 @@ from components.model.rules import Node, NotJudgedError, Severity
 from policies.resources import Resource
 
 from .gke import CLUSTER, is_autopilot
-from .registry import Fault, House, Judgement, ResourceRule, StackRule, Unknown, fault, guarded, of_type
+from .registry import Fault, House, Judgement, ResourceRule, StackRule, Unknown, fault, guarded, not_known, of_type
 
 NODE_POOL: Final = "gcp:container/nodePool:NodePool"
 DEFAULT_ACCOUNT: Final = "-compute@developer.gserviceaccount.com"
@@ -101,7 +101,7 @@ def _node_accounts(resources: Sequence[Resource]) -> tuple[set[str], set[str], l
                 if not made_here:
                     names.add(config["serviceAccount"].text())
         except NotJudgedError as place:
-            unknown.append(Unknown(resource=resource, field=place.path))
+            unknown.append(not_known(resource, place.path))
     return names - {""}, urns, unknown
 
 

@@ -144,12 +144,18 @@ def guarded(resource: Resource, judgements: Iterable[Judgement]) -> Iterator[Jud
     try:
         yield from judgements
     except NotJudgedError as unknown:
-        yield Unknown(resource=resource, field=unknown.path)
+        yield not_known(resource, unknown.path)
+
+
+def not_known(resource: Resource, path: str) -> Unknown:
+    """A place that cannot be judged yet; entries of a nameless root begin with a dot."""
+    return Unknown(resource=resource, field=path.lstrip("."))
 
 
 def fault(resource: Resource, place: Node | str, message: str) -> Fault:
     """Something wrong at ``place``."""
-    return Fault(resource=resource, field=place if isinstance(place, str) else place.path, message=message)
+    path = place if isinstance(place, str) else place.path
+    return Fault(resource=resource, field=path.lstrip("."), message=message)
 
 
 def of_type(*tokens: str) -> Callable[[Resource], bool]:

@@ -7,7 +7,7 @@ from typing import Final
 from components.model.rules import Node, NotJudgedError, Severity
 from policies.resources import KUBERNETES, Resource
 
-from .registry import Fault, House, Judgement, ResourceRule, Unknown, fault, guarded
+from .registry import Fault, House, Judgement, ResourceRule, fault, guarded, not_known
 from .workloads import containers, is_workload
 
 CREDENTIALS: Final = {
@@ -50,7 +50,7 @@ def _texts(resource: Resource, root: Node) -> Iterator[Judgement]:
         try:
             known = node.known
         except NotJudgedError as unknown:
-            yield Unknown(resource=resource, field=unknown.path)
+            yield not_known(resource, unknown.path)
             continue
         if isinstance(known, str):
             yield from _credential(resource, node, known[:LONGEST_TEXT])
