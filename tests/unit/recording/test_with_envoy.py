@@ -4,7 +4,7 @@ import asyncio
 import socket
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from components.model.request_sampling import is_sampled, sample_threshold
 from components.operations.recording import Ending, Side
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 from tests.support.loopback_envoy import Proxy, bootstrap, recorder_filter, running_envoy
+from tests.support.loopback_service import serving
 
 
 async def _post(proxy: Proxy, *, count: int = 1, content: bytes = b'{"question": 1}') -> list[str]:
@@ -41,17 +42,15 @@ async def _answering_server() -> AsyncIterator[int]:
     """An HTTP service that reads each request to its end and gives one answer to all."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                size = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
-                await reader.readexactly(size)
-                writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"answer": 42}')
-                await writer.drain()
-        writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            size = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
+            await reader.readexactly(size)
+            writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"answer": 42}')
+            await writer.drain()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
+    async with serving(serve) as port:
+        yield port
 
 
 @asynccontextmanager

@@ -1,0 +1,29 @@
+"""What came back for one request."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..recording import Part
+
+US_PER_SECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The response, as far as it came."""
+
+    status: int | None = None
+    """HTTP status; ``None`` without a response."""
+    grpc_status: int | None = None
+    first_byte_us: int | None = None
+    duration_us: int = 0
+    """Microseconds from sending to the end."""
+    response: Part = field(default_factory=Part)
+    failure: str = ""
+    """Why no whole response came: ``timeout``, or the kind of connection failure; empty if it did."""
+
+
+def microseconds_since(started: float) -> int:
+    """Return the time since a value of ``time.perf_counter()``."""
+    return int((time.perf_counter() - started) * US_PER_SECOND)

@@ -1,0 +1,125 @@
+"""What a replay did and how well it kept the time."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..recording import Damage, Exchange
+from ..recording.quantiles import Quantiles
+from .guard import Skip
+from .outcome import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Quantiles of times in milliseconds; ``None`` without any."""
+
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayReport:
+    """The result of a replay, or of a dry run."""
+
+    run_id: str
+    target: str
+    read: int
+    """Exchanges read from the recording."""
+    sent: int
+    """Requests sent; in a dry run, those that would have been."""
+    completed: int
+    """Requests with a whole response."""
+    failures: Mapping[str, int]
+    """Requests without one, by kind."""
+    skipped: Mapping[str, int]
+    """Exchanges not sent, by reason."""
+    statuses: Mapping[str, int]
+    """Responses by HTTP status, or ``grpc <status>``."""
+    changed_status: int
+    """Responses whose status differs from the recorded one."""
+    latency: Spread
+    """Time to the end of the response."""
+    lateness: Spread
+    """How much later than planned requests were sent."""
+    held_back: int
+    """Requests that waited because too many were in flight."""
+    out_of_order: int
+    """Exchanges that the recording did not yield in order of time."""
+    unwritten: int
+    """Results that could not be written."""
+    elapsed_seconds: float
+    stopped_by: str
+    """Why it ended before the end of the recording (``limit``, ``interrupted``); empty if it did not."""
+    damage: tuple[Damage, ...]
+    is_dry_run: bool
+
+    @property
+    def rate(self) -> float:
+        """Requests sent per second."""
+        return self.sent / self.elapsed_seconds if self.elapsed_seconds else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that was to be sent was answered, and the recording was read whole."""
+        return not (self.failures or self.damage or self.unwritten or self.stopped_by == "interrupted")
+
+
+class ReplayStatistics:
+    """Counts while a replay runs; constant memory."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.sent = 0
+        self.completed = 0
+        self.changed_status = 0
+        self.held_back = 0
+        self.unwritten = 0
+        self.skipped: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self._latency_us = Quantiles()
+        self._lateness_us = Quantiles()
+
+    def skip(self, reason: Skip) -> None:
+        """Count an exchange that is not sent."""
+        self.skipped[reason.value] += 1
+
+    def started(self, *, late_seconds: float) -> None:
+        """Count a request at the moment when it is sent."""
+        self.sent += 1
+        self._lateness_us.add(late_seconds * 1_000_000)
+
+    def ended(self, exchange: Exchange, outcome: Outcome) -> None:
+        """Count a request's outcome."""
+        if outcome.failure:
+            self.failures[outcome.failure] += 1
+            return
+        self.completed += 1
+        self._latency_us.add(outcome.duration_us)
+        is_grpc = outcome.grpc_status is not None
+        self.statuses[f"grpc {outcome.grpc_status}" if is_grpc else str(outcome.status)] += 1
+        now, then = (outcome.status, outcome.grpc_status), (exchange.status, exchange.grpc_status)
+        self.changed_status += then[0] is not None and now != then
+
+    @property
+    def latency(self) -> Spread:
+        """Time to the end of the response."""
+        return _spread(self._latency_us)
+
+    @property
+    def lateness(self) -> Spread:
+        """How much later than planned requests were sent."""
+        return _spread(self._lateness_us)
+
+
+def _spread(quantiles: Quantiles) -> Spread:
+    def milliseconds(share: float) -> float | None:
+        value = quantiles.at(share)
+        return None if value is None else round(value / 1000, 3)
+
+    return Spread(
+        p50_ms=milliseconds(0.5), p90_ms=milliseconds(0.9), p99_ms=milliseconds(0.99), max_ms=milliseconds(1.0)
+    )

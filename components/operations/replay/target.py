@@ -1,0 +1,162 @@
+"""Where requests are sent, and how to reach it."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from ...model import HeaderName, ValidationError
+from ..recording import Headers
+from ..recording.redaction import REDACTED
+
+_NOT_SENT: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers of one connection, not of the request (RFC 9110 section 7.6.1), and those that the sender works out."""
+
+
+@unique
+class HttpVersion(StrEnum):
+    """How plain HTTP requests are sent; gRPC is always HTTP/2."""
+
+    HTTP_1_1 = "1.1"
+    HTTP_2 = "2"
+    """By ALPN over TLS, with prior knowledge without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What receives the replay.
+
+    Attributes:
+        url: ``http://host:port`` or ``https://host:port``; the port defaults to 80 or 443. No path: each request has
+            its own.
+        http_version: For plain HTTP requests.
+        authority: ``Host`` or ``:authority`` of every request; ``None`` keeps the recorded ones, as a gateway that
+            routes by host needs.
+        headers: Put on every request, replacing recorded ones of the same name, e.g. a credential for the target in
+            place of the redacted one. Never shown.
+        ca_file: PEM file with the authorities that may sign the target's certificate; ``None`` for the system's.
+        certificate_file: PEM file with the client's certificate chain; needs ``key_file``.
+        key_file: PEM file with its private key.
+        server_name: Name expected in the target's certificate; ``None`` for the URL's host.
+
+    Raises:
+        ValidationError: The URL or a header is malformed, or only one of certificate and key is given.
+    """
+
+    url: str
+    http_version: HttpVersion = HttpVersion.HTTP_1_1
+    authority: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "headers", {HeaderName(name, field="headers"): value for name, value in self.headers.items()}
+        )
+        _check_url(self.url)
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValidationError(
+                field="certificate_file",
+                value=str(self.certificate_file or self.key_file),
+                rule="needs key_file, and the other way round",
+                remedy="Give both or none",
+            )
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is used."""
+        return self.scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """Host name or address, without brackets."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+        return urlsplit(self.url).port or (443 if self.is_secure else 80)
+
+    @property
+    def address(self) -> str:
+        """Host and port as gRPC writes them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def authority_of(self, recorded: str) -> str:
+        """Return the authority to send for a recorded one."""
+        return self.authority or recorded or self.address
+
+    def headers_for(self, recorded: Headers, *, mark: tuple[str, str]) -> Headers:
+        """Return the headers to send: the recorded ones that may go, this target's own, and the mark."""
+        own = {**self.headers, mark[0]: mark[1]}
+        kept = [
+            (name, value)
+            for name, value in recorded
+            if name not in _NOT_SENT
+            and name not in own
+            and value != REDACTED
+            # A proxy's own notes on the first sending: attempts, time-outs, its view of the caller.
+            and not name.startswith("x-envoy-")
+        ]
+        return (*kept, *own.items())
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the context for plain HTTP requests; ``None`` without TLS.
+
+        Raises:
+            ValidationError: A file cannot be read or holds no certificate.
+        """
+        if not self.is_secure:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+            if self.certificate_file and self.key_file:
+                context.load_cert_chain(self.certificate_file, self.key_file)
+        except OSError as error:
+            raise ValidationError(
+                field="certificates",
+                value=str(self.certificate_file or self.ca_file),
+                rule=f"must be readable PEM files ({error.strerror or error})",
+                remedy="Check the paths and formats",
+            ) from error
+        return context
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        bare = parts.path in ("", "/") and not parts.query and not parts.fragment and not parts.username
+    except ValueError:
+        valid = bare = False
+    if not valid or not bare:
+        raise ValidationError(
+            field="target",
+            value=url,
+            rule="must be http:// or https:// with a host, an optional port, and nothing else",
+            remedy="Write for example 'http://203.0.113.7:8000'",
+        )

@@ -1,0 +1,445 @@
+"""What is replayed, when, with which headers; and that nothing with side effects leaves without a word."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+
+from components.model import ValidationError, Waiver
+from components.operations.recording import (
+    Ending,
+    Exchange,
+    Message,
+    Part,
+    RecordingReader,
+    RecordingStore,
+    RecordingWriter,
+    Side,
+)
+from components.operations.recording.codings import encode
+from components.operations.replay import (
+    HttpVersion,
+    Pace,
+    ReplayGuard,
+    ReplayJob,
+    ReplayReport,
+    Skip,
+    Target,
+    replay,
+)
+from components.operations.replay.pace import schedule
+from tests.support.loopback_service import serving
+
+_START = datetime(2026, 1, 2, tzinfo=UTC)
+_WAIVER = Waiver(reason="the target is a test double")
+
+
+def _exchange(number: int = 0, **changes: Any) -> Exchange:
+    exchange = Exchange(
+        request_id=f"id-{number}",
+        side=Side.PRIMARY,
+        source="s",
+        started_at=_START + timedelta(milliseconds=10 * number),
+        method="GET",
+        scheme="http",
+        authority="shop.example:8000",
+        path=f"/things/{number}?a=%2F..",
+        status=200,
+        request=Part(headers=(("x-request-id", f"id-{number}"), ("accept", "*/*"))),
+    )
+    return replace(exchange, **changes)
+
+
+def _grpc_exchange(method: str, messages: list[bytes], *, coding: str = "", gap_us: int = 0) -> Exchange:
+    return _exchange(
+        method="POST",
+        path=f"/test.Echo/{method}",
+        is_grpc=True,
+        grpc_status=0,
+        request=Part(
+            headers=(("content-type", "application/grpc"), ("grpc-encoding", coding), ("x-tag-bin", "AAE")),
+            messages=tuple(
+                Message(offset_us=n * gap_us, size=len(m), data=encode(m, coding), compressed=bool(coding))
+                for n, m in enumerate(messages)
+            ),
+        ),
+    )
+
+
+def _record(directory: Path, *exchanges: Exchange) -> str:
+    writer = RecordingWriter(RecordingStore.open(str(directory / "recording")), instance="t", now=lambda: _START)
+    writer.write(exchanges)
+    writer.close()
+    return str(directory / "recording")
+
+
+@dataclass
+class _Service:
+    """An HTTP service that notes what it gets."""
+
+    port: int = 0
+    heads: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    answer: bytes = b"HTTP/1.1 200 OK\r\nserver: t\r\ncontent-length: 2\r\n\r\nok"
+    delay: float = 0.0
+    busiest: int = 0
+    busy: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def _service(**changes: Any) -> AsyncIterator[_Service]:
+    service = _Service(**changes)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:] if line)}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            service.heads.append((lines[0], headers, body))
+            service.busy += 1
+            service.busiest = max(service.busiest, service.busy)
+            await asyncio.sleep(service.delay)
+            service.busy -= 1
+            writer.write(service.answer)
+            await writer.drain()
+
+    async with serving(serve) as service.port:
+        yield service
+
+
+@asynccontextmanager
+async def _echo(**options: Any) -> AsyncIterator[tuple[str, list[Any]]]:
+    """A gRPC service: Echo doubles each message; Refuse ends with NOT_FOUND; Hang never answers."""
+    seen: list[Any] = []
+
+    async def echo(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        seen.append(dict(context.invocation_metadata()))
+        async for message in messages:
+            yield message * 2
+        context.set_trailing_metadata((("x-sum", "1"),))
+
+    async def refuse(_messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
+        yield b""
+
+    async def hang(_messages: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
+        await asyncio.sleep(60)
+        yield b""
+
+    make: Any = grpc.stream_stream_rpc_method_handler
+    server = grpc.aio.server()
+    handlers = {"Echo": make(echo), "Refuse": make(refuse), "Hang": make(hang)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"http://127.0.0.1:{port}", seen
+    finally:
+        await server.stop(0)
+
+
+async def _replay(recording: str, url: str, **changes: Any) -> ReplayReport:
+    target = changes.pop("target", None) or Target(url=url)
+    dry_run = changes.pop("dry_run", False)
+    return await replay(ReplayJob(recording=recording, target=target, run_id="run-1", **changes), dry_run=dry_run)
+
+
+@pytest.mark.asyncio
+async def test_a_request_is_sent_as_it_was_with_the_mark(tmp_path: Path) -> None:
+    recorded = _exchange(
+        method="POST",
+        request=Part(
+            headers=(
+                ("x-request-id", "id-0"),
+                ("content-type", "text/plain"),
+                ("authorization", "[redacted]"),
+                ("content-length", "99"),
+                ("connection", "close"),
+                ("x-envoy-attempt-count", "1"),
+                ("x-name", "\xe9"),
+            ),
+            body=b"hello",
+        ),
+    )
+    async with _service() as service:
+        report = await _replay(_record(tmp_path, recorded), service.url, guard=ReplayGuard(waiver=_WAIVER))
+    ((line, headers, body),) = service.heads
+    assert line == "POST /things/0?a=%2F.. HTTP/1.1"
+    assert headers == {
+        "host": "shop.example:8000",
+        "x-request-id": "id-0",
+        "content-type": "text/plain",
+        "x-name": "\xe9",
+        "x-traffic-replay": "run-1",
+        "content-length": "5",
+    }
+    assert body == b"hello"
+    assert (report.sent, report.completed, report.statuses, report.holds) == (1, 1, {"200": 1}, True)
+
+
+@pytest.mark.asyncio
+async def test_the_target_s_own_headers_and_authority_replace_the_recorded_ones(tmp_path: Path) -> None:
+    async with _service() as service:
+        target = Target(url=service.url, authority="other.example", headers={"authorization": "fake", "accept": "x"})
+        await _replay(_record(tmp_path, _exchange()), service.url, target=target)
+    ((_, headers, _),) = service.heads
+    assert (headers["host"], headers["authorization"], headers["accept"]) == ("other.example", "fake", "x")
+    assert "fake" not in repr(target)
+
+
+@pytest.mark.asyncio
+async def test_responses_are_written_and_pair_with_the_recorded_ones(tmp_path: Path) -> None:
+    async with _service(answer=b"HTTP/1.1 404 No\r\nset-cookie: fake\r\ncontent-length: 2\r\n\r\nno") as service:
+        report = await _replay(
+            _record(tmp_path, _exchange(1), _exchange(2)), service.url, result=str(tmp_path / "result")
+        )
+    results = list(RecordingReader.open(str(tmp_path / "result")).exchanges())
+    assert sorted(e.request_id for e in results) == ["id-1", "id-2"]
+    assert {(e.side, e.source, e.status, e.response.body, e.ending) for e in results} == {
+        (Side.MIRROR, "replay-run-1", 404, b"no", Ending.COMPLETE)
+    }
+    assert ("set-cookie", "[redacted]") in results[0].response.headers
+    assert report.changed_status == 2
+
+
+@pytest.mark.asyncio
+async def test_requests_keep_their_distances_and_order(tmp_path: Path) -> None:
+    exchanges = [_exchange(n) for n in (0, 30, 10, 20)]
+    async with _service() as service:
+        report = await _replay(_record(tmp_path, *exchanges), service.url, pace=Pace(speed=2))
+    assert [headers["x-request-id"] for _, headers, _ in service.heads] == ["id-0", "id-10", "id-20", "id-30"]
+    assert report.elapsed_seconds >= 0.15
+    assert report.lateness.p99_ms is not None
+
+
+@pytest.mark.asyncio
+async def test_no_more_requests_are_in_flight_than_allowed(tmp_path: Path) -> None:
+    exchanges = [_exchange(n, started_at=_START) for n in range(12)]
+    async with _service(delay=0.02) as service:
+        report = await _replay(_record(tmp_path, *exchanges), service.url, max_in_flight=3)
+    assert service.busiest == 3
+    assert report.completed == 12
+    assert report.held_back > 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_the_total_is_limited(tmp_path: Path, dry_run: bool) -> None:
+    recording = _record(tmp_path, *[_exchange(n, started_at=_START) for n in range(20)])
+    async with _service() as service:
+        report = await _replay(recording, service.url, max_requests=7, dry_run=dry_run)
+    assert len(service.heads) == (0 if dry_run else 7)
+    assert (report.sent, report.stopped_by, report.is_dry_run, report.holds) == (7, "limit", dry_run, True)
+
+
+@pytest.mark.asyncio
+async def test_only_safe_methods_leave_without_a_waiver(tmp_path: Path) -> None:
+    safe = [_exchange(n, method=m) for n, m in enumerate(("GET", "HEAD", "OPTIONS"))]
+    unsafe = [_exchange(n + 5, method=m) for n, m in enumerate(("POST", "PUT", "DELETE", "PATCH", "PURGE"))]
+    unsafe.append(_grpc_exchange("Echo", [b"x"]))
+    async with _service(answer=b"HTTP/1.1 204 No Content\r\n\r\n") as service:
+        report = await _replay(_record(tmp_path, *safe, *unsafe), service.url)
+    assert {line.split()[0] for line, _, _ in service.heads} == {"GET", "HEAD", "OPTIONS"}
+    assert report.skipped == {Skip.SIDE_EFFECTS.value: 6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"side": Side.MIRROR}, Skip.OTHER_SIDE),
+        ({"request": Part(truncated=True)}, Skip.TRUNCATED),
+        ({"request": Part(headers=(("upgrade", "websocket"),))}, Skip.UNREADABLE),
+        ({"method": "CONNECT"}, Skip.UNREADABLE),
+        ({"path": ""}, Skip.UNREADABLE),
+        ({}, None),
+    ],
+)
+def test_what_would_be_another_request_is_not_sent(changes: dict[str, Any], reason: Skip | None) -> None:
+    assert ReplayGuard(waiver=_WAIVER).refuse(_exchange(**changes)) is reason
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("coding", ["", "gzip"])
+async def test_a_grpc_stream_is_replayed_message_by_message(tmp_path: Path, coding: str) -> None:
+    recording = _record(tmp_path, _grpc_exchange("Echo", [b"a", b"", b"ccc"], coding=coding, gap_us=20_000))
+    async with _echo() as (url, seen):
+        report = await _replay(
+            recording, url, guard=ReplayGuard(rpc_methods=["test.Echo/Echo"]), result=str(tmp_path / "result")
+        )
+    (result,) = RecordingReader.open(str(tmp_path / "result")).exchanges()
+    assert [m.data for m in result.response.messages] == [b"aa", b"", b"cccccc"]
+    assert result.response.messages[2].offset_us >= 40_000, "the distances within the stream are kept"
+    assert (result.grpc_status, result.is_grpc) == (0, True)
+    assert ("x-sum", "1") in result.response.trailers
+    assert (seen[0]["x-traffic-replay"], seen[0]["x-tag-bin"]) == ("run-1", b"\0\1")
+    assert report.statuses == {"grpc 0": 1}
+
+
+@pytest.mark.asyncio
+async def test_a_grpc_error_is_a_response_and_no_failure(tmp_path: Path) -> None:
+    recording = _record(tmp_path, _grpc_exchange("Refuse", [b"a"]))
+    async with _echo() as (url, _):
+        report = await _replay(recording, url, guard=ReplayGuard(waiver=_WAIVER))
+    assert (report.statuses, report.failures, report.changed_status) == ({"grpc 5": 1}, {}, 1)
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_hangs_ends_with_a_timeout(tmp_path: Path) -> None:
+    recording = _record(tmp_path, _grpc_exchange("Hang", [b"a"]), _exchange(1, method="GET"))
+    async with _echo() as (url, _):
+        report = await _replay(recording, url, guard=ReplayGuard(rpc_methods=["test.Echo/Hang"]), timeout_seconds=0.2)
+    assert report.failures["timeout"] >= 1
+    assert report.completed == 0
+    assert not report.holds
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_grpc", [False, True])
+async def test_an_unreachable_target_is_a_counted_failure(tmp_path: Path, is_grpc: bool) -> None:
+    async with _service() as service:
+        url = service.url
+    exchange = _grpc_exchange("Echo", [b"a"]) if is_grpc else _exchange()
+    recording = _record(tmp_path, exchange)
+    report = await _replay(recording, url, guard=ReplayGuard(waiver=_WAIVER), result=str(tmp_path / "result"))
+    assert report.failures == {"unavailable" if is_grpc else "ConnectError": 1}
+    assert not report.holds
+    (result,) = RecordingReader.open(str(tmp_path / "result")).exchanges()
+    assert (result.ending, result.status) == (Ending.RESET, None)
+
+
+@pytest.mark.asyncio
+async def test_stopping_finishes_what_was_sent(tmp_path: Path) -> None:
+    recording = _record(tmp_path, _exchange(0), _exchange(1, started_at=_START + timedelta(hours=1)))
+    stop = asyncio.Event()
+    async with _service() as service:
+        job = ReplayJob(recording=recording, target=Target(url=service.url), result=str(tmp_path / "result"))
+        running = asyncio.ensure_future(replay(job, stop=stop))
+        async with asyncio.timeout(10):
+            while not service.heads:
+                await asyncio.sleep(0.005)
+            stop.set()
+            report = await running
+    assert (report.sent, report.completed, report.stopped_by, report.holds) == (1, 1, "interrupted", False)
+    assert len(list(RecordingReader.open(str(tmp_path / "result")).exchanges())) == 1
+
+
+@pytest.mark.asyncio
+async def test_damage_is_reported(tmp_path: Path) -> None:
+    recording = _record(tmp_path, _exchange())
+    (file,) = Path(recording).rglob("*.parquet")
+    (file.parent / "torn.parquet").write_bytes(file.read_bytes()[:-4])
+    async with _service() as service:
+        report = await _replay(recording, service.url)
+    assert (report.sent, len(report.damage), report.holds) == (1, 1, False)
+
+
+@asynccontextmanager
+async def _h2_service() -> AsyncIterator[tuple[str, list[dict[str, str]]]]:
+    """An HTTP/2 service without TLS that answers each request with its own body."""
+    seen: list[dict[str, str]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="latin-1"))
+        connection.initiate_connection()
+        bodies: dict[int, bytes] = {}
+        writer.write(connection.data_to_send())
+        while data := await reader.read(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    seen.append({str(k): str(v) for k, v in event.headers})
+                    bodies[event.stream_id] = b""
+                elif isinstance(event, h2.events.DataReceived):
+                    bodies[event.stream_id] += event.data
+                elif isinstance(event, h2.events.StreamEnded):
+                    connection.send_headers(event.stream_id, [(":status", "200")])
+                    connection.send_data(event.stream_id, bodies.pop(event.stream_id), end_stream=True)
+            writer.write(connection.data_to_send())
+
+    async with serving(serve) as port:
+        yield f"http://127.0.0.1:{port}", seen
+
+
+@pytest.mark.asyncio
+async def test_plain_http_goes_over_http_2_when_asked(tmp_path: Path) -> None:
+    recording = _record(tmp_path, *[_exchange(n, method="POST", request=Part(body=b"b%d" % n)) for n in range(3)])
+    async with _h2_service() as (url, seen):
+        report = await _replay(
+            recording,
+            url,
+            target=Target(url=url, http_version=HttpVersion.HTTP_2),
+            guard=ReplayGuard(waiver=_WAIVER),
+            result=str(tmp_path / "result"),
+        )
+    assert report.completed == 3
+    assert {(h[":authority"], h[":method"]) for h in seen} == {("shop.example:8000", "POST")}
+    results = RecordingReader.open(str(tmp_path / "result")).exchanges()
+    assert {(e.request_id, e.response.body) for e in results} == {(f"id-{n}", b"b%d" % n) for n in range(3)}
+
+
+@pytest.mark.parametrize(
+    ("pace", "seconds"),
+    [
+        (Pace(), [0, 1, 3]),
+        (Pace(speed=2), [0, 0.5, 1.5]),
+        (Pace(rate=4), [0, 0.25, 0.5]),
+        (Pace(max_rate=0.5), [0, 2, 4]),
+        (Pace(speed=1000, max_rate=10), [0, 0.1, 0.2]),
+    ],
+)
+def test_the_pace_decides_when(pace: Pace, seconds: list[float]) -> None:
+    due = schedule(pace)
+    assert [due(_START + timedelta(seconds=s)) for s in (0, 1, 3)] == pytest.approx(seconds)
+
+
+def test_time_never_goes_back() -> None:
+    due = schedule(Pace())
+    assert [due(_START + timedelta(seconds=s)) for s in (0, 5, 3, 6)] == [0, 5, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("make", "field_name"),
+    [
+        (lambda: Pace(speed=0), "speed"),
+        (lambda: Pace(rate=float("nan")), "rate"),
+        (lambda: Pace(rate=5, speed=2), "rate"),
+        (lambda: Pace(max_rate=-1), "max_rate"),
+        (lambda: Target(url="shop.example"), "target"),
+        (lambda: Target(url="ftp://shop.example"), "target"),
+        (lambda: Target(url="http://shop.example/path"), "target"),
+        (lambda: Target(url="http://u:p@shop.example"), "target"),
+        (lambda: Target(url="http://shop.example:x"), "target"),
+        (lambda: Target(url="https://a", key_file=Path("k")), "certificate_file"),
+        (lambda: Target(url="http://a", headers={"Bad Name": "x"}), "headers"),
+        (lambda: ReplayGuard(rpc_methods=["SayHello"]), "rpc_methods"),
+        (lambda: ReplayJob(recording="x", target=Target(url="http://a"), max_requests=0), "max_requests"),
+        (lambda: ReplayJob(recording="x", target=Target(url="http://a"), max_in_flight=0), "max_in_flight"),
+        (lambda: ReplayJob(recording="x", target=Target(url="http://a"), timeout_seconds=0), "timeout_seconds"),
+        (lambda: Target(url="https://a", ca_file=Path("/nowhere")).ssl_context(), "certificates"),
+    ],
+)
+def test_bad_input_is_refused_by_its_field(make: Any, field_name: str) -> None:
+    with pytest.raises(ValidationError, match=field_name):
+        make()
+
+
+@pytest.mark.asyncio
+async def test_an_empty_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="no finished recording"):
+        await _replay(str(tmp_path), "http://127.0.0.1:1")
+
+
+def test_a_report_can_be_written_as_json() -> None:
+    assert json.dumps({skip.value: 1 for skip in Skip})
