@@ -11,6 +11,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import Progress as RichBar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 _SECONDS_READ_BETTER_BELOW = 90.0
 
@@ -106,11 +107,11 @@ class RichProgress:
         try:
             yield
         except BaseException:
-            self._bar.console.print(f"[red]✗[/red] {name}", highlight=False)
+            self._bar.console.print(Text.assemble(("✗ ", "red"), name))
             raise
         else:
             elapsed = time.monotonic() - start
-            self._bar.console.print(f"[green]✓[/green] {name}  [dim]{elapsed:.1f} s[/dim]", highlight=False)
+            self._bar.console.print(Text.assemble(("✓ ", "green"), name, (f"  {elapsed:.1f} s", "dim")))
         finally:
             self._bar.remove_task(task)
 
