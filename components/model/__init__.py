@@ -3,10 +3,11 @@
 from .contract import MirrorContract, MirrorOffer, MirrorTls, TlsMode, gateway_address, is_private
 from .errors import ValidationError
 from .jsontypes import JsonObject, JsonValue
+from .matching import HeaderMatch, HeaderTest, Match
 from .mirrors import CrossClusterMirror, InClusterMirror, Mirror, MirroredRoute, expired, matched
 from .receiver import GatewayServer, MirrorReceiverRoute, client_server, receiver_server
 from .routing import Destination, GatewayRef, HeaderRules
-from .safety import Brakes, Expiry, HeaderMatch, HeaderTest, Match, Scrub, Waiver
+from .safety import Brakes, Expiry, Scrub, Waiver
 from .values import (
     AuthorityMode,
     DnsLabel,

@@ -9,10 +9,20 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import cast
 
+from .checks import instance, listed, member
 from .errors import ValidationError
 from .jsontypes import JsonObject, JsonValue
 from .safety import Expiry, Scrub, Waiver
-from .values import MAX_HOSTNAME_LENGTH, MAX_LABEL_LENGTH, SHADOW_SUFFIX, DnsLabel, Hostname, Port, Protocol
+from .values import (
+    MAX_HOSTNAME_LENGTH,
+    MAX_LABEL_LENGTH,
+    MAX_NAME_LENGTH,
+    SHADOW_SUFFIX,
+    DnsLabel,
+    Hostname,
+    Port,
+    Protocol,
+)
 
 
 @unique
@@ -31,9 +41,15 @@ class MirrorTls:
 
     Attributes:
         mode: Default MUTUAL.
+
+    Raises:
+        ValidationError: The mode is none of Istio's that end at the gateway.
     """
 
     mode: TlsMode = TlsMode.MUTUAL
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mode", member(TlsMode, self.mode, field="mode"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +82,17 @@ class MirrorContract:
     def __post_init__(self) -> None:
         object.__setattr__(self, "hosts", contract_hosts(self.hosts))
         object.__setattr__(self, "port", Port(self.port, field="port"))
+        object.__setattr__(self, "protocol", member(Protocol, self.protocol, field="protocol"))
         object.__setattr__(self, "receiver", DnsLabel(self.receiver, field="receiver"))
+        instance(self.transport, MirrorTls, Waiver, field="transport")
+        instance(self.scrub, Scrub, Waiver, field="scrub")
+        if len(self.receiver) > MAX_NAME_LENGTH:
+            raise ValidationError(
+                field="receiver",
+                value=str(self.receiver),
+                rule=f"must have at most {MAX_NAME_LENGTH} characters, because annotations carry it",
+                remedy="Give it a shorter name",
+            )
         mirror_host = self.mirror_host or f"{self.receiver}-mirror.{self.hosts[0]}"
         object.__setattr__(self, "mirror_host", Hostname(mirror_host, field="mirror_host"))
         if self.mirror_host in self.accepted_hosts:
@@ -75,6 +101,13 @@ class MirrorContract:
                 value=self.mirror_host,
                 rule="must not be a host that clients call, or the mirror would be routed like the primary",
                 remedy="Leave it out, or choose a name of its own",
+            )
+        if self.mirror_host.endswith(".cluster.local"):
+            raise ValidationError(
+                field="mirror_host",
+                value=self.mirror_host,
+                rule="must not be the name of a Service in the cluster",
+                remedy="Leave it out, or choose a name outside the cluster's domain",
             )
 
     @property
@@ -123,7 +156,8 @@ def contract_hosts(hosts: Sequence[str], *, field: str = "hosts") -> tuple[Hostn
             rule="must be a non-empty list of hosts",
             remedy="List the hosts that clients call",
         )
-    named = tuple(Hostname(host, field=f"{field}[{index}]") for index, host in enumerate(hosts))
+    given = listed(hosts, field=field)
+    named = tuple(Hostname(cast("str", host), field=f"{field}[{index}]") for index, host in enumerate(given))
     for index, host in enumerate(named):
         where = f"{field}[{index}]"
         if host in named[:index]:

@@ -1,15 +1,17 @@
 """Mirrors and the route that they hang on: what staging is told to do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from .checks import bounded, instance, member
 from .contract import MirrorContract, contract_hosts
 from .errors import ValidationError
-from .routing import Destination, GatewayRef, HeaderRules
-from .safety import SAFE_HTTP_METHODS, Brakes, Expiry, Match, Scrub, Waiver
-from .values import DnsLabel, IstioBehaviour, Percent, Port, Protocol
+from .matching import Match
+from .routing import Destination, GatewayRef, HeaderRules, pod_labels
+from .safety import SAFE_HTTP_METHODS, Brakes, Expiry, Scrub, Waiver
+from .values import MAX_NAME_LENGTH, DnsLabel, IstioBehaviour, Percent, Port, Protocol
 
 MAX_DISTINCT_MATCHES: Final = 4
 """Different matches on one route. Every combination needs a route of its own, so four give at most fifteen."""
@@ -25,6 +27,7 @@ class InClusterMirror:
         service: The mirror's own Service: the safe form, because nobody reaches it by calling the primary's.
         subset: Subset of the primary's Service. Callers that no VirtualService governs then reach the mirror with
             real requests, so ``shared_service`` must say why that cannot happen.
+        subset_labels: Pod labels that define ``subset``; default ``{"version": subset}``.
         shared_service: Waiver for ``subset``.
         percent: Share of the primary's requests, 0 to 100; 0 renders no mirror.
         name: Unique among the mirrors of a route; default the subset or the Service's name.
@@ -40,6 +43,7 @@ class InClusterMirror:
 
     service: Destination | None = None
     subset: str | None = None
+    subset_labels: Mapping[str, str] = field(default_factory=dict[str, str])
     shared_service: Waiver | None = None
     percent: float = 100.0
     name: str = ""
@@ -57,8 +61,14 @@ class InClusterMirror:
                 rule="must be given instead of subset, not both and not neither",
                 remedy="Name the mirror's own Service, or a subset of the primary's",
             )
+        instance(self.service, Destination, field="service", optional=True)
+        instance(self.shared_service, Waiver, field="shared_service", optional=True)
+        instance(self.scrub, Scrub, Waiver, field="scrub")
         if self.subset is not None:
             object.__setattr__(self, "subset", DnsLabel(self.subset, field="subset"))
+            object.__setattr__(
+                self, "subset_labels", pod_labels(self.subset_labels or {"version": str(self.subset)}, "subset_labels")
+            )
             if self.shared_service is None:
                 raise ValidationError(
                     field="subset",
@@ -74,7 +84,7 @@ class InClusterMirror:
         """Where copies go, given the route's primary."""
         if self.service:
             return self.service
-        return Destination(primary.host, primary.port, self.subset)
+        return Destination(primary.host, primary.port, self.subset, self.subset_labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +116,7 @@ class CrossClusterMirror:
     expires: Expiry | None = None
 
     def __post_init__(self) -> None:
+        instance(self.contract, MirrorContract, field="contract")
         if self.contract.tls and not self.client_credential:
             raise ValidationError(
                 field="client_credential",
@@ -132,7 +143,19 @@ Mirror: TypeAlias = InClusterMirror | CrossClusterMirror
 
 def _mirror_fields(mirror: Mirror, default_name: str) -> None:
     object.__setattr__(mirror, "percent", Percent(mirror.percent, field="percent"))
-    object.__setattr__(mirror, "name", DnsLabel(mirror.name or default_name, field="name"))
+    name = DnsLabel(mirror.name or default_name, field="name")
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValidationError(
+            field="name",
+            value=str(name),
+            rule=f"must have at most {MAX_NAME_LENGTH} characters, because annotations carry it, has {len(name)}",
+            remedy="Give the mirror a shorter name",
+        )
+    object.__setattr__(mirror, "name", name)
+    instance(mirror.match, Match, field="match", optional=True)
+    instance(mirror.side_effects, Waiver, field="side_effects", optional=True)
+    instance(mirror.brakes, Brakes, Waiver, field="brakes")
+    instance(mirror.expires, Expiry, field="expires", optional=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +174,7 @@ class MirroredRoute:
         mesh: Whether callers inside the mesh, who use the primary's own name, are governed and mirrored in-cluster.
         istio: Behaviour of staging's control plane.
         headers: Header changes for primary and mirrors alike.
-        timeout_seconds: Bound on the primary (and on mirrors of the route), above 0; None for no bound.
+        timeout_seconds: Bound on the primary (and on mirrors of the route), 0.001 to 3,600 s; None for no bound.
         root_namespace: Istio's root namespace, where the EnvoyFilter takes effect for gateways and sidecars alike.
 
     Raises:
@@ -176,22 +199,21 @@ class MirroredRoute:
         for name in ("name", "namespace", "root_namespace"):
             object.__setattr__(self, name, DnsLabel(getattr(self, name), field=name))
         object.__setattr__(self, "port", Port(self.port, field="port"))
+        object.__setattr__(self, "protocol", member(Protocol, self.protocol, field="protocol"))
         object.__setattr__(self, "mirrors", tuple(self.mirrors))
+        instance(self.primary, Destination, field="primary")
+        instance(self.istio, IstioBehaviour, field="istio")
+        instance(self.gateway, GatewayRef, field="gateway", optional=True)
+        instance(self.headers, HeaderRules, field="headers")
+        for index, mirror in enumerate(self.mirrors):
+            instance(mirror, InClusterMirror, CrossClusterMirror, field=f"mirrors[{index}]")
         self._check_reach()
-        names: list[str] = []
         for index, mirror in enumerate(self.mirrors):
             try:
                 self._check_mirror(mirror)
+                self._check_beside(mirror, self.mirrors[:index])
             except ValidationError as error:
                 raise error.within(f"mirrors[{index}]") from None
-            if mirror.name in names:
-                raise ValidationError(
-                    field=f"mirrors[{index}].name",
-                    value=str(mirror.name),
-                    rule="must be unique on the route",
-                    remedy="Give each mirror a name",
-                )
-            names.append(mirror.name)
         distinct = {matched(mirror, self.protocol) for mirror in self.mirrors} - {None}
         if len(distinct) > MAX_DISTINCT_MATCHES:
             raise ValidationError(
@@ -200,6 +222,34 @@ class MirroredRoute:
                 rule=f"may use at most {MAX_DISTINCT_MATCHES} different matches, because every combination is a route",
                 remedy="Let mirrors share a match, or split the service's hosts",
             )
+
+    def _check_beside(self, mirror: Mirror, earlier: Sequence[Mirror]) -> None:
+        """Hold a mirror against those before it."""
+        target, match = mirror.destination(self.primary), matched(mirror, self.protocol)
+        for other in earlier:
+            theirs = other.destination(self.primary)
+            if mirror.name == other.name:
+                raise ValidationError(
+                    field="name",
+                    value=str(mirror.name),
+                    rule="must be unique on the route",
+                    remedy="Give each mirror a name",
+                )
+            if target.host == theirs.host and (
+                target.subset == theirs.subset or None in (target.subset, theirs.subset)
+            ):
+                raise ValidationError(
+                    field="service" if isinstance(mirror, InClusterMirror) else "contract.mirror_host",
+                    value=target.cluster_name,
+                    rule=f"must be another destination than that of the mirror {other.name!s}: they would share brakes",
+                    remedy="Combine the two mirrors, or give one its own Service",
+                )
+            other_match = matched(other, self.protocol)
+            if match and other_match:
+                try:
+                    match.joined(other_match)
+                except ValidationError as error:
+                    raise error.within("match") from None
 
     def _check_reach(self) -> None:
         if self.gateway:
@@ -225,13 +275,8 @@ class MirroredRoute:
                 rule="must be True without a gateway",
                 remedy="Nobody could reach the route",
             )
-        if self.timeout_seconds is not None and not 0 < self.timeout_seconds <= 3_600:  # noqa: PLR2004 -- an hour
-            raise ValidationError(
-                field="timeout_seconds",
-                value=self.timeout_seconds,
-                rule="must be above 0 and at most 3600 seconds",
-                remedy="Leave it out for no bound",
-            )
+        if self.timeout_seconds is not None:
+            bounded(self.timeout_seconds, "timeout_seconds", 0.001, 3_600, "seconds")
 
     def _check_mirror(self, mirror: Mirror) -> None:
         target = mirror.destination(self.primary)
@@ -242,8 +287,16 @@ class MirroredRoute:
                 rule="must not be the primary itself, which would answer every request twice",
                 remedy="Mirror to another Service or subset",
             )
+        self._check_mark(mirror)
         if isinstance(mirror, CrossClusterMirror):
             self._check_cross(mirror)
+        elif mirror.service and mirror.service.host == self.primary.host:
+            raise ValidationError(
+                field="service",
+                value=mirror.service.cluster_name,
+                rule="must not be the primary's Service, whose callers reach the mirror with real requests",
+                remedy="Give the mirror its own Service, or use subset with shared_service=Waiver(reason=…)",
+            )
         elif mirror.subset and self.primary.subset is None:
             raise ValidationError(
                 field="subset",
@@ -257,6 +310,20 @@ class MirroredRoute:
                 value=mirror.match,
                 rule="must list the gRPC methods that may run twice",
                 remedy="Add match=Match(rpc_methods=[…]), or side_effects=Waiver(reason=…) to mirror every method",
+            )
+
+    def _check_mark(self, mirror: Mirror) -> None:
+        scrub, rules = mirror.scrub, self.headers
+        if isinstance(scrub, Scrub) and scrub.mark_header in (
+            *rules.request_set,
+            *rules.request_add,
+            *rules.request_remove,
+        ):
+            raise ValidationError(
+                field="scrub.mark_header",
+                value=str(scrub.mark_header),
+                rule="must not be changed by the route's header rules, which primary requests follow as well",
+                remedy="Choose another mark, or take it off the rules",
             )
 
     def _check_cross(self, mirror: CrossClusterMirror) -> None:

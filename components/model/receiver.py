@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
+from .checks import instance, listed, member
 from .contract import MirrorContract, MirrorTls, TlsMode
 from .errors import ValidationError
 from .routing import Destination, GatewayRef
@@ -36,11 +37,17 @@ class GatewayServer:
     credential: str = ""
 
     def __post_init__(self) -> None:
-        if not self.hosts:
+        given = listed(self.hosts, field="hosts")
+        if not given:
             raise ValidationError(field="hosts", value=[], rule="must not be empty", remedy="List the hosts to accept")
-        hosts = tuple(Hostname(host, field=f"hosts[{index}]") for index, host in enumerate(self.hosts))
+        hosts = tuple(Hostname(cast("str", host), field=f"hosts[{index}]") for index, host in enumerate(given))
         object.__setattr__(self, "hosts", hosts)
         object.__setattr__(self, "port", Port(self.port, field="port"))
+        object.__setattr__(self, "protocol", member(Protocol, self.protocol, field="protocol"))
+        if self.tls is not None:
+            object.__setattr__(self, "tls", member(TlsMode, self.tls, field="tls"))
+        if self.credential:
+            object.__setattr__(self, "credential", DnsLabel(self.credential, field="credential"))
         if self.tls and not self.credential:
             raise ValidationError(
                 field="credential",
@@ -100,6 +107,10 @@ class MirrorReceiverRoute:
     def __post_init__(self) -> None:
         for name in ("name", "namespace"):
             object.__setattr__(self, name, DnsLabel(getattr(self, name), field=name))
+        instance(self.contract, MirrorContract, field="contract")
+        instance(self.service, Destination, field="service")
+        instance(self.gateway, GatewayRef, field="gateway")
+        instance(self.limits, Brakes, Waiver, field="limits")
         if self.service.host in self.contract.accepted_hosts:
             raise ValidationError(
                 field="service.host",

@@ -1,8 +1,11 @@
 """Where requests go: destinations, gateways and header rules."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
+from .checks import listed
 from .errors import ValidationError
 from .values import DnsLabel, HeaderName, Hostname, Port
 
@@ -30,7 +33,14 @@ class Destination:
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", Hostname(self.host, field="host"))
         object.__setattr__(self, "port", Port(self.port, field="port"))
-        labels = dict(self.subset_labels)
+        if self.host.endswith(".svc"):
+            raise ValidationError(
+                field="host",
+                value=str(self.host),
+                rule="must be the full name of the Service, because Istio completes no partial one",
+                remedy=f"Write '{self.host}.cluster.local'",
+            )
+        labels = pod_labels(self.subset_labels, "subset_labels")
         if self.subset is not None:
             object.__setattr__(self, "subset", DnsLabel(self.subset, field="subset"))
             labels = labels or {"version": str(self.subset)}
@@ -50,6 +60,34 @@ class Destination:
     def cluster_name(self) -> str:
         """Name of the cluster that Istio makes for it in every proxy."""
         return f"outbound|{int(self.port)}|{self.subset or ''}|{self.host}"
+
+
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
+def pod_labels(labels: object, field: str) -> dict[str, str]:
+    """Validate labels that select pods, by the rules of Kubernetes.
+
+    Raises:
+        ValidationError: A key or value is no label.
+    """
+    if not isinstance(labels, Mapping):
+        raise ValidationError(
+            field=field, value=labels, rule="must be labels by name", remedy="Write for example {'version': 'v2'}"
+        )
+    checked: dict[str, str] = {}
+    for key, value in cast("Mapping[object, object]", labels).items():
+        for text, form in ((key, _LABEL_KEY), (value, _LABEL_VALUE)):
+            if not isinstance(text, str) or not form.fullmatch(text):
+                raise ValidationError(
+                    field=f"{field}.{key}",
+                    value=text,
+                    rule="must be a label of Kubernetes: at most 63 letters, digits, '-', '_' and '.'",
+                    remedy="Use the labels of the pods",
+                )
+        checked[str(key)] = str(value)
+    return checked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +139,28 @@ class HeaderRules:
     def __post_init__(self) -> None:
         for side in ("request", "response"):
             for verb in ("set", "add"):
-                given: Mapping[str, str] = getattr(self, f"{side}_{verb}")
-                named = {str(HeaderName(name, field=f"{side}_{verb}")): value for name, value in given.items()}
-                object.__setattr__(self, f"{side}_{verb}", named)
-            removed: Sequence[str] = getattr(self, f"{side}_remove")
-            object.__setattr__(
-                self, f"{side}_remove", tuple(HeaderName(name, field=f"{side}_remove") for name in removed)
+                object.__setattr__(
+                    self, f"{side}_{verb}", _header_values(getattr(self, f"{side}_{verb}"), f"{side}_{verb}")
+                )
+            name = f"{side}_remove"
+            removed = listed(getattr(self, name), field=name)
+            object.__setattr__(self, name, tuple(HeaderName(cast("str", each), field=name) for each in removed))
+
+
+def _header_values(given: object, field: str) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise ValidationError(
+            field=field, value=given, rule="must be values by header name", remedy="Write {'x-name': 'value'}"
+        )
+    checked: dict[str, str] = {}
+    for name, value in cast("Mapping[object, object]", given).items():
+        header = HeaderName(cast("str", name), field=field)
+        if not isinstance(value, str) or not value.isprintable():
+            raise ValidationError(
+                field=f"{field}.{header}",
+                value=value,
+                rule="must be a text without control characters",
+                remedy="Give the value as text in one line",
             )
+        checked[str(header)] = value
+    return checked

@@ -1,13 +1,14 @@
-"""What keeps a mirror harmless: brakes, scrub, side-effect match, expiry, and the waivers that switch one off."""
+"""What keeps a mirror harmless: brakes, scrub, expiry, and the waivers that switch one off."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from enum import StrEnum, unique
-from typing import Final
+from typing import Final, cast
 
+from .checks import bounded, listed, whole
 from .errors import ValidationError
-from .values import HeaderName, RpcMethod
+from .values import HeaderName
 
 SAFE_HTTP_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 """Methods without side effects. Source: RFC 9110 section 9.2.1, less TRACE, which proxies do not mirror usefully."""
@@ -24,29 +25,11 @@ CREDENTIAL_HEADERS: Final = (
 )
 """Headers that never reach a mirror unless the scrub is waived."""
 
+NEEDED_HEADERS: Final = ("x-request-id", "content-type", "content-length", "transfer-encoding", "te", "grpc-timeout")
+"""Headers that a mirror cannot do without: they pair it with its primary, or frame it."""
+
 PEER_HEADERS: Final = ("x-envoy-peer-metadata", "x-envoy-peer-metadata-id")
 """Istio's own exchange of pod identities; it must not leave the mesh with a mirror."""
-
-
-def _bounded(value: float, name: str, low: float, high: float, unit: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
-        raise ValidationError(
-            field=name,
-            value=value,
-            rule=f"must be from {low:g} to {high:g} {unit}".rstrip(),
-            remedy="Choose a value in that range",
-        )
-
-
-def _whole(value: int, name: str, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
-        raise ValidationError(
-            field=name,
-            value=value,
-            rule="must be a whole number",
-            remedy=f"Give a number from {low} to {high}",
-        )
-    _bounded(value, name, low, high, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +88,13 @@ class Brakes:
 
     def __post_init__(self) -> None:
         for name in ("max_connections", "max_pending_requests", "max_requests"):
-            _whole(getattr(self, name), name, 1, 65_536)
-        _whole(self.consecutive_errors, "consecutive_errors", 1, 1_000)
-        _bounded(self.connect_timeout_seconds, "connect_timeout_seconds", 0.1, 60, "seconds")
-        _bounded(self.max_duration_seconds, "max_duration_seconds", 0.1, 3_600, "seconds")
-        _bounded(self.ejection_seconds, "ejection_seconds", 1, 3_600, "seconds")
-        _bounded(self.keepalive_seconds, "keepalive_seconds", 1, 3_600, "seconds")
-        _bounded(self.keepalive_timeout_seconds, "keepalive_timeout_seconds", 0.1, 60, "seconds")
+            whole(getattr(self, name), name, 1, 65_536)
+        whole(self.consecutive_errors, "consecutive_errors", 1, 1_000)
+        bounded(self.connect_timeout_seconds, "connect_timeout_seconds", 0.1, 60, "seconds")
+        bounded(self.max_duration_seconds, "max_duration_seconds", 0.1, 3_600, "seconds")
+        bounded(self.ejection_seconds, "ejection_seconds", 1, 3_600, "seconds")
+        bounded(self.keepalive_seconds, "keepalive_seconds", 1, 3_600, "seconds")
+        bounded(self.keepalive_timeout_seconds, "keepalive_timeout_seconds", 0.1, 60, "seconds")
         if self.keepalive_timeout_seconds >= self.keepalive_seconds:
             raise ValidationError(
                 field="keepalive_timeout_seconds",
@@ -141,145 +124,39 @@ class Scrub:
 
     def __post_init__(self) -> None:
         extra = tuple(
-            HeaderName(name, field=f"extra_headers[{index}]") for index, name in enumerate(self.extra_headers)
+            HeaderName(cast("str", name), field=f"extra_headers[{index}]")
+            for index, name in enumerate(listed(self.extra_headers, field="extra_headers"))
         )
         object.__setattr__(self, "extra_headers", extra)
         object.__setattr__(self, "mark_header", HeaderName(self.mark_header, field="mark_header"))
+        if self.mark_header in NEEDED_HEADERS:
+            raise ValidationError(
+                field="mark_header",
+                value=str(self.mark_header),
+                rule="must not be a header that requests need",
+                remedy="Choose a header of your own, e.g. 'x-traffic-mirror'",
+            )
         value = self.mark_value
-        if not value or len(value) > 128 or not value.isascii() or not value.isprintable() or " " in value:  # noqa: PLR2004 -- documented above
+        if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,128}", value):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
             raise ValidationError(
                 field="mark_value",
                 value=value,
                 rule="must be 1 to 128 visible ASCII characters without blanks",
                 remedy="Use a word such as 'mirror'",
             )
-        for name, why in (
-            ("x-request-id", "pairs a mirror with its primary"),
-            (self.mark_header, "is the mark"),
-        ):
-            if name in self.headers:
-                raise ValidationError(
-                    field="extra_headers",
-                    value=name,
-                    rule=f"must not be removed: it {why}",
-                    remedy="Take it off the list, or choose another mark",
-                )
+        needed = [name for name in self.headers if name in NEEDED_HEADERS or name == self.mark_header]
+        if needed:
+            raise ValidationError(
+                field="extra_headers",
+                value=str(needed[0]),
+                rule="must not be removed: a mirror needs it to be read, paired or told apart",
+                remedy="Take it off the list, or choose another mark",
+            )
 
     @property
     def headers(self) -> tuple[str, ...]:
         """Every header that is removed, without repeats, in a fixed order."""
         return tuple(dict.fromkeys((*CREDENTIAL_HEADERS, *PEER_HEADERS, *self.extra_headers)))
-
-
-@unique
-class HeaderTest(StrEnum):
-    """How a header is compared; the values are the keys of Istio's StringMatch, but for ``present``."""
-
-    EXACT = "exact"
-    PREFIX = "prefix"
-    REGEX = "regex"
-    PRESENT = "present"
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class HeaderMatch:
-    """A condition on one request header.
-
-    Attributes:
-        name: Header name in lower case.
-        test: How it is compared.
-        value: What with; empty for ``present``. A regular expression is RE2 and must match the whole value.
-
-    Raises:
-        ValidationError: Bad name, or a value where none belongs or none where one is needed.
-    """
-
-    name: str
-    test: HeaderTest = HeaderTest.EXACT
-    value: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", HeaderName(self.name, field="name"))
-        if (self.test is HeaderTest.PRESENT) == bool(self.value):
-            raise ValidationError(
-                field="value",
-                value=self.value,
-                rule="must be empty for 'present' and non-empty for every other test",
-                remedy="Give the value to compare with, or use HeaderTest.PRESENT",
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Match:
-    """Which requests a mirror may receive; every given condition must hold.
-
-    Attributes:
-        rpc_methods: gRPC methods, unary or server-streaming, as ``package.Service/Method``; any one of them.
-        streaming_rpc_methods: gRPC methods with client or bidirectional streams; need ``streaming_waiver``, because
-            a mirror that stops reading holds the primary's stream back until the brake ends it.
-        streaming_waiver: Reason for mirroring these.
-        http_methods: HTTP methods, any one of them; empty stands for any where rpc methods are given, and for GET,
-            HEAD and OPTIONS otherwise.
-        headers: Conditions on headers, all of them.
-
-    Raises:
-        ValidationError: Nothing is named, a name is malformed, streaming methods come without a waiver, or one header
-            has two conditions.
-    """
-
-    rpc_methods: Sequence[str] = ()
-    streaming_rpc_methods: Sequence[str] = ()
-    streaming_waiver: Waiver | None = None
-    http_methods: Sequence[str] = ()
-    headers: Sequence[HeaderMatch] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("rpc_methods", "streaming_rpc_methods"):
-            methods = tuple(RpcMethod(m, field=f"{name}[{i}]") for i, m in enumerate(getattr(self, name)))
-            object.__setattr__(self, name, methods)
-        object.__setattr__(self, "http_methods", _http_methods(self.http_methods))
-        object.__setattr__(self, "headers", tuple(sorted(self.headers)))
-        if not (self.rpc_methods or self.streaming_rpc_methods or self.http_methods or self.headers):
-            raise ValidationError(
-                field="match",
-                value=self,
-                rule="must name at least one condition",
-                remedy="List the methods to mirror",
-            )
-        if self.streaming_rpc_methods and not self.streaming_waiver:
-            raise ValidationError(
-                field="streaming_rpc_methods",
-                value=list(self.streaming_rpc_methods),
-                rule="needs streaming_waiver: a mirror that stops reading can hold the primary's stream back",
-                remedy="Add streaming_waiver=Waiver(reason=…), or leave these methods out",
-            )
-        names = [header.name for header in self.headers]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValidationError(
-                    field="headers",
-                    value=name,
-                    rule="must have one condition for each header",
-                    remedy="Combine them",
-                )
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """HTTP/2 paths of all named gRPC methods, sorted."""
-        return tuple(sorted(f"/{method}" for method in (*self.rpc_methods, *self.streaming_rpc_methods)))
-
-
-def _http_methods(methods: Iterable[str]) -> tuple[str, ...]:
-    named = tuple(dict.fromkeys(methods))
-    for method in named:
-        if method not in HTTP_METHODS:
-            raise ValidationError(
-                field="http_methods",
-                value=method,
-                rule=f"must be one of {', '.join(sorted(HTTP_METHODS))}",
-                remedy="Write the method in upper case; CONNECT and upgrades are never mirrored",
-            )
-    return named
 
 
 @dataclass(frozen=True, order=True)
@@ -303,7 +180,16 @@ class Expiry:
                 rule="must be a time with a zone",
                 remedy="Use Expiry.on(date) or add UTC",
             )
-        object.__setattr__(self, "at", self.at.astimezone(UTC).replace(microsecond=0))
+        try:
+            at = self.at.astimezone(UTC).replace(microsecond=0)
+        except OverflowError as error:
+            raise ValidationError(
+                field="expires",
+                value=str(self.at),
+                rule="must lie between the years 1 and 9999 in UTC",
+                remedy="Give a nearer end",
+            ) from error
+        object.__setattr__(self, "at", at)
 
     @classmethod
     def on(cls, day: date) -> "Expiry":

@@ -5,12 +5,12 @@ renders as it is.
 """
 
 import ipaddress
-import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final, Self
 
+from .checks import instance
 from .errors import ValidationError
 
 MAX_HOSTNAME_LENGTH: Final = 253
@@ -18,6 +18,10 @@ MAX_HOSTNAME_LENGTH: Final = 253
 
 MAX_LABEL_LENGTH: Final = 63
 """Longest DNS label and Kubernetes label value. Source: RFC 1035 section 2.3.4."""
+
+MAX_NAME_LENGTH: Final = 40
+"""Longest name of a mirror or receiver: the name part of an annotation such as ``waiver.<mirror>.shared-service`` has
+at most 63 characters."""
 
 PERCENT_RESOLUTION: Final = 0.0001
 """Smallest share Envoy can express: one in a million. Source: envoy.type.v3.FractionalPercent."""
@@ -56,17 +60,16 @@ class Percent(float):
         remedy = "Give a number of per cent such as 50 or 0.5"
         if isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
             raise ValidationError(field=field, value=value, rule="must be a number", remedy=remedy)
-        if not math.isfinite(value) or not 0 <= value <= 100:  # noqa: PLR2004 -- the definition of per cent
+        if not 0 <= value <= 100:  # noqa: PLR2004 -- the definition of per cent; NaN compares false
             raise ValidationError(field=field, value=value, rule="must be between 0 and 100", remedy=remedy)
-        steps = value / PERCENT_RESOLUTION
-        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
+        if abs(value - round(value, 4)) > 1e-9:  # noqa: PLR2004 -- far above floating point's error below 100
             raise ValidationError(
                 field=field,
                 value=value,
                 rule="must be a multiple of 0.0001, which is the resolution of the proxy",
                 remedy="Round it to four decimals",
             )
-        return super().__new__(cls, value)
+        return super().__new__(cls, value + 0.0)  # which makes -0.0 plain zero
 
     @property
     def per_million(self) -> int:
@@ -164,6 +167,8 @@ def _hostname_fault(host: str) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR09
             )
         if not _LABEL.fullmatch(label):
             return f"has an invalid label {label!r}", "Use letters, digits and inner hyphens between the dots"
+    if labels[-1].isdigit():
+        return "must not end with a number, which makes it read like an address", "Use a DNS name"
     return "", ""
 
 
@@ -288,6 +293,14 @@ class IstioVersion:
     minor: int
     patch: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("major", "minor", "patch"):
+            part: object = getattr(self, name)
+            if isinstance(part, bool) or not isinstance(part, int) or part < 0:
+                raise ValidationError(
+                    field=name, value=part, rule="must be a whole number from 0", remedy="Use IstioVersion.parse(text)"
+                )
+
     @classmethod
     def parse(cls, text: str, *, field: str = "istio_version") -> "IstioVersion":
         """Read ``"1.31"``, ``"1.31.0"`` or ``"1.31.0-rc.1"``.
@@ -348,6 +361,9 @@ class IstioBehaviour:
     disable_shadow_host_suffix: bool | None = None
 
     def __post_init__(self) -> None:
+        instance(self.version, IstioVersion, field="version")
+        instance(self.compatibility_version, IstioVersion, field="compatibility_version", optional=True)
+        instance(self.disable_shadow_host_suffix, bool, field="disable_shadow_host_suffix", optional=True)
         supported_istio(self.version, field="version")
         if self.compatibility_version and self.compatibility_version > self.version:
             raise ValidationError(
@@ -359,7 +375,12 @@ class IstioBehaviour:
 
     @property
     def authority_mode(self) -> AuthorityMode:
-        """What this control plane does to a mirror's authority; the environment wins over the compatibility version."""
+        """What this control plane does to a mirror's authority; the environment wins over the compatibility version.
+
+        Releases before 1.28 know no switch: they always append.
+        """
+        if self.version < _PRESERVES_AUTHORITY:
+            return AuthorityMode.SUFFIXED
         if self.disable_shadow_host_suffix is not None:
             return AuthorityMode.PRESERVED if self.disable_shadow_host_suffix else AuthorityMode.SUFFIXED
         effective = self.compatibility_version or self.version

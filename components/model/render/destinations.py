@@ -5,7 +5,7 @@ from ..jsontypes import JsonObject, JsonValue
 from ..mirrors import CrossClusterMirror, InClusterMirror, Mirror, MirroredRoute
 from ..routing import Destination
 from ..safety import Brakes, Waiver
-from .objects import compact, duration, istio_object, mirror_object_name
+from .objects import compact, duration, home, istio_object, mirror_object_name
 
 
 def traffic_policy(brakes: Brakes | Waiver, tls: JsonObject | None = None) -> JsonObject:
@@ -47,7 +47,7 @@ def destination_rules(route: MirroredRoute) -> list[JsonObject]:
         subsets: list[JsonValue] = [subset(primary, {})]
         subsets += [subset(mirror.destination(primary), traffic_policy(mirror.brakes)) for mirror in shared]
         spec: JsonObject = {"host": str(primary.host), "subsets": subsets}
-        rules.append(istio_object("DestinationRule", route.name, home(route, primary), spec))
+        rules.append(istio_object("DestinationRule", route.name, home(primary, str(route.namespace)), spec))
     for mirror in route.mirrors:
         if mirror in shared:
             continue
@@ -55,7 +55,7 @@ def destination_rules(route: MirroredRoute) -> list[JsonObject]:
         policy = traffic_policy(mirror.brakes, _client_tls(mirror))
         if not policy and not target.subset:
             continue
-        namespace = home(route, target)
+        namespace = home(target, str(route.namespace))
         name = mirror_object_name(route, mirror)
         if namespace != route.namespace:
             # Routes of one name in several namespaces may mirror to one.
@@ -65,12 +65,6 @@ def destination_rules(route: MirroredRoute) -> list[JsonObject]:
             spec = {"host": str(target.host), "subsets": [subset(target, policy)]}
         rules.append(istio_object("DestinationRule", name, namespace, spec))
     return rules
-
-
-def home(route: MirroredRoute, target: Destination) -> str:
-    """Namespace where every proxy finds the target's DestinationRule: that of its Service or ServiceEntry."""
-    name, _, domain = target.host.partition(".svc.")
-    return name.partition(".")[2] if domain == "cluster.local" else str(route.namespace)
 
 
 def subset(target: Destination, policy: JsonObject) -> JsonObject:

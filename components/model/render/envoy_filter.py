@@ -36,43 +36,84 @@ def _contexts(route: MirroredRoute, mirror: Mirror) -> list[str]:
 
 
 def _brake_patches(route: MirroredRoute, mirror: Mirror) -> Iterable[JsonObject]:
-    brakes = mirror.brakes
-    if isinstance(brakes, Waiver):
+    scrub = mirror.scrub if scrubs_by_cluster(mirror, route.istio) else None
+    if isinstance(mirror.brakes, Waiver) and scrub is None:
         return
+    value = cluster_options(mirror.brakes, route.protocol, scrub)
     cluster = mirror.destination(route.primary).cluster_name
     for context in _contexts(route, mirror):
         yield {
             "applyTo": "CLUSTER",
             "match": {"context": context, "cluster": {"name": cluster}},
-            "patch": {"operation": "MERGE", "value": cluster_brakes(brakes, route.protocol)},
+            "patch": {"operation": "MERGE", "value": value},
         }
 
 
+def scrubs_by_cluster(mirror: Mirror, istio: IstioBehaviour) -> bool:
+    """Whether a mirror's headers are changed on its cluster: in-cluster, where no list of mirrors can be replaced.
+
+    That is weaker than on the copy: whoever calls the mirror's Service itself loses the headers too, and is marked.
+    """
+    scrubbed = isinstance(mirror, InClusterMirror) and isinstance(mirror.scrub, Scrub)
+    return scrubbed and not istio.scrubs_at_source
+
+
 def cluster_brakes(brakes: Brakes, protocol: Protocol) -> JsonObject:
-    """Envoy's cluster fields for brakes that Istio has no field for.
+    """Envoy's cluster fields for brakes that Istio has no field for."""
+    return cluster_options(brakes, protocol, None)
+
+
+def cluster_options(brakes: Brakes | Waiver, protocol: Protocol, scrub: Scrub | Waiver | None) -> JsonObject:
+    """Envoy's cluster fields for brakes and scrub.
 
     The typed options are replaced as a whole, so they repeat the protocol that Istio had set; without it the proxy
     would reject the cluster and silently keep the old one (measured).
     """
-    keepalive: JsonObject = {
-        "interval": duration(brakes.keepalive_seconds),
-        "timeout": duration(brakes.keepalive_timeout_seconds),
-    }
-    http: JsonObject = (
-        {"http2_protocol_options": {"connection_keepalive": keepalive}}
-        if protocol.is_http2
-        else {"http_protocol_options": {}}
+    http: JsonObject = {}
+    options: JsonObject = {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}"}
+    value: JsonObject = {}
+    if isinstance(brakes, Brakes):
+        value["outlier_detection"] = {"max_ejection_time": duration(brakes.ejection_seconds)}
+        options["common_http_protocol_options"] = {"max_stream_duration": duration(brakes.max_duration_seconds)}
+        http["connection_keepalive"] = {
+            "interval": duration(brakes.keepalive_seconds),
+            "timeout": duration(brakes.keepalive_timeout_seconds),
+        }
+    options["explicit_http_config"] = (
+        {"http2_protocol_options": http} if protocol.is_http2 else {"http_protocol_options": {}}
     )
-    return {
-        "outlier_detection": {"max_ejection_time": duration(brakes.ejection_seconds)},
-        "typed_extension_protocol_options": {
-            _HTTP_OPTIONS: {
-                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
-                "common_http_protocol_options": {"max_stream_duration": duration(brakes.max_duration_seconds)},
-                "explicit_http_config": http,
-            }
+    if isinstance(scrub, Scrub):
+        options["http_filters"] = _scrub_filters(scrub)
+    return {**value, "typed_extension_protocol_options": {_HTTP_OPTIONS: options}}
+
+
+def _scrub_filters(scrub: Scrub) -> list[JsonValue]:
+    """Upstream filters that change a request after the router; the codec's must be the last one.
+
+    Source: envoy.extensions.filters.http.header_mutation, upstream since Envoy 1.27.
+    """
+    return [
+        {
+            "name": "envoy.filters.http.header_mutation",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+                "mutations": {"request_mutations": header_mutations(scrub)},
+            },
         },
-    }
+        {
+            "name": "envoy.filters.http.upstream_codec",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+            },
+        },
+    ]
+
+
+def header_mutations(scrub: Scrub) -> list[JsonValue]:
+    """Envoy's header mutations: everything that is taken off, then the mark."""
+    header: JsonObject = {"key": str(scrub.mark_header), "value": scrub.mark_value}
+    mark: JsonObject = {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    return [*({"remove": str(name)} for name in scrub.headers), mark]
 
 
 def _scrub_patches(route: MirroredRoute) -> list[JsonValue]:
@@ -103,11 +144,7 @@ def _scrub_patches(route: MirroredRoute) -> list[JsonValue]:
 def mirror_policy(mirror: Mirror, primary: Destination, istio: IstioBehaviour) -> JsonObject:
     """Envoy's mirror policy as Istio writes it, with the scrub that Istio cannot express."""
     scrub = mirror.scrub
-    mutations: list[JsonValue] = []
-    if isinstance(scrub, Scrub):
-        mutations += [{"remove": str(name)} for name in scrub.headers]
-        header: JsonObject = {"key": str(scrub.mark_header), "value": scrub.mark_value}
-        mutations.append({"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}})
+    mutations = header_mutations(scrub) if isinstance(scrub, Scrub) else []
     share: JsonObject = {"numerator": Percent(mirror.percent).per_million, "denominator": "MILLION"}
     return compact(
         {

@@ -48,6 +48,15 @@ def destination(target: Destination) -> JsonObject:
     )
 
 
+def home(target: Destination, otherwise: str) -> str:
+    """Namespace where every proxy finds a target's DestinationRule: that of its Service, or ``otherwise``.
+
+    Istio looks in the proxy's namespace, in the Service's and in its root namespace, nowhere else.
+    """
+    service, _, domain = target.host.partition(".svc.")
+    return service.partition(".")[2] if domain == "cluster.local" else otherwise
+
+
 def mirror_object_name(route: MirroredRoute, mirror: Mirror) -> str:
     """Name of the objects that belong to one mirror."""
     return f"{route.name}-{mirror.name}"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from ..jsontypes import JsonObject
+from ..matching import HeaderTest, Match
 from ..mirrors import InClusterMirror, Mirror, MirroredRoute, matched
-from ..safety import HeaderMatch, HeaderTest, Match, Scrub
+from ..safety import Scrub
 from ..values import Protocol
 from .objects import ANY_VALUE, compact
 
@@ -74,9 +75,10 @@ def _combinations(mirrors: Sequence[Mirror], protocol: Protocol) -> list[tuple[M
     for mirror in mirrors:
         by_match.setdefault(matched(mirror, protocol), []).append(mirror)
     always = by_match.pop(None, [])
+    named = [match for match in by_match if match]
     found: list[tuple[Match | None, list[Mirror]]] = []
-    for size in range(len(by_match), 0, -1):
-        for chosen in combinations(by_match, size):
+    for size in range(len(named), 0, -1):
+        for chosen in combinations(named, size):
             joint = _joint(chosen)
             if joint is not None:
                 members = [m for m in mirrors if m in always or any(m in by_match[match] for match in chosen)]
@@ -86,32 +88,12 @@ def _combinations(mirrors: Sequence[Mirror], protocol: Protocol) -> list[tuple[M
     return found
 
 
-def _joint(matches: Sequence[Match | None]) -> Match | None:
+def _joint(matches: Sequence[Match]) -> Match | None:
     """Requests that satisfy all of ``matches``; None when no request can."""
-    paths: set[str] | None = None
-    methods: set[str] | None = None
-    headers: set[HeaderMatch] = set()
-    for match in matches:
-        if match is None:
-            continue
-        if match.paths:
-            paths = set(match.paths) if paths is None else paths & set(match.paths)
-        if match.http_methods:
-            methods = set(match.http_methods) if methods is None else methods & set(match.http_methods)
-        headers |= set(match.headers)
-    names = [header.name for header in headers]
-    if paths == set() or methods == set() or len(set(names)) != len(names):
-        return None
-    streaming = {method for match in matches if match for method in match.streaming_rpc_methods}
-    waiver = next((match.streaming_waiver for match in matches if match and match.streaming_waiver), None)
-    named = sorted(path[1:] for path in paths or ())
-    return Match(
-        rpc_methods=[method for method in named if method not in streaming],
-        streaming_rpc_methods=[method for method in named if method in streaming],
-        streaming_waiver=waiver,
-        http_methods=sorted(methods or ()),
-        headers=sorted(headers),
-    )
+    joint: Match | None = matches[0]
+    for match in matches[1:]:
+        joint = joint.joined(match) if joint else None
+    return joint
 
 
 def _match_conditions(match: Match | None, scope: JsonObject) -> list[JsonObject]:

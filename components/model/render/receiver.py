@@ -2,34 +2,57 @@
 
 from collections.abc import Sequence
 
+from ..errors import ValidationError
 from ..jsontypes import JsonObject, JsonValue
 from ..receiver import LOOP_STATUS, GatewayServer, MirrorReceiverRoute
 from ..routing import GatewayRef
 from ..safety import Scrub
 from .destinations import subset, traffic_policy
-from .objects import ANNOTATION, ANY_VALUE, compact, destination, istio_object
+from .objects import ANNOTATION, ANY_VALUE, compact, destination, home, istio_object
 
 
 def gateway(ref: GatewayRef, selector: JsonObject, servers: Sequence[GatewayServer]) -> JsonObject:
-    """A Gateway object; listeners that differ in nothing but their hosts become one server."""
+    """A Gateway object; listeners that differ in nothing but their hosts become one server.
+
+    Raises:
+        ValidationError: One port is to speak plain text and TLS.
+    """
+    _check_ports(servers)
     merged: dict[tuple[int, str, str, str], list[str]] = {}
     for server in servers:
-        key = (int(server.port), server.protocol.value, server.tls.value if server.tls else "", server.credential)
+        protocol = "HTTPS" if server.tls else server.protocol.value
+        key = (int(server.port), protocol, server.tls.value if server.tls else "", server.credential)
         merged.setdefault(key, []).extend(str(host) for host in server.hosts)
     rendered: list[JsonValue] = []
+    names: set[str] = set()
     for (port, protocol, tls, credential), hosts in merged.items():
-        name = f"{'https' if tls else protocol.lower()}-{port}" + (f"-{credential}" if credential else "")
-        listener: JsonObject = {"number": port, "name": name, "protocol": "HTTPS" if tls else protocol}
+        name = f"{protocol.lower()}-{port}" + (f"-{credential}" if credential else "")
+        # Only the mode can differ still, and Istio refuses two servers of one name.
+        name += f"-{tls.lower()}" if name in names else ""
+        names.add(name)
+        listener: JsonObject = {"number": port, "name": name, "protocol": protocol}
         rendered.append(
             compact(
                 {
                     "port": listener,
-                    "tls": compact({"mode": tls, "credentialName": credential}) if tls else None,
+                    "tls": compact({"mode": tls, "credentialName": credential}),
                     "hosts": list(dict.fromkeys(hosts)),
                 }
             )
         )
     return istio_object("Gateway", ref.name, ref.namespace, {"selector": selector, "servers": rendered})
+
+
+def _check_ports(servers: Sequence[GatewayServer]) -> None:
+    for index, server in enumerate(servers):
+        for other in servers[:index]:
+            if server.port == other.port and bool(server.tls) != bool(other.tls):
+                raise ValidationError(
+                    field=f"servers[{index}].tls",
+                    value=server.tls and server.tls.value,
+                    rule=f"must be on for all servers of port {int(server.port)}, or off for all",
+                    remedy="Use another port for one of them",
+                )
 
 
 def receiver_virtual_service(route: MirrorReceiverRoute) -> JsonObject:
@@ -71,4 +94,4 @@ def receiver_destination_rule(route: MirrorReceiverRoute) -> JsonObject | None:
         spec = {"host": str(route.service.host), "trafficPolicy": policy}
     else:
         return None
-    return istio_object("DestinationRule", route.name, route.namespace, spec)
+    return istio_object("DestinationRule", route.name, home(route.service, str(route.namespace)), spec)

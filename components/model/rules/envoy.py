@@ -115,11 +115,28 @@ def mirror_policies(patch: Patch) -> list[Node]:
     return route.either("request_mirror_policies", "requestMirrorPolicies").elements()
 
 
-def header_mutations(policy: Node) -> tuple[set[str], set[str]]:
-    """Names of the headers that a mirror policy removes and sets."""
+def cluster_mutations(patch: Patch) -> tuple[set[str], set[str]]:
+    """Names of the headers that a patched cluster removes and sets on all of its requests."""
     removed: set[str] = set()
     written: set[str] = set()
-    for mutation in policy.either("request_headers_mutations", "requestHeadersMutations").elements():
+    for filter_ in http_options(patch).either("http_filters", "httpFilters").elements():
+        config = filter_.either("typed_config", "typedConfig")
+        mutations = config["mutations"].either("request_mutations", "requestMutations")
+        off, on = _mutated(mutations)
+        removed |= off
+        written |= on
+    return removed, written
+
+
+def header_mutations(policy: Node) -> tuple[set[str], set[str]]:
+    """Names of the headers that a mirror policy removes and sets."""
+    return _mutated(policy.either("request_headers_mutations", "requestHeadersMutations"))
+
+
+def _mutated(mutations: Node) -> tuple[set[str], set[str]]:
+    removed: set[str] = set()
+    written: set[str] = set()
+    for mutation in mutations.elements():
         removed.add(mutation["remove"].text().lower())
         written.add(mutation["append"]["header"]["key"].text().lower())
     return removed - {""}, written - {""}

@@ -6,8 +6,7 @@ from typing import Final
 from ..contract import is_private
 from ..safety import PEER_HEADERS
 from ..values import NEWEST_ISTIO, IstioVersion
-from .envoy import Patch, header_mutations, mirror_policies, policy_percent
-from .nodes import Node
+from .envoy import Patch, cluster_mutations, header_mutations, mirror_policies, policy_percent
 from .objects import KubeObject
 from .policies import ROOT_NAMESPACES, policy, proxies
 from .reach import Side, entry_addresses, reach
@@ -24,21 +23,28 @@ ENCRYPTED: Final = frozenset({"SIMPLE", "MUTUAL", "ISTIO_MUTUAL"})
 
 def at_source(case: Case, site: Site) -> tuple[set[str], set[str]]:
     """Headers that every sender removes from a copy, and those that it writes on the copy alone."""
-    removed: set[str] | None = None
-    written: set[str] | None = None
-    for context, namespace in proxies(site.route):
-        policies = [
-            found
-            for patch in case.cluster.patches.of_route(site.route.name)
-            if patch.applies(context, namespace, ROOT_NAMESPACES)
-            for found in mirror_policies(patch)
-            if found["cluster"].text() == site.target.cluster_name
-        ]
-        for found in policies or [Node(None)]:
-            off, on = header_mutations(found)
-            removed = off if removed is None else removed & off
-            written = on if written is None else written & on
-    return (removed or set()) | site.route.removed_headers, written or set()
+    everywhere = [_by_sender(case, site, context, namespace) for context, namespace in proxies(site.route)]
+    removed = set[str].intersection(*(off for off, _ in everywhere)) if everywhere else set[str]()
+    written = set[str].intersection(*(on for _, on in everywhere)) if everywhere else set[str]()
+    return removed | site.route.removed_headers, written
+
+
+def _by_sender(case: Case, site: Site, context: str, namespace: str) -> tuple[set[str], set[str]]:
+    """Headers that one kind of proxy removes and writes: by the policy of the mirror, or on its cluster."""
+    patches = case.cluster.patches
+    changes = [
+        cluster_mutations(patch)
+        for patch in patches.of_cluster(site.target.cluster_name)
+        if patch.applies(context, namespace, ROOT_NAMESPACES)
+    ]
+    changes += [
+        header_mutations(found)
+        for patch in patches.of_route(site.route.name)
+        if patch.applies(context, namespace, ROOT_NAMESPACES)
+        for found in mirror_policies(patch)
+        if found["cluster"].text() == site.target.cluster_name
+    ]
+    return {name for off, _ in changes for name in off}, {name for _, on in changes for name in on}
 
 
 def at_receiver(case: Case, site: Site) -> tuple[set[str], set[str]] | None:

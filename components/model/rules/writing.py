@@ -35,8 +35,7 @@ def mirrors_readable(case: Case, subject: KubeObject) -> Iterator[Report]:
     yield from ()
 
 
-@object_rule(
-    kinds=("VirtualService",),
+@mirror_rule(
     rule_id="mirror-and-mirrors",
     title="A route uses either mirror or mirrors",
     severity=Severity.ERROR,
@@ -45,11 +44,11 @@ def mirrors_readable(case: Case, subject: KubeObject) -> Iterator[Report]:
     source=VIRTUAL_SERVICE_REFERENCE,
     remedy="Move the destination of mirror into mirrors",
 )
-def mirror_and_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
+def mirror_and_mirrors(case: Case, site: Site) -> Iterator[Report]:
     """Report routes with both forms."""
-    for entry in subject.spec["http"].elements():
-        if entry["mirror"].given and entry["mirrors"].elements():
-            yield problem(subject, entry["mirror"], "mirror and mirrors are given on one route")
+    alone = not site.route.native and site.node.path.endswith(".mirror")
+    if alone and site.route.entry["mirrors"].elements():
+        yield problem(site.source, site.node, "mirror and mirrors are given on one route")
 
 
 @mirror_rule(

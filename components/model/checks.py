@@ -1,0 +1,79 @@
+"""Checks that several values share; each raises the one error that bad input gets."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TypeVar, cast
+
+from .errors import ValidationError
+
+Closed = TypeVar("Closed", bound=StrEnum)
+
+
+def member(kind: type[Closed], value: object, *, field: str) -> Closed:
+    """The member of a closed set that ``value`` is or spells.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(repr(each.value) for each in kind)
+        raise ValidationError(
+            field=field, value=value, rule=f"must be one of {names}", remedy=f"Use a member of {kind.__name__}"
+        ) from None
+
+
+def instance(value: object, *kinds: type, field: str, optional: bool = False) -> None:
+    """Refuse a value of another type, which an untyped caller may pass.
+
+    Raises:
+        ValidationError: It is not an instance of any of ``kinds``; None passes where it is optional.
+    """
+    if not isinstance(value, kinds) and not (optional and value is None):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValidationError(
+            field=field, value=value, rule=f"must be {names}", remedy=f"Build it with {kinds[0].__name__}(…)"
+        )
+
+
+def listed(values: object, *, field: str) -> list[object]:
+    """The elements of a list of texts; a text by itself is refused, because it is a list of letters.
+
+    Raises:
+        ValidationError: It is no list.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValidationError(field=field, value=values, rule="must be a list", remedy="Put it in brackets")
+    return list(cast("Iterable[object]", values))
+
+
+def bounded(value: object, name: str, low: float, high: float, unit: str = "") -> None:
+    """Refuse what is no number from ``low`` to ``high``.
+
+    Raises:
+        ValidationError: It is none; ``True`` and NaN are none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValidationError(
+            field=name,
+            value=value,
+            rule=f"must be from {low:g} to {high:g} {unit}".rstrip(),
+            remedy="Choose a value in that range",
+        )
+
+
+def whole(value: object, name: str, low: int, high: int) -> None:
+    """Refuse what is no whole number from ``low`` to ``high``.
+
+    Raises:
+        ValidationError: It is none; ``True`` and 5.0 are none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValidationError(
+            field=name,
+            value=value,
+            rule="must be a whole number",
+            remedy=f"Give a number from {low} to {high}",
+        )
+    bounded(value, name, low, high)
