@@ -86,7 +86,8 @@ def running(folder: Path, toolchain: Toolchain) -> Iterator[ApiServer]:
     kubeconfig.write_text(yaml.safe_dump(document), encoding="utf-8")
     commands = {
         "kine": [
-            f"--endpoint=sqlite://{folder / 'kine.db'}?_journal_mode=WAL&_synchronous=OFF&_txlock=immediate",
+            f"--endpoint=sqlite://{folder / 'kine.db'}?_journal_mode=WAL&_busy_timeout=30000"
+            "&_synchronous=OFF&_txlock=immediate&_stmt_cache_size=20",
             f"--listen-address=127.0.0.1:{database}",
             "--metrics-bind-address=0",
         ],

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,10 @@ def sides(
         side.engine.close()
 
 
-def both(sides: tuple[Side, Side], verb: str) -> tuple[Outcome, Outcome]:
+def both(sides: tuple[Side, Side], verb: str, **options: Any) -> tuple[Outcome, Outcome]:
     """Run the same operation on both sides."""
-    real, stand = (getattr(side.engine, verb)(STACK) for side in sides)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        real, stand = pool.map(lambda side: getattr(side.engine, verb)(STACK, **options), sides)
     return real, stand
 
 
@@ -179,8 +181,10 @@ def test_both_take_the_same_stack_through_the_same_life(sides: tuple[Side, Side]
             }
         )
     assert all(outcome.unchanged for outcome in both(sides, "preview")), "a plain preview does not see drift"
-    refreshed = [side.engine.preview(STACK, refresh=True) for side in sides]
-    assert refreshed[0].changed == refreshed[1].changed
+    with pytest.raises(EngineError, match="conflict with"):
+        sides[0].engine.preview(STACK, refresh=True)
+    with pytest.raises(EngineError, match="patchForce"):
+        sides[1].engine.preview(STACK, refresh=True)
 
     destroyed = both(sides, "destroy")
     assert destroyed[0].changes == destroyed[1].changes
