@@ -79,8 +79,9 @@ silent, and *remediate*, where a rule offers it, changes the resource. `policies
 The engine refuses wrong types and values, the pack refuses settings that it does not know.
 
 **Waivers.** Every rule has the setting `waivers`. {WAIVER_TEXT}
-After that day the rule holds again. An object may carry its waiver itself: the annotation `pulumi-traffic-mirror/waive.<rule>` with the reason and
-`{WAIVED_UNTIL}<rule>` with the end. A guard that a component waives ends with its mirror.
+After that day the rule holds again. An object may carry its waiver itself: the annotation
+`pulumi-traffic-mirror/waive.<rule>` with the reason and `{WAIVED_UNTIL}<rule>` with the end.
+A guard that a component waives ends with its mirror.
 The policy `{WAIVERS_IN_FORCE}` lists every waiver in force.
 
 **Previews.** What depends on a value that only the deployment knows is not judged, and the policy `{NOT_JUDGED}` lists

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final, cast
 
 from components.model import Expiry, IstioBehaviour, ValidationError
@@ -63,14 +64,22 @@ class StackView:
         for cluster in self.mesh.clusters:
             for source, path in cluster.routing.unknown:
                 yield from self._at(cluster.name, source, [path])
-        for resource, _ in self.resources.values():
-            for path, rules in LOOKUPS.get(resource.kind, {}).items():
-                if rule_id.startswith(rules):
-                    yield from ((resource, place) for place in unknown_places(_below(resource.props, path)))
-        if rule_id == "mirror-loop":
-            for cluster in self.mesh.clusters:
-                for site in cluster.routing.sites:
-                    yield from self._at(cluster.name, site.source, unknown_places(site.destination))
+        yield from ((resource, place) for resource, place, rules in self._lookups if rule_id.startswith(rules))
+
+    @cached_property
+    def _lookups(self) -> list[tuple[Resource, str, tuple[str, ...]]]:
+        """Unknown places by which objects are found, with the beginnings of the rules' ids that look there."""
+        found: list[tuple[Resource, str, tuple[str, ...]]] = [
+            (resource, place, rules)
+            for resource, _ in self.resources.values()
+            for path, rules in LOOKUPS.get(resource.kind, {}).items()
+            for place in unknown_places(_below(resource.props, path))
+        ]
+        for cluster in self.mesh.clusters:
+            for site in cluster.routing.sites:
+                places = self._at(cluster.name, site.source, unknown_places(site.destination))
+                found += [(resource, place, ("mirror-loop",)) for resource, place in places]
+        return found
 
     def _at(self, cluster: str, source: KubeObject, places: Iterable[str]) -> Iterator[tuple[Resource, str]]:
         resource, _ = self.resources.get((cluster, str(source)), (None, None))
