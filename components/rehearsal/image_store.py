@@ -26,6 +26,8 @@ _WORK = RUNTIME_DIRECTORY / "image-store"
 _TIMEOUT = 60.0
 """Seconds until a containerd that does not answer counts as broken."""
 
+_KEY = "image-store"
+
 _MUTABLE = "*.db"
 """Databases of containerd: the only files of the store that it writes to; everything else is made and unlinked."""
 
@@ -41,14 +43,16 @@ def ensure_image_store(cache: Path, images: Sequence[Image], progress: Progress)
     Raises:
         StageError: containerd failed.
     """
-    key = cache_key("image-store", "1", sorted(image.archive.parent.name for image in images))
+    key = cache_key(_KEY, "1", sorted(image.archive.parent.name for image in images))
     log = cache / "logs" / "image-store.log"
 
     def build(folder: Path) -> None:
         with progress.step("unpack the images", usual_seconds=15, log=log):
             _fill(folder, images, log)
 
-    return cached_folder(cache, key, build, progress=progress) / STORE
+    store = cached_folder(cache, key, build, progress=progress) / STORE
+    _forget_others(cache, key)
+    return store
 
 
 def link_store(store: Path, target: Path, *, env: Mapping[str, str]) -> None:
@@ -74,6 +78,13 @@ def link_store(store: Path, target: Path, *, env: Mapping[str, str]) -> None:
         own = database.with_suffix(".own")
         shutil.copy2(store / database.relative_to(target), own)
         own.replace(database)
+
+
+def _forget_others(cache: Path, key: str) -> None:
+    """Remove stores of other images: each is large and made anew in seconds; running nodes have links of their own."""
+    for folder in cache.glob(f"{_KEY}-*"):
+        if folder.name != key:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def discard_unfinished() -> None:

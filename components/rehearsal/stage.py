@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import errno
 import json
 import os
 import subprocess
@@ -75,14 +76,17 @@ class Stage:
             StageError: Another stage runs, or a step failed; nothing is left behind but the logs.
         """
         check_machine()
+        clusters = plan_addresses(roles)
         lock, signals = StageLock(), RaisingSignals()
         lock.acquire()
         try:
             signals.install()
-            return cls._up(progress, plan_addresses(roles), lock, signals)
-        except BaseException:
+            return cls._up(progress, clusters, lock, signals)
+        except BaseException as error:
             signals.restore()
             lock.release()
+            if isinstance(error, OSError):
+                raise machine_refused(error) from error
             raise
 
     @classmethod
@@ -323,6 +327,16 @@ def _remove_leftovers(progress: Progress) -> None:
         )
     with progress.step("remove what an earlier stage left"):
         remove_stage(claim)
+
+
+def machine_refused(error: OSError) -> StageError:
+    """Return the error for a person, in place of one that the system gave: a full disk, a read-only folder."""
+    where = f" at {error.filename}" if error.filename else ""
+    full = error.errno == errno.ENOSPC
+    return StageError(
+        f"The system refused a step of the start: {error.strerror or error}{where}",
+        remedy="Free some disk space and start again" if full else "Repair the cause and start again",
+    )
 
 
 def _alive(claim: Claim) -> bool:

@@ -33,6 +33,7 @@ def greeters(stage: Stage) -> Iterator[Stage]:
         stage.kubectl(role, "wait", "--for=condition=Ready", "pod/probe", f"--timeout={POD_SECONDS}s")
     yield stage
     for role in stage.roles:
+        stage.publish_hosts(role, {})
         stage.kubectl(role, "delete", "service,pod", "probe", "--now")
 
 

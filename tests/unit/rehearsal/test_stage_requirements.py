@@ -1,5 +1,6 @@
 """What a machine lacks is said in one sentence, before anything is done to it."""
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -16,6 +17,7 @@ from components.rehearsal.errors import StageError
 from components.rehearsal.plan import StartPlan, make_plan, missing_folders
 from components.rehearsal.progress import SilentProgress
 from components.rehearsal.requirements import Machine, check_disk, check_machine
+from components.rehearsal.stage import machine_refused
 
 FITTING = Machine(system="Linux", user_id=0, has_apt=True, architecture="x86_64")
 CLUSTERS = plan_addresses(["staging", "testing"])
@@ -153,3 +155,12 @@ def test_missing_folders_are_listed_outermost_first(tmp_path: Path) -> None:
     wanted = [str(tmp_path / "a" / "b" / "c"), str(tmp_path / "a" / "b" / "d"), str(tmp_path / "a")]
     expected = [tmp_path / "a" / "b", tmp_path / "a" / "b" / "c", tmp_path / "a" / "b" / "d"]
     assert missing_folders(wanted) == tuple(str(path) for path in expected)
+
+
+def test_a_full_disk_in_the_middle_is_a_sentence_not_a_traceback() -> None:
+    error = machine_refused(OSError(errno.ENOSPC, "No space left on device", "/var/x"))
+    assert str(error) == (
+        "The system refused a step of the start: No space left on device at /var/x."
+        " Free some disk space and start again."
+    )
+    assert error.exit_code == 2
