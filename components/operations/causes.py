@@ -1,13 +1,17 @@
 """Why a mirror did not get its share: the most likely cause that the evidence allows."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .evidence import Arrivals, Evidence, ProxyCounters
 
-NO_ROUTE_ANSWERS = ("404", "route_not_found")
-"""Parts of an access-log answer that say that a gateway had no route."""
+DELIVERED = "via_upstream"
+"""Details of an answer that came from behind a gateway. Source: Envoy's response code details."""
+
+NO_ROUTE = "route_not_found"
+"""Details of a gateway's own answer when it has no route."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +57,24 @@ def likely_cause(plan: MirrorPlan, calls: int, arrivals: Arrivals, evidence: Evi
         arrivals: What it got.
         evidence: Everything that was seen.
     """
-    return next(_causes(plan, calls, arrivals, evidence))
+    if arrivals.calls > calls * plan.percent / 100:
+        return "more than its share is copied: the percentage in the proxy's route is higher than planned"
+    return next(_causes(plan, arrivals, evidence))
 
 
-def _causes(plan: MirrorPlan, calls: int, arrivals: Arrivals, evidence: Evidence) -> Iterator[str]:
+def _causes(plan: MirrorPlan, arrivals: Arrivals, evidence: Evidence) -> Iterator[str]:
     """Yield causes, the surest first; the last one always comes."""
-    expected = calls * plan.percent / 100
-    if arrivals.calls > expected:
-        yield "more than its share is copied: the percentage in the proxy's route is higher than planned"
     rejects = evidence.rejects.get(plan.sender_cluster, 0)
-    proxy = evidence.proxies.get(plan.name)
-    if proxy is not None and not proxy.known:
-        yield _with_rejects("the sending proxy has no cluster for the mirror: host, port or subset is unknown", rejects)
-    if proxy is not None:
-        yield from _sender_causes(proxy, rejects)
-    yield from _receiver_causes(plan, arrivals, evidence)
-    if proxy is not None and proxy.total and not arrivals.calls:
+    refused = f" (proxies refused {rejects:,} configurations)" if rejects else ""
+    now = evidence.proxies.get(plan.name)
+    if now is not None:
+        earlier = evidence.warm_up_proxies.get(plan.name, ProxyCounters())
+        yield from _way_causes(now.with_earlier(earlier), refused)
+        yield from _receiver_causes(plan, arrivals, evidence)
+        yield from _sender_causes(now, earlier, refused)
+    else:
+        yield from _receiver_causes(plan, arrivals, evidence)
+    if now is not None and now.total and not arrivals.calls:
         yield (
             "copies leave the sending proxy and nobody logs them: the receiving side answers 404 or grpc-status 12, "
             f"so it has no route for {' or '.join(plan.authorities)}"
@@ -80,36 +86,46 @@ def _causes(plan: MirrorPlan, calls: int, arrivals: Arrivals, evidence: Evidence
     yield "copies are lost on the way, or the percentage in the proxy's route is lower than planned"
 
 
-def _sender_causes(proxy: ProxyCounters, rejects: int) -> Iterator[str]:
-    if proxy.connect_failures:
-        yield f"the sending proxy cannot connect to the mirror ({proxy.connect_failures:,} failures)"
+def _way_causes(proxy: ProxyCounters, refused: str) -> Iterator[str]:
+    """Yield what keeps copies from reaching the receiving side."""
+    if not proxy.known:
+        yield f"the sending proxy has no cluster for the mirror: host, port or subset is unknown{refused}"
     if proxy.known and not proxy.endpoints:
         yield "the mirror has no endpoint: no ready pod, or its name does not resolve"
-    if proxy.total == 0:
-        yield _with_rejects("the sending proxy sends no copy: its route has no mirror policy, or 0 %", rejects)
-    if proxy.ejected:
-        yield f"outlier detection has taken out {proxy.ejected:,} of {proxy.endpoints:,} endpoints of the mirror"
-    if proxy.timeout or proxy.active:
-        yield f"the mirror does not answer in time ({proxy.timeout:,} time-outs, {proxy.active:,} copies in flight)"
-    if proxy.error:
-        yield f"the mirror answers with server errors or ends the connection ({proxy.error:,} copies)"
+    if proxy.connect_failures:
+        yield f"the sending proxy cannot connect to the mirror ({proxy.connect_failures:,} failures)"
 
 
 def _receiver_causes(plan: MirrorPlan, arrivals: Arrivals, evidence: Evidence) -> Iterator[str]:
-    answers = evidence.gateway_answers.get(plan.name, {})
-    refused = {what: n for what, n in answers.items() if any(part in what for part in NO_ROUTE_ANSWERS)}
-    if refused:
+    """Yield what the receiving gateway says about copies."""
+    answers = Counter(evidence.gateway_answers.get(plan.name, {}))
+    delivered = sum(count for answer, count in answers.items() if answer.endswith(DELIVERED))
+    answers.update(evidence.warm_up_answers.get(plan.name, {}))
+    failed = Counter({answer: count for answer, count in answers.items() if not answer.endswith(DELIVERED)})
+    if any(NO_ROUTE in answer for answer in failed):
+        count = sum(count for answer, count in failed.items() if NO_ROUTE in answer)
         yield (
-            f"the receiving gateway has no route for {sum(refused.values()):,} copies ({next(iter(refused))}): "
+            f"the receiving gateway has no route for the copies ({count:,} times {NO_ROUTE}): "
             f"it must accept {' and '.join(plan.authorities)}"
         )
-    delivered = sum(answers.values()) - sum(refused.values())
+    if failed:
+        answer, count = failed.most_common(1)[0]
+        yield f"the receiving gateway cannot deliver the copies ({count:,} times {answer})"
     if delivered > arrivals.calls:
+        yield f"the receiving gateway delivered {delivered:,} copies and the workload logged {arrivals.calls:,}"
+
+
+def _sender_causes(now: ProxyCounters, earlier: ProxyCounters, refused: str) -> Iterator[str]:
+    """Yield what the sending proxy says about copies that it sent, or did not send."""
+    both = now.with_earlier(earlier)
+    if both.total == 0:
+        yield f"the sending proxy sends no copy: its route has no mirror policy, or 0 %{refused}"
+    if now.ejected or (now.total == 0 and earlier.total):
         yield (
-            f"the receiving gateway passed {delivered:,} copies on and the workload logged {arrivals.calls:,}: "
-            f"it answers {', '.join(answers)}"
+            "the sending proxy has stopped sending: outlier detection took the mirror out after errors "
+            f"({both.error:,} of {both.total:,} copies failed)"
         )
-
-
-def _with_rejects(cause: str, rejects: int) -> str:
-    return f"{cause} (proxies refused {rejects:,} configurations)" if rejects else cause
+    if both.timeout or now.active:
+        yield f"the mirror does not answer in time ({both.timeout:,} time-outs, {now.active:,} copies in flight)"
+    if both.error:
+        yield f"the mirror answers with server errors or ends the connection ({both.error:,} copies)"

@@ -6,8 +6,8 @@ Everything here is pure: it reads text that :mod:`.witness` fetched.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from ..model import JsonObject
@@ -110,12 +110,15 @@ class ProxyCounters:
 
     def since(self, before: "ProxyCounters") -> "ProxyCounters":
         """Return what came since ``before``; gauges (endpoints, ejected, active) are those of now."""
-        counters = ("total", "success", "error", "timeout", "connect_failures")
-        grown = {name: max(0, getattr(self, name) - getattr(before, name)) for name in counters}
-        return ProxyCounters(
-            known=self.known, endpoints=self.endpoints, ejected=self.ejected, active=self.active, **grown
-        )
+        return replace(self, **{name: max(0, getattr(self, name) - getattr(before, name)) for name in COUNTERS})
 
+    def with_earlier(self, earlier: "ProxyCounters") -> "ProxyCounters":
+        """Return both times together; gauges are those of now."""
+        return replace(self, **{name: getattr(self, name) + getattr(earlier, name) for name in COUNTERS})
+
+
+COUNTERS = ("total", "success", "error", "timeout", "connect_failures")
+"""Fields of :class:`ProxyCounters` that only grow."""
 
 _FIELD_OF = {
     "rq_total": "total",
@@ -170,17 +173,19 @@ def read_rejects(metrics: Iterable[str]) -> int:
 _ACCESS_LOG = re.compile(r'" (?P<code>\d{3}) (?P<flags>\S+) (?P<details>\S+) ')
 
 
-def read_gateway_log(lines: Iterable[str], run_id: str) -> dict[str, int]:
-    """Count a run's requests in an Envoy access log of Istio's default format by answer.
+def read_gateway_log(lines: Iterable[str], run_ids: Sequence[str]) -> dict[str, int]:
+    """Count the requests of runs in an Envoy access log of Istio's default format by answer.
 
     Args:
         lines: Lines of the log.
-        run_id: The run's tag, which is the user agent of its calls.
+        run_ids: The runs' tags, which are the user agents of their calls.
 
     Returns:
         Requests by ``"<code> <response code details>"``, e.g. ``"200 via_upstream"`` or ``"404 route_not_found"``.
+        An error that Envoy itself gives to a gRPC call has code 200, so only the details tell.
     """
-    found = (_ACCESS_LOG.search(line) for line in lines if f'"{run_id} grpc-python' in line)
+    agents = tuple(f'"{run_id} grpc-python' for run_id in run_ids)
+    found = (_ACCESS_LOG.search(line) for line in lines if any(agent in line for agent in agents))
     return dict(Counter(f"{hit['code']} {hit['details']}" for hit in found if hit).most_common())
 
 
@@ -196,6 +201,12 @@ class Evidence:
 
     gateway_answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     """What the receiving gateway answered to copies, by mirror; none where it keeps no access log."""
+
+    warm_up_proxies: Mapping[str, ProxyCounters] = field(default_factory=dict[str, ProxyCounters])
+    """Like :attr:`proxies`, of the warm-up before the run: a proxy that meets errors soon sends nothing more."""
+
+    warm_up_answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    """Like :attr:`gateway_answers`, of the warm-up before the run."""
 
     rejects: Mapping[str, int] = field(default_factory=dict[str, int])
     """Configurations that proxies refused since istiod started, by cluster."""
@@ -214,6 +225,8 @@ class Evidence:
             arrivals={name: Arrivals(**value) for name, value in raw["arrivals"].items()},
             proxies={name: ProxyCounters(**value) for name, value in raw["proxies"].items()},
             gateway_answers=raw["gateway_answers"],
+            warm_up_proxies={name: ProxyCounters(**value) for name, value in raw["warm_up_proxies"].items()},
+            warm_up_answers=raw["warm_up_answers"],
             rejects=raw["rejects"],
             gaps=tuple(raw["gaps"]),
         )

@@ -88,13 +88,19 @@ def run_trial(job: TrialJob, report: Report) -> TrialResult:
     """
     witness = Witness(job.witness)
     with asyncio.Runner() as runner:
-        if job.warm_up_seconds:
-            _warm_up(job, witness, runner, report)
+        earliest = witness.baseline() if job.warm_up_seconds else None
+        warm_up_ids = _warm_up(job, witness, runner, report)
         before = witness.baseline()
         report(f"{job.calls.count:,} calls to {job.calls.authority}")
         results = runner.run(_collect(make_calls(job.calls), job.calls.count, report))
     report("evidence")
-    evidence = witness.evidence(job.calls.run_id, job.complete(job.calls.count), before)
+    evidence = witness.evidence(
+        job.calls.run_id,
+        job.complete(job.calls.count),
+        before,
+        earliest=earliest,
+        warm_up_ids=warm_up_ids,
+    )
     return TrialResult(calls=CallSummary.of(results), evidence=evidence)
 
 
@@ -109,20 +115,23 @@ async def _collect(results: AsyncIterator[CallResult], count: int, report: Repor
     return collected
 
 
-def _warm_up(job: TrialJob, witness: Witness, runner: asyncio.Runner, report: Report) -> None:
+def _warm_up(job: TrialJob, witness: Witness, runner: asyncio.Runner, report: Report) -> list[str]:
     """Call until route and mirrors work, or until the time is over: the trial then shows what does not work.
 
     Configuration reaches proxies some time after it was accepted, and nothing else tells when all of it has.
+
+    Returns:
+        Tags of the calls that were made.
     """
+    tags: list[str] = []
     shares = [plan.percent / 100 for plan in job.mirrors if plan.percent]
     batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, math.ceil(SURE_COPIES / min(shares, default=1))))
     deadline = time.monotonic() + job.warm_up_seconds
-    attempt = 0
     waiting_for = "the route"
     while waiting_for and time.monotonic() < deadline:
         report(f"warm-up, waiting for {waiting_for}")
-        attempt += 1
-        calls = replace(job.calls, run_id=f"warm{attempt}-{job.calls.run_id}"[:40], count=batch)
+        tags.append(f"warm{len(tags) + 1}-{job.calls.run_id}"[:40])
+        calls = replace(job.calls, run_id=tags[-1], count=batch)
         summary = CallSummary.of(runner.run(_collect(make_calls(calls), batch, lambda _: None)))
         if summary.answered_by != {job.version: batch}:
             waiting_for = f"answers by {job.version}"
@@ -130,6 +139,7 @@ def _warm_up(job: TrialJob, witness: Witness, runner: asyncio.Runner, report: Re
             waiting_for = _missing(job.mirrors, batch, witness.arrivals(calls.run_id))
         if waiting_for:
             time.sleep(POLL_SECONDS)
+    return tags
 
 
 def _missing(mirrors: Sequence[MirrorPlan], batch: int, arrivals: Mapping[str, Arrivals]) -> str:

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -149,13 +149,23 @@ class Witness:
             if latest != seen:
                 seen, changed = latest, time.monotonic()
 
-    def evidence(self, run_id: str, complete: Mapping[str, int], before: Baseline) -> Evidence:
+    def evidence(
+        self,
+        run_id: str,
+        complete: Mapping[str, int],
+        before: Baseline,
+        *,
+        earliest: Baseline | None = None,
+        warm_up_ids: Sequence[str] = (),
+    ) -> Evidence:
         """Return everything that was seen of a run.
 
         Args:
             run_id: The run's tag.
             complete: See :meth:`settled_arrivals`.
             before: Counters before the run.
+            earliest: Counters before its warm-up; None without one.
+            warm_up_ids: Tags of the warm-up.
 
         Raises:
             OperationError: A workload's log cannot be read; all other evidence is optional.
@@ -165,12 +175,14 @@ class Witness:
             # The control planes have nothing more to say about a run that is over.
             rejects = pool.submit(self._rejects, gaps)
             arrivals = self.settled_arrivals(run_id, complete)
-            answers = pool.submit(self._gateway_answers, run_id, gaps)
-            now = self._proxies(gaps)
+            answers = pool.submit(self._gateway_answers, ([run_id], warm_up_ids), gaps)
+            of_run, of_warm_up = answers.result()
             return Evidence(
                 arrivals=arrivals,
-                proxies={name: now[name].since(before.proxies[name]) for name in now if name in before.proxies},
-                gateway_answers=answers.result(),
+                proxies=_growth(before.proxies, self._proxies(gaps)),
+                gateway_answers=of_run,
+                warm_up_proxies=_growth(earliest.proxies, before.proxies) if earliest else {},
+                warm_up_answers=of_warm_up,
                 rejects=rejects.result(),
                 gaps=tuple(dict.fromkeys(gaps)),
             )
@@ -196,14 +208,16 @@ class Witness:
                 counters[name] = read_clusters_page(pages[place.sender], place.proxy_cluster)
         return counters
 
-    def _gateway_answers(self, run_id: str, gaps: list[str]) -> dict[str, Mapping[str, int]]:
-        answers: dict[str, Mapping[str, int]] = {}
+    def _gateway_answers(self, runs: Sequence[Sequence[str]], gaps: list[str]) -> list[dict[str, Mapping[str, int]]]:
+        """Return for each group of runs what the gateways answered, by mirror; the logs are read once."""
+        logs: dict[str, list[str]] = {}
         for name, place in self.job.mirrors.items():
             if place.receiving_gateway is not None:
                 with _gap_in(gaps):
-                    answers[name] = read_gateway_log(self._log(place.receiving_gateway), run_id)
+                    logs[name] = list(self._log(place.receiving_gateway))
+        answers = [{name: read_gateway_log(lines, run_ids) for name, lines in logs.items()} for run_ids in runs]
         # No line at all mostly means that the gateway keeps no access log, so it tells nothing.
-        return {name: seen for name, seen in answers.items() if seen}
+        return [{name: seen for name, seen in found.items() if seen} for found in answers]
 
     def _rejects(self, gaps: list[str]) -> dict[str, int]:
         rejects: dict[str, int] = {}
@@ -212,6 +226,10 @@ class Witness:
             if texts:
                 rejects[place.cluster] = read_rejects(texts)
         return rejects
+
+
+def _growth(before: Mapping[str, ProxyCounters], now: Mapping[str, ProxyCounters]) -> dict[str, ProxyCounters]:
+    return {name: now[name].since(before[name]) for name in now if name in before}
 
 
 @contextmanager

@@ -123,8 +123,8 @@ def look_around(stage: Stage) -> tuple[str, ...]:
     Args:
         stage: The stage.
     """
-    # What is run in the stage's network must not see a proxy of the machine.
-    prefix = " ".join(stage.fabric_command(())[:2])
+    # A proxy of the machine does not know the stage's addresses.
+    prefix = f"{' '.join(stage.fabric_command(())[:2])} env NO_PROXY='*'"
     lines = [f"The stage runs below {stage.root}; end it with: traffic-mirror rehearse down"]
     for role, kubeconfig in stage.kubeconfigs.items():
         lines.append(f"{role}: {prefix} {stage.bin / 'kubectl'} --kubeconfig={kubeconfig} get pods -A")

@@ -132,7 +132,9 @@ def test_an_access_log_is_read_by_the_user_agent_of_the_run() -> None:
         line("200", "via_upstream", agent.replace("run1", "run11")),
         "no access log line",
     ]
-    assert read_gateway_log(lines, "run1") == {"200 via_upstream": 2, "404 route_not_found": 1}
+    assert read_gateway_log(lines, ["run1"]) == {"200 via_upstream": 2, "404 route_not_found": 1}
+    assert read_gateway_log(lines, ["run1", "run11"]) == {"200 via_upstream": 3, "404 route_not_found": 1}
+    assert read_gateway_log(lines, []) == {}
 
 
 def test_evidence_survives_its_way_through_json() -> None:
@@ -140,6 +142,8 @@ def test_evidence_survives_its_way_through_json() -> None:
         arrivals={"primary": Arrivals(calls=3, marks={"": 3}), "in-cluster": Arrivals()},
         proxies={"in-cluster": ProxyCounters(known=True, total=3)},
         gateway_answers={"cross-cluster": {"200 via_upstream": 3}},
+        warm_up_proxies={"in-cluster": ProxyCounters(known=True, error=3)},
+        warm_up_answers={"cross-cluster": {"200 route_not_found": 3}},
         rejects={"staging": 1},
         gaps=("No permission",),
     )

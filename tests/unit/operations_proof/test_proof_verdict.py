@@ -13,6 +13,7 @@ from components.operations.causes import MirrorPlan
 from components.operations.evidence import Arrivals, Evidence, ProxyCounters
 from components.operations.verdict import Band, Outcome, Verdict, judge
 
+CROSS = "cross-cluster"
 HOST = "grpc-hello.staging.example:8000"
 IN_CLUSTER = MirrorPlan(
     name="in-cluster",
@@ -163,24 +164,34 @@ def test_a_mirror_of_zero_per_cent_must_get_nothing() -> None:
 
 
 NO_COPY: list[tuple[dict[str, Any], str]] = [
-    ({"proxies": {"cross-cluster": ProxyCounters()}}, "no cluster for the mirror"),
-    ({"proxies": {"cross-cluster": ProxyCounters()}, "rejects": {"staging": 3}}, "proxies refused 3 configurations"),
-    ({"proxies": {"cross-cluster": proxy(0)}}, "its route has no mirror policy"),
-    ({"proxies": {"cross-cluster": proxy(0)}, "rejects": {"staging": 1}}, "proxies refused 1 configurations"),
-    ({"proxies": {"cross-cluster": proxy(0, endpoints=0)}}, "the mirror has no endpoint"),
-    ({"proxies": {"cross-cluster": proxy(500, connect_failures=9)}}, "cannot connect to the mirror (9 failures)"),
-    ({"proxies": {"cross-cluster": proxy(5, ejected=1)}}, "outlier detection has taken out 1 of 1"),
+    ({"proxies": {CROSS: ProxyCounters()}}, "no cluster for the mirror"),
+    ({"proxies": {CROSS: ProxyCounters()}, "rejects": {"staging": 3}}, "proxies refused 3 configurations"),
+    ({"proxies": {CROSS: proxy(0)}}, "its route has no mirror policy"),
+    ({"proxies": {CROSS: proxy(0)}, "rejects": {"staging": 1}}, "proxies refused 1 configurations"),
+    ({"proxies": {CROSS: proxy(0, endpoints=0)}}, "the mirror has no endpoint"),
+    ({"proxies": {CROSS: proxy(500, connect_failures=9)}}, "cannot connect to the mirror (9 failures)"),
     (
-        {"proxies": {"cross-cluster": proxy(500, active=40)}},
-        "does not answer in time (0 time-outs, 40 copies in flight)",
+        {"proxies": {CROSS: proxy(0)}, "warm_up_proxies": {CROSS: proxy(20, connect_failures=5)}},
+        "cannot connect to the mirror (5 failures)",
     ),
-    ({"proxies": {"cross-cluster": proxy(500, timeout=500)}}, "does not answer in time (500 time-outs"),
-    ({"proxies": {"cross-cluster": proxy(500, error=500)}}, "answers with server errors"),
-    ({"gateway_answers": {"cross-cluster": {"404 route_not_found": 500}}}, "no route for 500 copies"),
+    ({"proxies": {CROSS: proxy(5, ejected=1)}}, "outlier detection took the mirror out"),
     (
-        {"gateway_answers": {"cross-cluster": {"503 upstream_reset": 500}}},
-        "passed 500 copies on and the workload logged 0",
+        {"proxies": {CROSS: proxy(0)}, "warm_up_proxies": {CROSS: proxy(20, error=20)}},
+        "outlier detection took the mirror out after errors (20 of 20 copies failed)",
     ),
+    ({"proxies": {CROSS: proxy(500, active=40)}}, "does not answer in time (0 time-outs, 40 copies in flight)"),
+    ({"proxies": {CROSS: proxy(500, timeout=500)}}, "does not answer in time (500 time-outs"),
+    ({"proxies": {CROSS: proxy(500, error=500)}}, "answers with server errors"),
+    ({"gateway_answers": {CROSS: {"200 route_not_found": 500}}}, "no route for the copies (500 times"),
+    (
+        {"proxies": {CROSS: proxy(0)}, "warm_up_answers": {CROSS: {"200 route_not_found": 20}}},
+        "no route for the copies (20 times route_not_found)",
+    ),
+    (
+        {"warm_up_answers": {CROSS: {"200 no_healthy_upstream": 20}}},
+        "cannot deliver the copies (20 times 200 no_healthy_upstream)",
+    ),
+    ({"gateway_answers": {CROSS: {"200 via_upstream": 500}}}, "delivered 500 copies and the workload logged 0"),
     ({}, "404 or grpc-status 12"),
     ({"proxies": {}, "rejects": {"staging": 2}}, "proxies refused 2 configurations, so what they do may be old"),
     ({"proxies": {}}, "no copy arrives at all"),
