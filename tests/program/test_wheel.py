@@ -1,0 +1,122 @@
+"""The built wheel, alone with the dependencies that it declares, in somebody else's program."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = {"kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
+
+RUN = """
+import json, sys
+from tests.support.recording import run_program
+recording = run_program(sys.argv[1], project="shop", outputs=json.loads(sys.argv[2]))
+print(json.dumps({
+    "exports": recording.exports,
+    "resources": [
+        {"urn": r.urn, "type": r.type, "name": r.name, "parent": r.parent, "provider": r.provider,
+         "object": r.inputs.get("metadata", {})}
+        for r in recording.resources
+    ],
+    "shop": {k: v for k, v in vars(recording.one("shop:index:Shop")).items() if k in ("protect", "aliases")},
+}))
+"""
+
+
+def declared(distribution: str) -> set[str]:
+    """Names of everything that a distribution needs without extras, itself included."""
+    found: set[str] = set()
+    todo = [distribution]
+    while todo:
+        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        if name in found:
+            continue
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # for another platform or Python
+        found.add(name)
+        todo += [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in requirements if "extra ==" not in line]
+    return found
+
+
+def install(distribution: str, target: Path) -> None:
+    """Link the files of an installed distribution into another environment; nothing is downloaded."""
+    for name in {Path(str(file)).parts[0] for file in metadata.files(distribution) or ()} - {"..", "__pycache__"}:
+        source = Path(str(metadata.distribution(distribution).locate_file(name)))
+        if source.exists() and not (target / name).exists():
+            (target / name).symlink_to(source)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and what it declares, and the recorder that stands in for the engine."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "env", with_pip=False)
+    (target,) = (folder / "env").glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(target)
+    own = metadata.PathDistribution(next(target.glob("*.dist-info")))
+    for line in own.requires or []:
+        if "extra ==" not in line:
+            for name in declared(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]):
+                install(name, target)
+    shutil.copytree(ROOT / "tests" / "support", folder / "tests" / "support")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recording(environment: Path) -> dict[str, Any]:
+    python = environment / "env" / "bin" / "python"
+    program = ROOT / "tests" / "program" / "foreign" / "__main__.py"
+    done = subprocess.run(
+        [python, "-c", RUN, str(program), json.dumps(ADDRESS)],
+        cwd=environment,
+        env={"PYTHONPATH": str(environment), "PULUMI_ERROR_OUTPUT_STRING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_package_needs_nothing_but_what_it_declares(recording: dict[str, Any], environment: Path) -> None:
+    assert recording["exports"]["package"].startswith(str(environment))
+    assert recording["exports"]["leaked"] == []
+
+
+def test_options_of_the_outer_component_stay_its_own(recording: dict[str, Any]) -> None:
+    assert recording["shop"]["protect"] is True
+    assert "name=old-shop" in recording["shop"]["aliases"][0]
+
+
+def test_two_instances_side_by_side_do_not_collide(recording: dict[str, Any]) -> None:
+    """URNs are unique by the recorder; objects in one cluster must be as well."""
+    objects = [
+        (r["provider"], r["type"], r["object"].get("namespace"), r["object"].get("name"))
+        for r in recording["resources"]
+        if r["type"].startswith("kubernetes:networking.istio.io")
+    ]
+    assert len(objects) == len(set(objects)) == 14
+
+
+def test_children_go_to_the_provider_of_their_cluster(recording: dict[str, Any]) -> None:
+    by_urn = {r["urn"]: r for r in recording["resources"]}
+    for resource in recording["resources"]:
+        parent = by_urn.get(resource["parent"])
+        if parent and parent["type"] == "trafficmirror:index:MirrorReceiver":
+            assert resource["provider"].endswith("::testing")
+        if parent and parent["type"] == "trafficmirror:index:MirroredService":
+            assert resource["provider"].endswith("::staging")
