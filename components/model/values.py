@@ -129,11 +129,7 @@ def _hostname_fault(host: str) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR09
         return "must be a name without a path", "Remove the path"
     if host.startswith("["):
         return "must be a DNS name, not an address", "Use the name that clients send as authority"
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
+    if _is_address(host):
         return "must be a DNS name, not an address", "Use the name that clients send as authority"
     if ":" in host:
         return "must be a name without a port", "Give the port in its own field"
@@ -170,6 +166,16 @@ def _hostname_fault(host: str) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR09
     if labels[-1].isdigit():
         return "must not end with a number, which makes it read like an address", "Use a DNS name"
     return "", ""
+
+
+def _is_address(host: str) -> bool:
+    if ":" not in host and not host[-1].isdigit():
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class DnsLabel(str):

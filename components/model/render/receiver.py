@@ -44,15 +44,15 @@ def gateway(ref: GatewayRef, selector: JsonObject, servers: Sequence[GatewayServ
 
 
 def _check_ports(servers: Sequence[GatewayServer]) -> None:
+    encrypted: dict[int, bool] = {}
     for index, server in enumerate(servers):
-        for other in servers[:index]:
-            if server.port == other.port and bool(server.tls) != bool(other.tls):
-                raise ValidationError(
-                    field=f"servers[{index}].tls",
-                    value=server.tls and server.tls.value,
-                    rule=f"must be on for all servers of port {int(server.port)}, or off for all",
-                    remedy="Use another port for one of them",
-                )
+        if encrypted.setdefault(int(server.port), bool(server.tls)) != bool(server.tls):
+            raise ValidationError(
+                field=f"servers[{index}].tls",
+                value=server.tls and server.tls.value,
+                rule=f"must be on for all servers of port {int(server.port)}, or off for all",
+                remedy="Use another port for one of them",
+            )
 
 
 def receiver_virtual_service(route: MirrorReceiverRoute) -> JsonObject:

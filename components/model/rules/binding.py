@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from .gateways import labels, selects
-from .hosts import HostIndex
 from .objects import KubeObject, service_name
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
 from .sites import MESH
@@ -56,13 +55,11 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
     names = _gateways(case, subject)
     if not names or any(name in listeners.unknown or not case.cluster.gateway(name) for name in names):
         return
-    taken = HostIndex(
-        (host, host) for name in names for served in listeners.by_gateway.get(name, ()) for host in served.hosts
-    )
     routes = [route for route in case.mesh.concerned(case.cluster)[subject] if set(names) & set(route.gateways)]
     for host in dict.fromkeys(host for route in routes for host in route.hosts):
         inside = service_name(host) and MESH in routes[0].bound
-        if not inside and not any(taken.overlapping(host)):
+        served = (listener.gateway for listener in case.cluster.listener_index.overlapping(host))
+        if not inside and not any(gateway in names for gateway in served):
             yield problem(subject, "spec.hosts", f"{host} is let in by none of {', '.join(names)}")
 
 

@@ -1,11 +1,12 @@
 """The objects of one or several clusters, indexed the way rules look them up."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar, cast
 
 from ..errors import ValidationError
 from ..values import AuthorityMode, IstioBehaviour
@@ -25,6 +26,14 @@ from .nodes import Node, NotJudgedError
 from .objects import CLUSTER_DOMAIN, KubeObject, full_name, read_object, service_name
 from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
 
+Made = TypeVar("Made")
+
+
+def _once(kept: dict[Hashable, object], key: Hashable, make: Callable[[], Made]) -> Made:
+    if key not in kept:
+        kept[key] = make()
+    return cast("Made", kept[key])
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClusterObjects:
@@ -41,6 +50,11 @@ class ClusterObjects:
     objects: Sequence[Mapping[str, object]] = ()
     istio: IstioBehaviour | None = None
     complete: bool = True
+    _kept: dict[Hashable, object] = field(default_factory=dict[Hashable, object], init=False, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What ``make`` returns, made at the first call for ``key``."""
+        return _once(self._kept, key, make)
 
     @cached_property
     def _by_kind(self) -> dict[str, list[KubeObject]]:
@@ -215,6 +229,11 @@ class Mesh:
 
     clusters: Sequence[ClusterObjects]
     now: datetime | None = None
+    _kept: dict[Hashable, object] = field(default_factory=dict[Hashable, object], init=False, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What ``make`` returns, made at the first call for ``key``."""
+        return _once(self._kept, key, make)
 
     def __post_init__(self) -> None:
         names = [cluster.name for cluster in self.clusters]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from .nodes import Node, NotJudgedError
@@ -15,7 +16,7 @@ GATEWAY: Final = "GATEWAY"
 SIDECAR: Final = "SIDECAR_OUTBOUND"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Patch:
     """One patch of an EnvoyFilter.
 
@@ -35,10 +36,47 @@ class Patch:
     operation: str
     value: Node = field(repr=False)
 
+    @cached_property
+    def policies(self) -> "tuple[MirrorPolicy, ...]":
+        """The mirror policies that a patch of a route writes."""
+        written = self.value["route"].either("request_mirror_policies", "requestMirrorPolicies").elements()
+        return tuple(MirrorPolicy.of(node) for node in written)
+
     def applies(self, context: str, namespace: str, root_namespaces: frozenset[str]) -> bool:
         """Whether it reaches proxies of a kind in a namespace."""
         reached = self.source.namespace == namespace or self.source.namespace in root_namespaces
         return context in self.contexts and reached
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MirrorPolicy:
+    """One mirror as Envoy has it.
+
+    Attributes:
+        node: Where it is written.
+        cluster: Envoy's name of the cluster that copies go to.
+        percent: Share in per cent; None where it cannot be read.
+        removed: Names of the headers that it takes off the copy.
+        written: Names of the headers that it sets on the copy.
+    """
+
+    node: Node = field(repr=False)
+    cluster: str
+    percent: float | None
+    removed: frozenset[str]
+    written: frozenset[str]
+
+    @classmethod
+    def of(cls, node: Node) -> "MirrorPolicy":
+        """Read Envoy's RequestMirrorPolicy."""
+        removed, written = _mutated(node.either("request_headers_mutations", "requestHeadersMutations"))
+        return cls(
+            node=node,
+            cluster=node["cluster"].text(),
+            percent=_percent(node),
+            removed=frozenset(removed),
+            written=frozenset(written),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +147,6 @@ def stream_bound(patch: Patch) -> float | None:
     return common.either("max_stream_duration", "maxStreamDuration").seconds()
 
 
-def mirror_policies(patch: Patch) -> list[Node]:
-    """The mirror policies that a patch of a route writes."""
-    route = patch.value["route"]
-    return route.either("request_mirror_policies", "requestMirrorPolicies").elements()
-
-
 def cluster_mutations(patch: Patch) -> tuple[set[str], set[str]]:
     """Names of the headers that a patched cluster removes and sets on all of its requests."""
     removed: set[str] = set()
@@ -128,11 +160,6 @@ def cluster_mutations(patch: Patch) -> tuple[set[str], set[str]]:
     return removed, written
 
 
-def header_mutations(policy: Node) -> tuple[set[str], set[str]]:
-    """Names of the headers that a mirror policy removes and sets."""
-    return _mutated(policy.either("request_headers_mutations", "requestHeadersMutations"))
-
-
 def _mutated(mutations: Node) -> tuple[set[str], set[str]]:
     removed: set[str] = set()
     written: set[str] = set()
@@ -142,8 +169,8 @@ def _mutated(mutations: Node) -> tuple[set[str], set[str]]:
     return removed - {""}, written - {""}
 
 
-def policy_percent(policy: Node) -> float | None:
-    """Share in per cent of a mirror policy; 100 where it gives none."""
+def _percent(policy: Node) -> float | None:
+    """Share in per cent of a mirror policy; 100 where it gives none, None where it cannot be read."""
     share = policy.either("runtime_fraction", "runtimeFraction").either("default_value", "defaultValue")
     if not share.given:
         return 100.0

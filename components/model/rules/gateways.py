@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from .hosts import widening
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 
@@ -12,7 +13,7 @@ HTTP_PROTOCOLS: Final = frozenset({"HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB"}
 """Protocols of listeners that routes of requests are bound to; TLS is one when it ends at the gateway."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Listener:
     """One listener of a gateway.
 
@@ -33,6 +34,14 @@ class Listener:
     protocol: str
     tls_mode: str
     hosts: tuple[str, ...]
+
+    def takes(self, host: str) -> bool:
+        """Whether it takes every host that ``host`` stands for."""
+        return any(pattern in self._patterns for pattern in widening(host))
+
+    @cached_property
+    def _patterns(self) -> frozenset[str]:
+        return frozenset(self.hosts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,8 +97,7 @@ def _graph(hops: Iterable[Hop]) -> tuple[dict[_Key, set[_Key]], dict[tuple[_Key,
     """The graph, and the hop behind each of its edges that leaves a place."""
     taken: dict[tuple[_Key, _Key], Hop] = {}
     graph: dict[_Key, set[_Key]] = defaultdict(set)
-    for hop in sorted(hops, key=lambda hop: (hop.start, hop.cluster, hop.authority)):
-        start = _at(hop.start)
+    for start, hop in sorted(((_at(hop.start), hop) for hop in hops), key=lambda pair: (pair[0], pair[1].authority)):
         for way in ("up", "down") if hop.authority.startswith("*") else ("up",):
             arrival = (way, hop.cluster, hop.authority)
             taken.setdefault((start, arrival), hop)
@@ -120,7 +119,10 @@ def _at(place: Place) -> _Key:
 def _widen(graph: dict[_Key, set[_Key]], cluster: str, pattern: str) -> None:
     """Link a pattern to the wider ones."""
     for narrow, wide in pairwise(widening(pattern)):
-        graph["up", cluster, narrow].add(("up", cluster, wide))
+        known = graph["up", cluster, narrow]
+        if ("up", cluster, wide) in known:
+            return  # and so is everything wider
+        known.add(("up", cluster, wide))
 
 
 def describe_loop(loop: Sequence[Hop]) -> str:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
 from ..jsontypes import JsonValue
@@ -31,22 +30,43 @@ class NotJudgedError(Exception):
         super().__init__(f"{path} is not known yet")
 
 
-@dataclass(frozen=True, slots=True)
 class Node:
-    """A place in an object: a value, or nothing, and the path that led there.
+    """A place in an object: a value, or nothing, and the path that led there. Never changed once it is made.
+
+    A plain class, and its path put together only when somebody asks: a large mesh has millions of places.
 
     Attributes:
         value: What is there; None for nothing.
-        path: Path from the object's root, e.g. ``spec.http[0].mirror``.
     """
 
-    value: object
-    path: str = ""
+    __slots__ = ("_above", "_key", "value")
+
+    def __init__(self, value: object, key: str = "", above: "Node | None" = None) -> None:
+        self.value = value
+        self._key = key
+        self._above = above
+
+    @property
+    def path(self) -> str:
+        """Path from the object's root, e.g. ``spec.http[0].mirror``."""
+        keys: list[str] = []
+        node: Node | None = self
+        while node is not None:
+            keys.append(node._key)  # noqa: SLF001 -- of the same class
+            node = node._above  # noqa: SLF001
+        return "".join(f"[{key[1:]}]" if key.startswith("#") else f".{key}" for key in reversed(keys) if key)[1:]
+
+    def __repr__(self) -> str:
+        return f"Node({self.value!r}, path={self.path!r})"
 
     def __getitem__(self, key: str) -> "Node":
-        path = f"{self.path}.{key}" if self.path else key
-        known = self.known
-        return Node(cast("Mapping[str, object]", known).get(key) if isinstance(known, Mapping) else None, path)
+        known = self.value
+        if isinstance(known, dict):
+            return Node(cast("dict[str, object]", known).get(key), key, self)
+        if known is UNKNOWN:
+            raise NotJudgedError(self.path)
+        # The host of policies hands objects over as mappings of its own.
+        return Node(cast("Mapping[str, object]", known).get(key) if isinstance(known, Mapping) else None, key, self)
 
     def at(self, *keys: str) -> "Node":
         """The place below that ``keys`` lead to."""
@@ -60,8 +80,10 @@ class Node:
 
         Kubernetes accepts both spellings that protobuf gives a field, e.g. ``exportTo`` and ``export_to``.
         """
-        nodes = [self[key] for key in keys]
-        return next((node for node in nodes if node.given), nodes[0])
+        first = self[keys[0]]
+        if first.given:
+            return first
+        return next((node for key in keys[1:] if (node := self[key]).given), first)
 
     @property
     def known(self) -> object:
@@ -82,7 +104,7 @@ class Node:
     def elements(self) -> "list[Node]":
         """The elements of a list; none when it is something else."""
         known = self.known
-        if not isinstance(known, Sequence) or isinstance(known, str | bytes):
+        if not isinstance(known, list | tuple) and (not isinstance(known, Sequence) or isinstance(known, str | bytes)):
             return []
         return [Node(element, f"{self.path}[{index}]") for index, element in enumerate(cast("Sequence[object]", known))]
 
@@ -92,7 +114,7 @@ class Node:
         if not isinstance(known, Mapping):
             return []
         entries = cast("Mapping[object, object]", known).items()
-        return [(str(key), Node(value, f"{self.path}.{key}")) for key, value in entries]
+        return [(str(key), Node(value, str(key), self)) for key, value in entries]
 
     def text(self, default: str = "") -> str:
         """The text; ``default`` when it is something else."""

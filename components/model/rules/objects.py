@@ -27,7 +27,7 @@ GROUPS: Final = {
 """API group of every kind that rules read, but for Gateway, which two groups have."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class KubeObject:
     """One object of a cluster, as somebody wrote it.
 
@@ -44,9 +44,6 @@ class KubeObject:
     namespace: str
     name: str
     root: Node = field(repr=False)
-
-    def __hash__(self) -> int:
-        return hash((self.cluster, self.kind, self.namespace, self.name))
 
     @property
     def spec(self) -> Node:

@@ -68,6 +68,10 @@ def policy(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
     Istio looks in the proxy's namespace, then in the Service's, then in the root namespace, and takes the first
     DestinationRule that it finds. Source: PushContext.destinationRule.
     """
+    return cluster.once(("policy", target, namespace), lambda: _find(cluster, target, namespace))
+
+
+def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
     first = () if namespace in ROOT_NAMESPACES else (namespace,)
     for place in dict.fromkeys((*first, home(cluster, target.host), *sorted(ROOT_NAMESPACES))):
         for rule in cluster.destination_rules.covering(target.host):

@@ -1,12 +1,12 @@
 """Rules on what leaves with a copy: credentials, identities, the mark, and the transport."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..contract import is_private
 from ..safety import PEER_HEADERS
 from ..values import NEWEST_ISTIO, IstioVersion
-from .envoy import Patch, cluster_mutations, header_mutations, mirror_policies, policy_percent
+from .envoy import Patch, cluster_mutations
 from .objects import KubeObject
 from .policies import ROOT_NAMESPACES, policy, proxies
 from .reach import Side, entry_addresses, reach
@@ -23,6 +23,10 @@ ENCRYPTED: Final = frozenset({"SIMPLE", "MUTUAL", "ISTIO_MUTUAL"})
 
 def at_source(case: Case, site: Site) -> tuple[set[str], set[str]]:
     """Headers that every sender removes from a copy, and those that it writes on the copy alone."""
+    return case.mesh.once(("source", site), lambda: _at_source(case, site))
+
+
+def _at_source(case: Case, site: Site) -> tuple[set[str], set[str]]:
     everywhere = [_by_sender(case, site, context, namespace) for context, namespace in proxies(site.route)]
     removed = set[str].intersection(*(off for off, _ in everywhere)) if everywhere else set[str]()
     written = set[str].intersection(*(on for _, on in everywhere)) if everywhere else set[str]()
@@ -32,23 +36,27 @@ def at_source(case: Case, site: Site) -> tuple[set[str], set[str]]:
 def _by_sender(case: Case, site: Site, context: str, namespace: str) -> tuple[set[str], set[str]]:
     """Headers that one kind of proxy removes and writes: by the policy of the mirror, or on its cluster."""
     patches = case.cluster.patches
-    changes = [
+    changes: list[tuple[Iterable[str], Iterable[str]]] = [
         cluster_mutations(patch)
         for patch in patches.of_cluster(site.target.cluster_name)
         if patch.applies(context, namespace, ROOT_NAMESPACES)
     ]
     changes += [
-        header_mutations(found)
+        (found.removed, found.written)
         for patch in patches.of_route(site.route.name)
         if patch.applies(context, namespace, ROOT_NAMESPACES)
-        for found in mirror_policies(patch)
-        if found["cluster"].text() == site.target.cluster_name
+        for found in patch.policies
+        if found.cluster == site.target.cluster_name
     ]
     return {name for off, _ in changes for name in off}, {name for _, on in changes for name in on}
 
 
 def at_receiver(case: Case, site: Site) -> tuple[set[str], set[str]] | None:
     """Headers that every receiving route removes and sets; None when no receiving route is at hand."""
+    return case.mesh.once(("receiver", site), lambda: _at_receiver(case, site))
+
+
+def _at_receiver(case: Case, site: Site) -> tuple[set[str], set[str]] | None:
     found = reach(case.mesh, case.cluster, site.route, site.target)
     forms = [form for authority in site.route.authorities for form in both_forms(authority)]
     routes = {
@@ -103,8 +111,8 @@ def credentials(case: Case, site: Site) -> Iterator[Report]:
 def scrubbed_late(case: Case, site: Site) -> Iterator[Report]:
     """Report mirrors that only the receiver scrubs."""
     left = set(case.settings.credential_headers) - at_source(case, site)[0]
-    receiver = at_receiver(case, site)
-    if left and receiver and not left - receiver[0]:
+    receiver = at_receiver(case, site) if left else None
+    if receiver and not left - receiver[0]:
         yield problem(site.source, site.node, f"{', '.join(sorted(left))} are removed by the receiver only")
 
 
@@ -121,8 +129,9 @@ def peer_metadata(case: Case, site: Site) -> Iterator[Report]:
     """Report cross-cluster mirrors that keep the metadata headers."""
     if reach(case.mesh, case.cluster, site.route, site.target).side is not Side.REMOTE or by_contract(case, site):
         return
-    receiver = at_receiver(case, site)
-    left = set(PEER_HEADERS) - at_source(case, site)[0] - (receiver[0] if receiver else set())
+    left = set(PEER_HEADERS) - at_source(case, site)[0]
+    receiver = at_receiver(case, site) if left else None
+    left -= receiver[0] if receiver else set()
     if left:
         message = f"{', '.join(sorted(left))} leave the cluster with the copy"
         yield problem(site.source, site.node, message, waived=site.waiver("scrub"))
@@ -139,8 +148,10 @@ def peer_metadata(case: Case, site: Site) -> Iterator[Report]:
 )
 def unmarked(case: Case, site: Site) -> Iterator[Report]:
     """Report copies without a header of their own."""
+    if at_source(case, site)[1] or by_contract(case, site):
+        return
     receiver = at_receiver(case, site)
-    if not at_source(case, site)[1] and not (receiver and receiver[1]) and not by_contract(case, site):
+    if not (receiver and receiver[1]):
         message = f"nothing marks the copies to {site.target.host}"
         yield problem(site.source, site.node, message, waived=site.waiver("scrub"))
 
@@ -188,7 +199,7 @@ def too_new(case: Case, subject: KubeObject) -> Iterator[Report]:
         if patch.operation == "MERGE_AND_REPLACE_LIST" and version < REPLACES_LISTS:
             place = patch.node["patch"]["operation"]
             yield problem(subject, place, f"{patch.operation} needs Istio {REPLACES_LISTS}; this is {version}")
-        if version < MUTATES_MIRRORS and any(any(header_mutations(found)) for found in mirror_policies(patch)):
+        if version < MUTATES_MIRRORS and any(found.removed or found.written for found in patch.policies):
             message = f"request_headers_mutations of a mirror needs Istio {MUTATES_MIRRORS}; this is {version}"
             yield problem(subject, patch.value, message)
 
@@ -206,10 +217,9 @@ def too_new(case: Case, subject: KubeObject) -> Iterator[Report]:
 def authority_mutation(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report mutations of the authority."""
     for patch in case.cluster.patches.of_source(subject):
-        for found in mirror_policies(patch):
-            removed, written = header_mutations(found)
-            for name in sorted((removed | written) & {":authority", "host"}):
-                yield problem(subject, found, f"{name} is changed on a mirror")
+        for found in patch.policies:
+            for name in sorted((found.removed | found.written) & {":authority", "host"}):
+                yield problem(subject, found.node, f"{name} is changed on a mirror")
 
 
 @mirror_rule(
@@ -223,21 +233,21 @@ def authority_mutation(case: Case, subject: KubeObject) -> Iterator[Report]:
 )
 def policy_drift(case: Case, site: Site) -> Iterator[Report]:
     """Report mirrors that the EnvoyFilter's list lacks or gives another share."""
-    patches = [patch for patch in case.cluster.patches.of_route(site.route.name) if mirror_policies(patch)]
+    patches = [patch for patch in case.cluster.patches.of_route(site.route.name) if patch.policies]
     for patch in patches if site.target.port is not None else ():
         if patch.operation == "MERGE_AND_REPLACE_LIST":
             yield from _drift(site, patch)
 
 
 def _drift(site: Site, patch: Patch) -> Iterator[Report]:
-    same = [found for found in mirror_policies(patch) if found["cluster"].text() == site.target.cluster_name]
-    shares = [policy_percent(found) for found in same]
+    same = [found for found in patch.policies if found.cluster == site.target.cluster_name]
+    shares = [found.percent for found in same]
     if not same:
         yield problem(patch.source, patch.value, f"the list leaves out {site.target.cluster_name} of {site.source}")
     elif site.percent is not None and all(share is None or abs(share - site.percent) > 1e-4 for share in shares):  # noqa: PLR2004 -- the proxy's resolution
         theirs = ", ".join(f"{share:g} %" for share in shares if share is not None)
         message = f"{site.target.cluster_name} gets {theirs}, but {site.source} says {site.percent:g} %"
-        yield problem(patch.source, same[0], message)
+        yield problem(patch.source, same[0].node, message)
 
 
 @object_rule(
@@ -255,7 +265,7 @@ def no_such_route(case: Case, subject: KubeObject) -> Iterator[Report]:
     if not case.cluster.complete or case.cluster.routing.unknown:
         return
     for patch in case.cluster.patches.of_source(subject):
-        if patch.name and mirror_policies(patch) and patch.name not in case.cluster.route_names:
+        if patch.name and patch.policies and patch.name not in case.cluster.route_names:
             yield problem(subject, patch.node["match"], f"no VirtualService has a route named {patch.name!r}")
 
 

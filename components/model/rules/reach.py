@@ -39,6 +39,10 @@ class Reach:
 
 def reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
     """Find out where requests of ``route`` to ``target`` lead."""
+    return mesh.once(("reach", cluster, route, target), lambda: _reach(mesh, cluster, route, target))
+
+
+def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
     if service_name(target.host):
         gateway = target.host in cluster.gateway_hosts
         return Reach(side=Side.OWN_GATEWAY if gateway else Side.LOCAL, port=target.port)

@@ -7,7 +7,6 @@ from ..values import AuthorityMode
 from .braking import missing_brakes
 from .clusters import ClusterObjects
 from .gateways import HTTP_PROTOCOLS, Listener
-from .hosts import covers
 from .policies import Policy, policy, proxies
 from .reach import Reach, Side, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
@@ -35,7 +34,7 @@ def taken(cluster: ClusterObjects, authority: str) -> list[Route]:
                 continue
             unknown = name in cluster.listeners.unknown or not cluster.gateway(name)
             listeners = cluster.listeners.by_gateway.get(name, ())
-            if unknown or any(covers(host, authority) for listener in listeners for host in listener.hosts):
+            if unknown or any(listener.takes(authority) for listener in listeners):
                 found.append(route)
                 break
     return found
@@ -43,6 +42,10 @@ def taken(cluster: ClusterObjects, authority: str) -> list[Route]:
 
 def missed(case: Case, site: Site, found: Reach) -> dict[AuthorityMode, list[str]]:
     """Authorities that none of the clusters routes, by the mode in which they occur."""
+    return case.mesh.once(("missed", site), lambda: _missed(site, found))
+
+
+def _missed(site: Site, found: Reach) -> dict[AuthorityMode, list[str]]:
     lost: dict[AuthorityMode, list[str]] = {}
     for mode in AuthorityMode:
         for authority in site.route.authorities:
@@ -116,6 +119,10 @@ def target_name(case: Case, site: Site) -> Iterator[Report]:
 
 def inlets(case: Case, site: Site, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
     """Listeners of the receivers that let some form of the mirror's authority in."""
+    return case.mesh.once(("inlets", site), lambda: _inlets(site, found))
+
+
+def _inlets(site: Site, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
     entered: dict[int, tuple[ClusterObjects, Listener]] = {}
     for cluster in found.clusters:
         for form in (form for authority in site.route.authorities for form in both_forms(authority)):
@@ -218,7 +225,7 @@ def _tls_fault(sent: Policy, listener: Listener, host: str) -> str:
     if not mode:
         return f"it sends plain text, but {where} wants TLS ({ends})"
     name = sent.setting("tls", "sni").text() or host
-    if not any(covers(pattern, name) for pattern in listener.hosts):
+    if not listener.takes(name):
         return f"its server name {name} is not among the hosts of {where}"
     if "MUTUAL" in ends and "OPTIONAL" not in ends and mode == "SIMPLE":
         return f"it shows no certificate, but {where} wants one ({ends})"

@@ -290,7 +290,7 @@ def mirror_rule(
             for cluster in mesh.clusters:
                 case = Case(mesh=mesh, cluster=cluster, settings=settings)
                 for site in cluster.routing.sites:
-                    yield from _guarded(site.source, site.node.path, check(case, site))
+                    yield from _guarded(site.source, site.node, check(case, site))
 
         return Rule(
             id=rule_id, title=title, severity=severity, scope=scope, why=why, source=source, remedy=remedy, check=run
@@ -317,7 +317,7 @@ def object_rule(
             for cluster in mesh.clusters:
                 case = Case(mesh=mesh, cluster=cluster, settings=settings)
                 for subject in cluster.of(*kinds):
-                    yield from _guarded(subject, "spec", check(case, subject))
+                    yield from _guarded(subject, subject.root, check(case, subject))
 
         return Rule(
             id=rule_id, title=title, severity=severity, scope=scope, why=why, source=source, remedy=remedy, check=run
@@ -326,12 +326,12 @@ def object_rule(
     return made
 
 
-def _guarded(subject: KubeObject, field: str, reports: Iterable[Report]) -> Iterator[Report]:
+def _guarded(subject: KubeObject, place: Node, reports: Iterable[Report]) -> Iterator[Report]:
     """One subject's reports up to the end, or to the first value that is not known yet."""
     try:
         yield from reports
     except NotJudgedError as unknown:
-        yield Unjudged(subject=subject, field=unknown.path or field)
+        yield Unjudged(subject=subject, field=unknown.path or place.path)
 
 
 def problem(subject: KubeObject, node: Node | str, message: str, *, remedy: str = "", waived: str = "") -> Problem:

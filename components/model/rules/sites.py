@@ -16,7 +16,7 @@ ANNOTATION: Final = "pulumi-traffic-mirror"
 """Prefix of the annotations that the rendering writes."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Route:
     """One entry of a route object, with what its object says for all entries.
 
@@ -56,13 +56,13 @@ class Route:
                 return hostname
         return ""
 
-    @property
+    @cached_property
     def authorities(self) -> tuple[str, ...]:
         """What mirrors carry as authority before any suffix, ports off."""
         rewrite = self.authority_rewrite
         return (rewrite,) if rewrite else self.hosts
 
-    @property
+    @cached_property
     def primaries(self) -> "list[Target]":
         """Who answers."""
         nodes = self.entry["backendRefs" if self.native else "route"].elements()
@@ -126,13 +126,13 @@ class Target:
             host = f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"
         return cls(host=host, written=name, port=node["port"].integer(), subset="", node=node)
 
-    @property
+    @cached_property
     def cluster_name(self) -> str:
         """Name of the cluster that Istio makes for it."""
         return f"outbound|{self.port or ''}|{self.subset}|{self.host}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Site:
     """One mirror on one entry of a route.
 
@@ -174,7 +174,7 @@ class Site:
         """Whether some gateway sends it."""
         return any(gateway != MESH for gateway in self.route.gateways)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its name where this library rendered it; empty otherwise."""
         prefix = f"{ANNOTATION}/mirror."
