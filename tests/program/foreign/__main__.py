@@ -61,10 +61,11 @@ class Shop(pulumi.ComponentResource):
 
 def labelled(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult:
     """Add a label to every object, as many companies do."""
-    metadata = args.props.get("metadata")
+    props = dict(args.props)
+    metadata = props.get("metadata")
     if isinstance(metadata, dict):
-        args.props["metadata"] = {**metadata, "labels": {"team": "shop"}}
-    return pulumi.ResourceTransformResult(props=args.props, opts=args.opts)
+        props["metadata"] = {**metadata, "labels": {"team": "shop"}}
+    return pulumi.ResourceTransformResult(props=props, opts=args.opts)
 
 
 Shop(
