@@ -7,6 +7,7 @@ from .places import RUNTIME_DIRECTORY, cache_directory, state_directory
 from .progress import Progress
 from .requirements import check_machine, installed_by_us, remove_packages
 from .stage import Stage
+from .toolchain.cache import LOCK_FILE
 
 _STATE_PARENT = Path("/var/lib/traffic-mirror")
 
@@ -28,11 +29,16 @@ def remove_everything(progress: Progress) -> None:
         if kept:
             progress.note(f"kept, because other packages need them by now: {', '.join(kept)}")
     cache = cache_directory()
-    if cache.is_dir():
+    if is_cache(cache):
         with progress.step(f"remove {cache}"):
             shutil.rmtree(cache)
     for folder in (RUNTIME_DIRECTORY, state_directory().parent, _STATE_PARENT):
         _remove_if_ours(folder)
+
+
+def is_cache(folder: Path) -> bool:
+    """Tell whether a folder was made as the cache, whatever a variable says: the lock file shows it."""
+    return (folder / LOCK_FILE).is_file()
 
 
 def _remove_if_ours(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Where a rehearsal can happen: on an embedded stage, or on clusters that exist."""
 
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +11,10 @@ from .deployer import STAND_IN_PROVIDER, EngineDeployer
 from .engine import Engine, Installation, discover
 from .errors import StageError
 from .existing import end_on_clusters
-from .places import cache_directory
 from .progress import Progress
 from .rehearse import Place, Stopwatch, rehearse
-from .requirements import remove_packages
+from .removal import remove_everything
+from .requirements import check_machine
 from .scenario import STAGING, TESTING, RehearsalOptions, Site
 from .stage import Stage
 from .stage_values import GATEWAY_VALUES, ISTIOD_VALUES
@@ -160,14 +159,9 @@ def clean_up(progress: Progress) -> None:
         progress: Told what is being done.
 
     Raises:
+        ValidationError: This machine never can have held a stage, or this user may not change it.
         StageError: A rehearsal is running just now, or a package cannot be removed.
     """
-    end_stage(progress)
-    cache = cache_directory()
-    # The lock file shows that the folder is a cache of ours, whatever a variable says.
-    if (cache / ".lock").is_file():
-        with progress.step(f"remove the cache {cache}"):
-            shutil.rmtree(cache)
-    kept = remove_packages(log=Path("/var/log/traffic-mirror-packages.log"), progress=progress)
-    if kept:
-        progress.note(f"Debian packages that something else needs by now stay: {', '.join(kept)}")
+    check_machine()
+    end_on_clusters(progress)
+    remove_everything(progress)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal.describe import describe
 from components.rehearsal.stage import Stage
+from components.rehearsal.venues import look_around
 
 pytestmark = pytest.mark.stage
 
@@ -142,8 +142,9 @@ def test_the_machine_itself_has_no_route_into_the_stage(stage: Stage) -> None:
     assert "198.19." not in route
 
 
-def test_the_description_has_working_commands(stage: Stage) -> None:
-    text = describe(stage)
-    line = next(line for line in text.splitlines() if "kubectl" in line)
-    command = line.partition("#")[0].split()
-    assert "node-staging" in stage.run_in_fabric([*command[:3], "get", "nodes"], timeout=30).stdout
+def test_the_hints_for_a_kept_stage_are_working_commands(stage: Stage) -> None:
+    lines = [line.partition(": ")[2] for line in look_around(stage) if line.endswith("get pods -A")]
+    assert len(lines) == len(stage.roles)
+    for line in lines:
+        done = subprocess.run(["sh", "-c", line], check=True, capture_output=True, text=True, timeout=30)
+        assert "Unable to connect" not in done.stderr

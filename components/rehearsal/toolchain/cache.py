@@ -11,6 +11,9 @@ from pathlib import Path
 from ..errors import StageError
 from ..progress import Progress
 
+LOCK_FILE = ".lock"
+"""Shows that a folder is a cache, and serialises the builds in it."""
+
 _UNFINISHED = ".building-"
 
 
@@ -49,7 +52,7 @@ def _locked(cache: Path, progress: Progress) -> Generator[None]:
     """Hold the cache's lock; the kernel frees it when the process ends, however it ends."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(cache / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StageError(
             f"Cannot write the cache directory {cache}: {error.strerror}",
