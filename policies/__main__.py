@@ -9,8 +9,10 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from pulumi_policy import PolicyPack  # noqa: E402 -- follows the path above like the next two
 
-from policies.once import decode_once  # noqa: E402 -- found on the path above
 from policies.pack import NAME, make_policies  # noqa: E402 -- found on the path above
+from policies.sdk import decode_once, refuse_wrong_configuration  # noqa: E402 -- found on the path above
 
+policies = make_policies(lambda: datetime.now(UTC))
 decode_once()
-PolicyPack(name=NAME, policies=make_policies(lambda: datetime.now(UTC)))
+refuse_wrong_configuration([policy.name for policy in policies])
+PolicyPack(name=NAME, policies=policies)

@@ -66,9 +66,9 @@ class Adaptor:
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)
+            settings = read_settings(rule.id, args.get_config(), resource.stack)
             if resource.kind not in kinds or not is_judged(resource):
                 args.not_applicable(f"{resource.type} is none of {', '.join(kinds)}")
-            settings = read_settings(rule.id, args.get_config(), resource.stack)
             view = read_one(resource, self._clock())
             self._settle(_findings(rule, view, settings), settings, report)
 
@@ -92,9 +92,9 @@ class Adaptor:
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)
+            settings = read_settings(rule.id, args.get_config(), resource.stack)
             if not rule.applies(resource):
                 args.not_applicable(f"the rule is not about {resource.type}")
-            settings = read_settings(rule.id, args.get_config(), resource.stack)
             self._settle(_verdicts(rule, rule.judge(resource, settings.house)), settings, report)
 
         return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_typed(remedy))
@@ -104,9 +104,9 @@ class Adaptor:
 
         def validate(args: StackValidationArgs, report: ReportViolation) -> None:
             stack = self._read(args)
+            settings = read_settings(rule.id, args.get_config(), stack.name)
             if not any(map(rule.applies, stack.resources)):
                 args.not_applicable("the stack has nothing that the rule is about")
-            settings = read_settings(rule.id, args.get_config(), stack.name)
             self._settle(_verdicts(rule, rule.check(stack.resources, settings.house)), settings, report)
 
         return StackValidationPolicy(**_about(rule), validate=validate)

@@ -5,11 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from google.protobuf import json_format
-from pulumi_policy import policy
-from pulumi_policy.deserialize import deserialize_properties
-from pulumi_policy.proxy import unknown_checking_proxy
-
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
@@ -40,31 +35,3 @@ class OncePerObject(Generic[_Given, _Made]):
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return made
-
-
-class _DecodedOnce:
-    """Stands for ``json_format`` in the policy SDK and remembers what it decoded."""
-
-    def __init__(self) -> None:
-        self.MessageToDict = OncePerObject(json_format.MessageToDict)
-
-
-def decode_once() -> None:
-    """Let the policy SDK decode a resource once per request.
-
-    It decodes every resource once for every policy, which with 70 policies and 1,000 resources takes longer than all
-    rules together (measured). Policies get the same values as before, but the same objects each time; remediations,
-    which may write into theirs, get their own.
-    """
-    deserialized = OncePerObject(deserialize_properties)
-
-    def deserialize(props: dict[str, object], proxy_secrets: bool = False) -> object:
-        return deserialize_properties(props, proxy_secrets) if proxy_secrets else deserialized(props)
-
-    replaced: dict[str, object] = {
-        "json_format": _DecodedOnce(),
-        "deserialize_properties": deserialize,
-        "unknown_checking_proxy": OncePerObject(unknown_checking_proxy),
-    }
-    for name, function in replaced.items():
-        setattr(policy, name, function)
