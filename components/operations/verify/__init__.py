@@ -1,0 +1,1 @@
+"""Verifying mirrors on live clusters: what was sent, what arrived, and why they differ."""

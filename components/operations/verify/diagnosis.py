@@ -1,0 +1,317 @@
+"""From what was seen of a mirror to a verdict with its cause. Pure."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from ...model.values import SHADOW_SUFFIX
+from ..evidence import Arrivals
+from .facts import MirrorFacts, Source
+from .proxy import MirrorPolicy
+from .shares import Interval, fits, interval
+
+
+@unique
+class Cause(StrEnum):
+    """Why a mirror does not do what it should."""
+
+    NO_CALLS = "no-calls"
+    REJECTED = "configuration-rejected"
+    NO_ROUTE = "no-route-for-the-calls"
+    NO_POLICY = "no-policy-in-the-proxy"
+    OTHER_PERCENT = "other-percentage-in-the-proxy"
+    TOO_MANY = "more-than-its-share"
+    CLUSTER_MISSING = "cluster-missing"
+    NO_ENDPOINTS = "no-endpoints"
+    TLS = "tls-failure"
+    CONNECT = "connect-failure"
+    WRONG_PROTOCOL = "wrong-protocol"
+    NOT_ACCEPTED = "not-accepted-by-the-receiver"
+    OVERFLOW = "overflow"
+    EJECTED = "endpoints-ejected"
+    TIMEOUT = "time-out"
+    ERRORS = "server-errors"
+    NOBODY_REACHED = "receiver-not-reached"
+    LOST_BEHIND_GATEWAY = "lost-behind-the-gateway"
+    PERCENTAGE_NOT_MET = "percentage-not-met"
+    REPEATED = "copied-twice"
+    MARK_MISSING = "mark-missing"
+    CREDENTIALS_SEEN = "credentials-seen"
+
+
+REMEDIES: Final = {
+    Cause.NO_CALLS: "Send calls with --calls, or watch longer",
+    Cause.REJECTED: "Read istiod's log for 'ACK ERROR', correct the object that it names, and deploy again",
+    Cause.NO_ROUTE: "Check host and gateway of the VirtualService, and that the call matches one of its entries",
+    Cause.NO_POLICY: "Deploy the stack again; then look for EnvoyFilters and other routes of the host",
+    Cause.OTHER_PERCENT: "Deploy the stack again, so that VirtualService and EnvoyFilter agree",
+    Cause.TOO_MANY: "Look for a second VirtualService, route or proxy that copies the same calls",
+    Cause.CLUSTER_MISSING: "Check host, port and subset of the mirror; a subset needs a DestinationRule",
+    Cause.NO_ENDPOINTS: "Check that pods of the mirror are ready, or that its address resolves",
+    Cause.TLS: "Mend certificates, secret names, server name and TLS mode so that both sides fit",
+    Cause.CONNECT: "Check the mirror's address and port, firewalls, and that somebody listens there",
+    Cause.WRONG_PROTOCOL: "Set the protocol of the ServiceEntry's or Service's port to GRPC or HTTP2",
+    Cause.NOT_ACCEPTED: "List the host with and without -shadow in Gateway and VirtualService of the receiver",
+    Cause.OVERFLOW: "Raise the brakes' max_requests, max_pending_requests or max_connections, or lower the share",
+    Cause.EJECTED: "See why the mirror fails; it is tried again when the ejection ends",
+    Cause.TIMEOUT: "See why the mirror is slow, or raise the brakes' max_duration_seconds",
+    Cause.ERRORS: "Look at the mirror's log",
+    Cause.NOBODY_REACHED: "Compare the ServiceEntry's address with that of the receiving gateway",
+    Cause.LOST_BEHIND_GATEWAY: "Look at the receiving workload and at routes behind the gateway",
+    Cause.PERCENTAGE_NOT_MET: "Verify again with more calls, and look at the mirror's log and brakes",
+    Cause.REPEATED: "Look for two routes or proxies that copy the same call, and for a mirror that mirrors back",
+    Cause.MARK_MISSING: "Check that the EnvoyFilter is in the sending proxy, and that nobody calls the mirror directly",
+    Cause.CREDENTIALS_SEEN: "Stop the mirror until the scrub works: set its percent to 0 and deploy",
+}
+"""What to do about each cause."""
+
+
+@unique
+class Standing(StrEnum):
+    """How a mirror stands; worded like the outcomes of a rehearsal."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    UNKNOWN = "cannot tell"
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a command with this result: 0, 1 or 2."""
+        return {Standing.HOLDS: 0, Standing.FAILS: 1, Standing.UNKNOWN: 2}[self]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """One thing that is wrong."""
+
+    cause: Cause
+    detail: str
+    """What was seen, as a clause."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return REMEDIES[self.cause]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorVerdict:
+    """What became of one mirror."""
+
+    facts: MirrorFacts
+    standing: Standing
+    share: Interval
+    """Shares that the count is compatible with."""
+
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """What is wrong, the share first; empty when nothing is."""
+
+
+def judge_mirror(facts: MirrorFacts) -> MirrorVerdict:
+    """Hold what was seen of a mirror against what was wanted. Never holds without calls.
+
+    Args:
+        facts: What was wanted and what was seen.
+    """
+    share = interval(facts.copies, facts.calls)
+    if facts.calls <= 0:
+        nothing = Diagnosis(cause=Cause.NO_CALLS, detail="no call was made or seen, so nothing can be told")
+        return MirrorVerdict(facts=facts, standing=Standing.UNKNOWN, share=share, diagnoses=(nothing,))
+    wrong = list(_contents(facts))
+    if facts.source is Source.NONE:
+        found = next(_causes(facts), None)
+        diagnoses = ([found] if found else []) + wrong
+        standing = Standing.FAILS if diagnoses else Standing.UNKNOWN
+        return MirrorVerdict(facts=facts, standing=standing, share=share, diagnoses=tuple(diagnoses))
+    if not fits(facts.copies, facts.calls, facts.wanted.percent, slack=facts.slack):
+        wrong.insert(0, share_cause(facts))
+    standing = Standing.FAILS if wrong else Standing.HOLDS
+    return MirrorVerdict(facts=facts, standing=standing, share=share, diagnoses=tuple(wrong))
+
+
+def share_cause(facts: MirrorFacts) -> Diagnosis:
+    """Return the surest cause of a count that is wrong."""
+    found = next(_causes(facts), None)
+    if found is not None:
+        return found
+    expected = facts.calls * facts.wanted.percent / 100
+    seen = f"{facts.copies:,} of {facts.calls:,} calls were copied, {expected:,.0f} were due"
+    if facts.copies > expected:
+        return Diagnosis(cause=Cause.TOO_MANY, detail=seen)
+    if facts.refusals:
+        seen += f"; proxies have refused {facts.refusals:,} configurations, so what they do may be old"
+    return Diagnosis(cause=Cause.PERCENTAGE_NOT_MET, detail=seen)
+
+
+def policy_of(facts: MirrorFacts) -> MirrorPolicy | None:
+    """The mirror's policy in the proxy's route."""
+    policies = facts.route.policies if facts.route else ()
+    return next((policy for policy in policies if policy.cluster == facts.wanted.cluster), None)
+
+
+Check = Callable[[MirrorFacts], Iterator[Diagnosis]]
+
+
+def _causes(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    for check in (_configuration, _reach, _crowding, _receiver, _answers):
+        yield from check(facts)
+
+
+def _configuration(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """What the sending proxy has, against what the routes say."""
+    wanted, policy = facts.wanted, policy_of(facts)
+    refused = f"its last {', '.join(facts.refused)} configuration, and keeps the one before" if facts.refused else ""
+    missing = facts.route_known and wanted.percent > 0 and policy is None
+    unknown_cluster = facts.counters is not None and not facts.counters.known
+    if refused and (missing or unknown_cluster or not facts.copies):
+        yield Diagnosis(cause=Cause.REJECTED, detail=f"the sending proxy refused {refused}")
+    if facts.route_known and facts.route is None:
+        yield Diagnosis(
+            cause=Cause.NO_ROUTE, detail=f"no route of the sending proxy takes the calls to {facts.authority}"
+        )
+    elif missing:
+        others = ", ".join(each.cluster for each in facts.route.policies) if facts.route else ""
+        name = facts.route.name if facts.route else ""
+        detail = f"the proxy's route {name or '(unnamed)'} has no mirror to {wanted.cluster}"
+        yield Diagnosis(cause=Cause.NO_POLICY, detail=detail + (f", only to {others}" if others else ""))
+    if unknown_cluster and wanted.percent > 0:
+        yield Diagnosis(cause=Cause.CLUSTER_MISSING, detail=f"the sending proxy has no cluster {wanted.cluster}")
+    if policy is not None and abs(policy.percent - wanted.percent) > 1e-6:  # noqa: PLR2004 -- below Envoy's resolution
+        detail = f"the proxy's route copies {policy.percent:g} %, the VirtualService says {wanted.percent:g} %"
+        yield Diagnosis(cause=Cause.OTHER_PERCENT, detail=detail)
+
+
+def _reach(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """Whether the sending proxy gets a connection."""
+    counters = facts.counters
+    if facts.obstacles and (counters is None or not counters.success):
+        yield Diagnosis(cause=Cause.TLS, detail="; ".join(facts.obstacles))
+    if counters is None or not counters.known:
+        return
+    if not counters.endpoints:
+        yield Diagnosis(cause=Cause.NO_ENDPOINTS, detail=f"{facts.wanted.cluster} has no endpoint in the sending proxy")
+    elif counters.connect_failures and not counters.success:
+        cluster = facts.cluster
+        detail = f"{counters.connect_failures:,} connections to {', '.join(facts.endpoints) or 'the mirror'} failed"
+        yield Diagnosis(cause=Cause.CONNECT, detail=detail + (" (TCP or TLS)" if cluster and cluster.tls else ""))
+    if facts.wanted.grpc and facts.cluster and not facts.cluster.http2 and not facts.copies:
+        detail = "the sending proxy speaks HTTP/1.1 to the mirror, and gRPC needs HTTP/2"
+        yield Diagnosis(cause=Cause.WRONG_PROTOCOL, detail=detail)
+
+
+def _crowding(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """Whether the brakes of the sending proxy held copies back."""
+    counters = facts.counters
+    if counters is None or not counters.known or not counters.endpoints:
+        return
+    due = facts.calls * facts.wanted.percent / 100
+    if fits(counters.total, facts.calls, facts.wanted.percent, slack=facts.slack) or counters.total > due:
+        return
+    if counters.ejected:
+        detail = f"outlier detection has taken out {counters.ejected:,} of {counters.endpoints:,} endpoints"
+        yield Diagnosis(cause=Cause.EJECTED, detail=detail)
+    elif policy_of(facts) is not None and not counters.connect_failures:
+        limit = facts.cluster.max_requests if facts.cluster else 0
+        bound = f", its bound is {limit:,} in flight" if limit else ""
+        detail = (
+            f"the sending proxy let {counters.total:,} of {due:,.0f} copies out and answered the rest itself{bound}"
+        )
+        yield Diagnosis(cause=Cause.OVERFLOW, detail=detail)
+
+
+def _receiver(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """What the receiving gateway did with them."""
+    receiver = facts.receiver
+    if receiver is None:
+        return
+    policy = policy_of(facts)
+    sent = carried(facts.authority, suffixed=bool(policy and policy.suffixed))
+    accepted = bool(receiver.accepted) and accepts(receiver.accepted, sent)
+    left = facts.counters.total if facts.counters else facts.calls
+    if receiver.unrouted or (receiver.answers is None and left and not receiver.passed_on and not accepted):
+        how = "appends -shadow to the authority" if policy and policy.suffixed else "keeps the authority"
+        taken = ", ".join(receiver.accepted) or "no host"
+        what = f"{receiver.unrouted:,} copies" if receiver.unrouted else "copies"
+        detail = (
+            f"the receiving gateway has no route for {what} (404, or grpc-status 12 with status 200): the sending proxy"
+            f" {how}, so they carry {sent}, and the receiver takes {taken}"
+        )
+        yield Diagnosis(cause=Cause.NOT_ACCEPTED, detail=detail)
+    reached = sum(receiver.answers.values()) if receiver.answers is not None else receiver.passed_on
+    counters = facts.counters
+    if reached == 0 and counters is not None and counters.success and not counters.active:
+        where = ", ".join(facts.endpoints)
+        own = ", ".join(sorted(receiver.addresses))
+        detail = f"{counters.total:,} copies went to {where or 'the mirror'} and none reached the receiving gateway"
+        yield Diagnosis(cause=Cause.NOBODY_REACHED, detail=detail + (f" at {own}" if own else ""))
+
+
+def _answers(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """How the mirror answered those that arrived."""
+    counters = facts.counters
+    if counters is not None and (facts.peak or counters.timeout):
+        detail = f"{facts.peak:,} copies stay in flight, {counters.timeout:,} timed out"
+        yield Diagnosis(cause=Cause.TIMEOUT, detail=detail)
+    if counters is not None and counters.error:
+        detail = f"{counters.error:,} of {counters.total:,} copies ended with a server error or a lost connection"
+        yield Diagnosis(cause=Cause.ERRORS, detail=detail)
+    answers = facts.receiver.answers if facts.receiver else None
+    routed = sum(answers.values()) - (facts.receiver.unrouted if facts.receiver else 0) if answers else 0
+    if routed > facts.copies:
+        detail = f"the receiving gateway passed {routed:,} copies on and the application logged {facts.copies:,}"
+        yield Diagnosis(cause=Cause.LOST_BEHIND_GATEWAY, detail=detail)
+
+
+def _contents(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """What copies carry: by the application's log where that tells, else by the proxy's route."""
+    wanted, arrivals = facts.wanted, facts.arrivals
+    if arrivals is not None and arrivals.repeats:
+        detail = f"{arrivals.repeats:,} copies came for calls that had been copied already"
+        yield Diagnosis(cause=Cause.REPEATED, detail=detail)
+    if arrivals is not None and arrivals.calls:
+        yield from _seen(facts, arrivals)
+    elif wanted.mark is not None and wanted.removed and (policy := policy_of(facts)) is not None:
+        kept = sorted(wanted.removed - policy.removed)
+        if kept:
+            detail = f"the proxy's route takes {', '.join(kept)} not off the copies"
+            yield Diagnosis(cause=Cause.CREDENTIALS_SEEN, detail=detail)
+        if policy.added.get(wanted.mark[0]) != wanted.mark[1]:
+            detail = f"the proxy's route does not set {wanted.mark[0]}: {wanted.mark[1]}"
+            yield Diagnosis(cause=Cause.MARK_MISSING, detail=detail)
+
+
+def _seen(facts: MirrorFacts, arrivals: Arrivals) -> Iterator[Diagnosis]:
+    if facts.wanted.mark is None:
+        return
+    name, value = facts.wanted.mark
+    if arrivals.credentials:
+        which = ", ".join(f"{header} ({count:,})" for header, count in arrivals.credentials.items())
+        yield Diagnosis(cause=Cause.CREDENTIALS_SEEN, detail=f"copies arrive with {which}")
+    lines = arrivals.calls + arrivals.repeats
+    marked = arrivals.marks.get(value, 0)
+    if marked < lines:
+        detail = f"{lines - marked:,} of {lines:,} copies arrive without {name}: {value}"
+        yield Diagnosis(cause=Cause.MARK_MISSING, detail=detail)
+
+
+def carried(authority: str, *, suffixed: bool) -> str:
+    """The authority that a copy carries.
+
+    Args:
+        authority: That of the call, with or without port.
+        suffixed: Whether the proxy appends ``-shadow``, which goes before the port.
+    """
+    if not suffixed:
+        return authority
+    host, colon, port = authority.partition(":")
+    return f"{host}{SHADOW_SUFFIX}{colon}{port}"
+
+
+def accepts(hosts: tuple[str, ...], authority: str) -> bool:
+    """Whether one of the hosts takes the authority; ports do not matter."""
+    host = authority.partition(":")[0]
+    return any(
+        pattern in (host, authority, "*") or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+        for pattern in hosts
+    )
