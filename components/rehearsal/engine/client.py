@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 from ...model import JsonObject, JsonValue
 from ..errors import StageError
 from .home import EngineHome
-from .installation import Installation, ProgramMode
+from .installation import Installation
 from .link import OnEvent, WorkerLink
 from .messages import Request, Verb, WorkerPlan
 from .packs import runnable_pack
@@ -183,6 +183,13 @@ class Engine:
         result = self._ask(Request(id=next(self._numbers), verb=Verb.EXPORT, stack=stack))
         return cast("JsonObject", result["deployment"])
 
+    def interrupt(self) -> None:
+        """End every running operation in order; each then raises its error. Twice: end them at once.
+
+        For a caller whose threads run operations: only the main thread gets a Ctrl-C.
+        """
+        self._worker.interrupt()
+
     def close(self) -> None:
         """End the worker with all that it runs, and free the state directory."""
         if self._worker.close():
@@ -192,8 +199,7 @@ class Engine:
             self._claim = -1
 
     def _packs(self, packs: Sequence[Path], config: Path | None) -> dict[str, tuple[str, ...]]:
-        inline = self._installation.mode is ProgramMode.INLINE
-        paths = [runnable_pack(pack, self._home.root) if inline else pack.absolute() for pack in packs]
+        paths = [runnable_pack(pack, self._home.root) for pack in packs]
         configs = tuple(str(config.absolute()) for _ in paths) if config else ()
         return {"policy_packs": tuple(str(path) for path in paths), "policy_configs": configs}
 

@@ -91,12 +91,16 @@ class WorkerLink:
             process.stdout.close()
         return True
 
+    def interrupt(self) -> None:
+        """Send Ctrl-C to every engine that runs."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                _send(self._process, Request(id=0, verb=Verb.INTERRUPT))
+
     def _interrupt(self, answers: "SimpleQueue[JsonObject]") -> None:
         """End the operation in order; whoever presses Ctrl-C again, or waits too long, ends it at once."""
         try:
-            with self._lock:
-                if self._process is not None and self._process.poll() is None:
-                    _send(self._process, Request(id=0, verb=Verb.INTERRUPT))
+            self.interrupt()
             while "event" in answers.get(timeout=INTERRUPT_SECONDS):
                 pass
         except (Empty, KeyboardInterrupt):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -51,7 +51,7 @@ class Operations:
             EngineError: It failed.
         """
         if request.verb is Verb.OUTPUTS:
-            return {"outputs": self._outputs(request.stack)}
+            return {"outputs": _outputs(self._stack(request.stack).outputs())}
         if request.verb is Verb.EXPORT:
             return {"deployment": self._stack(request.stack).export_stack().deployment}
         if request.verb is Verb.SECRETS:
@@ -64,6 +64,7 @@ class Operations:
     def _deploy(self, request: Request, emit: Emit) -> dict[str, Any]:
         collector = EventCollector(request.stack)
         stack = self._stack(request.stack)
+        outputs: dict[str, Any] = {}
         begun = time.monotonic()
 
         def follow(event: Any) -> None:  # noqa: ANN401 - the Automation API's events are untyped
@@ -83,7 +84,8 @@ class Operations:
             }
             try:
                 if request.verb is Verb.UP:
-                    stack.up(**common, **policies, refresh=request.refresh, show_secrets=False)
+                    made = stack.up(**common, **policies, refresh=request.refresh, show_secrets=False)
+                    outputs = _outputs(made.outputs)
                 elif request.verb is Verb.PREVIEW:
                     stack.preview(**common, **policies, refresh=request.refresh)
                 elif request.verb is Verb.REFRESH:
@@ -92,11 +94,10 @@ class Operations:
                     stack.destroy(**common, refresh=request.refresh, show_secrets=False)
             except automation.CommandError as error:
                 raise self._failure(request, collector, str(error)) from None
-        done = request.verb in {Verb.UP, Verb.REFRESH}
         return {
             "changes": collector.changes,
             "changed": sorted(collector.changed),
-            "outputs": self._outputs(request.stack) if done else {},
+            "outputs": outputs,
             "seconds": time.monotonic() - begun,
         }
 
@@ -156,10 +157,6 @@ class Operations:
         with _program_lock:
             runpy.run_path(str(Path(self._plan.project_source) / "__main__.py"), run_name="__main__")
 
-    def _outputs(self, name: str) -> dict[str, Any]:
-        found = self._stack(name).outputs()
-        return {key: {"value": item.value, "secret": item.secret} for key, item in found.items()}
-
     def _set_secrets(self, request: Request) -> dict[str, Any]:
         self._stack(request.stack)
         for key, value in request.secrets.items():
@@ -179,6 +176,10 @@ class Operations:
                     stack=request.stack,
                 )
         return {}
+
+
+def _outputs(found: Mapping[str, automation.OutputValue]) -> dict[str, Any]:
+    return {key: {"value": item.value, "secret": item.secret} for key, item in found.items()}
 
 
 def preload() -> None:

@@ -62,7 +62,7 @@ class Outcome:
     changed: tuple[str, ...]
     """``operation type name`` of each resource with a change, sorted."""
     outputs: Mapping[str, Output]
-    """Outputs of the stack; empty after a preview."""
+    """Outputs of the stack; empty but after an ``up``."""
     seconds: float
     log: Path
     """Everything that the engine wrote."""

@@ -23,6 +23,9 @@ from .waiting import Waiter
 HELM_VARIABLE: Final = "TRAFFIC_MIRROR_HELM"
 """Names the Helm program; unset: ``helm`` of the search path."""
 
+OWNER_LABEL: Final = "traffic-mirror-owner"
+"""Label of a release, by which a later run knows what a killed one had made."""
+
 QUERY_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 30.0
 """Helm ends by its own ``--timeout``; it is ended this much later if it does not."""
@@ -57,6 +60,12 @@ class Helm:
         if not isinstance(found, dict):
             raise HelmError(f"{chart} has no chart metadata")
         return cast("Properties", found)
+
+    def made_by(self, name: str, namespace: str, owner: str) -> bool:
+        """Tell whether a release carries the mark of ``owner``."""
+        where = ["--namespace", namespace, "--all", "--selector", f"{OWNER_LABEL}={owner}", "-o", "json"]
+        found: list[Properties] = json.loads(self._run(["list", *where], QUERY_SECONDS))
+        return any(item.get("name") == name for item in found)
 
     def apply(self, verb: str, arguments: Sequence[str], values: Properties, timeout_seconds: float) -> None:
         """Install or upgrade a release.

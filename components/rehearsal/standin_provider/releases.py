@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
+from .checkpoint import field_manager
 from .cluster import Cluster
 from .differences import find_changes, mark_replacing, without_ignored
 from .errors import PartialError, ProviderError, RefusedError
-from .helm import Helm, HelmError, resource_names
+from .helm import OWNER_LABEL, Helm, HelmError, resource_names
 from .manager import Checked, Difference, Made, Naming, Task
 from .naming import generated_name
 from .paths import mapping_at, number_at, text_at
@@ -99,11 +100,10 @@ class Releases:
             return Made(state=_record(inputs, None))
         clear: Properties = plain(inputs)
         task.progress("helm install")
-        verb = "install" if not self._settings.upsert else self._verb_for_leftover(clear)
-        return self._apply(verb, inputs, clear)
+        return self._apply(self._verb(task, clear), task, inputs, clear)
 
-    def _verb_for_leftover(self, clear: Properties) -> str:
-        """Deal with a release that an earlier, killed run left, and return how to go on.
+    def _verb(self, task: Task, clear: Properties) -> str:
+        """Return how to make a release where an earlier, killed run may have left it half made.
 
         Helm refuses to touch a release that is still being installed; nobody installs it any more.
         """
@@ -111,6 +111,11 @@ class Releases:
         found = self._helm.status(name, namespace)
         if found is None:
             return "install"
+        if not self._settings.upsert and not self._helm.made_by(name, namespace, field_manager({}, task.urn)):
+            raise ProviderError(
+                f"A release {namespace}/{name} exists already and was not made by this stack. Uninstall it, or "
+                "give this one another name"
+            )
         if text_at(found, "info", "status").startswith("pending-"):
             self._helm.uninstall(name, namespace, wait_seconds=0)
             return "install"
@@ -122,7 +127,7 @@ class Releases:
         if task.preview:
             return Made(state=_record(inputs, None))
         task.progress("helm upgrade")
-        return self._apply("upgrade", inputs, plain(inputs))
+        return self._apply("upgrade", task, inputs, plain(inputs))
 
     def read(self, task: Task, resource_id: str, state: Properties, inputs: Properties) -> Made:
         """Return the release as Helm knows it; an empty state when there is none."""
@@ -152,11 +157,11 @@ class Releases:
         name, namespace = text_at(clear, "name"), text_at(clear, "namespace")
         self._helm.uninstall(name, namespace, wait_seconds=float(seconds) if waits else 0.0)
 
-    def _apply(self, verb: str, inputs: Properties, clear: Properties) -> Made:
+    def _apply(self, verb: str, task: Task, inputs: Properties, clear: Properties) -> Made:
         name, namespace = text_at(clear, "name"), text_at(clear, "namespace")
         seconds = number_at(clear, "timeout") or DEFAULT_TIMEOUT_SECONDS
         arguments = [name, text_at(clear, "chart"), "--namespace", namespace, "--timeout", f"{seconds}s"]
-        arguments += _chart_options(clear)
+        arguments += [*_chart_options(clear), "--labels", f"{OWNER_LABEL}={field_manager({}, task.urn)}"]
         flags = {**_FLAGS, **_UPGRADE_FLAGS} if verb == "upgrade" else _FLAGS
         arguments += [flag for key, flag in flags.items() if clear.get(key) is True]
         if clear.get("skipAwait") is not True:
@@ -170,7 +175,7 @@ class Releases:
             self._helm.apply(verb, arguments, mapping_at(clear, "values"), float(seconds))
         except HelmError as error:
             left = self._helm.status(name, namespace)
-            if left is None or "re-use a name" in str(error):
+            if left is None:
                 raise ProviderError(f"Release {resource_id} was not made: {error}") from None
             message = f"Release {resource_id} exists but failed: {error}"
             raise PartialError(message, resource_id=resource_id, state=_record(inputs, left)) from None

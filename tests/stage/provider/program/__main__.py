@@ -99,7 +99,11 @@ route = k8s.apiextensions.CustomResource(
 release = k8s.helm.v3.Release(
     "release",
     k8s.helm.v3.ReleaseArgs(
-        name="tiny", chart=config.require("chart"), namespace=inside, values={"greeting": greeting}, timeout=60
+        name="tiny",
+        chart=config.require("chart"),
+        namespace=inside,
+        values={"greeting": greeting, "image": config.get("chartImage") or ""},
+        timeout=60,
     ),
     opts=here,
 )
