@@ -154,6 +154,13 @@ PARAMETERS: Final = (
         rules=("image-digest",),
     ),
     Parameter(
+        name="internalByDefault",
+        field="internal_by_default",
+        schema={"type": "boolean"},
+        text="Whether the clusters' load balancers are internal without any annotation, as on premises. Default false.",
+        rules=("load-balancer-public", "load-balancer-open"),
+    ),
+    Parameter(
         name="labels",
         field="labels",
         schema=_TEXTS,
@@ -265,23 +272,32 @@ def _plain(value: object) -> object:
 def _read(rule_id: str, text: str, stack: str) -> Settings:
     config = cast("dict[str, object]", json.loads(text))
     known = {parameter.name: parameter for parameter in parameters_of(rule_id)}
-    fields: dict[str, object] = {}
     try:
         _refuse_unknown(config, (*known, WAIVERS))
-        for name, parameter in known.items():
-            if name in config and name != BY_STACK:
-                fields[parameter.field] = _checked(name, config[name], parameter.schema)
-        by_stack = config.get(BY_STACK)
-        if isinstance(by_stack, Mapping) and stack in by_stack:
-            fields["max_percent"] = cast("Mapping[str, object]", by_stack)[stack]
-        return Settings(
-            rules=_made(RuleSettings, fields),
-            house=_made(House, fields),
-            waivers=_waivers(config.get(WAIVERS)),
-            whole_cluster=fields.get("") is True if WHOLE_CLUSTER in config else rule_id in WHOLE_BY_DEFAULT,
-        )
+        values = {name: _checked(name, config[name], found.schema) for name, found in known.items() if name in config}
+        by_stack = cast("Mapping[str, object]", values.pop(BY_STACK, {}))
+        for name, value in by_stack.items():
+            _settings_of({"max_percent": value}, {"max_percent": f"{BY_STACK}.{name}"})
+        fields = {known[name].field: value for name, value in values.items()}
+        if stack in by_stack:
+            fields["max_percent"] = by_stack[stack]
+        rules, house = _settings_of(fields, {parameter.field: name for name, parameter in known.items()})
+        waivers = _waivers(config.get(WAIVERS))
     except ValidationError as error:
         raise error.within(rule_id) from None
+    whole = bool(values.get(WHOLE_CLUSTER, rule_id in WHOLE_BY_DEFAULT))
+    return Settings(rules=rules, house=house, waivers=waivers, whole_cluster=whole)
+
+
+def _settings_of(fields: Mapping[str, object], names: Mapping[str, str]) -> tuple[RuleSettings, House]:
+    """Make the settings; an error names a field as the configuration does."""
+    try:
+        return _made(RuleSettings, fields), _made(House, fields)
+    except ValidationError as error:
+        field, bracket, rest = error.field.partition("[")
+        raise ValidationError(
+            field=f"{names.get(field, field)}{bracket}{rest}", value=error.value, rule=error.rule, remedy=error.remedy
+        ) from None
 
 
 def _refuse_unknown(config: Mapping[str, object], known: Sequence[str]) -> None:

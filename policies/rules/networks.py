@@ -102,21 +102,21 @@ def _load_balancer(resource: Resource) -> Node | None:
     return service if kind == "LoadBalancer" else None
 
 
-def _is_internal(resource: Resource) -> bool:
+def _is_internal(resource: Resource, house: House) -> bool:
     holder = resource.props["metadata"] if resource.kind == "Service" else resource.props["values"]["service"]
     notes = holder["annotations"]
-    return any(notes[key].text().lower() in values for key, values in INTERNAL.items())
+    return house.internal_by_default or any(notes[key].text().lower() in values for key, values in INTERNAL.items())
 
 
 def _public(resource: Resource, house: House) -> Iterator[Judgement]:
     balancer = _load_balancer(resource)
-    if balancer is not None and not _is_internal(resource):
+    if balancer is not None and not _is_internal(resource, house):
         yield fault(resource, balancer["type"], "the load balancer has a public address on most clouds")
 
 
 def _open(resource: Resource, house: House) -> Iterator[Judgement]:
     balancer = _load_balancer(resource)
-    if balancer is None or _is_internal(resource):
+    if balancer is None or _is_internal(resource, house):
         return
     ranges = balancer["loadBalancerSourceRanges"]
     if not ranges.given or ranges.value == []:

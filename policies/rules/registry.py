@@ -20,6 +20,7 @@ class House:
         allowed_images: Beginnings of image names that need no digest.
         labels: Labels that every object and cluster must carry.
         mirror_hosts: Hosts that get mirrors only, so that limits on them cannot hurt a primary.
+        internal_by_default: Whether the clusters' load balancers are internal without any annotation.
 
     Raises:
         ValidationError: A value is malformed.
@@ -39,6 +40,7 @@ class House:
     allowed_images: Sequence[str] = ()
     labels: Sequence[str] = ()
     mirror_hosts: Sequence[str] = ()
+    internal_by_default: bool = False
 
     def __post_init__(self) -> None:
         for name in ("disposable_stacks", "node_roles", "allowed_images", "labels", "mirror_hosts"):
@@ -48,7 +50,8 @@ class House:
                         field=f"{name}[{index}]", value=text, rule="must be a text", remedy="Write it, or leave it out"
                     )
         for index, port in enumerate(self.public_ports):
-            if isinstance(port, bool) or port != int(port) or not 1 <= port <= MAX_PORT:
+            whole = isinstance(port, int | float) and not isinstance(port, bool) and port == int(port)  # pyright: ignore[reportUnnecessaryIsInstance] -- configurations are untyped
+            if not whole or not 1 <= port <= MAX_PORT:
                 raise ValidationError(
                     field=f"public_ports[{index}]",
                     value=port,

@@ -1,0 +1,220 @@
+"""Levels, settings and waivers: what is accepted, what it changes, and what is refused."""
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jsonschema
+import pytest
+
+from components.model import ValidationError
+from components.model.rules import ClusterObjects, RuleSettings
+from policies import adaptors
+from policies.documents import read_examples
+from policies.pack import every_rule
+from policies.parameters import PARAMETERS, WHOLE_CLUSTER, Settings, parameters_of, read_settings, schema_of
+from policies.rules.registry import House
+from policies.sdk import check_configuration
+from tests.policy.driver import NOW, Given, InProcess, cluster_object
+from tests.policy.examples import resources
+
+EXAMPLES = read_examples()
+RULE_IDS = {rule.id for rule in every_rule()}
+WAIVER = {"resource": "greeter", "reason": "is rebuilt by March", "until": "2027-03-31"}
+
+
+def pod(**metadata: Any) -> Given:
+    return cluster_object(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "greeter", "namespace": "hello", **metadata},
+            "spec": {"containers": [{"name": "greeter", "image": "registry.example/greeter:1"}]},
+        }
+    )
+
+
+def judged_with(rule_id: str, config: dict[str, Any], given: Given, now: datetime = NOW) -> tuple[int, int]:
+    """Count what stands, and what is listed as waived."""
+    report = InProcess({rule_id: config}, now, only=rule_id).judge([given])
+    return len(report.of(rule_id)), len(report.of("waivers-in-force"))
+
+
+def test_every_field_of_the_rules_settings_can_be_set() -> None:
+    fields = {field.name for kind in (RuleSettings, House) for field in dataclasses.fields(kind)}
+    assert {parameter.field for parameter in PARAMETERS if parameter.name != WHOLE_CLUSTER} == fields
+
+
+def test_settings_belong_to_rules_that_exist() -> None:
+    assert {rule_id for parameter in PARAMETERS for rule_id in parameter.rules} <= RULE_IDS
+
+
+class Watched:
+    """Settings that note which of them are read."""
+
+    def __init__(self, settings: Any, read: set[str]) -> None:
+        self._settings = settings
+        self._read = read
+
+    def __getattr__(self, name: str) -> Any:
+        self._read.add(name)
+        return getattr(self._settings, name)
+
+
+@pytest.mark.parametrize("rule_id", sorted(RULE_IDS))
+def test_a_rule_reads_exactly_the_settings_that_it_declares(rule_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a setting would be silently without effect, on this rule or on another one that reads it as well."""
+    read: set[str] = set()
+
+    def watched(rule_id: str, config: Any, stack: str) -> Settings:
+        made = read_settings(rule_id, config, stack)
+        changed: Any = {"rules": Watched(made.rules, read), "house": Watched(made.house, read)}
+        return dataclasses.replace(made, **changed)
+
+    monkeypatch.setattr(adaptors, "read_settings", watched)
+    example = EXAMPLES[rule_id]
+    InProcess({rule_id: example.config}, only=rule_id).judge(resources(example.refused))
+    assert read == {parameter.field for parameter in parameters_of(rule_id) if parameter.name != WHOLE_CLUSTER}
+
+
+def test_rules_that_depend_on_what_is_missing_can_be_told_that_nothing_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: set[str] = set()
+    current = ""
+    original = ClusterObjects.__getattribute__
+
+    def watched(self: ClusterObjects, name: str) -> Any:
+        if name == "complete":
+            read.add(current)
+        return original(self, name)
+
+    monkeypatch.setattr(ClusterObjects, "__getattribute__", watched)
+    for current in sorted(RULE_IDS):
+        given = resources(EXAMPLES[current].refused)
+        for known in (given, given[:1]):
+            InProcess({current: EXAMPLES[current].config}, only=current).judge(known)
+    assert [read] == [set(parameter.rules) for parameter in PARAMETERS if parameter.name == WHOLE_CLUSTER]
+
+
+@pytest.mark.parametrize("rule_id", sorted(RULE_IDS))
+def test_settings_of_an_example_fit_the_schema(rule_id: str) -> None:
+    config = EXAMPLES[rule_id].config
+    schema = {"type": "object", "additionalProperties": False, "properties": schema_of(rule_id).properties}
+    jsonschema.validate(config, schema)
+    read_settings(rule_id, config, "staging")
+
+
+def test_a_waiver_turns_a_refusal_into_a_line_of_the_list() -> None:
+    assert judged_with("image-digest", {}, pod()) == (1, 0)
+    assert judged_with("image-digest", {"waivers": [WAIVER]}, pod()) == (0, 1)
+    report = InProcess({"image-digest": {"waivers": [WAIVER]}}, only="image-digest").judge([pod()])
+    line = report.of("waivers-in-force")[0]
+    assert line.level == "advisory"
+    assert "is rebuilt by March (until 2027-03-31)" in line.message
+
+
+@pytest.mark.parametrize("name", ["greeter", "Pod hello/greeter", pod().urn])
+def test_a_waiver_names_its_resource_in_one_of_three_ways(name: str) -> None:
+    assert judged_with("image-digest", {"waivers": [{**WAIVER, "resource": name}]}, pod()) == (0, 1)
+    assert judged_with("image-digest", {"waivers": [{**WAIVER, "resource": f"{name}x"}]}, pod()) == (1, 0)
+
+
+def test_a_waiver_holds_through_its_last_day_and_not_beyond() -> None:
+    config = {"waivers": [WAIVER]}
+    last_second = datetime(2027, 3, 31, 23, 59, 59, tzinfo=UTC)
+    assert judged_with("image-digest", config, pod(), last_second) == (0, 1)
+    assert judged_with("image-digest", config, pod(), last_second + timedelta(seconds=1)) == (1, 0)
+    after = InProcess({"image-digest": config}, last_second + timedelta(days=1), only="image-digest")
+    assert "its waiver ended with 2027-03-31" in after.judge([pod()]).of("image-digest")[0].message
+
+
+def route(annotations: dict[str, str]) -> Given:
+    mirror = {"destination": {"host": "v2", "port": {"number": 8000}}, "percentage": {"value": 10}}
+    return cluster_object(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": "greeter", "namespace": "hello", "annotations": annotations},
+            "spec": {"hosts": ["greeter.example"], "http": [{"mirrors": [mirror]}]},
+        }
+    )
+
+
+REASON = "pulumi-traffic-mirror/waive.mirror-target-short-name"
+UNTIL = "pulumi-traffic-mirror/waived-until.mirror-target-short-name"
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome", "said"),
+    [
+        ({}, (1, 0), "it has no end"),
+        ({UNTIL: "2027-03-31"}, (0, 1), ""),
+        ({UNTIL: "2026-03-31"}, (1, 0), "it ended with"),
+        ({UNTIL: "soon"}, (1, 0), "cannot be read"),
+        ({"pulumi-traffic-mirror/expires": "2027-02-01"}, (0, 1), ""),
+    ],
+)
+def test_a_waiver_on_an_object_needs_an_end(end: dict[str, str], outcome: tuple[int, int], said: str) -> None:
+    given = route({REASON: "the only namespace with a v2", **end})
+    assert judged_with("mirror-target-short-name", {}, given) == outcome
+    report = InProcess(only="mirror-target-short-name").judge([given])
+    assert said in "".join(line.message for line in report.said)
+
+
+def test_a_waiver_of_one_rule_leaves_the_others() -> None:
+    report = InProcess({"image-digest": {"waivers": [WAIVER]}}).judge([pod()])
+    assert report.of("pod-restricted")
+
+
+def test_the_share_is_limited_by_stack() -> None:
+    config = {"maxPercent": 100, "maxPercentByStack": {"staging": 5}}
+    elsewhere = dataclasses.replace(route({}), stack="development")
+    assert judged_with("mirror-percent-limit", config, route({})) == (1, 0)
+    assert judged_with("mirror-percent-limit", config, elsewhere) == (0, 0)
+
+
+def test_a_stack_counts_as_a_part_of_its_cluster_unless_it_is_told_otherwise() -> None:
+    example = resources(EXAMPLES["gateway-undefined"].refused)
+    assert InProcess(only="gateway-undefined").judge(example).of("gateway-undefined") == []
+    whole = InProcess({"gateway-undefined": {"wholeCluster": True}}, only="gateway-undefined")
+    assert whole.judge(example).of("gateway-undefined")
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "config", "field"),
+    [
+        ("nonsense", {}, "policy"),
+        ("image-digest", {"nonsense": 1}, "image-digest.nonsense"),
+        ("image-digest", {"allowedImages": "registry.example/"}, "image-digest.allowedImages"),
+        ("image-digest", {"allowedImages": [""]}, "image-digest.allowedImages[0]"),
+        ("firewall-open", {"publicPorts": [0]}, "firewall-open.publicPorts[0]"),
+        ("firewall-open", {"publicPorts": [8000.5]}, "firewall-open.publicPorts[0]"),
+        ("firewall-open", {"publicPorts": ["http"]}, "firewall-open.publicPorts[0]"),
+        ("mirror-percent-limit", {"maxPercent": 101}, "mirror-percent-limit.maxPercent"),
+        ("mirror-percent-limit", {"maxPercent": True}, "mirror-percent-limit.maxPercent"),
+        (
+            "mirror-percent-limit",
+            {"maxPercentByStack": {"staging": 101}},
+            "mirror-percent-limit.maxPercentByStack.staging",
+        ),
+        ("mirror-percent-limit", {"maxPercentByStack": 5}, "mirror-percent-limit.maxPercentByStack"),
+        ("mirror-lifetime", {"maxLifetimeDays": 0}, "mirror-lifetime.maxLifetimeDays"),
+        (
+            "mirror-method-not-allowed",
+            {"allowedRpcMethods": ["SayHello"]},
+            "mirror-method-not-allowed.allowedRpc",
+        ),
+        ("gateway-undefined", {"wholeCluster": "yes"}, "gateway-undefined.wholeCluster"),
+        ("image-digest", {"waivers": WAIVER}, "image-digest.waivers"),
+        ("image-digest", {"waivers": ["greeter"]}, "image-digest.waivers[0]"),
+        ("image-digest", {"waivers": [{"resource": "greeter"}]}, "image-digest.waivers[0]"),
+        ("image-digest", {"waivers": [{**WAIVER, "resource": ""}]}, "image-digest.waivers[0].resource"),
+        ("image-digest", {"waivers": [{**WAIVER, "reason": "because"}]}, "image-digest.waivers[0].reason"),
+        ("image-digest", {"waivers": [{**WAIVER, "until": "2027-02-30"}]}, "image-digest.waivers[0].until"),
+        ("image-digest", {"waivers": [{**WAIVER, "until": 2027}]}, "image-digest.waivers[0].until"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(rule_id: str, config: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        check_configuration(rule_id, config, sorted(RULE_IDS))
+    assert caught.value.field.startswith(field)
+    assert caught.value.remedy
