@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 pa: Any = import_module("pyarrow")
 pq: Any = import_module("pyarrow.parquet")
 fs: Any = import_module("pyarrow.fs")
+pc: Any = import_module("pyarrow.compute")
 url_to_fs: Any = import_module("fsspec.core").url_to_fs
 
 RecordBatch: TypeAlias = Any

@@ -23,8 +23,13 @@ def endpoint_of(method: str, path: str, *, is_grpc: bool) -> str:
     base = path.partition("?")[0]
     if is_grpc:
         return base.lstrip("/")
-    segments = ["{id}" if _IDENTIFIER.fullmatch(segment) else segment for segment in base.split("/")]
+    segments = ["{id}" if is_identifier(segment) else segment for segment in base.split("/")]
     return f"{method} {'/'.join(segments)}"
+
+
+def is_identifier(text: str) -> bool:
+    """Tell whether a path segment or an object's key names one thing of many: a number, a UUID, a hash, a token."""
+    return _IDENTIFIER.fullmatch(text) is not None
 
 
 class Groups:

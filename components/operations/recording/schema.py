@@ -69,6 +69,9 @@ SCHEMA: Any = pa.schema(
 )
 """Schema of every file of a recording, version included."""
 
+RESPONSE_COLUMNS: tuple[str, ...] = tuple(name for name in SCHEMA.names if name.startswith("response_"))
+"""Columns of the response's direction."""
+
 SCALAR_COLUMNS: tuple[str, ...] = tuple(SCHEMA.names[:15])
 """Columns that say what happened without headers, bodies or messages."""
 
@@ -143,7 +146,9 @@ def _message(offset_us: int, size: int, compressed: bool, truncated: bool, data:
     return Message(offset_us=offset_us, size=size, compressed=compressed, truncated=truncated, data=data)
 
 
-def _parts(batch: RecordBatch, part: str) -> Iterator[Part]:
+def parts_of(batch: RecordBatch, part: str) -> Iterator[Part]:
+    """Yield one direction (``"request"`` or ``"response"``) of each row; the batch needs that direction's columns."""
+
     def column(name: str) -> Column:
         return batch.column(f"{part}_{name}")
 
@@ -170,7 +175,7 @@ def _parts(batch: RecordBatch, part: str) -> Iterator[Part]:
 def from_batch(batch: RecordBatch) -> Iterator[Exchange]:
     """Yield the exchanges of a record batch that has every column of :data:`SCHEMA`."""
     scalars = [batch.column(name).to_pylist() for name in SCALAR_COLUMNS]
-    rows = zip(*scalars, _parts(batch, "request"), _parts(batch, "response"), strict=True)
+    rows = zip(*scalars, parts_of(batch, "request"), parts_of(batch, "response"), strict=True)
     for *values, request, response in rows:
         row = dict(zip(SCALAR_COLUMNS, values, strict=True))
         row["side"] = Side(row["side"])

@@ -1,0 +1,119 @@
+"""The result of a comparison."""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from ..recording import Damage
+from .differences import Change
+from .tally import Example
+
+
+@unique
+class Standing(StrEnum):
+    """What is known about a field that differs."""
+
+    FINDING = "finding"
+    """It differs on the mirror significantly more often than it varies by itself."""
+    NOISE = "noise"
+    """It differs no more often than it varies by itself, as far as these pairs can tell."""
+    UNTESTED = "untested"
+    """It differs, and there is no baseline that tells how much it varies by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldResult:
+    """One way in which one field of one endpoint differs."""
+
+    endpoint: str
+    field: str
+    change: Change
+    standing: Standing
+    pairs: int
+    differing: int
+    baseline_pairs: int
+    baseline_differing: int
+    interval: tuple[float, float]
+    """95 % confidence interval of the mirror's rate."""
+    baseline_interval: tuple[float, float]
+    p_value: float | None
+    """Of Fisher's exact test, one-sided; ``None`` without a baseline."""
+    adjusted_p_value: float | None
+    """Corrected for all fields tested (Holm)."""
+    examples: tuple[Example, ...]
+
+    @property
+    def rate(self) -> float:
+        """Share of pairs in which it differs, 0 to 1."""
+        return self.differing / self.pairs if self.pairs else 0.0
+
+    @property
+    def baseline_rate(self) -> float:
+        """Share of baseline pairs in which it differs, 0 to 1."""
+        return self.baseline_differing / self.baseline_pairs if self.baseline_pairs else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointResult:
+    """One endpoint."""
+
+    endpoint: str
+    pairs: int
+    baseline_pairs: int
+    differing_pairs: int
+    """Pairs in which any field differs, noise included."""
+    primary_p50_ms: float | None
+    primary_p99_ms: float | None
+    mirror_p50_ms: float | None
+    mirror_p99_ms: float | None
+    can_tell: bool
+    """Whether there are enough pairs to find even a field that always differs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffResult:
+    """The whole comparison."""
+
+    pairs: int
+    baseline_pairs: int
+    unpaired: int
+    """Mirror answers without a primary one."""
+    unanswered: int
+    """Primary answers without a mirror one: not mirrored, not recorded, or lost."""
+    surplus: int
+    """Mirror answers beyond the primary's to the same request."""
+    without_id: int
+    sampled_out: int
+    level: float
+    """Bound on the probability of any false finding in the whole comparison."""
+    has_baseline: bool
+    fields: tuple[FieldResult, ...]
+    """Every field that differs: findings first, then untested ones, then noise; each by significance, then rate."""
+    endpoints: tuple[EndpointResult, ...]
+    """Busiest first."""
+    clock_offset_ms: float | None
+    """Median start at the mirror minus that at the primary: the way between them and the skew of their clocks."""
+    overflowed: bool
+    """True when there were too many endpoints or fields to tell all apart."""
+    damage: tuple[Damage, ...]
+
+    @property
+    def findings(self) -> tuple[FieldResult, ...]:
+        """Fields that differ and are not known to be noise."""
+        return tuple(field for field in self.fields if field.standing is not Standing.NOISE)
+
+    @property
+    def noise(self) -> tuple[FieldResult, ...]:
+        """Fields that vary by themselves."""
+        return tuple(field for field in self.fields if field.standing is Standing.NOISE)
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether any endpoint has enough pairs to tell something, where there is a baseline."""
+        return not self.has_baseline or any(endpoint.can_tell for endpoint in self.endpoints)
+
+    @property
+    def exit_code(self) -> int:
+        """0: no difference; 1: differences, or damage; 2: too few pairs to tell."""
+        if self.findings or self.damage:
+            return 1
+        return 0 if self.can_tell else 2

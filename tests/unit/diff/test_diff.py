@@ -1,0 +1,244 @@
+"""Differences are told from noise, pairs are found wherever they lie, and nothing is ever told from nothing."""
+
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.model import ValidationError
+from components.model.request_sampling import is_sampled, sample_threshold
+from components.operations.diff import DiffJob, DiffResult, Source, Standing, diff, one_recording
+from components.operations.diff import pairing as pairing_module
+from components.operations.diff.significance import Count, exact_p_values, holm, interval
+from components.operations.errors import OperationError
+from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _exchange(number: int, document: Any = None, **changes: Any) -> Exchange:
+    body = json.dumps(document).encode()
+    exchange = Exchange(
+        request_id=f"{number:032x}",
+        side=Side.PRIMARY,
+        source="v1",
+        started_at=_START + timedelta(milliseconds=number),
+        method="GET",
+        scheme="http",
+        authority="a",
+        path=f"/orders/{number}",
+        status=200,
+        duration_us=1_000,
+        response=Part(headers=(("content-type", "application/json"),), body=body, body_size=len(body)),
+    )
+    return replace(exchange, **changes)
+
+
+def _record(directory: Path, name: str, exchanges: Iterable[Exchange]) -> str:
+    path = str(directory / name)
+    writer = RecordingWriter(
+        RecordingStore.open(path), instance="t", limits=RollLimits(row_group_bytes=20_000), now=lambda: _START
+    )
+    writer.write(list(exchanges))
+    writer.close()
+    return path
+
+
+def _answers(count: int, seed: int, *, planted: float = 0.0, side: Side = Side.PRIMARY) -> list[Exchange]:
+    """Answers with three noisy fields; ``planted`` is the share in which a fourth one is wrong."""
+    noise = random.Random(seed)  # noqa: S311 -- test data
+
+    def document(number: int) -> Any:
+        return {
+            "id": number,
+            "total": -1 if noise.random() < planted else number * 3,
+            "at": noise.random(),
+            "node": noise.choice("abc"),
+            "hint": noise.choice(["x", "x", "x", None]),
+        }
+
+    return [_exchange(n, document(n), side=side, source="v2" if side is Side.MIRROR else "v1") for n in range(count)]
+
+
+def _compare(directory: Path, seed: int, *, planted: float, count: int = 400, baseline: int = 400) -> DiffResult:
+    recording = _record(
+        directory, f"r{seed}", _answers(count, seed) + _answers(count, seed + 1, planted=planted, side=Side.MIRROR)
+    )
+    second = _record(directory, f"b{seed}", _answers(baseline, seed + 2))
+    return diff(one_recording(recording, baseline=[Source(recording=second, side=Side.PRIMARY)]))
+
+
+@pytest.mark.parametrize("planted", [1.0, 0.05])
+def test_a_planted_difference_is_found_among_three_noisy_fields(tmp_path: Path, planted: float) -> None:
+    result = _compare(tmp_path, 1, planted=planted)
+    assert [(f.field, f.change, f.standing) for f in result.findings] == [("body $.total", "value", Standing.FINDING)]
+    finding = result.findings[0]
+    assert finding.rate == pytest.approx(planted, abs=0.04)
+    assert finding.interval[0] <= finding.rate <= finding.interval[1]
+    assert (finding.baseline_differing, finding.baseline_pairs, finding.pairs) == (0, 400, 400)
+    assert finding.adjusted_p_value is not None
+    assert finding.p_value is not None
+    assert finding.p_value <= finding.adjusted_p_value <= result.level
+    assert finding.examples[0].mirror == "-1"
+    assert len(finding.examples) == 3
+    assert {f.field for f in result.noise} == {"body $.at", "body $.node", "body $.hint"}
+    assert result.exit_code == 1
+
+
+def test_a_faithful_mirror_gives_no_finding_in_twenty_runs(tmp_path: Path) -> None:
+    results = [_compare(tmp_path, 100 * run, planted=0.0, count=150, baseline=150) for run in range(20)]
+    assert [r.findings for r in results] == [()] * 20
+    assert {r.exit_code for r in results} == {0}
+    assert all(len(r.noise) >= 3 for r in results)
+
+
+def test_a_noisy_field_that_changes_its_type_is_found(tmp_path: Path) -> None:
+    def typed(exchange: Exchange) -> Exchange:
+        document = json.loads(exchange.response.body or b"")
+        return replace(exchange, response=replace(exchange.response, body=json.dumps({**document, "at": "x"}).encode()))
+
+    mirror = [typed(e) for e in _answers(200, 2, side=Side.MIRROR)]
+    recording = _record(tmp_path, "r", [*_answers(200, 1), *mirror])
+    second = _record(tmp_path, "b", _answers(200, 3))
+    result = diff(one_recording(recording, baseline=[Source(recording=second, side=Side.PRIMARY)]))
+    assert [(f.field, f.change) for f in result.findings] == [("body $.at", "type")]
+
+
+def test_without_a_baseline_every_difference_is_told_untested(tmp_path: Path) -> None:
+    recording = _record(tmp_path, "r", [_exchange(1, {"a": 1}), _exchange(1, {"a": 2}, side=Side.MIRROR)])
+    result = diff(one_recording(recording))
+    assert [(f.field, f.standing, f.p_value) for f in result.fields] == [("body $.a", Standing.UNTESTED, None)]
+    assert (result.has_baseline, result.exit_code) == (False, 1)
+
+
+def test_too_few_pairs_cannot_tell(tmp_path: Path) -> None:
+    result = _compare(tmp_path, 1, planted=0.0, count=2, baseline=2)
+    assert [e.can_tell for e in result.endpoints] == [False]
+    assert result.exit_code == 2
+
+
+def test_a_second_instance_in_the_same_recording_is_told_by_its_source(tmp_path: Path) -> None:
+    exchanges = [*_answers(50, 1), *_answers(50, 2, side=Side.MIRROR)]
+    exchanges += [replace(e, source="v1-second") for e in _answers(50, 3)]
+    recording = _record(tmp_path, "r", exchanges)
+    result = diff(
+        DiffJob(
+            primary=Source(recording=recording, side=Side.PRIMARY, source="v1"),
+            mirror=Source(recording=recording, side=Side.MIRROR),
+            baseline=[Source(recording=recording, side=Side.PRIMARY, source="v1-second")],
+        )
+    )
+    assert (result.pairs, result.baseline_pairs, result.surplus) == (50, 50, 0)
+
+
+def test_answers_are_paired_by_request_and_the_rest_is_counted(tmp_path: Path) -> None:
+    primary = [_exchange(n, {"a": n}) for n in range(10)]
+    mirror = [_exchange(n, {"a": n}, side=Side.MIRROR) for n in (3, 4, 99)]
+    # A retry: two answers on both sides belong together in the order of their starts.
+    primary.append(_exchange(4, {"a": "retry"}, started_at=_START + timedelta(hours=1)))
+    mirror.append(_exchange(4, {"a": "retry"}, side=Side.MIRROR, started_at=_START + timedelta(hours=2)))
+    mirror.append(_exchange(3, {"a": 3}, side=Side.MIRROR, started_at=_START + timedelta(hours=2)))
+    mirror.append(_exchange(0, side=Side.MIRROR, request_id=""))
+    result = diff(one_recording(_record(tmp_path, "r", primary + mirror)))
+    assert (result.pairs, result.unpaired, result.surplus, result.unanswered, result.without_id) == (3, 1, 1, 8, 1)
+    assert result.fields == ()
+
+
+def test_partitions_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _compare(tmp_path / "one", 1, planted=0.3)
+    monkeypatch.setattr(pairing_module, "PARTITION_BYTES", 5_000)
+    parts = _compare(tmp_path / "many", 1, planted=0.3)
+    assert [(f.field, f.differing) for f in parts.fields] == [(f.field, f.differing) for f in whole.fields]
+    assert parts.pairs == whole.pairs == 400
+
+
+def test_ignored_fields_are_not_there(tmp_path: Path) -> None:
+    recording = _record(tmp_path, "r", [*_answers(50, 1), *_answers(50, 2, side=Side.MIRROR, planted=1.0)])
+    job = replace(one_recording(recording), ignore=["body $.total", "GET /orders/*|body $.at"])
+    assert {f.field for f in diff(job).fields} == {"body $.node", "body $.hint"}
+
+
+def test_sampling_takes_the_same_requests_on_both_sides(tmp_path: Path) -> None:
+    primary = [_exchange(n * 0x10001) for n in range(0, 0xFFFF, 300)]
+    recording = _record(tmp_path, "r", [*primary, *[replace(e, side=Side.MIRROR) for e in primary]])
+    result = diff(replace(one_recording(recording), sample_percent=20))
+    assert result.pairs == sum(is_sampled(e.request_id, sample_threshold(20)) for e in primary)
+    assert result.pairs + result.sampled_out == len(primary)
+    assert result.unanswered == 0
+
+
+def test_endpoints_have_their_own_rates_and_times(tmp_path: Path) -> None:
+    primary = [_exchange(n, {"a": 1}, path="/a" if n % 4 else "/b") for n in range(40)]
+    mirror = [replace(e, side=Side.MIRROR, duration_us=4_000, status=500 if e.path == "/b" else 200) for e in primary]
+    result = diff(one_recording(_record(tmp_path, "r", [*primary, *mirror])))
+    assert [(e.endpoint, e.pairs, e.differing_pairs) for e in result.endpoints] == [
+        ("GET /a", 30, 0),
+        ("GET /b", 10, 10),
+    ]
+    assert result.endpoints[0].primary_p50_ms == pytest.approx(1, rel=0.02)
+    assert result.endpoints[0].mirror_p50_ms == pytest.approx(4, rel=0.02)
+    assert [(f.endpoint, f.field, f.rate) for f in result.fields] == [("GET /b", "status", 1.0)]
+
+
+def test_the_offset_of_the_clocks_is_told_and_does_not_hinder(tmp_path: Path) -> None:
+    primary = [_exchange(n) for n in range(5)]
+    mirror = [replace(e, side=Side.MIRROR, started_at=e.started_at - timedelta(seconds=90)) for e in primary]
+    result = diff(one_recording(_record(tmp_path, "r", [*primary, *mirror])))
+    assert (result.pairs, result.clock_offset_ms) == (5, -90_000.0)
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "text"),
+    [
+        ([_exchange(1), _exchange(2, side=Side.MIRROR)], "1 primary exchange.s. and 1 mirror"),
+        ([_exchange(1), _exchange(2)], "holds only 2 primary"),
+        ([_exchange(1, request_id=""), _exchange(1, request_id="", side=Side.MIRROR)], "2 without x-request-id"),
+    ],
+)
+def test_no_pair_at_all_is_told_with_its_reason(tmp_path: Path, exchanges: list[Exchange], text: str) -> None:
+    with pytest.raises(OperationError, match=text):
+        diff(one_recording(_record(tmp_path, "r", exchanges)))
+
+
+def test_damage_is_reported_and_the_rest_compared(tmp_path: Path) -> None:
+    recording = _record(tmp_path, "r", [_exchange(1, {"a": 1}), _exchange(1, {"a": 1}, side=Side.MIRROR)])
+    (file,) = Path(recording).rglob("*.parquet")
+    (file.parent / "torn.parquet").write_bytes(file.read_bytes()[:-4])
+    result = diff(one_recording(recording))
+    assert (result.pairs, len(result.damage), result.exit_code) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"), [({"level": 0}, "level"), ({"ignore": [""]}, "ignore"), ({"sample_percent": 0}, "sample")]
+)
+def test_bad_input_is_refused(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError, match=field):
+        replace(one_recording("/x"), **changes)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.data())
+def test_the_p_value_is_fisher_s(pairs: int, baseline_pairs: int, data: st.DataObject) -> None:
+    differing, baseline = data.draw(st.integers(0, pairs)), data.draw(st.integers(0, baseline_pairs))
+    count = Count(differing=differing, pairs=pairs, baseline_differing=baseline, baseline_pairs=baseline_pairs)
+    table = [[differing, pairs - differing], [baseline, baseline_pairs - baseline]]
+    expected: Any = scipy.stats.fisher_exact(table, alternative="greater")
+    assert exact_p_values([count]) == [pytest.approx(expected.pvalue, rel=1e-6)]
+
+
+def test_holm_s_correction_is_the_known_example() -> None:
+    # Holm (1979) on four p values: multiplied by 4, 3, 2, 1 in order, never falling.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+def test_an_interval_without_pairs_says_nothing() -> None:
+    assert interval(0, 0) == (0.0, 1.0)
+    assert interval(0, 100)[1] == pytest.approx(0.036, abs=0.001)
