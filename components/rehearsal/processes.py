@@ -92,8 +92,10 @@ class StageProcess:
 
     def running(self) -> bool:
         """Tell whether it runs; collects it if it ended as our own child."""
-        _collect(self.pid)
-        return self.identity.alive()
+        alive = self.identity.alive()
+        if not alive:
+            _collect(self.pid)
+        return alive
 
     def require_running(self) -> None:
         """Raise a StageError with the end of its log if it ended."""
