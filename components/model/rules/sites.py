@@ -166,7 +166,7 @@ class Site:
         if self.share.path.endswith(".fraction"):
             numerator = self.share["numerator"].number()
             denominator = self.share["denominator"].number() if self.share["denominator"].given else 100.0
-            return None if numerator is None or not denominator else numerator / denominator * 100
+            return None if numerator is None or not denominator else numerator * 100 / denominator
         return self.share.number()
 
     @property

@@ -1,0 +1,554 @@
+"""For every rule objects that keep it, break it, and are none of its business."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from components.model import (
+    Brakes,
+    Expiry,
+    IstioBehaviour,
+    IstioVersion,
+)
+from components.model.rules import UNKNOWN, Mesh, RuleSettings
+from tests.unit.model.samples import (
+    HOST,
+    OLD,
+    REASON,
+    Object,
+    changed,
+    contract,
+    cross_cluster,
+    deployment,
+    in_cluster,
+    mesh,
+    receiver,
+    receiving,
+    route,
+    sending,
+    service,
+)
+
+VS, DR, SE, EF, GW = "VirtualService", "DestinationRule", "ServiceEntry", "EnvoyFilter", "Gateway"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One rule with a mesh for each answer."""
+
+    rule: str
+    passes: Callable[[], Mesh]
+    fails: Callable[[], Mesh]
+    silent: Callable[[], Mesh]
+    """The rule does not apply."""
+    names: str
+    """What the finding's message must name."""
+    settings: RuleSettings | None = None
+    at: str = ""
+    """Start of the finding's field, where it matters."""
+
+
+def bare(**entry: object) -> Object:
+    """A VirtualService that somebody wrote by hand, with one entry."""
+    target = {"host": "b.hello.svc.cluster.local", "port": {"number": 8000}}
+    given = {
+        "route": [{"destination": {"host": "a.hello.svc.cluster.local", "port": {"number": 8000}}}],
+        "mirror": target,
+    }
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": VS,
+        "metadata": {"name": "a", "namespace": "hello"},
+        "spec": {"hosts": ["a.hello.svc.cluster.local"], "http": [{**given, **entry}]},
+    }
+
+
+def mirrorless() -> Mesh:
+    """A route without any mirror."""
+    return mesh(sending(route(mirrors=[])), receiving())
+
+
+def both(**values: object) -> Mesh:
+    """Both clusters as they are rendered."""
+    return mesh(sending(route(**values)), receiving())
+
+
+def staging(kind: str, path: str, value: object, *, last: bool = False) -> Callable[[], Mesh]:
+    """Both clusters with one field of staging's objects changed."""
+    return lambda: mesh(changed(sending(), kind, path, value, last=last), receiving())
+
+
+def testing(kind: str, path: str, value: object) -> Callable[[], Mesh]:
+    """Both clusters with one field of testing's objects changed."""
+    return lambda: mesh(sending(), changed(receiving(), kind, path, value))
+
+
+def without(objects: Sequence[Object], kind: str) -> list[Object]:
+    """Objects of every other kind."""
+    return [each for each in objects if each["kind"] != kind]
+
+
+def share(value: object) -> Callable[[], Mesh]:
+    """A hand-written mirror with a share."""
+    return lambda: mesh([bare(mirrorPercentage={"value": value})])
+
+
+def two(**shares: float) -> Callable[[], Mesh]:
+    """A hand-written route with two mirrors, by host and share."""
+    mirrors = [
+        {
+            "destination": {"host": f"{name}.hello.svc.cluster.local", "port": {"number": 8000}},
+            "percentage": {"value": each},
+        }
+        for name, each in shares.items()
+    ]
+    return lambda: mesh([bare(mirror=None, mirrors=mirrors)])
+
+
+def twice() -> Mesh:
+    """One target twice on a hand-written route."""
+    mirror = {"destination": {"host": "b.hello.svc.cluster.local", "port": {"number": 8000}}}
+    return mesh([bare(mirror=None, mirrors=[mirror, mirror])])
+
+
+def expiring(day: date) -> Callable[[], Mesh]:
+    """Both clusters with a mirror that ends."""
+    return lambda: both(mirrors=[cross_cluster(expires=Expiry.on(day))])
+
+
+def subset_mirror(**pods: str) -> Callable[[], Mesh]:
+    """A mirror by subset with the Service and the workloads given."""
+    given = route(mirrors=[in_cluster(service=None, subset="v2", shared_service=REASON)])
+    objects = changed(sending(given), VS, "metadata.annotations", None)
+    workloads = [deployment("greeter-v1", app="greeter", version="v1"), deployment("greeter-v2", **pods)]
+    return lambda: mesh([*objects, service(), *workloads])
+
+
+def namespace(**labels: str) -> Object:
+    """A namespace with labels."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello", "labels": labels}}
+
+
+def back() -> list[Object]:
+    """A hand-written mirror of testing's that sends everything back to staging."""
+    target = {"host": "staging.example", "port": {"number": 8000}}
+    given = bare(mirror=target)
+    given["spec"] |= {"hosts": [HOST], "gateways": ["istio-system/internal-gateway"]}
+    given["metadata"] = {"name": "back", "namespace": "other"}
+    return [*receiving(), given]
+
+
+def entries(kind: str, spec: object) -> Object:
+    """One more Istio object beside the rendered ones."""
+    version = "v1alpha3" if kind == EF else "v1"
+    metadata = {"name": "more", "namespace": "istio-system"}
+    return {"apiVersion": f"networking.istio.io/{version}", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def options(**fields: object) -> Object:
+    """An EnvoyFilter that sets HTTP options of every cluster."""
+    value = {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": fields}}
+    patch = {"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": value}}
+    return entries(EF, {"configPatches": [patch]})
+
+
+def gateway_service(*ports: int) -> list[Object]:
+    """Staging's objects with the gateway's Service."""
+    spec = {"selector": {"istio": "internal-gateway"}, "ports": [{"port": port, "targetPort": port} for port in ports]}
+    return [*sending(), service("internal-gateway", "istio-system", **spec)]
+
+
+FIRST = "spec.http.1.mirrors.0"
+CASES: tuple[Case, ...] = (
+    Case(
+        rule="mirrors-readable",
+        passes=both,
+        fails=lambda: mesh([{**bare(), "spec": UNKNOWN}]),
+        silent=lambda: mesh([service()]),
+        names="not known yet",
+    ),
+    Case(
+        rule="mirror-and-mirrors",
+        passes=lambda: mesh([bare()]),
+        fails=lambda: mesh([bare(mirrors=[{"destination": {"host": "c.hello.svc.cluster.local"}}])]),
+        silent=mirrorless,
+        names="on one route",
+        at="spec.http[0].mirror",
+    ),
+    Case(
+        rule="mirror-deprecated-percent",
+        passes=share(50),
+        fails=lambda: mesh([bare(mirror_percent=50)]),
+        silent=both,
+        names="mirror_percent",
+        at="spec.http[0].mirror_percent",
+    ),
+    Case(
+        rule="mirror-percent-range",
+        passes=share(0.0001),
+        fails=share(0.00001),
+        silent=lambda: mesh([bare()]),
+        names="nothing arrives",
+    ),
+    Case(
+        rule="mirror-percent-implicit",
+        passes=share(100),
+        fails=lambda: mesh([bare()]),
+        silent=mirrorless,
+        names="every request",
+    ),
+    Case(
+        rule="mirror-percent-limit",
+        settings=RuleSettings(max_percent=50),
+        passes=share(50),
+        fails=share(50.0001),
+        silent=mirrorless,
+        names="at most 50 %",
+    ),
+    Case(
+        rule="mirror-expired",
+        passes=expiring(date(2026, 11, 23)),
+        fails=expiring(date(2026, 11, 22)),
+        silent=both,
+        names="2026-11-22T23:59:59Z",
+    ),
+    Case(
+        rule="mirror-lifetime",
+        settings=RuleSettings(max_lifetime_days=7),
+        passes=expiring(date(2026, 11, 29)),
+        fails=both,
+        silent=mirrorless,
+        names="no end",
+    ),
+    Case(
+        rule="mirror-target-short-name",
+        passes=both,
+        fails=lambda: mesh([bare(mirror={"host": "b"})]),
+        silent=mirrorless,
+        names="b.hello.svc.cluster.local",
+    ),
+    Case(
+        rule="mirror-target-no-port",
+        passes=both,
+        fails=staging(VS, f"{FIRST}.destination.port", None),
+        silent=mirrorless,
+        names="without a port",
+    ),
+    Case(
+        rule="mirror-target-undefined",
+        passes=both,
+        fails=lambda: mesh(without(sending(), SE), receiving()),
+        silent=lambda: mesh(without(sending(), SE), complete=False),
+        names="no ServiceEntry",
+    ),
+    Case(
+        rule="mirror-target-port-undefined",
+        passes=both,
+        fails=staging(SE, "spec.ports.0.number", 9000),
+        silent=lambda: mesh(sending(route(mirrors=[in_cluster()]))),
+        names="not 8000",
+    ),
+    Case(
+        rule="mirror-subset-undefined",
+        passes=subset_mirror(app="greeter", version="v2"),
+        fails=staging(VS, f"{FIRST}.destination.subset", "v3"),
+        silent=both,
+        names="'v3'",
+    ),
+    Case(
+        rule="mirror-is-primary",
+        passes=both,
+        fails=staging(VS, f"{FIRST}.destination.host", "greeter.hello.svc.cluster.local"),
+        silent=mirrorless,
+        names="takes in the mirror's pods",
+    ),
+    Case(rule="mirror-duplicate", passes=both, fails=twice, silent=mirrorless, names="already"),
+    Case(
+        rule="mirror-not-a-split",
+        passes=two(b=50, c=10),
+        fails=two(b=30, c=70),
+        silent=two(b=100),
+        names="the same requests",
+    ),
+    Case(
+        rule="mirror-target-not-allowed",
+        settings=RuleSettings(allowed_targets=["*.svc.cluster.local", contract().mirror_host]),
+        passes=both,
+        fails=staging(VS, f"{FIRST}.destination.host", "evil.example"),
+        silent=mirrorless,
+        names="evil.example",
+    ),
+    Case(
+        rule="mirror-protocol",
+        passes=lambda: mesh([*sending(), service()], receiving()),
+        fails=lambda: mesh([*changed(sending(), SE, "spec.ports.0.protocol", "HTTP"), service()]),
+        silent=both,
+        names="http",
+        at="spec.ports[0]",
+    ),
+    Case(
+        rule="mirror-port-name",
+        passes=lambda: mesh([*sending(), service()], receiving()),
+        fails=lambda: mesh([*sending(), service(ports=[{"port": 8000}])]),
+        silent=lambda: mesh(sending(route(mirrors=[in_cluster()]))),
+        names="guessed",
+    ),
+    Case(
+        rule="destination-rule-out-of-reach",
+        passes=both,
+        fails=staging(DR, "metadata.namespace", "elsewhere", last=True),
+        silent=lambda: mesh(without(sending(), DR)),
+        names="istio-system",
+    ),
+    Case(
+        rule="mirror-destination-rule-twice",
+        passes=both,
+        fails=lambda: mesh([*sending(), *changed(sending(), DR, "metadata.name", "other", last=True)]),
+        silent=lambda: mesh(without(sending(), DR)),
+        names="as well",
+    ),
+    Case(
+        rule="service-entry-hidden",
+        passes=both,
+        fails=staging(SE, "spec.exportTo", ["."]),
+        silent=lambda: mesh(sending(route(mirrors=[in_cluster()]))),
+        names="istio-system",
+    ),
+    Case(
+        rule="mirror-no-brakes",
+        passes=both,
+        fails=staging(DR, "spec.trafficPolicy.outlierDetection", None, last=True),
+        silent=mirrorless,
+        names="outlier detection",
+    ),
+    Case(
+        rule="mirror-unbounded-life",
+        passes=both,
+        fails=lambda: mesh(without(sending(), EF)),
+        silent=mirrorless,
+        names="outbound|8000||greeter-v2.hello.svc.cluster.local",
+    ),
+    Case(
+        rule="mirror-requests-limit",
+        settings=RuleSettings(max_requests=256),
+        passes=both,
+        fails=lambda: both(mirrors=[in_cluster(brakes=Brakes(max_requests=257))]),
+        silent=mirrorless,
+        names="257",
+    ),
+    Case(
+        rule="envoy-filter-drops-protocol",
+        passes=both,
+        fails=lambda: mesh([options(common_http_protocol_options={"max_stream_duration": "5s"})]),
+        silent=lambda: mesh([service()]),
+        names="no protocol",
+    ),
+    Case(
+        rule="mirror-credentials",
+        passes=both,
+        fails=lambda: mesh(without(sending(), EF), changed(receiving(), VS, "spec.http.1.headers", None)),
+        silent=mirrorless,
+        names="authorization, cookie",
+    ),
+    Case(
+        rule="mirror-scrubbed-late",
+        passes=both,
+        fails=lambda: mesh(sending(route(istio=OLD)), receiving(), istio=OLD),
+        silent=lambda: mesh(sending(route(istio=OLD, mirrors=[in_cluster()])), receiving(), istio=OLD),
+        names="the receiver only",
+    ),
+    Case(
+        rule="mirror-peer-metadata",
+        passes=both,
+        fails=lambda: mesh(without(sending(), EF), changed(receiving(), VS, "spec.http.1.headers", None)),
+        silent=lambda: mesh(without(sending(route(mirrors=[in_cluster()])), EF)),
+        names="x-envoy-peer-metadata",
+    ),
+    Case(
+        rule="mirror-unmarked",
+        passes=both,
+        fails=lambda: mesh(without(sending(route(mirrors=[in_cluster()])), EF)),
+        silent=mirrorless,
+        names="nothing marks",
+    ),
+    Case(
+        rule="mirror-plain-text",
+        passes=both,
+        fails=staging(DR, "spec.trafficPolicy.tls", None, last=True),
+        silent=lambda: mesh(sending(route(mirrors=[in_cluster()]))),
+        names="plain text",
+    ),
+    Case(
+        rule="mirror-policy-drift",
+        passes=both,
+        fails=staging(VS, f"{FIRST}.percentage.value", 51),
+        silent=lambda: mesh(without(sending(), EF)),
+        names="gets 50 %",
+    ),
+    Case(
+        rule="envoy-filter-too-new",
+        passes=both,
+        fails=lambda: mesh(sending(), istio=IstioBehaviour(version=IstioVersion(1, 30))),
+        silent=lambda: mesh(without(sending(), EF)),
+        names="1.31.0",
+    ),
+    Case(
+        rule="envoy-filter-authority",
+        passes=both,
+        fails=lambda: mesh(
+            changed(
+                sending(),
+                EF,
+                "spec.configPatches.3.patch.value.route.request_mirror_policies.0.request_headers_mutations.0",
+                {"remove": "host"},
+            )
+        ),
+        silent=lambda: mesh(without(sending(), EF)),
+        names="host",
+    ),
+    Case(
+        rule="envoy-filter-no-such-route",
+        passes=both,
+        fails=staging(VS, "spec.http.1.name", "renamed"),
+        silent=lambda: mesh(without(sending(), EF)),
+        names="hello.greeter.gateway.mirrored-0",
+    ),
+    Case(
+        rule="mirror-side-effects",
+        passes=both,
+        fails=lambda: mesh([bare(match=[{"uri": {"exact": "/a.B/C"}}, {"uri": {"prefix": "/a.B/"}}])]),
+        silent=mirrorless,
+        names="every method",
+        at="spec.http[0].match[1]",
+    ),
+    Case(
+        rule="mirror-method-not-allowed",
+        settings=RuleSettings(allowed_rpc_methods=["helloworld.Greeter/SayHello"], allowed_http_methods=["GET"]),
+        passes=both,
+        fails=lambda: mesh([bare(match=[{"method": {"regex": "^(GET|POST)$"}}])]),
+        silent=mirrorless,
+        names="POST",
+    ),
+    Case(
+        rule="mirror-shared-selector",
+        passes=lambda: mesh(
+            [
+                *sending(),
+                service(selector={"app": "greeter", "version": "v1"}),
+                service("greeter-v2"),
+                deployment("greeter-v2", app="greeter-v2"),
+            ]
+        ),
+        fails=subset_mirror(app="greeter", version="v2"),
+        silent=subset_mirror(app="other"),
+        names="Deployment hello/greeter-v2",
+        at="spec.selector",
+    ),
+    Case(
+        rule="mirror-ambient-without-waypoint",
+        passes=lambda: mesh(
+            [*sending(), namespace(**{"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "waypoint"})]
+        ),
+        fails=lambda: mesh([*sending(), namespace(**{"istio.io/dataplane-mode": "ambient"})]),
+        silent=lambda: mesh([*sending(route(mesh=False)), namespace(**{"istio.io/dataplane-mode": "ambient"})]),
+        names="no waypoint",
+    ),
+    Case(
+        rule="gateway-undefined",
+        passes=both,
+        fails=lambda: mesh(without(sending(), GW), receiving()),
+        silent=lambda: mesh(without(sending(), GW), complete=False),
+        names="istio-system/internal-gateway",
+    ),
+    Case(
+        rule="gateway-host",
+        passes=both,
+        fails=staging(GW, "spec.servers.0.hosts", ["other.example"]),
+        silent=lambda: mesh(without(sending(), GW), receiving()),
+        names=HOST,
+    ),
+    Case(
+        rule="gateway-selector",
+        passes=lambda: mesh([*sending(), deployment("gateway", "istio-system", istio="internal-gateway")]),
+        fails=lambda: mesh([*sending(), deployment("gateway", "istio-system", istio="ingressgateway")]),
+        silent=both,
+        names="istio=internal-gateway",
+    ),
+    Case(
+        rule="gateway-port-closed",
+        passes=lambda: mesh(gateway_service(15021, 8000)),
+        fails=lambda: mesh(gateway_service(15021, 80, 443)),
+        silent=both,
+        names="8000",
+    ),
+    Case(
+        rule="host-routed-twice",
+        passes=both,
+        fails=lambda: mesh([*sending(), changed(sending(), VS, "metadata.name", "second")[0]]),
+        silent=mirrorless,
+        names="as well",
+    ),
+    Case(
+        rule="receiver-no-route",
+        passes=both,
+        fails=testing(VS, "spec.hosts", [f"{HOST}-shadow"]),
+        silent=lambda: mesh(sending()),
+        names="Istio >= 1.28",
+    ),
+    Case(
+        rule="receiver-single-form",
+        passes=both,
+        fails=testing(VS, "spec.hosts", [HOST]),
+        silent=lambda: mesh(sending()),
+        names=f"{HOST}-shadow",
+    ),
+    Case(
+        rule="receiver-target-name",
+        passes=both,
+        fails=testing(VS, "spec.hosts", [HOST, contract().mirror_host]),
+        silent=lambda: mesh(sending()),
+        names="no authority",
+    ),
+    Case(
+        rule="receiver-port",
+        passes=both,
+        fails=testing(GW, "spec.servers.0.port.number", 443),
+        silent=lambda: mesh(sending()),
+        names="443",
+    ),
+    Case(
+        rule="receiver-protocol",
+        passes=both,
+        fails=testing(GW, "spec.servers.0.port.protocol", "TCP"),
+        silent=lambda: mesh(sending()),
+        names="TCP",
+    ),
+    Case(
+        rule="receiver-tls",
+        passes=both,
+        fails=staging(DR, "spec.trafficPolicy.tls.mode", "SIMPLE", last=True),
+        silent=lambda: mesh(sending()),
+        names="no certificate",
+    ),
+    Case(
+        rule="receiver-contract",
+        passes=both,
+        fails=lambda: mesh(sending(), receiving(receiver(contract=contract(scrub=REASON)))),
+        silent=lambda: mesh(sending()),
+        names=contract().digest[:12],
+    ),
+    Case(
+        rule="receiver-no-limits",
+        passes=both,
+        fails=lambda: mesh(sending(), without(receiving(), DR)),
+        silent=lambda: mesh(sending()),
+        names="a connection limit",
+    ),
+    Case(
+        rule="mirror-loop",
+        passes=both,
+        fails=lambda: mesh(sending(), back()),
+        silent=mirrorless,
+        names=f"staging istio-system/internal-gateway {HOST} -(mirrored",
+    ),
+)

@@ -1,0 +1,250 @@
+"""Mirroring that others write: delegates, short names, both spellings of a field, the Gateway API."""
+
+from typing import Any
+
+import pytest
+
+from components.model.rules import ClusterObjects, Site
+from tests.unit.model.rule_cases import bare
+from tests.unit.model.samples import HOST, Object, broken, findings, mesh, receiving, service
+
+PARENT = {"name": "internal-gateway", "namespace": "istio-system"}
+
+
+def native(
+    kind: str = "HTTPRoute", *, mirror: Object | None = None, parent: Object | None = None, **rule: Any
+) -> Object:
+    """A route of the Gateway API with one mirror."""
+    target = {"backendRef": {"name": "b", "port": 8000}, **(mirror or {})}
+    given = {
+        "backendRefs": [{"name": "a", "port": 8000}],
+        "filters": [{"type": "RequestMirror", "requestMirror": target}],
+        **rule,
+    }
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": "a", "namespace": "hello"},
+        "spec": {"parentRefs": [parent or PARENT], "hostnames": [HOST], "rules": [given]},
+    }
+
+
+def native_gateway(**listener: Any) -> Object:
+    """A gateway of the Gateway API."""
+    given = {"name": "grpc", "port": 8000, "protocol": "HTTP", **listener}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {**PARENT},
+        "spec": {"gatewayClassName": "istio", "listeners": [given]},
+    }
+
+
+def sites(*objects: Object) -> list[Site]:
+    """The mirrors in one cluster."""
+    return list(ClusterObjects(name="staging", objects=objects).routing.sites)
+
+
+def test_a_delegate_s_mirrors_have_the_hosts_and_gateways_of_their_root() -> None:
+    root = bare()
+    root["metadata"]["name"] = "root"
+    root["spec"]["gateways"] = ["istio-system/internal-gateway"]
+    root["spec"]["hosts"] = [HOST]
+    match = [{"uri": {"exact": "/a.B/C"}}]
+    root["spec"]["http"] = [{"match": match, "delegate": {"name": "a", "namespace": "hello"}}]
+    delegate = bare()
+    del delegate["spec"]["hosts"]
+    [site] = sites(root, delegate)
+    assert site.route.hosts == (HOST,)
+    assert site.route.gateways == ("istio-system/internal-gateway",)
+    assert str(site.source) == "VirtualService hello/a"
+    # The root's conditions hold as well, so the methods are named.
+    assert findings(mesh([root, delegate]), "mirror-side-effects") == []
+    del root["spec"]["http"][0]["match"]
+    assert findings(mesh([root, delegate]), "mirror-side-effects")
+
+
+def test_a_delegate_that_nobody_refers_to_mirrors_nothing() -> None:
+    delegate = bare()
+    del delegate["spec"]["hosts"]
+    assert sites(delegate) == []
+
+
+def test_short_names_are_completed_with_the_route_s_namespace() -> None:
+    [site] = sites(bare(mirror={"host": "b", "subset": "v2"}))
+    assert (site.target.host, site.target.subset, site.target.port) == ("b.hello.svc.cluster.local", "v2", None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "percent"),
+    [
+        ({"mirror_percent": 20}, 20),
+        ({"mirrorPercent": 20}, 20),
+        ({"mirrorPercentage": {"value": 20.5}}, 20.5),
+        ({"mirror_percentage": {"value": 20.5}}, 20.5),
+        ({"mirrorPercentage": {"value": 10}, "mirror_percent": 90}, 10),
+        ({}, 100),
+        ({"mirrorPercentage": {"value": "20"}}, None),
+        ({"mirrorPercentage": {"value": True}}, None),
+    ],
+)
+def test_every_spelling_of_a_share_is_read(fields: Object, percent: float | None) -> None:
+    [site] = sites(bare(**fields))
+    assert site.percent == percent
+
+
+@pytest.mark.parametrize(
+    ("mirror", "percent"),
+    [
+        ({}, 100),
+        ({"percent": 35}, 35),
+        ({"fraction": {"numerator": 25, "denominator": 50}}, 50),
+        ({"fraction": {"numerator": 7}}, 7),
+        ({"fraction": {"numerator": 1, "denominator": 0}}, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["HTTPRoute", "GRPCRoute"])
+def test_mirrors_of_the_gateway_api_are_read(kind: str, mirror: Object, percent: float | None) -> None:
+    [site] = sites(native(kind, mirror=mirror))
+    assert site.percent == percent
+    assert site.target.host == "b.hello.svc.cluster.local"
+    assert site.route.gateways == ("istio-system/internal-gateway",)
+    assert site.route.hosts == (HOST,)
+
+
+def test_a_route_on_a_service_is_the_mesh_s() -> None:
+    parent = {"kind": "Service", "group": "", "name": "a", "port": 8000}
+    [site] = sites(native("GRPCRoute", parent=parent))
+    assert site.route.gateways == ("mesh",)
+    assert "a.hello.svc.cluster.local" in site.route.hosts
+
+
+def test_a_mirror_on_a_backend_is_one_too() -> None:
+    rule = {
+        "filters": [],
+        "backendRefs": [
+            {
+                "name": "a",
+                "port": 8000,
+                "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 8000}}}],
+            }
+        ],
+    }
+    assert [site.node.path for site in sites(native(**rule))] == [
+        "spec.rules[0].backendRefs[0].filters[0].requestMirror"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("matches", "named"),
+    [
+        ([{"method": {"service": "a.B", "method": "C"}}], True),
+        ([{"method": {"service": "a.B"}}], False),
+        ([{"method": {"type": "RegularExpression", "service": "a.B", "method": "C"}}], False),
+        ([], False),
+    ],
+)
+def test_methods_of_a_grpc_route_are_read(matches: list[Object], named: bool) -> None:
+    found = findings(mesh([native("GRPCRoute", matches=matches)]), "mirror-side-effects")
+    assert (found == []) is named
+
+
+@pytest.mark.parametrize(
+    ("matches", "named"),
+    [
+        ([{"method": "GET"}], True),
+        ([{"path": {"type": "Exact", "value": "/a.B/C"}}], True),
+        ([{"path": {"type": "PathPrefix", "value": "/a.B/C"}}], False),
+        ([{"method": "GET"}, {"headers": [{"name": "x", "value": "y"}]}], False),
+    ],
+)
+def test_methods_of_an_http_route_are_read(matches: list[Object], named: bool) -> None:
+    found = findings(mesh([native(matches=matches)]), "mirror-side-effects")
+    assert (found == []) is named
+
+
+def test_the_whole_of_a_gateway_api_mirror_is_judged() -> None:
+    objects = [native(), native_gateway(), service("a"), service("b")]
+    assert {"mirror-no-brakes", "mirror-unbounded-life", "mirror-credentials", "mirror-side-effects"} <= broken(
+        mesh(objects)
+    )
+
+
+def test_a_gateway_api_receiver_is_understood() -> None:
+    target = {"host": "b.testing.example", "port": {"number": 8000}}
+    sender = bare(mirror=target)
+    sender["spec"] |= {"hosts": [HOST], "gateways": ["istio-system/internal-gateway"]}
+    back = native(filters=[])
+    gateway = native_gateway(hostname=HOST)
+    single = mesh([sender], [back, gateway])
+    assert [finding.message for finding in findings(single, "receiver-single-form")]
+    assert findings(single, "receiver-no-route") == []
+    back["spec"]["hostnames"] = [HOST, f"{HOST}-shadow"]
+    both = mesh([sender], [back, native_gateway()])
+    assert findings(both, "receiver-single-form") == []
+
+
+def test_a_route_timeout_bounds_a_copy() -> None:
+    assert findings(mesh([bare(timeout="5s")]), "mirror-unbounded-life") == []
+    assert findings(mesh([native(timeouts={"request": "500ms"})]), "mirror-unbounded-life") == []
+    assert findings(mesh([bare(timeout="0s")]), "mirror-unbounded-life")
+
+
+@pytest.mark.parametrize(
+    ("methods", "named"),
+    [({"exact": "GET"}, True), ({"regex": "GET|HEAD"}, True), ({"regex": ".*"}, False), ({"prefix": "GE"}, False)],
+)
+def test_http_methods_of_a_virtual_service_are_read(methods: Object, named: bool) -> None:
+    assert (findings(mesh([bare(match=[{"method": methods}])]), "mirror-side-effects") == []) is named
+
+
+def test_rules_of_a_port_stand_alone() -> None:
+    policy = {
+        "connectionPool": {
+            "tcp": {"maxConnections": 1, "connectTimeout": "1s", "tcpKeepalive": {"time": "5s"}},
+            "http": {"http1MaxPendingRequests": 1, "http2MaxRequests": 1},
+        },
+        "outlierDetection": {"consecutive5xxErrors": 5},
+    }
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "b", "namespace": "hello"},
+        "spec": {"host": "b", "trafficPolicy": policy},
+    }
+    assert findings(mesh([bare(), rule]), "mirror-no-brakes") == []
+    rule["spec"]["trafficPolicy"] = {**policy, "portLevelSettings": [{"port": {"number": 8000}}]}
+    [found] = findings(mesh([bare(), rule]), "mirror-no-brakes")
+    assert "a connection limit" in found.message
+    rule["spec"]["trafficPolicy"]["portLevelSettings"] = [{"port": {"number": 8000}, **policy}]
+    assert findings(mesh([bare(), rule]), "mirror-no-brakes") == []
+
+
+def test_addresses_tell_which_of_several_clusters_a_mirror_leads_to() -> None:
+    def third(address: str) -> list[Object]:
+        gateway = [each for each in receiving() if each["kind"] == "Gateway"]
+        front = service("front", "istio-system", selector={"istio": "internal-gateway"})
+        front["status"] = {"loadBalancer": {"ingress": [{"ip": address}]}}
+        return [*gateway, front]
+
+    sender = bare(mirror={"host": "b.example", "port": {"number": 8000}})
+    sender["spec"] |= {"hosts": [HOST], "gateways": ["istio-system/internal-gateway"]}
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "b", "namespace": "hello"},
+        "spec": {
+            "hosts": ["b.example"],
+            "ports": [{"number": 8000, "name": "grpc"}],
+            "endpoints": [{"address": "10.0.0.3"}],
+        },
+    }
+    clusters = [
+        ClusterObjects(name="a", objects=[sender, entry]),
+        ClusterObjects(name="b", objects=third("10.0.0.2")),
+        ClusterObjects(name="c", objects=third("10.0.0.3")),
+    ]
+    given = mesh()
+    found = findings(type(given)(clusters=clusters, now=given.now), "receiver-no-route")
+    assert found
+    assert all(finding.message.startswith("c has no route") for finding in found)

@@ -1,0 +1,143 @@
+"""Every rule: what keeps it, what breaks it, and what is none of its business."""
+
+from collections.abc import Callable
+
+import pytest
+
+from components.model.rules import (
+    ROUTE_RULES,
+    RULES,
+    UNKNOWN,
+    ClusterObjects,
+    Mesh,
+    Outcome,
+    Scope,
+    Severity,
+    run_rules,
+)
+from components.model.rules.registry import WAIVER
+from tests.unit.model.rule_cases import CASES, Case, bare
+from tests.unit.model.samples import changed, findings, mesh, receiving, sending
+
+
+def test_every_rule_has_its_cases() -> None:
+    assert [case.rule for case in CASES] == [rule.id for rule in RULES if rule.id in {case.rule for case in CASES}]
+    assert {rule.id for rule in RULES} == {case.rule for case in CASES}
+
+
+def test_ids_are_unique_and_short_enough_for_an_annotation() -> None:
+    ids = [rule.id for rule in RULES]
+    assert len(set(ids)) == len(ids)
+    assert all(len(f"waive.{each}") <= 63 for each in ids)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.rule for case in CASES])
+def test_what_keeps_a_rule_gives_no_finding(case: Case) -> None:
+    assert findings(case.passes(), case.rule, case.settings) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.rule for case in CASES])
+def test_what_is_none_of_a_rule_s_business_gives_no_finding(case: Case) -> None:
+    assert findings(case.silent(), case.rule, case.settings) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.rule for case in CASES])
+def test_what_breaks_a_rule_is_named(case: Case) -> None:
+    found = findings(case.fails(), case.rule, case.settings)
+    assert found
+    finding = found[0]
+    assert case.names in finding.message
+    assert finding.field.startswith(case.at or ("spec", "metadata")[finding.field.startswith("metadata")])
+    assert " " in finding.object
+    assert finding.cluster in ("staging", "testing")
+    assert finding.remedy
+    assert not finding.remedy.endswith(".")
+    assert not finding.message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.rule != "mirrors-readable"], ids=lambda case: case.rule
+)
+def test_an_annotation_with_a_reason_waives_a_finding(case: Case) -> None:
+    given = case.fails()
+    subject = findings(given, case.rule, case.settings)[0]
+    for cluster in given.clusters:
+        for each in cluster.objects:
+            if subject.cluster == cluster.name and subject.object.endswith(str(each["metadata"]["name"])):  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue]
+                notes = each["metadata"].setdefault("annotations", {})  # pyright: ignore[reportAttributeAccessIssue]
+                notes[f"{WAIVER}{case.rule}"] = "accepted until the next release"
+    again = [
+        finding
+        for finding in findings(Mesh(clusters=given.clusters, now=given.now), case.rule, case.settings)
+        if finding.object == subject.object
+    ]
+    assert again
+    assert {finding.outcome for finding in again} == {Outcome.WAIVED}
+    assert not any(finding.fails for finding in again)
+
+
+def test_a_waiver_without_a_reason_waives_nothing() -> None:
+    given = bare()
+    given["metadata"]["annotations"] = {f"{WAIVER}mirror-side-effects": "ok"}
+    assert findings(mesh([given]), "mirror-side-effects")[0].fails
+
+
+def test_notices_fail_nothing() -> None:
+    found = findings(mesh([bare()]), "mirror-percent-implicit")
+    assert [finding.severity for finding in found] == [Severity.NOTICE]
+    assert not found[0].fails
+
+
+def test_the_heaviest_findings_come_first() -> None:
+    order = [Severity.ERROR, Severity.WARNING, Severity.NOTICE]
+    weights = [order.index(finding.severity) for finding in findings(mesh([bare(mirror_percent=10)]))]
+    assert weights == sorted(weights)
+    assert len(set(weights)) > 1
+
+
+def test_rules_of_a_route_need_nothing_else() -> None:
+    assert {rule.scope for rule in ROUTE_RULES} == {Scope.ROUTE}
+    alone = [each for each in sending() if each["kind"] != "Gateway"]
+    assert run_rules(mesh(alone, complete=False), ROUTE_RULES) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "silenced"),
+    [
+        ("spec.http.1.mirrors.0.percentage.value", "mirror-percent-range"),
+        ("spec.http.1.mirrors.0.destination.host", "mirror-no-brakes"),
+        ("spec.http.1.match", "mirrors-readable"),
+        ("spec.http.1.route", "mirror-is-primary"),
+    ],
+)
+def test_an_unknown_value_is_not_judged(path: str, silenced: str) -> None:
+    judged = mesh(changed(sending(), "VirtualService", path, UNKNOWN), receiving())
+    found = findings(judged, silenced)
+    assert [finding.outcome for finding in found] == [Outcome.NOT_JUDGED]
+    assert not found[0].fails
+    assert found[0].field.startswith("spec.http[1]")
+
+
+def test_rendered_objects_break_no_rule() -> None:
+    assert findings(mesh(sending(), receiving())) == []
+    assert findings(mesh(sending())) == []
+    assert findings(mesh([], receiving())) == []
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: mesh(sending(), receiving(), istio=None), lambda: mesh(sending(), receiving())]
+)
+def test_an_unknown_release_is_served_in_both_forms(make: Callable[[], Mesh]) -> None:
+    assert findings(make()) == []
+
+
+def test_findings_do_not_depend_on_the_order_of_objects() -> None:
+    objects = [*sending(), bare()]
+    first = run_rules(mesh(objects))
+    assert first
+    assert first == run_rules(mesh(objects[::-1]))
+
+
+def test_clusters_without_a_version_are_judged_for_every_version() -> None:
+    cluster = ClusterObjects(name="staging", objects=[])
+    assert {mode.value for mode in cluster.authority_modes} == {"preserved", "suffixed"}
