@@ -18,6 +18,9 @@ from .service import StandinProvider
 VERSION_VARIABLE = "TRAFFIC_MIRROR_STANDIN_VERSION"
 """Version to answer as; the launcher sets it to that of the plugin folder."""
 
+PARENT_VARIABLE = "TRAFFIC_MIRROR_STANDIN_PARENT"
+"""Process id of the engine, as the launcher saw it; the engine may be gone before this module is imported."""
+
 WORKERS = 64
 """Operations at the same time. The engine runs four per processor by default, and waiting is most of each."""
 
@@ -26,6 +29,7 @@ PARENT_CHECK_SECONDS = 0.5
 
 def main() -> int:
     """Serve until the engine ends or a signal comes."""
+    parent = int(os.environ.get(PARENT_VARIABLE) or os.getppid())
     stop, ended = threading.Event(), threading.Event()
 
     def end(signum: int, frame: FrameType | None) -> None:
@@ -52,7 +56,6 @@ def main() -> int:
     sys.stdout.flush()
     threading.Thread(target=_warm_up, daemon=True).start()
 
-    parent = os.getppid()
     while not ended.wait(PARENT_CHECK_SECONDS) and os.getppid() == parent:
         pass
     stop.set()

@@ -9,7 +9,7 @@ PLUGIN = "pulumi-resource-kubernetes"
 
 _LAUNCHER = """#!/bin/sh
 # Starts the {package} provider with the interpreter that wrote this file.
-export TRAFFIC_MIRROR_STANDIN_VERSION={version}
+export TRAFFIC_MIRROR_STANDIN_VERSION={version} TRAFFIC_MIRROR_STANDIN_PARENT=$PPID
 export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}
 exec {python} -u -m {package} "$@"
 """
