@@ -167,12 +167,15 @@ def picture(report: Report) -> Text:
 
 def _table(report: Report) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="bold", pad_edge=False)
-    for name in ("", "who", "claim", "expected", "seen"):
+    for name in ("", "claim", "expected", "seen"):
         table.add_column(name, overflow="fold")
+    subject = ""
     for check in report.verdict.checks:
+        if check.subject != subject:
+            subject = check.subject
+            table.add_row("", Text(subject, style="bold"))
         table.add_row(
             Text(SIGN_OF[check.outcome], style=STYLE_OF[check.outcome]),
-            Text(check.subject),
             Text(check.title),
             Text(check.expected),
             Text(check.seen, style="" if check.outcome is Outcome.HOLDS else STYLE_OF[check.outcome]),
