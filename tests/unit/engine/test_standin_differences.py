@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.rehearsal.standin_provider.differences import (
@@ -18,6 +18,7 @@ from components.rehearsal.standin_provider.differences import (
 from components.rehearsal.standin_provider.settings import Settings
 from components.rehearsal.standin_provider.values import UNKNOWN
 
+few = settings(max_examples=40)
 leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=4)
 objects = st.dictionaries(
     st.text(min_size=1, max_size=4),
@@ -30,11 +31,13 @@ objects = st.dictionaries(
 )
 
 
+@few
 @given(objects)
 def test_an_object_does_not_differ_from_itself(obj: dict[str, Any]) -> None:
     assert list(find_changes(obj, obj)) == []
 
 
+@few
 @given(objects, objects)
 def test_objects_that_differ_have_a_change_and_the_other_way_round_too(
     one: dict[str, Any], other: dict[str, Any]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.rehearsal.standin_provider.values import (
@@ -18,6 +18,7 @@ from components.rehearsal.standin_provider.values import (
     secret_texts,
 )
 
+few = settings(max_examples=40)
 keys = st.text(min_size=1, max_size=8).filter(lambda key: key != SIGNATURE_KEY)
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=12) | st.just(UNKNOWN)
 floats = st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer())
@@ -33,11 +34,13 @@ values = nested(scalars | floats | nested(scalars).map(Secret).filter(lambda sec
 bags = st.dictionaries(keys, values, max_size=4)
 
 
+@few
 @given(bags)
 def test_what_is_encoded_decodes_to_the_same(bag: dict[str, Any]) -> None:
     assert decode(encode(bag)) == bag
 
 
+@few
 @given(bags)
 def test_whole_numbers_stay_whole(bag: dict[str, Any]) -> None:
     def types(value: Any) -> Any:
@@ -50,6 +53,7 @@ def test_whole_numbers_stay_whole(bag: dict[str, Any]) -> None:
     assert types(decode(encode(bag))) == types(bag)
 
 
+@few
 @given(bags)
 def test_plain_values_hold_no_secret_and_the_same_unknowns(bag: dict[str, Any]) -> None:
     clear = plain(bag)
@@ -57,6 +61,7 @@ def test_plain_values_hold_no_secret_and_the_same_unknowns(bag: dict[str, Any]) 
     assert has_unknown(clear) == has_unknown(bag)
 
 
+@few
 @given(bags)
 def test_what_was_secret_in_the_inputs_is_secret_in_the_outputs(bag: dict[str, Any]) -> None:
     assert has_secret(keep_secrets(plain(bag), bag)) == (has_secret(bag) or bag.get("kind") == "Secret")
