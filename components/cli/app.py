@@ -18,6 +18,7 @@ PROGRAM: Final = "traffic-mirror"
 COMMANDS: Final[Mapping[str, str]] = {
     "check": "Say what is wrong with anybody's mirrors, in files, stacks or live clusters.",
     "rehearse": "Bring up both stacks, send real requests through them and give a verdict.",
+    "verify": "Tell whether copies arrive on clusters that run, and if not, why.",
 }
 """Commands and what they do. Each has a module of its name here whose ``register(app)`` adds it to the application.
 

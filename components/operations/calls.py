@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import grpc
@@ -70,6 +70,14 @@ class CallJob:
 
     with_credentials: bool = True
     """Whether calls carry :data:`MADE_UP_CREDENTIALS`."""
+
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further headers of every call, e.g. those that a mirror's match asks for; names in lower case."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Headers that every call carries."""
+        return {**(MADE_UP_CREDENTIALS if self.with_credentials else {}), **self.headers}
 
     def __post_init__(self) -> None:
         _check(bool(_RUN_ID.fullmatch(self.run_id)), "run_id", self.run_id, "must be 1-40 of a-z, 0-9 and -")
@@ -158,7 +166,7 @@ async def make_calls(job: CallJob) -> AsyncIterator[CallResult]:
 
 async def _call_once(method: Any, job: CallJob, index: int) -> CallResult:  # noqa: ANN401 -- grpc's own type is generic
     call_id = job.call_id(index)
-    headers = {"x-request-id": call_id, **(MADE_UP_CREDENTIALS if job.with_credentials else {})}
+    headers = {"x-request-id": call_id, **job.metadata}
     before = time.monotonic()
     try:
         reply = await method(StringValue(value=call_id), timeout=job.timeout_seconds, metadata=tuple(headers.items()))

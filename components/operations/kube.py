@@ -5,6 +5,8 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import yaml
@@ -142,6 +144,22 @@ class Pods:
                     remedy="Look at the pod",
                 )
         return outputs
+
+    def clock(self) -> datetime:
+        """Return the time that the API server has, to the second.
+
+        Raises:
+            OperationError: The cluster cannot be reached, or does not tell.
+        """
+        client: Any = importlib.import_module("kubernetes.client")
+        with self._asking("get", "/version", "(none)") as api:
+            _, _, headers = client.VersionApi(api.api_client).get_code_with_http_info(_request_timeout=REQUEST_SECONDS)
+        try:
+            return parsedate_to_datetime(str(headers["Date"]))
+        except (KeyError, ValueError) as error:
+            raise OperationError(
+                f"The API server of {self._access.name} does not tell the time", remedy="Go on"
+            ) from error
 
     @contextmanager
     def _asking(self, verb: str, resource: str, namespace: str) -> Generator[Any]:

@@ -48,6 +48,11 @@ class AccessLine:
         return self.details == NO_ROUTE or "NR" in self.flags.split(",")
 
     @property
+    def passed_on(self) -> bool:
+        """Whether the gateway passed it on and an application answered, well or not."""
+        return self.details == "via_upstream"
+
+    @property
     def answer(self) -> str:
         """Status and details, for people."""
         return f"{self.code} {self.details}"

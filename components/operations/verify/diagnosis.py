@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
+from ...model.rules.hosts import covers
 from ...model.values import SHADOW_SUFFIX
 from ..evidence import Arrivals
 from .facts import MirrorFacts, Source
@@ -119,15 +120,32 @@ def judge_mirror(facts: MirrorFacts) -> MirrorVerdict:
         nothing = Diagnosis(cause=Cause.NO_CALLS, detail="no call was made or seen, so nothing can be told")
         return MirrorVerdict(facts=facts, standing=Standing.UNKNOWN, share=share, diagnoses=(nothing,))
     wrong = list(_contents(facts))
+    if facts.refused:
+        # Even where copies still arrive, they do so by a configuration that nobody sees any more.
+        wrong.insert(0, _refusal(facts))
     if facts.source is Source.NONE:
-        found = next(_causes(facts), None)
+        found = None if facts.refused else next(_causes(facts), None)
         diagnoses = ([found] if found else []) + wrong
         standing = Standing.FAILS if diagnoses else Standing.UNKNOWN
         return MirrorVerdict(facts=facts, standing=standing, share=share, diagnoses=tuple(diagnoses))
-    if not fits(facts.copies, facts.calls, facts.wanted.percent, slack=facts.slack):
+    if not fits(facts.copies, facts.calls, facts.wanted.percent, slack=facts.slack) and not facts.refused:
         wrong.insert(0, share_cause(facts))
     standing = Standing.FAILS if wrong else Standing.HOLDS
+    if standing is Standing.HOLDS and _left_only(facts):
+        standing = Standing.UNKNOWN
     return MirrorVerdict(facts=facts, standing=standing, share=share, diagnoses=tuple(wrong))
+
+
+def _refusal(facts: MirrorFacts) -> Diagnosis:
+    kinds = ", ".join(facts.refused)
+    detail = f"the sending proxy refused its last {kinds} configuration, and keeps the one before"
+    return Diagnosis(cause=Cause.REJECTED, detail=detail)
+
+
+def _left_only(facts: MirrorFacts) -> bool:
+    """Whether copies were seen to leave for another cluster, and nobody could be asked whether they arrived."""
+    unseen = facts.receiver is None or facts.receiver.passed_on is None
+    return facts.wanted.across and facts.wanted.percent > 0 and facts.source is Source.COUNTERS and unseen
 
 
 def share_cause(facts: MirrorFacts) -> Diagnosis:
@@ -161,11 +179,8 @@ def _causes(facts: MirrorFacts) -> Iterator[Diagnosis]:
 def _configuration(facts: MirrorFacts) -> Iterator[Diagnosis]:
     """What the sending proxy has, against what the routes say."""
     wanted, policy = facts.wanted, policy_of(facts)
-    refused = f"its last {', '.join(facts.refused)} configuration, and keeps the one before" if facts.refused else ""
     missing = facts.route_known and wanted.percent > 0 and policy is None
     unknown_cluster = facts.counters is not None and not facts.counters.known
-    if refused and (missing or unknown_cluster or not facts.copies):
-        yield Diagnosis(cause=Cause.REJECTED, detail=f"the sending proxy refused {refused}")
     if facts.route_known and facts.route is None:
         yield Diagnosis(
             cause=Cause.NO_ROUTE, detail=f"no route of the sending proxy takes the calls to {facts.authority}"
@@ -256,11 +271,16 @@ def _answers(facts: MirrorFacts) -> Iterator[Diagnosis]:
     if counters is not None and counters.error:
         detail = f"{counters.error:,} of {counters.total:,} copies ended with a server error or a lost connection"
         yield Diagnosis(cause=Cause.ERRORS, detail=detail)
-    answers = facts.receiver.answers if facts.receiver else None
-    routed = sum(answers.values()) - (facts.receiver.unrouted if facts.receiver else 0) if answers else 0
-    if routed > facts.copies:
-        detail = f"the receiving gateway passed {routed:,} copies on and the application logged {facts.copies:,}"
+    receiver = facts.receiver
+    if receiver is not None and receiver.stopped:
+        which = ", ".join(f"{answer} ({count:,})" for answer, count in receiver.stopped.items())
+        detail = f"the receiving gateway answered copies itself: {which}"
         yield Diagnosis(cause=Cause.LOST_BEHIND_GATEWAY, detail=detail)
+    elif receiver is not None and receiver.answers:
+        routed = sum(receiver.answers.values()) - receiver.unrouted
+        if routed > facts.copies:
+            detail = f"the receiving gateway passed {routed:,} copies on and the application logged {facts.copies:,}"
+            yield Diagnosis(cause=Cause.LOST_BEHIND_GATEWAY, detail=detail)
 
 
 def _contents(facts: MirrorFacts) -> Iterator[Diagnosis]:
@@ -311,7 +331,4 @@ def carried(authority: str, *, suffixed: bool) -> str:
 def accepts(hosts: tuple[str, ...], authority: str) -> bool:
     """Whether one of the hosts takes the authority; ports do not matter."""
     host = authority.partition(":")[0]
-    return any(
-        pattern in (host, authority, "*") or (pattern.startswith("*.") and host.endswith(pattern[1:]))
-        for pattern in hosts
-    )
+    return any(covers(pattern, host) for pattern in hosts)

@@ -60,8 +60,8 @@ class Receiver:
     unrouted: int = 0
     """Copies that no route took."""
 
-    protocols: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Copies by protocol, e.g. ``"HTTP/2"``."""
+    stopped: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Copies that a route took and no application answered, by answer, e.g. ``"503 no_healthy_upstream"``."""
 
     passed_on: int | None = None
     """Requests that it passed on meanwhile, by its counters; None where these are not known."""

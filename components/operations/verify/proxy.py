@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from ...model import JsonObject
 from ...model.rules import Node
 from ..errors import OperationError
 
@@ -78,6 +77,9 @@ class Inlet:
     secrets: tuple[str, ...]
     routes: str
     """Name of its route configuration."""
+
+    logs: bool = False
+    """Whether it keeps an access log."""
 
 
 class ProxyView:
@@ -308,26 +310,8 @@ def _inlet(port: int, chain: Node) -> Inlet:
         needs_certificate=tls["require_client_certificate"].known is True,
         secrets=_secrets(tls),
         routes=next((name for name in routes if name), ""),
+        logs=any(entry["typed_config"]["access_log"].elements() for entry in chain["filters"].elements()),
     )
-
-
-_UPDATES = re.compile(r"^(?P<name>\S*\.(?:cds|lds|rds\S*))\.update_rejected: (?P<count>\d+)$", re.MULTILINE)
-_METRIC = re.compile(r"^pilot_xds_(?P<kind>[a-z]+)_reject\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
-
-
-def read_own_rejects(stats: str) -> dict[str, int]:
-    """Return how many updates a proxy has refused by kind, from its admin page ``/stats``; those it refused only."""
-    return {found["name"]: int(found["count"]) for found in _UPDATES.finditer(stats) if found["count"] != "0"}
-
-
-def read_node_rejects(metrics: str) -> dict[str, dict[str, int]]:
-    """Return configurations that proxies refused, by proxy and kind, from istiod's metrics."""
-    rejects: dict[str, dict[str, int]] = {}
-    for found in _METRIC.finditer(metrics):
-        node = re.search(r'node="([^"]*)"', found["labels"])
-        kinds = rejects.setdefault(node[1] if node else "?", {})
-        kinds[found["kind"]] = kinds.get(found["kind"], 0) + int(float(found["count"]))
-    return rejects
 
 
 def read_refused_now(syncz: str) -> dict[str, tuple[str, ...]]:
@@ -347,14 +331,3 @@ def read_refused_now(syncz: str) -> dict[str, tuple[str, ...]]:
         if kinds:
             found[proxy["proxy"].text()] = kinds
     return found
-
-
-def to_json(policy: MirrorPolicy) -> JsonObject:
-    """A policy for the report."""
-    return {
-        "cluster": policy.cluster,
-        "percent": policy.percent,
-        "suffixed": policy.suffixed,
-        "removed": sorted(policy.removed),
-        "added": dict(policy.added),
-    }

@@ -147,6 +147,12 @@ CASES: list[tuple[Cause, dict[str, Any], str]] = [
         {**UNREACHED},
         "200 copies went to 198.51.100.7:8000 and none reached the receiving gateway at 198.51.100.7",
     ),
+    (
+        Cause.LOST_BEHIND_GATEWAY,
+        {**NOTHING, "receiver": received(answers={"200 no_healthy_upstream": 200}, stopped={"200 no_healthy": 200})},
+        "the receiving gateway answered copies itself: 200 no_healthy (200)",
+    ),
+    (Cause.REJECTED, {"refused": ("cluster",)}, "keeps the one before"),
     (Cause.LOST_BEHIND_GATEWAY, {"copies": 150}, "passed 200 copies on and the application logged 150"),
     (
         Cause.PERCENTAGE_NOT_MET,
@@ -185,6 +191,13 @@ def test_every_cause_has_a_row_and_a_remedy() -> None:
 def test_without_any_evidence_nothing_is_claimed() -> None:
     facts = MirrorFacts(wanted=GOOD.wanted, calls=200, copies=0, source=Source.NONE)
     assert judge_mirror(facts).standing is Standing.UNKNOWN
+
+
+def test_copies_that_were_only_seen_to_leave_are_not_called_arrived() -> None:
+    left = seen(source=Source.COUNTERS, arrivals=None, receiver=None)
+    assert judge_mirror(left).standing is Standing.UNKNOWN
+    inside = replace(left, wanted=replace(GOOD.wanted, across=False))
+    assert judge_mirror(inside).standing is Standing.HOLDS
 
 
 def test_a_mirror_at_rest_holds_when_nothing_is_copied_and_fails_otherwise() -> None:

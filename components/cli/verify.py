@@ -1,0 +1,146 @@
+"""``traffic-mirror verify``: do copies arrive, on clusters that run, and if not, why."""
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from ..model import Percent, RpcMethod, ValidationError
+from ..operations.errors import OperationError
+from ..operations.kube import ClusterAccess
+from ..operations.verify.calling import HttpCall
+from ..operations.verify.run import VerifyJob, VerifyReport, verify
+from ..operations.verify.show import headline, print_verification, to_json
+from ..rehearsal.progress import open_progress
+from .options import Json, input_file
+
+EPILOG: Final = """\
+Examples: "traffic-mirror verify --staging a.kubeconfig --testing b.kubeconfig" makes 200 calls;
+"traffic-mirror verify --staging a.kubeconfig --testing b.kubeconfig --watch 60" makes none and counts what flows;
+"traffic-mirror verify --role | kubectl apply -f -" grants what the command needs."""
+
+ROLE: Final = Path(__file__).parents[1] / "operations" / "verify" / "role.yaml"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify", epilog=EPILOG)(command)
+
+
+def command(
+    *,
+    staging: Annotated[
+        Path | None, typer.Option(help="Kubeconfig of the cluster that owns the traffic.", metavar="KUBECONFIG")
+    ] = None,
+    testing: Annotated[
+        Path | None, typer.Option(help="Kubeconfig of the cluster that gets copies.", metavar="KUBECONFIG")
+    ] = None,
+    staging_context: Annotated[str, typer.Option(help="Context in --staging.", metavar="NAME")] = "",
+    testing_context: Annotated[str, typer.Option(help="Context in --testing.", metavar="NAME")] = "",
+    host: Annotated[str, typer.Option(help="Host to call; needed when several are mirrored.")] = "",
+    gateway: Annotated[
+        str, typer.Option(help="Where to call the gateway; default its load balancer.", metavar="HOST:PORT")
+    ] = "",
+    calls: Annotated[int, typer.Option(help="Calls to make.", metavar="N")] = 200,
+    watch: Annotated[
+        float, typer.Option(help="Make no calls, watch what flows for this long.", metavar="SECONDS")
+    ] = 0.0,
+    rpc: Annotated[
+        str, typer.Option(help="Unary gRPC method with a text as field 1.", metavar="SERVICE/METHOD")
+    ] = "helloworld.Greeter/SayHello",
+    path: Annotated[str, typer.Option(help="Make GET requests to this path instead of gRPC calls.")] = "",
+    header: Annotated[
+        list[str] | None, typer.Option(help="Further header of every call; several times.", metavar="NAME=VALUE")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Calls per second; 0 for as fast as they are answered.")] = 0.0,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(help="Share that a mirror must have; default what the routes say.", metavar="MIRROR=PERCENT"),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Give up after this time.", metavar="SECONDS")] = 300.0,
+    as_json: Json = False,
+    role: Annotated[bool, typer.Option("--role", help="Print the least rights that it needs, and exit.")] = False,
+) -> None:
+    """Tell whether copies arrive as they should, and if not, why.
+
+    Changes nothing. Exit code 0: every mirror does what it should; 1: one does not; 2: bad input, or it cannot be told.
+    """
+    if role:
+        typer.echo(ROLE.read_text(encoding="utf-8"), nl=False)
+        return
+    if staging is None:
+        raise ValidationError(
+            field="--staging", value=None, rule="must be given", remedy="Give the kubeconfig of the sending cluster"
+        )
+    job = VerifyJob(
+        staging=_access("staging", staging, staging_context),
+        testing=_access("testing", testing, testing_context) if testing else None,
+        host=host,
+        address=gateway,
+        calls=calls,
+        watch_seconds=watch,
+        rpc=RpcMethod(rpc, field="--rpc"),
+        http=HttpCall(method="GET", path=path) if path else None,
+        headers=tuple(_pairs(header or [], "--header", lower=True)),
+        calls_per_second=rate,
+        expected={name: Percent(_number(text), field="--expect") for name, text in _pairs(expect or [], "--expect")},
+    )
+    report = _within(job, timeout)
+    if as_json:
+        typer.echo(json.dumps(to_json(report), indent=2))
+        Console(stderr=True).print(headline(report), highlight=False)
+    else:
+        print_verification(report, Console())
+    raise typer.Exit(report.standing.exit_code)
+
+
+def _within(job: VerifyJob, timeout: float) -> VerifyReport:
+    """Verify in a thread, so that whatever hangs there does not hang the command."""
+    done: list[VerifyReport | BaseException] = []
+
+    def work() -> None:
+        try:
+            done.append(verify(job, progress.note))
+        except BaseException as error:
+            done.append(error)
+
+    with open_progress() as progress:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(timeout)
+    if not done:
+        raise OperationError(f"It did not end within {timeout:g} s", remedy="Give it more time with --timeout")
+    result = done[0]
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _access(name: str, kubeconfig: Path, context: str) -> ClusterAccess:
+    path = input_file(kubeconfig, option=f"--{name}")
+    return ClusterAccess(name=name, kubeconfig=str(path.resolve()), context=context)
+
+
+def _pairs(given: Sequence[str], option: str, *, lower: bool = False) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not (name and separator and value):
+            raise ValidationError(
+                field=option, value=text, rule="must be NAME=VALUE", remedy="Write for example x-user=alice"
+            )
+        pairs.append((name.lower() if lower else name, value))
+    return pairs
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValidationError(
+            field="--expect", value=text, rule="must be a number of per cent", remedy="Write for example v2=50"
+        ) from None

@@ -1,0 +1,75 @@
+"""The calls of a run: gRPC by a method with a text as request, or plain HTTP."""
+
+import asyncio
+import importlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..calls import CallJob, CallResult, make_calls
+
+ANSWERED: Final = 500
+"""HTTP status from which on an answer counts as a failure of the server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpCall:
+    """A plain HTTP request."""
+
+    method: str
+    path: str
+
+
+async def run_calls(job: CallJob, http: HttpCall | None) -> AsyncIterator[CallResult]:
+    """Make the calls and yield their results as they come.
+
+    Args:
+        job: Where to, how often, how fast.
+        http: What to request by HTTP; None to call :attr:`CallJob.rpc` by gRPC.
+    """
+    async for result in make_calls(job) if http is None else _http_calls(job, http):
+        yield result
+
+
+async def _http_calls(job: CallJob, http: HttpCall) -> AsyncIterator[CallResult]:
+    httpx: Any = importlib.import_module("httpx")
+    results: asyncio.Queue[CallResult] = asyncio.Queue()
+    indices = iter(range(job.count))
+    start = time.monotonic()
+    headers = {"host": job.authority, "user-agent": job.run_id}
+    # trust_env off: a proxy of the machine must not see, change or lose the calls.
+    client = httpx.AsyncClient(
+        base_url=f"http://{job.address}", headers=headers, timeout=job.timeout_seconds, trust_env=False
+    )
+    async with client:
+
+        async def work() -> None:
+            for index in indices:
+                if job.calls_per_second:
+                    await asyncio.sleep(start + index / job.calls_per_second - time.monotonic())
+                results.put_nowait(await _request(client, job, http, index))
+
+        workers = [asyncio.create_task(work()) for _ in range(min(job.concurrency, job.count))]
+        try:
+            for _ in range(job.count):
+                yield await results.get()
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def _request(client: Any, job: CallJob, http: HttpCall, index: int) -> CallResult:  # noqa: ANN401 -- httpx is loaded late
+    httpx: Any = importlib.import_module("httpx")
+    call_id = job.call_id(index)
+    headers = {"x-request-id": call_id, **job.metadata}
+    before = time.monotonic()
+    try:
+        answer = await client.request(http.method, http.path, headers=headers)
+    except httpx.HTTPError as error:
+        return CallResult(
+            call_id=call_id, status=type(error).__name__, seconds=time.monotonic() - before, detail=str(error)[:200]
+        )
+    status = "OK" if answer.status_code < ANSWERED else str(answer.status_code)
+    return CallResult(call_id=call_id, status=status, seconds=time.monotonic() - before)

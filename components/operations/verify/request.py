@@ -1,0 +1,87 @@
+"""The call that is made, and which route entries take it."""
+
+import re
+from dataclasses import dataclass
+
+from ...model.rules import Node, Route
+from ...model.rules.sites import MESH
+from ..calls import SAY_HELLO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The call that is made, as routes match it."""
+
+    authority: str
+    """With port."""
+
+    path: str = f"/{SAY_HELLO}"
+    method: str = "POST"
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers, names in lower case."""
+
+    @property
+    def host(self) -> str:
+        """The authority without port."""
+        return self.authority.partition(":")[0]
+
+
+def takes(route: Route, request: Request, gateway: str) -> bool:
+    """Whether an entry takes the call, as Istio and the Gateway API define their matches."""
+    if gateway not in route.gateways:
+        return False
+    key = "matches" if route.native else "match"
+    matches = route.entry[key].elements()
+    fits = _takes_native if route.native else _takes_istio
+    return not matches or any(fits(match, request, gateway, route.source.namespace) for match in matches)
+
+
+def _takes_istio(match: Node, request: Request, gateway: str, namespace: str) -> bool:
+    named = [each if "/" in each or each == MESH else f"{namespace}/{each}" for each in match["gateways"].texts()]
+    if named and gateway not in named:
+        return False
+    headers = dict(request.headers)
+    bare = request.path.partition("?")[0]
+    return (
+        _text(match["uri"], bare)
+        and _text(match["method"], request.method)
+        and _text(match["authority"], request.authority)
+        and all(name in headers and _text(test, headers[name]) for name, test in _lowered(match["headers"]))
+        and not any(name in headers and _text(test, headers[name]) for name, test in _lowered(match["withoutHeaders"]))
+    )
+
+
+def _lowered(node: Node) -> list[tuple[str, Node]]:
+    return [(name.lower(), test) for name, test in node.entries()]
+
+
+def _text(test: Node, value: str) -> bool:
+    """Istio's StringMatch; nothing given matches anything."""
+    if test["regex"].given:
+        return _matches(test["regex"].text(), value)
+    exact, prefix = test["exact"], test["prefix"]
+    return (not exact.given or value == exact.text()) and (not prefix.given or value.startswith(prefix.text()))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return True
+
+
+def _takes_native(match: Node, request: Request, _gateway: str, _namespace: str) -> bool:
+    service, _, method = request.path.lstrip("/").rpartition("/")
+    rpc = match["method"]
+    if rpc["service"].given or rpc["method"].given:
+        return rpc["service"].text(service) == service and rpc["method"].text(method) == method
+    value = match["path"]["value"].text()
+    kind = match["path"]["type"].text("PathPrefix")
+    bare = request.path.partition("?")[0]
+    fits = {"Exact": bare == value, "PathPrefix": bare.startswith(value), "RegularExpression": _matches(value, bare)}
+    if match["path"].given and not fits.get(kind, True):
+        return False
+    headers = dict(request.headers)
+    return (not rpc.given or rpc.text(request.method) == request.method) and all(
+        headers.get(test["name"].text().lower()) == test["value"].text() for test in match["headers"].elements()
+    )

@@ -1,0 +1,221 @@
+"""One verification: calls (or a while of watching), the evidence of both clusters, and a verdict for each mirror."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from ...model import ValidationError
+from ..calls import CallJob, CallResult, CallSummary
+from ..cluster_objects import read_cluster
+from ..kube import ClusterAccess
+from .calling import HttpCall, run_calls
+from .diagnosis import Diagnosis, MirrorVerdict, Standing, judge_mirror
+from .observation import observe
+from .request import Request
+from .survey import Side, Survey
+from .targets import Plan, choose_host, make_plan
+
+QUIET_SECONDS: Final = 1.0
+"""Counters that did not change for this long are final; copies follow their calls within milliseconds."""
+
+SETTLE_SECONDS: Final = 20.0
+"""Counters are taken as they are after this long."""
+
+SKEW_SECONDS: Final = 5.0
+"""Difference of clocks from which on it is worth a word."""
+
+Tell = Callable[[str], None]
+"""Takes one line about what is being done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyJob:
+    """What to verify.
+
+    Raises:
+        ValidationError: A value is out of its range.
+    """
+
+    staging: ClusterAccess
+    """The cluster that owns the traffic."""
+
+    testing: ClusterAccess | None = None
+    """The cluster that gets copies; None to verify mirrors inside the first one only."""
+
+    host: str = ""
+    """Authority to call, without port; empty when one host only is mirrored."""
+
+    address: str = ""
+    """``host:port`` of the gateway; empty for its load balancer's."""
+
+    calls: int = 200
+    """Calls to make, 1 to 1,000,000; ignored when watching."""
+
+    watch_seconds: float = 0.0
+    """How long to watch the traffic that there is instead of making calls; 0 to make calls."""
+
+    rpc: str = "helloworld.Greeter/SayHello"
+    """gRPC method to call; its request has a text as field 1."""
+
+    http: HttpCall | None = None
+    """What to request by plain HTTP instead."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers that entries of the route ask for; names in lower case."""
+
+    calls_per_second: float = 0.0
+    """Rate at which calls start; 0 means as fast as they are answered."""
+
+    concurrency: int = 8
+    """Calls in flight at most."""
+
+    expected: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Shares that mirrors must have, in per cent by name; others are held against what the routes say."""
+
+    def __post_init__(self) -> None:
+        if self.watch_seconds < 0:
+            raise ValidationError(
+                field="watch_seconds", value=self.watch_seconds, rule="must not be negative", remedy="Give seconds"
+            )
+
+    @property
+    def request(self) -> Request:
+        """The call as routes see it."""
+        if self.http is not None:
+            return Request(authority=self.host, path=self.http.path, method=self.http.method, headers=self.headers)
+        return Request(authority=self.host, path=f"/{self.rpc}", headers=self.headers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """What came of it."""
+
+    plan: Plan
+    calls: CallSummary | None
+    """What the client saw; None when traffic was watched."""
+
+    mirrors: tuple[MirrorVerdict, ...]
+    gaps: tuple[str, ...]
+    """What could not be read, and why."""
+
+    seconds: float
+
+    @property
+    def primary_fails(self) -> str:
+        """Why calls were not answered; empty when all were."""
+        if self.calls is None or not self.calls.failures:
+            return ""
+        return "; ".join(f"{count:,} calls failed ({what})" for what, count in self.calls.failures.items())
+
+    @property
+    def standing(self) -> Standing:
+        """How the whole stands. Without a mirror or without calls nothing holds."""
+        found = {verdict.standing for verdict in self.mirrors}
+        if Standing.FAILS in found:
+            return Standing.FAILS
+        if self.primary_fails:
+            return Standing.FAILS
+        return Standing.HOLDS if found == {Standing.HOLDS} else Standing.UNKNOWN
+
+    @property
+    def diagnoses(self) -> list[tuple[str, Diagnosis]]:
+        """Everything that is wrong, with the mirror's name."""
+        return [(each.facts.wanted.name, found) for each in self.mirrors for found in each.diagnoses]
+
+
+def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
+    """Verify the mirrors of one host.
+
+    Args:
+        job: What to verify.
+        tell: Told what is being done.
+
+    Raises:
+        ValidationError: The host is not clear, or has no mirror.
+        OperationError: A cluster cannot be asked.
+    """
+    started = time.monotonic()
+    tell("reading both clusters")
+    staging = Side.of(job.staging, read_cluster(job.staging).cluster)
+    testing = Side.of(job.testing, read_cluster(job.testing).cluster) if job.testing else None
+    host, source = choose_host(staging.objects, job.host)
+    request = replace(job.request, authority=host)
+    plan = _expecting(make_plan(staging.objects, testing.objects if testing else None, request, source), job.expected)
+    survey = Survey(plan=plan, staging=staging, testing=testing)
+    _check_clocks(survey)
+    before = survey.counts()
+    if job.watch_seconds:
+        tell(f"watching {host} for {job.watch_seconds:g} s")
+        time.sleep(job.watch_seconds)
+        summary, run_id, after = None, "", survey.counts()
+    else:
+        run_id = f"verify-{uuid.uuid4().hex[:12]}"
+        summary = CallSummary.of(asyncio.run(_call(job, plan, run_id, tell)))
+        tell("waiting for the copies")
+        after = survey.settled(before, quiet_seconds=QUIET_SECONDS, timeout_seconds=SETTLE_SECONDS)
+    tell("reading what proxies have")
+    answered = summary.total - sum(summary.failures.values()) if summary else None
+    observed = observe(survey, before, after, run_id=run_id, answered=answered)
+    return VerifyReport(
+        plan=plan,
+        calls=summary,
+        mirrors=tuple(judge_mirror(facts) for facts in observed.facts()),
+        gaps=tuple(survey.gaps),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _expecting(plan: Plan, expected: Mapping[str, float]) -> Plan:
+    names = [target.wanted.name for target in plan.targets]
+    for name in expected:
+        if name not in names:
+            raise ValidationError(
+                field="--expect",
+                value=name,
+                rule=f"must name a mirror of {plan.route}; it has: {', '.join(names) or 'none'}",
+                remedy="Check the name, or deploy the mirror first",
+            )
+    targets = tuple(
+        replace(t, wanted=replace(t.wanted, percent=expected.get(t.wanted.name, t.wanted.percent)))
+        for t in plan.targets
+    )
+    return replace(plan, targets=targets)
+
+
+def _check_clocks(survey: Survey) -> None:
+    """Note clocks that differ: certificates may not be valid yet on one side, and logs are read by time."""
+    for side in (survey.staging, survey.testing):
+        now = survey.attempt(side.pods.clock) if side else None
+        if side and now and abs(skew := (now - datetime.now(UTC)).total_seconds()) > SKEW_SECONDS:
+            survey.gaps.append(f"the clock of {side.access.name} differs by {skew:+.0f} s from this machine's")
+
+
+async def _call(job: VerifyJob, plan: Plan, run_id: str, tell: Tell) -> list[CallResult]:
+    if not job.address and not plan.gateway.addresses:
+        raise ValidationError(
+            field="--gateway",
+            value=None,
+            rule=f"must be given, because the Service of {plan.gateway.name} has no address",
+            remedy="Give HOST:PORT by which this machine reaches the gateway, e.g. of a port-forward",
+        )
+    address = job.address or _joined(plan.gateway.addresses[0], plan.gateway.port)
+    tell(f"{job.calls:,} calls to {plan.request.authority} at {address}")
+    calls = CallJob(
+        address=address,
+        authority=plan.request.authority,
+        run_id=run_id,
+        count=job.calls,
+        rpc=job.rpc,
+        concurrency=job.concurrency,
+        calls_per_second=job.calls_per_second,
+        headers=dict(job.headers),
+    )
+    return [result async for result in run_calls(calls, job.http)]
+
+
+def _joined(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
