@@ -15,6 +15,9 @@ _UnknownFieldSet: Any = import_module("google.protobuf.unknown_fields").UnknownF
 _LENGTH_DELIMITED: Final = 2
 """Wire type of texts, bytes, nested messages and packed lists. Source: protobuf's encoding guide."""
 
+_GROUP: Final = 3
+"""Wire type of a group, which only proto2 services of long ago have. Source: likewise."""
+
 _MAX_DEPTH: Final = 60
 """Below the 100 levels at which protobuf's own parser gives up."""
 
@@ -55,6 +58,8 @@ def _compare_values(primary: tuple[int, Any], mirror: tuple[int, Any], path: str
         yield Difference(path, Change.TYPE, one, other)
     elif one == other:
         return
+    elif kind == _GROUP:
+        yield from _compare_fields(one, other, path, depth + 1)
     elif kind != _LENGTH_DELIMITED:
         yield Difference(path, Change.VALUE, one, other)
     else:
@@ -68,13 +73,15 @@ def _compare_values(primary: tuple[int, Any], mirror: tuple[int, Any], path: str
 def _fields(data: bytes) -> _Fields | None:
     """Return values with their wire types by field number; ``None`` when the bytes are no message."""
     try:
-        known: Any = _UnknownFieldSet(Empty.FromString(data))
+        return _by_number(_UnknownFieldSet(Empty.FromString(data)))
     except DecodeError:
         return None
+
+
+def _by_number(known: Any) -> _Fields:  # noqa: ANN401 -- UnknownFieldSet
     fields: _Fields = {}
     for one in known:
-        # Groups come as field sets of their own; only proto2 services of long ago have them.
-        value = one.data if isinstance(one.data, int | bytes) else bytes(str(one.data), "utf-8")
+        value = _by_number(one.data) if one.wire_type == _GROUP else one.data
         fields.setdefault(one.field_number, []).append((one.wire_type, value))
     return fields
 

@@ -182,6 +182,7 @@ def _field(number: int, value: int | bytes) -> bytes:
         (_field(4, _field(1, b"inner")), _field(4, _field(1, b"other")), {("$.4.1", Change.VALUE)}),
         (_field(1, b"\xff\xfe"), _field(1, b"\xff\xfd"), {("$.1", Change.VALUE)}),
         (b"\xff", b"\xfe", {("$", Change.VALUE)}),
+        (b"\x0b\x10\x01\x0c", b"\x0b\x10\x02\x0c", {("$.1.2", Change.VALUE)}),
     ],
 )
 def test_protobuf_is_compared_by_field_number_without_descriptors(
