@@ -1,9 +1,11 @@
 """Where a mirror leads: to a Service beside it, to its own gateway, or to another cluster's gateway."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from .clusters import ClusterObjects, Mesh, contract_digests
+from .nodes import UNKNOWN, NotJudgedError
 from .objects import KubeObject, service_name
 from .sites import Route, Target, both_forms
 
@@ -49,7 +51,10 @@ def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) ->
     entry = service_entry(cluster, target.host)
     if entry and entry.spec["location"].text() == "MESH_INTERNAL":
         return Reach(side=Side.LOCAL, entry=entry, port=target.port)
-    addresses = entry_addresses(entry, target.host)
+    addresses: set[str] = set()
+    # An address that is not known yet is no evidence, and nothing else depends on it.
+    with suppress(NotJudgedError):
+        addresses = entry_addresses(entry, target.host)
     port = far_port(entry, target.port)
     if addresses & cluster.gateway_addresses:
         return Reach(side=Side.OWN_GATEWAY, entry=entry, port=port)
@@ -76,7 +81,8 @@ def far_port(entry: KubeObject | None, port: int | None) -> int | None:
         return port
     for node in entry.spec["ports"].elements():
         if node["number"].integer() == port:
-            for endpoint in entry.spec["endpoints"].elements():
+            endpoints = entry.spec["endpoints"]
+            for endpoint in endpoints.elements() if endpoints.value is not UNKNOWN else ():
                 mapped = endpoint["ports"][node["name"].text()].integer()
                 if mapped is not None:
                     return mapped

@@ -144,7 +144,10 @@ def _scrub(cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: I
     if before.scrubs_at_source == after.scrubs_at_source:
         return
     patched = any(patch.operation == "MERGE_AND_REPLACE_LIST" for patch in cluster.patches.of_route(site.route.name))
-    places = ["on the copy" if istio.scrubs_at_source else "at the receiver" for istio in (before, after)]
+    places = [
+        "on the copy" if istio.scrubs_at_source else "at the receiver or on the mirror's cluster"
+        for istio in (before, after)
+    ]
     if after.scrubs_at_source and not patched:
         places[1] = "on the copy is possible; deploy again to get it"
     yield _change(cluster, site, "scrub", places[0], places[1], breaks=patched and not after.scrubs_at_source)
