@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from enum import StrEnum, unique
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ..recording.endpoints import is_identifier
 
 _MAX_DEPTH: Final = 200
 """Nesting that is compared field by field; what lies deeper is compared as a whole."""
+
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 @unique
@@ -63,10 +66,10 @@ def _compare(primary: Any, mirror: Any, path: str, depth: int) -> Iterator[Diffe
 
 def _compare_objects(primary: dict[str, Any], mirror: dict[str, Any], path: str, depth: int) -> Iterator[Difference]:
     for key, value in primary.items():
-        if key in mirror:
-            yield from _compare(value, mirror[key], path + step(key), depth + 1)
-        else:
+        if key not in mirror:
             yield Difference(path + step(key), Change.MISSING, value, None)
+        elif not _is_same_scalar(value, other := mirror[key]):
+            yield from _compare(value, other, path + step(key), depth + 1)
     for key, value in mirror.items():
         if key not in primary:
             yield Difference(path + step(key), Change.ADDED, None, value)
@@ -77,7 +80,14 @@ def _compare_lists(primary: list[Any], mirror: list[Any], path: str, depth: int)
         yield Difference(path, Change.LENGTH, primary, mirror)
     inside = path + "[*]"
     for one, other in zip(primary, mirror, strict=False):
-        yield from _compare(one, other, inside, depth + 1)
+        if not _is_same_scalar(one, other):
+            yield from _compare(one, other, inside, depth + 1)
+
+
+def _is_same_scalar(one: Any, other: Any) -> bool:  # noqa: ANN401 -- any JSON values
+    """Tell the usual case early; a path is worked out only for the rest."""
+    kind = type(one)
+    return kind is type(other) and kind in _SCALARS and one == other
 
 
 def _kind_of(value: Any) -> str:  # noqa: ANN401 -- any JSON value
@@ -97,6 +107,7 @@ def _kind_of(value: Any) -> str:  # noqa: ANN401 -- any JSON value
             return "object"
 
 
+@lru_cache(maxsize=10_000)
 def step(key: str) -> str:
     """Return a key as a step of a path."""
     if is_identifier(key):
