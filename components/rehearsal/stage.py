@@ -17,12 +17,13 @@ from .addresses import FABRIC_NAMESPACE, ClusterAddresses, plan_addresses
 from .claim import Claim, StageLock, read_claim, write_claim
 from .cleanup import LOGS, marked_processes, prepare_state, remove_stage, remove_state
 from .cluster import publish_hosts
-from .cluster_commands import in_network
+from .cluster_commands import import_image, in_network
 from .cluster_files import ClusterFolder
-from .commands import PROXY_VARIABLES
+from .commands import PROXY_VARIABLES, run
 from .errors import StageError
 from .files import write_text
 from .image_store import discard_unfinished
+from .images import python_app_image
 from .interruption import RaisingSignals, deferred_signals
 from .places import cache_directory, state_directory
 from .plan import make_claim, make_plan
@@ -258,6 +259,28 @@ class Stage:
             entries: Address of each name.
         """
         publish_hosts(self.folder(role), entries)
+
+    def add_python_app(self, name: str, *, source: Path, entry: str) -> str:
+        """Build the image of a Python application, give it to every cluster, and return its reference.
+
+        Args:
+            name: Image name without tag, e.g. ``"stage.local/recorder"``; the tag follows the content.
+            source: Folder with the application's files and its `requirements.txt`.
+            entry: Path of the script in the image, below ``/app``.
+
+        Raises:
+            StageError: A package could not be fetched, or a cluster refused the image.
+        """
+        image = python_app_image(
+            name, tag=None, source=source, entry=entry, cache=cache_directory(), progress=self.progress
+        )
+        for role in self.roles:
+            run(
+                import_image(self.folder(role), image.archive),
+                what=f"import the image {image.reference} into {role}",
+                env=self.processes.environment,
+            )
+        return image.reference
 
     def fabric_command(self, argv: Sequence[str]) -> list[str]:
         """Return a command that runs `argv` where every address of the stage can be reached, without any proxy.

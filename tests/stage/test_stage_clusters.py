@@ -106,6 +106,19 @@ def test_pods_survive_a_restart_of_the_kubelet(greeters: Stage) -> None:
     assert after["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
+def test_an_application_of_ones_own_runs_from_its_source(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "app.py").write_text("import sys; print('own', sys.argv[1:])")
+    reference = stage.add_python_app("stage.local/own-app", source=tmp_path, entry="/app/app.py")
+    for role in stage.roles:
+        run = ["run", "own", f"--image={reference}", "--restart=Never", "--", "argument"]
+        stage.kubectl(role, *run)
+        done = "--for=jsonpath={.status.phase}=Succeeded"
+        stage.kubectl(role, "wait", done, "pod/own", f"--timeout={POD_SECONDS}s")
+        assert stage.kubectl(role, "logs", "own") == "own ['argument']\n"
+        stage.kubectl(role, "delete", "pod", "own", "--now")
+
+
 def test_no_secret_is_in_logs_or_command_lines(stage: Stage) -> None:
     tokens = [(stage.folder(role).pki / "tokens.csv").read_text().partition(",")[0].encode() for role in stage.roles]
     assert all(len(token) > 30 for token in tokens)

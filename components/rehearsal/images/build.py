@@ -162,6 +162,7 @@ def _belongs_in_image(file: Path) -> bool:
 
 def _write_packages(archive: Path, requirements: Path, base: Layer, log: Path) -> None:
     target = archive.parent / "packages"
+    target.mkdir()
     python = TargetPython(version=python_version_in(base.archive))
     install_wheels(requirements, target, log=log, python=python)
     layer = Files()

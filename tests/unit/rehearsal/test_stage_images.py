@@ -117,7 +117,6 @@ def without_registries(monkeypatch: pytest.MonkeyPatch) -> None:
         layer.write(archive)
 
     def wheels(requirements: Path, target: Path, **_: object) -> None:
-        target.mkdir()
         (target / "grpc.py").write_text(requirements.read_text())
 
     monkeypatch.setattr(build, "write_debian_layer", debian)

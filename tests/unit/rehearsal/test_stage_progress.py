@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from components.rehearsal.commands import last_lines, last_lines_of, run, run_logged
 from components.rehearsal.errors import StageError
+from components.rehearsal.processes import read_stat, wait_until
 from components.rehearsal.progress import PlainProgress, describe_step, human_duration, open_progress
 
 
@@ -67,6 +69,22 @@ def test_a_failed_command_shows_its_output_and_the_remedy(tmp_path: Path) -> Non
         run_logged(["sh", "-c", "seq 30; exit 1"], what="count", log=log)
     assert caught.value.details == tuple(str(number) for number in range(11, 31))
     assert str(log) in str(caught.value)
+
+
+def test_an_interruption_ends_the_whole_group_of_a_long_command(tmp_path: Path) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    # The command itself interrupts its caller, a moment later so that the caller is waiting by then.
+    script = f"sleep 600 & echo $! > {tmp_path}/child; sleep 0.5; kill -USR1 {os.getpid()}; wait"
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_logged(["sh", "-c", script], what="wait", log=tmp_path / "log")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    child = int((tmp_path / "child").read_text())
+    wait_until(lambda: read_stat(child) is None, what="the child has ended", timeout=10)
 
 
 def test_a_missing_program_and_a_slow_one_are_told_apart(tmp_path: Path) -> None:
