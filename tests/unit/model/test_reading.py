@@ -21,7 +21,7 @@ from components.model.rules import (
 )
 from tests.unit.model.samples import NOW, Object, receiving, sending
 
-KEYS = (
+KEYS = ["kind", "metadata", "name", "spec", "http", "mirror", "mirrors", "value", "host", "route", "hosts"]
     ["kind", "apiVersion", "metadata", "name", "namespace", "spec", "http", "mirror", "mirrors", "percentage", "value", "route", "host", "destination"]
 )
 JSON = st.recursive(

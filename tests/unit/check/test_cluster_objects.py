@@ -1,0 +1,123 @@
+"""Reading a live cluster, here an API server that knows what it is asked for."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+import yaml
+
+from components.cli.app import main
+from components.operations.cluster_objects import read_cluster
+from components.operations.errors import OperationError
+from components.operations.kube import ClusterAccess
+from tests.unit.model.samples import Object, deployment, sending, service
+
+PLURALS = {
+    "VirtualService": "virtualservices",
+    "DestinationRule": "destinationrules",
+    "ServiceEntry": "serviceentries",
+    "Gateway": "gateways",
+    "EnvoyFilter": "envoyfilters",
+    "Service": "services",
+    "Deployment": "deployments",
+}
+
+
+def istiod() -> Object:
+    """A control plane's Deployment."""
+    found = deployment("istiod", "istio-system")
+    found["metadata"]["labels"] = {"app": "istiod"}
+    found["spec"]["template"]["spec"] = {"containers": [{"image": "istio/pilot:1.31.0"}]}
+    return found
+
+
+@contextmanager
+def api_server(objects: list[Object], folder: Path, forbidden: str = "") -> Iterator[Path]:
+    """Serve objects in pages of two; the kubeconfig for it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlparse(self.path)
+            prefix, _, plural = url.path.strip("/").rpartition("/")
+            version = prefix.removeprefix("apis/").removeprefix("api/")
+            if plural == forbidden:
+                self.answer(403, {"kind": "Status", "code": 403, "reason": "Forbidden"})
+                return
+            found = [each for each in objects if PLURALS[each["kind"]] == plural and each["apiVersion"] == version]
+            if not found and plural in ("httproutes", "grpcroutes"):
+                self.answer(404, {"kind": "Status", "code": 404})
+                return
+            start = int(parse_qs(url.query).get("continue", ["0"])[0])
+            # Items of a list have neither kind nor version.
+            items = [{key: each[key] for key in ("metadata", "spec")} for each in found[start : start + 2]]
+            following = {"continue": str(start + 2)} if start + 2 < len(found) else {}
+            self.answer(200, {"kind": "List", "metadata": following, "items": items})
+
+        def answer(self, code: int, body: Object) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *words: Any, **more: Any) -> None:
+            del words, more
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    path = folder / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+    context = {"name": "gke-a", "context": {"cluster": "c", "user": "u"}}
+    user = {"name": "u", "user": {"token": "none"}}
+    config = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context], "users": [user]}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    try:
+        yield path
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_every_object_is_read_page_by_page(tmp_path: Path) -> None:
+    objects = [*sending(), service("greeter-v2"), service("a"), service("b"), istiod()]
+    with api_server(objects, tmp_path) as kubeconfig:
+        loaded = read_cluster(ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a"))
+    assert len(loaded.cluster.objects) == len(objects)
+    assert loaded.cluster.complete
+    assert len(loaded.cluster.routing.sites) == 3
+    assert loaded.cluster.istio
+    assert str(loaded.cluster.istio.version) == "1.31.0"
+    assert len(loaded.cluster.of("Service")) == 3
+
+
+def test_a_permission_that_is_missing_is_named(tmp_path: Path) -> None:
+    with (
+        api_server(sending(), tmp_path, "envoyfilters") as kubeconfig,
+        pytest.raises(OperationError, match=r"No permission to list envoyfilters .* in staging"),
+    ):
+        read_cluster(ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a"))
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with api_server([], tmp_path) as kubeconfig:
+        pass
+    monkeypatch.setattr("components.operations.cluster_objects.REQUEST_SECONDS", 1.0)
+    with pytest.raises(OperationError, match="API server of staging cannot be reached"):
+        read_cluster(ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a"))
+
+
+def test_a_live_cluster_is_judged_by_its_context(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with api_server([*sending(), istiod()], tmp_path) as kubeconfig:
+        code = main(["check", "--context", "staging=gke-a", "--kubeconfig", str(kubeconfig), "--json"])
+    result: Any = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert [(each["name"], each["istio"], each["mirrors"]) for each in result["clusters"]] == [("staging", "1.31.0", 3)]
