@@ -22,8 +22,6 @@ from components.model.rules import (
 from tests.unit.model.samples import NOW, Object, receiving, sending
 
 KEYS = ["kind", "metadata", "name", "spec", "http", "mirror", "mirrors", "value", "host", "route", "hosts"]
-    ["kind", "apiVersion", "metadata", "name", "namespace", "spec", "http", "mirror", "mirrors", "percentage", "value", "route", "host", "destination"]
-)
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-5, 70_000), st.floats(), st.text(max_size=5), st.just(UNKNOWN)),
     lambda inner: st.one_of(
