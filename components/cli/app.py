@@ -17,7 +17,10 @@ PROGRAM: Final = "traffic-mirror"
 
 COMMANDS: Final[Mapping[str, str]] = {
     "check": "Say what is wrong with anybody's mirrors, in files, stacks or live clusters.",
+    "diff": "Tell what the mirror answers differently, and what merely varies by itself.",
+    "recordings": "Say what is in recorded traffic.",
     "rehearse": "Bring up both stacks, send real requests through them and give a verdict.",
+    "replay": "Send recorded requests again, to any target.",
     "verify": "Tell whether copies arrive on clusters that run, and if not, why.",
 }
 """Commands and what they do. Each has a module of its name here whose ``register(app)`` adds it to the application.

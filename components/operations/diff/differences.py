@@ -86,8 +86,7 @@ def _compare_lists(primary: list[Any], mirror: list[Any], path: str, depth: int)
 
 def _is_same_scalar(one: Any, other: Any) -> bool:  # noqa: ANN401 -- any JSON values
     """Tell the usual case early; a path is worked out only for the rest."""
-    kind = type(one)
-    return kind is type(other) and kind in _SCALARS and one == other
+    return type(one) is type(other) and type(one) in _SCALARS and one == other
 
 
 def _kind_of(value: Any) -> str:  # noqa: ANN401 -- any JSON value

@@ -52,7 +52,7 @@ class ReplayReport:
     """Results that could not be written."""
     elapsed_seconds: float
     stopped_by: str
-    """Why it ended before the end of the recording (``limit``, ``interrupted``); empty if it did not."""
+    """Why it ended before the end of the recording (``limit``, ``timeout``, ``interrupted``); empty if it did not."""
     damage: tuple[Damage, ...]
     is_dry_run: bool
 

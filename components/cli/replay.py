@@ -1,0 +1,218 @@
+"""``traffic-mirror replay``: recorded traffic, sent again."""
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..model import ValidationError, Waiver
+from ..operations.recording import Side
+from ..operations.replay import (
+    HttpVersion,
+    Pace,
+    ReplayGuard,
+    ReplayJob,
+    ReplayReport,
+    ReplayStatistics,
+    Spread,
+    Target,
+    replay,
+)
+from .app import INTERRUPTED
+from .options import Json, input_file, named_as_options
+
+EPILOG: Final = """\
+Examples: "traffic-mirror replay recordings/ http://203.0.113.7:8000 --dry-run" tells what would be sent;
+"traffic-mirror replay recordings/ http://v2.example:8000 --rpc shop.v1.Shop/Get --result replayed/" sends it in its
+original timing; "--speed 4" is four times as fast, "--rate 200" at 200 requests per second."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay", epilog=EPILOG)(command)
+
+
+def command(
+    recording: Annotated[str, typer.Argument(help="Directory, file or URL (gs://, s3://) of a recording.")],
+    target: Annotated[str, typer.Argument(help="Where to: http://HOST:PORT or https://HOST:PORT.")],
+    *,
+    speed: Annotated[float, typer.Option(help="Factor on the original timing.", metavar="FACTOR")] = 1.0,
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second instead of the original timing.", metavar="R")
+    ] = None,
+    max_rate: Annotated[
+        float | None, typer.Option(help="No more than this many requests per second.", metavar="R")
+    ] = None,
+    max_requests: Annotated[int | None, typer.Option(help="No more than this many in all.", metavar="N")] = None,
+    max_in_flight: Annotated[int, typer.Option(help="No more than this many at once.", metavar="N")] = 256,
+    rpc: Annotated[
+        list[str] | None,
+        typer.Option(help="gRPC method that may be called again; several times.", metavar="SERVICE/METHOD"),
+    ] = None,
+    allow_side_effects: Annotated[
+        str, typer.Option(help="Send every method; say why that is safe here.", metavar="REASON")
+    ] = "",
+    side: Annotated[Side, typer.Option(help="Whose requests to send.")] = Side.PRIMARY,
+    result: Annotated[str | None, typer.Option(help="Record the responses there.", metavar="RECORDING")] = None,
+    result_side: Annotated[
+        Side, typer.Option(help="Side of these responses; primary for a repeated replay to v1.")
+    ] = Side.MIRROR,
+    authority: Annotated[str | None, typer.Option(help="Host of every request; default the recorded ones.")] = None,
+    header_file: Annotated[
+        Path | None, typer.Option(help="JSON object of headers for every request, e.g. a credential.", metavar="FILE")
+    ] = None,
+    http2: Annotated[bool, typer.Option("--http2", help="Send plain HTTP over HTTP/2.")] = False,
+    ca: Annotated[Path | None, typer.Option(help="Authorities of the target's certificate.", metavar="PEM")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Client certificate.", metavar="PEM")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key.", metavar="PEM")] = None,
+    server_name: Annotated[str | None, typer.Option(help="Name in the target's certificate.")] = None,
+    request_timeout: Annotated[float, typer.Option(help="Bound on each request.", metavar="SECONDS")] = 30.0,
+    timeout: Annotated[
+        float | None, typer.Option(help="Stop sending after this time.", metavar="SECONDS", min=0.1)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be sent, send nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send recorded requests again, to any target.
+
+    Without further words only HTTP's GET, HEAD and OPTIONS are sent. Every request carries the header x-traffic-replay.
+    Exit code 0: all were answered; 1: some were not, or the recording is damaged; 2: bad input, or nothing to send.
+    """
+    with named_as_options(
+        target="TARGET",
+        speed="--speed",
+        rate="--rate",
+        max_rate="--max-rate",
+        max_requests="--max-requests",
+        max_in_flight="--max-in-flight",
+        timeout_seconds="--request-timeout",
+        reason="--allow-side-effects",
+        certificate_file="--certificate",
+        headers="--header-file",
+    ):
+        job = ReplayJob(
+            recording=recording,
+            target=Target(
+                url=target,
+                http_version=HttpVersion.HTTP_2 if http2 else HttpVersion.HTTP_1_1,
+                authority=authority,
+                headers=_headers(header_file),
+                ca_file=ca,
+                certificate_file=certificate,
+                key_file=key,
+                server_name=server_name,
+            ),
+            pace=Pace(speed=speed, rate=rate, max_rate=max_rate),
+            guard=ReplayGuard(
+                rpc_methods=rpc or [],
+                waiver=Waiver(reason=allow_side_effects) if allow_side_effects else None,
+                side=side,
+            ),
+            result=result,
+            result_side=result_side,
+            max_requests=max_requests,
+            max_in_flight=max_in_flight,
+            timeout_seconds=request_timeout,
+        )
+    report = asyncio.run(_replay(job, timeout=timeout, dry_run=dry_run))
+    if as_json:
+        typer.echo(json.dumps({**asdict(report), "rate": report.rate, "holds": report.holds}, indent=2))
+    else:
+        print_report(report, Console())
+    raise typer.Exit(exit_code(report))
+
+
+def exit_code(report: ReplayReport) -> int:
+    """Return the command's exit code."""
+    if report.stopped_by == "interrupted":
+        return INTERRUPTED
+    if not report.sent:
+        return 2
+    return 0 if report.holds else 1
+
+
+def print_report(report: ReplayReport, console: Console) -> None:
+    """Print the report as text and a table."""
+    verb = "would be sent" if report.is_dry_run else "sent"
+    style = "green" if report.sent and report.holds else "bold red"
+    console.print(Text(f"{report.sent:,} of {report.read:,} recorded exchanges {verb} to {report.target}", style=style))
+    for name, counts in (("skipped", report.skipped), ("answers", report.statuses), ("failures", report.failures)):
+        if counts:
+            console.print(Text(f"{name}: {', '.join(f'{key} {count:,}' for key, count in counts.items())}"))
+    if report.is_dry_run:
+        return
+    table = Table("", "p50 ms", "p90 ms", "p99 ms", "max ms", box=None, pad_edge=False)
+    table.add_row("answer time", *_cells(report.latency))
+    table.add_row("sent late by", *_cells(report.lateness))
+    console.print(table)
+    facts = (
+        f"{report.rate:,.1f} requests/s for {report.elapsed_seconds:,.1f} s",
+        f"{report.changed_status:,} answers with another status than recorded",
+        f"{report.held_back:,} held back",
+        f"run {report.run_id}",
+    )
+    console.print(Text(", ".join(facts)))
+    for damage in report.damage:
+        console.print(Text(f"damaged: {damage.file}: {damage.reason}", style="red"))
+    if report.unwritten:
+        console.print(Text(f"{report.unwritten:,} results could not be written", style="red"))
+
+
+async def _replay(job: ReplayJob, *, timeout: float | None, dry_run: bool) -> ReplayReport:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    timed_out: list[bool] = []
+
+    def give_up() -> None:
+        timed_out.append(True)
+        stop.set()
+
+    if timeout is not None:
+        loop.call_later(timeout, give_up)
+    report = await _shown(job, stop, dry_run=dry_run)
+    return replace(report, stopped_by="timeout") if timed_out and report.stopped_by else report
+
+
+async def _shown(job: ReplayJob, stop: asyncio.Event, *, dry_run: bool) -> ReplayReport:
+    if not sys.stderr.isatty():
+        return await replay(job, dry_run=dry_run, stop=stop)
+    console = Console(stderr=True)
+    with console.status("reading") as status:
+
+        def show(now: ReplayStatistics) -> None:
+            status.update(f"{now.sent:,} sent, {now.completed:,} answered, {now.failures.total():,} failed")
+
+        return await replay(job, dry_run=dry_run, stop=stop, on_progress=show)
+
+
+def _cells(spread: Spread) -> list[str]:
+    values = (spread.p50_ms, spread.p90_ms, spread.p99_ms, spread.max_ms)
+    return ["" if value is None else f"{value:,.1f}" for value in values]
+
+
+def _headers(path: Path | None) -> dict[str, str]:
+    """Read headers from a file: a credential in an argument would show in the list of processes."""
+    if path is None:
+        return {}
+    try:
+        document: object = json.loads(input_file(path, option="--header-file").read_text(encoding="utf-8"))
+    except ValueError as error:
+        document = error
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON
+        raise ValidationError(
+            field="--header-file",
+            value=str(path),
+            rule="must hold a JSON object of texts",
+            remedy='Write for example {"authorization": "Bearer …"}',
+        )
+    return {str(name): str(value) for name, value in document.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType] -- JSON
