@@ -43,7 +43,7 @@ clean: ## Remove the stage, its caches, the packages it installed and the enviro
 	@echo "Creating .venv with the locked dependencies (about 900 MB; removed by: make clean)"
 	@$(PYTHON) -m venv .venv || { echo "Installing python3-venv by apt"; apt-get install -y -q python3-venv; $(PYTHON) -m venv .venv; }
 	@$(BIN)/pip install -q --disable-pip-version-check $(UV)
-	@$(BIN)/uv pip install -q --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install -q --no-config --require-hashes -r requirements.lock
 	@ln -sfn "$(CURDIR)/components" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pulumi_traffic_mirror"
 	@printf '#!/bin/sh\nexec "%s/$(BIN)/python" -m pulumi_traffic_mirror.cli "$$@"\n' "$(CURDIR)" > $(BIN)/traffic-mirror
 	@chmod +x $(BIN)/traffic-mirror
