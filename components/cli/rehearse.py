@@ -13,7 +13,7 @@ from ..operations.report import Report, headline, print_report
 from ..rehearsal.existing import rehearse_on_clusters
 from ..rehearsal.progress import open_progress
 from ..rehearsal.scenario import RehearsalOptions
-from ..rehearsal.venues import clean_up, describe_stage, end_stage, rehearse_on_stage
+from ..rehearsal.venues import clean_up, describe_kept, end_kept, rehearse_on_stage
 from .clusters import ClusterOptions
 from .options import Json, named_as_options, output_file
 
@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
     """Add the command and those below it."""
     group = typer.Typer(invoke_without_command=True, no_args_is_help=False, rich_markup_mode=None)
     group.callback(epilog=EPILOG)(rehearse)
-    group.command("down", help="End a stage that was kept, or clean up after a crash.")(down)
-    group.command("status", help="Show whether a stage runs, and how to look around in it.")(status)
+    group.command("down", help="Remove what was kept, or what a crash left.")(down)
+    group.command("status", help="Show what was kept, and how to look around in it.")(status)
     group.command("clean", help="Remove the stage, its cache and the packages that were installed for it.")(clean)
     app.add_typer(group, name="rehearse")
 
@@ -121,19 +121,21 @@ def _show(report: Report, *, as_json: bool) -> None:
 
 
 def down() -> None:
-    """End a stage that was kept, or clean up after a crash."""
+    """Remove what was kept, or what a crash left."""
     with open_progress() as progress:
-        ended = end_stage(progress)
-    typer.echo("The stage is ended." if ended else "No stage runs, nothing was left behind.", err=True)
+        ended = end_kept(progress)
+    typer.echo(
+        "Everything that was kept is removed." if ended else "Nothing was kept, nothing was left behind.", err=True
+    )
 
 
 def status(*, as_json: Json = False) -> None:
-    """Show whether a stage runs, and how to look around in it."""
-    lines = describe_stage()
+    """Show what was kept, and how to look around in it."""
+    lines = describe_kept()
     if as_json:
         typer.echo(json.dumps({"running": bool(lines), "description": list(lines)}))
     else:
-        typer.echo("\n".join(lines) if lines else "No stage runs.")
+        typer.echo("\n".join(lines) if lines else "Nothing is kept.")
 
 
 def clean() -> None:

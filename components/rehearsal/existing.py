@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -87,6 +88,15 @@ def end_on_clusters(progress: Progress) -> bool:
     return True
 
 
+def describe_clusters() -> tuple[str, ...]:
+    """Return lines about the stacks that were kept on clusters that exist; none when there are none."""
+    record = _Record.read(rehearsal_directory())
+    if record is None:
+        return ()
+    sites = [f"{site.role}: {site.kubeconfig} {site.context}".rstrip() for site in (record.staging, record.testing)]
+    return ("Stacks are on clusters that exist; remove them with: traffic-mirror rehearse down", *sites)
+
+
 class _Record:
     """Which stacks are where: written before anything is deployed, gone when everything is removed."""
 
@@ -138,11 +148,20 @@ def _engine(folder: Path, project: Path, installation: Installation, staging: Si
 
 
 def _remove(engine: Engine, folder: Path, progress: Progress) -> None:
-    """Remove both stacks, the one that refers to the other first, and what remembers them."""
+    """Remove both stacks, and then what remembers them.
+
+    Nothing of staging needs testing while it goes: mirrors without a receiver fail within their brakes.
+    """
+
+    def remove(role: str) -> None:
+        with progress.step(f"{role}: remove"):
+            engine.destroy(role)
+
     with deferred_signals(progress):
-        for role in (STAGING, TESTING):
-            with progress.step(f"{role}: remove"):
-                engine.destroy(role)
+        with ThreadPoolExecutor(2) as pool:
+            removals = [pool.submit(remove, role) for role in (STAGING, TESTING)]
+        for removal in removals:
+            removal.result()
         engine.close()
         shutil.rmtree(folder)
 

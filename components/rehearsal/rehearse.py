@@ -165,21 +165,26 @@ def _deploy(options: RehearsalOptions, place: Place, deployer: Deployer, watch: 
                 pool.submit(up, place.testing, f"{TESTING}: deploy", mirror_to_testing=False),
                 pool.submit(up, place.staging, f"{STAGING}: deploy", mirror_to_testing=False),
             ]
-            _await(bases, options, watch)
+            _results(bases, options, watch)
+            name = f"{STAGING}: mirror to {TESTING}"
+            (outputs,) = _results([pool.submit(up, place.staging, name, mirror_to_testing=True)], options, watch)
         except BaseException:
             deployer.cancel()
             raise
-    return up(place.staging, f"{STAGING}: mirror to {TESTING}", mirror_to_testing=True)
+    return outputs
 
 
-def _await(bases: "list[Future[Mapping[str, object]]]", options: RehearsalOptions, watch: Stopwatch) -> None:
-    """Wait until all are deployed; the first failure ends the wait."""
+def _results(
+    deployments: "list[Future[Mapping[str, object]]]", options: RehearsalOptions, watch: Stopwatch
+) -> list[Mapping[str, object]]:
+    """Wait until all are deployed and return their outputs; the first failure ends the wait."""
     left = max(0.0, options.timeout_seconds - watch.seconds)
-    done, running = wait(bases, timeout=left, return_when=FIRST_EXCEPTION)
-    for base in done:
-        base.result()
+    done, running = wait(deployments, timeout=left, return_when=FIRST_EXCEPTION)
+    for deployment in done:
+        deployment.result()
     if running:
         raise _too_late(options, "deploying")
+    return [deployment.result() for deployment in deployments]
 
 
 def _try(options: RehearsalOptions, place: Place, gateway_address: str, watch: Stopwatch) -> TrialResult:

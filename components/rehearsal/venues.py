@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from ..model import JsonObject
+from ..model import JsonObject, ValidationError
 from ..operations.report import Report
 from .addresses import STAGE_NETWORK
 from .cleanup import end_processes
 from .deployer import STAND_IN_PROVIDER, EngineDeployer
 from .engine import Engine, Installation, discover
 from .errors import StageError
-from .existing import end_on_clusters
+from .existing import describe_clusters, end_on_clusters
 from .progress import Progress
 from .rehearse import Place, Stopwatch, rehearse
 from .removal import remove_everything
@@ -131,15 +131,16 @@ def look_around(stage: Stage) -> tuple[str, ...]:
     return (*lines, f"logs: {stage.logs} and {stage.root / 'engine' / 'logs'}")
 
 
-def describe_stage() -> tuple[str, ...]:
-    """Return lines about the stage that was kept; none when there is none."""
+def describe_kept() -> tuple[str, ...]:
+    """Return lines about what was kept, a stage or stacks on clusters that exist; none when nothing was."""
     try:
-        return look_around(Stage.attach())
+        stage = look_around(Stage.attach())
     except StageError:
-        return ()
+        stage = ()
+    return (*stage, *describe_clusters())
 
 
-def end_stage(progress: Progress) -> bool:
+def end_kept(progress: Progress) -> bool:
     """End what was kept, or remove what a crash left, here and on clusters that exist; return whether there was any.
 
     Args:
@@ -149,6 +150,11 @@ def end_stage(progress: Progress) -> bool:
         StageError: A rehearsal is running just now.
     """
     on_clusters = end_on_clusters(progress)
+    try:
+        check_machine()
+    except ValidationError:
+        # There cannot be a stage on this machine, and looking for one may not be permitted.
+        return on_clusters
     return Stage.end(progress) or on_clusters
 
 

@@ -236,16 +236,16 @@ def test_down_says_whether_anything_was_there(
     def ended(_: object) -> bool:
         return True
 
-    monkeypatch.setattr(module, "end_stage", ended)
+    monkeypatch.setattr(module, "end_kept", ended)
     assert main(["rehearse", "down"]) == 0
-    assert "ended" in capsys.readouterr().err
+    assert "removed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("lines", "text"), [((), "No stage runs."), (("one", "two"), "one\ntwo")])
+@pytest.mark.parametrize(("lines", "text"), [((), "Nothing is kept."), (("one", "two"), "one\ntwo")])
 def test_status_tells_people_and_machines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: tuple[str, ...], text: str
 ) -> None:
-    monkeypatch.setattr(module, "describe_stage", lambda: lines)
+    monkeypatch.setattr(module, "describe_kept", lambda: lines)
     assert main(["rehearse", "status"]) == 0
     assert capsys.readouterr().out.strip() == text
     assert main(["rehearse", "status", "--json"]) == 0
