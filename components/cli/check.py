@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,8 +10,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from ..model import IstioBehaviour, IstioVersion, ValidationError
-from ..model.rules import Mesh, Outcome, Upgrade, preview_upgrade, run_rules
+from ..model import DnsLabel, IstioBehaviour, IstioVersion, ValidationError
+from ..model.rules import ROOT_NAMESPACE, Mesh, Outcome, Upgrade, preview_upgrade, run_rules
 from ..operations.checkup import Checkup, to_json, to_sarif
 from ..operations.cluster_objects import read_cluster
 from ..operations.kube import ClusterAccess
@@ -50,6 +51,9 @@ def check(
         list[str] | None,
         typer.Option(help="Release of istiod; default read from its Deployment, else any.", metavar="[NAME=]VERSION"),
     ] = None,
+    root_namespace: Annotated[
+        str, typer.Option(help="Istio's root namespace in all clusters.", metavar="NAMESPACE")
+    ] = ROOT_NAMESPACE,
     to: Annotated[str, typer.Option(help="Show what this release would change.", metavar="VERSION")] = "",
     require_mirror: Annotated[bool, typer.Option("--require-mirror", help="Fail when nothing is mirrored.")] = False,
     as_json: Json = False,
@@ -65,7 +69,16 @@ def check(
             field="--sarif", value=True, rule="must not be given with --json", remedy="Choose one form"
         )
     versions = _versions(istio or [])
-    loaded = _load(paths or [], cluster or [], context or [], kubeconfig, versions)
+    root = str(DnsLabel(root_namespace, field="--root-namespace"))
+    sources = Sources(
+        paths=paths or [],
+        clusters=cluster or [],
+        contexts=context or [],
+        kubeconfig=kubeconfig,
+        versions=versions,
+        root_namespace=root,
+    )
+    loaded = sources.load()
     mesh = Mesh(clusters=[each.cluster for each in loaded], now=datetime.now(UTC))
     _check_names(versions, mesh)
     checkup = Checkup(loaded=loaded, findings=run_rules(mesh), upgrade=_upgrade(mesh, versions, to))
@@ -86,31 +99,47 @@ def exit_code(checkup: Checkup, *, require_mirror: bool) -> int:
     return 2 if unjudged or (require_mirror and not checkup.mirrors) else 0
 
 
-def _load(
-    paths: Sequence[Path],
-    clusters: Sequence[str],
-    contexts: Sequence[str],
-    kubeconfig: Path | None,
-    versions: dict[str, IstioBehaviour],
-) -> list[Loaded]:
-    if not (paths or clusters or contexts):
-        raise ValidationError(
-            field="PATH", value=None, rule="or --cluster or --context must be given", remedy="Name what to check"
-        )
-    loaded = load(ONLY, paths, versions.get(ONLY) or versions.get("")) if paths else []
-    for given in clusters:
-        name, separator, path = given.partition("=")
-        if not (name and separator and path):
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where clusters are read from, as the command line says it."""
+
+    paths: Sequence[Path]
+    clusters: Sequence[str]
+    contexts: Sequence[str]
+    kubeconfig: Path | None
+    versions: dict[str, IstioBehaviour]
+    root_namespace: str
+
+    def load(self) -> list[Loaded]:
+        """Read every cluster.
+
+        Raises:
+            ValidationError: Nothing is named, or an option is malformed.
+            OperationError: A file or cluster cannot be read.
+        """
+        if not (self.paths or self.clusters or self.contexts):
             raise ValidationError(
-                field="--cluster", value=given, rule="must be NAME=PATH", remedy="Write for example staging=a/"
+                field="PATH", value=None, rule="or --cluster or --context must be given", remedy="Name what to check"
             )
-        loaded += load(name, [Path(path)], versions.get(name) or versions.get(""))
-    for given in contexts:
-        name, _, context = given.rpartition("=")
-        name = name or context
-        access = ClusterAccess(name=name, kubeconfig=str(kubeconfig or ""), context=context)
-        loaded.append(read_cluster(access, versions.get(name) or versions.get("")))
-    return loaded
+        loaded = self._files(ONLY, self.paths) if self.paths else []
+        for given in self.clusters:
+            name, separator, path = given.partition("=")
+            if not (name and separator and path):
+                raise ValidationError(
+                    field="--cluster", value=given, rule="must be NAME=PATH", remedy="Write for example staging=a/"
+                )
+            loaded += self._files(name, [Path(path)])
+        for given in self.contexts:
+            name, _, context = given.rpartition("=")
+            access = ClusterAccess(name=name or context, kubeconfig=str(self.kubeconfig or ""), context=context)
+            loaded.append(read_cluster(access, self._istio(access.name), root_namespace=self.root_namespace))
+        return loaded
+
+    def _istio(self, name: str) -> IstioBehaviour | None:
+        return self.versions.get(name) or self.versions.get("")
+
+    def _files(self, name: str, paths: Sequence[Path]) -> list[Loaded]:
+        return load(name, paths, self._istio(name), root_namespace=self.root_namespace)
 
 
 def _versions(given: Sequence[str]) -> dict[str, IstioBehaviour]:

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
+from ..model.rules import ROOT_NAMESPACE
 from ..model.values import IstioBehaviour
 from .errors import OperationError
 from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess
@@ -34,12 +35,15 @@ PAGE: Final = 500
 NOT_FOUND: Final = 404
 
 
-def read_cluster(access: ClusterAccess, istio: IstioBehaviour | None = None) -> Loaded:
+def read_cluster(
+    access: ClusterAccess, istio: IstioBehaviour | None = None, *, root_namespace: str = ROOT_NAMESPACE
+) -> Loaded:
     """Read every object of a cluster that rules look at; needs ``list`` on these kinds in all namespaces.
 
     Args:
         access: How to reach it; its name is what findings call the cluster.
         istio: Behaviour of its control plane; None to read it from istiod's Deployment.
+        root_namespace: Istio's root namespace there.
 
     Raises:
         OperationError: The kubeconfig cannot be used, the cluster cannot be reached, or listing is not permitted.
@@ -54,10 +58,10 @@ def read_cluster(access: ClusterAccess, istio: IstioBehaviour | None = None) -> 
             remedy="Give the path of a kubeconfig file and the name of a context in it",
         ) from error
     entries = [entry for resource in RESOURCES for entry in _list(api, access.name, resource)]
-    return gather(access.name, entries, istio, complete=True)
+    return gather(access.name, entries, istio, complete=True, root_namespace=root_namespace)
 
 
-def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[Entry]:  # noqa: ANN401 -- the client has no types
+def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[Entry]:  # noqa: ANN401 -- untyped client
     version, plural, kind = resource
     token = ""
     while True:
@@ -71,7 +75,7 @@ def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[En
             return
 
 
-def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapping[str, object]:  # noqa: ANN401 -- the client has no types
+def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapping[str, object]:  # noqa: ANN401 -- untyped client
     """One page of a list; an empty one when the cluster does not have the kind."""
     client: Any = importlib.import_module("kubernetes.client")
     urllib3: Any = importlib.import_module("urllib3.exceptions")

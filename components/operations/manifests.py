@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-from ..model.rules import UNKNOWN, ClusterObjects, Node, NotJudgedError, control_plane_of, read_object
+from ..model.rules import ROOT_NAMESPACE, UNKNOWN, ClusterObjects, Node, NotJudgedError, control_plane_of, read_object
 from ..model.values import IstioBehaviour
 from .errors import OperationError
 
@@ -111,7 +111,12 @@ class Entry:
 
 
 def load(
-    name: str, paths: Sequence[Path], istio: IstioBehaviour | None = None, *, single: bool = False
+    name: str,
+    paths: Sequence[Path],
+    istio: IstioBehaviour | None = None,
+    *,
+    single: bool = False,
+    root_namespace: str = ROOT_NAMESPACE,
 ) -> list[Loaded]:
     """Read the objects of one cluster, or of each cluster that a Pulumi stack manages.
 
@@ -121,6 +126,7 @@ def load(
         paths: Files and folders; YAML or JSON, several documents and lists included.
         istio: Behaviour of its control plane; None to read it from istiod's Deployment, if that is at hand.
         single: Take all as one cluster, whichever provider manages an object.
+        root_namespace: Istio's root namespace there.
 
     Raises:
         OperationError: A path does not exist, cannot be read, or is broken; names file and line.
@@ -128,19 +134,27 @@ def load(
     entries = [entry for path in paths for file in _files(path) for entry in _read(file)]
     groups = sorted({entry.group for entry in entries})
     if single or len(groups) <= 1:
-        return [gather(name, entries, istio, complete=not any(groups))]
+        return [gather(name, entries, istio, complete=not any(groups), root_namespace=root_namespace)]
     return [
         gather(
             f"{name}/{group}" if group else name,
             [entry for entry in entries if entry.group == group],
             istio,
             complete=not group,
+            root_namespace=root_namespace,
         )
         for group in groups
     ]
 
 
-def gather(name: str, entries: Iterable[Entry], istio: IstioBehaviour | None, *, complete: bool) -> Loaded:
+def gather(
+    name: str,
+    entries: Iterable[Entry],
+    istio: IstioBehaviour | None,
+    *,
+    complete: bool,
+    root_namespace: str = ROOT_NAMESPACE,
+) -> Loaded:
     """Make a cluster of objects.
 
     Args:
@@ -148,6 +162,7 @@ def gather(name: str, entries: Iterable[Entry], istio: IstioBehaviour | None, *,
         entries: Its objects.
         istio: Behaviour of its control plane; None to read it from istiod's Deployment, if that is among them.
         complete: Whether these are all of its objects.
+        root_namespace: Istio's root namespace there.
     """
     origins: dict[str, Origin] = {}
     ignored: Counter[str] = Counter()
@@ -165,7 +180,13 @@ def gather(name: str, entries: Iterable[Entry], istio: IstioBehaviour | None, *,
         control_plane = control_plane or control_plane_of(read)
         objects.append(entry.value)
         origins[str(read)] = entry.origin
-    cluster = ClusterObjects(name=name, objects=objects, istio=istio or control_plane, complete=complete)
+    cluster = ClusterObjects(
+        name=name,
+        objects=objects,
+        istio=istio or control_plane,
+        complete=complete,
+        root_namespace=root_namespace,
+    )
     return Loaded(cluster=cluster, origins=origins, ignored=dict(sorted(ignored.items())))
 
 

@@ -1,7 +1,7 @@
 """What must hold for mirrors, whoever wrote them: one registry of pure rules over plain objects."""
 
-from .catalogue import ROUTE_RULES, RULES, run_rules
-from .clusters import ClusterObjects, Mesh
+from .catalogue import ROUTE_RULES, RULES, require, run_rules
+from .clusters import ROOT_NAMESPACE, ClusterObjects, Mesh
 from .control_plane import control_plane_of
 from .loops import Hop, Place, check_loops, describe_loop, find_loops
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
@@ -11,6 +11,7 @@ from .sites import Route, Site, Target
 from .upgrade import Change, Upgrade, preview_upgrade
 
 __all__ = [
+    "ROOT_NAMESPACE",
     "ROUTE_RULES",
     "RULES",
     "UNKNOWN",
@@ -39,5 +40,6 @@ __all__ = [
     "find_loops",
     "preview_upgrade",
     "read_object",
+    "require",
     "run_rules",
 ]

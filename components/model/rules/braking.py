@@ -6,7 +6,7 @@ from typing import Final
 from .envoy import http_options, stream_bound
 from .nodes import Node
 from .objects import KubeObject
-from .policies import ROOT_NAMESPACES, Policy, policy, proxies
+from .policies import Policy, policy, proxies
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
 from .sites import Site
 
@@ -91,7 +91,7 @@ def unbounded_life(case: Case, site: Site) -> Iterator[Report]:
         patches = [
             patch
             for patch in case.cluster.patches.of_cluster(site.target.cluster_name)
-            if patch.applies(context, namespace, ROOT_NAMESPACES)
+            if patch.applies(context, namespace, case.cluster.root_namespace)
         ]
         bounds = [bound for patch in patches if (bound := stream_bound(patch))]
         if bounds and max(bounds) <= limit:

@@ -1,10 +1,12 @@
 """The registry: every rule, and how they are run."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
+from ..errors import ValidationError
 from . import binding, braking, effects, loops, privacy, receiving, targets, writing
-from .clusters import Mesh
+from .clusters import ClusterObjects, Mesh
 from .registry import Finding, Rule, RuleSettings, Scope, run
 
 SECTIONS: Final[Mapping[str, tuple[Rule, ...]]] = {
@@ -39,3 +41,24 @@ def run_rules(mesh: Mesh, rules: Iterable[Rule] = RULES, settings: RuleSettings 
         judged are among them.
     """
     return run(mesh, rules, settings or RuleSettings())
+
+
+def require(cluster: ClusterObjects, now: datetime | None = None, settings: RuleSettings | None = None) -> None:
+    """Refuse the objects of one mirrored service that break a rule, before anything is deployed.
+
+    Args:
+        cluster: The objects; they need not be all of the cluster's.
+        now: Current time with a zone; None when ends are not to be judged.
+        settings: What the house allows.
+
+    Raises:
+        ValidationError: A rule is broken and not waived; the heaviest breach is named.
+    """
+    for finding in run_rules(Mesh(clusters=[cluster], now=now), ROUTE_RULES, settings):
+        if finding.fails:
+            raise ValidationError(
+                field=f"{finding.object}: {finding.field}",
+                value=finding.rule,
+                rule=finding.message,
+                remedy=finding.remedy,
+            )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from ..errors import ValidationError
 from ..values import AuthorityMode, IstioBehaviour
@@ -26,6 +26,9 @@ from .nodes import Node, NotJudgedError
 from .objects import CLUSTER_DOMAIN, KubeObject, full_name, read_object, service_name
 from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
 
+ROOT_NAMESPACE: Final = "istio-system"
+"""Istio's default root namespace."""
+
 Made = TypeVar("Made")
 
 
@@ -44,12 +47,14 @@ class ClusterObjects:
         objects: Its objects as plain JSON; kinds that no rule reads are ignored.
         istio: Behaviour of its control plane; None when it is not known, and then every version must be served.
         complete: Whether these are all of its objects. False keeps rules from judging that one is missing.
+        root_namespace: Istio's root namespace, whose DestinationRules and EnvoyFilters reach every proxy.
     """
 
     name: str
     objects: Sequence[Mapping[str, object]] = ()
     istio: IstioBehaviour | None = None
     complete: bool = True
+    root_namespace: str = ROOT_NAMESPACE
     _kept: dict[Hashable, object] = field(default_factory=dict[Hashable, object], init=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:

@@ -42,9 +42,9 @@ class Patch:
         written = self.value["route"].either("request_mirror_policies", "requestMirrorPolicies").elements()
         return tuple(MirrorPolicy.of(node) for node in written)
 
-    def applies(self, context: str, namespace: str, root_namespaces: frozenset[str]) -> bool:
+    def applies(self, context: str, namespace: str, root_namespace: str) -> bool:
         """Whether it reaches proxies of a kind in a namespace."""
-        reached = self.source.namespace == namespace or self.source.namespace in root_namespaces
+        reached = self.source.namespace in (namespace, root_namespace)
         return context in self.contexts and reached
 
 

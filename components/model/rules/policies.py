@@ -10,9 +10,6 @@ from .objects import KubeObject, service_name
 from .reach import service_entry
 from .sites import MESH, Route, Target
 
-ROOT_NAMESPACES: Final = frozenset({"istio-system"})
-"""Istio's default root namespace, whose DestinationRules and EnvoyFilters reach every proxy."""
-
 _NOTHING: Final = Node(None)
 
 
@@ -72,8 +69,8 @@ def policy(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
 
 
 def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
-    first = () if namespace in ROOT_NAMESPACES else (namespace,)
-    for place in dict.fromkeys((*first, home(cluster, target.host), *sorted(ROOT_NAMESPACES))):
+    first = () if namespace == cluster.root_namespace else (namespace,)
+    for place in dict.fromkeys((*first, home(cluster, target.host), cluster.root_namespace)):
         for rule in cluster.destination_rules.covering(target.host):
             if rule.namespace == place and exported(rule, namespace):
                 return _policy(rule, target)

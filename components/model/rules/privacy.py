@@ -8,7 +8,7 @@ from ..safety import PEER_HEADERS
 from ..values import NEWEST_ISTIO, IstioVersion
 from .envoy import Patch, cluster_mutations
 from .objects import KubeObject
-from .policies import ROOT_NAMESPACES, policy, proxies
+from .policies import policy, proxies
 from .reach import Side, entry_addresses, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
 from .sites import ANNOTATION, Site, both_forms
@@ -39,12 +39,12 @@ def _by_sender(case: Case, site: Site, context: str, namespace: str) -> tuple[se
     changes: list[tuple[Iterable[str], Iterable[str]]] = [
         cluster_mutations(patch)
         for patch in patches.of_cluster(site.target.cluster_name)
-        if patch.applies(context, namespace, ROOT_NAMESPACES)
+        if patch.applies(context, namespace, case.cluster.root_namespace)
     ]
     changes += [
         (found.removed, found.written)
         for patch in patches.of_route(site.route.name)
-        if patch.applies(context, namespace, ROOT_NAMESPACES)
+        if patch.applies(context, namespace, case.cluster.root_namespace)
         for found in patch.policies
         if found.cluster == site.target.cluster_name
     ]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from components.model import ValidationError
 from components.model.rules import (
     ROUTE_RULES,
     RULES,
@@ -11,13 +12,32 @@ from components.model.rules import (
     ClusterObjects,
     Mesh,
     Outcome,
+    RuleSettings,
     Scope,
     Severity,
+    require,
     run_rules,
 )
 from components.model.rules.registry import WAIVER
 from tests.unit.model.rule_cases import CASES, Case, bare
-from tests.unit.model.samples import changed, findings, mesh, receiving, sending
+from tests.unit.model.samples import (
+    NEW,
+    NOW,
+    REASON,
+    broken,
+    changed,
+    contract,
+    cross_cluster,
+    deployment,
+    findings,
+    in_cluster,
+    mesh,
+    receiver,
+    receiving,
+    route,
+    sending,
+    service,
+)
 
 
 def test_every_rule_has_its_cases() -> None:
@@ -141,3 +161,33 @@ def test_findings_do_not_depend_on_the_order_of_objects() -> None:
 def test_clusters_without_a_version_are_judged_for_every_version() -> None:
     cluster = ClusterObjects(name="staging", objects=[])
     assert {mode.value for mode in cluster.authority_modes} == {"preserved", "suffixed"}
+
+
+def test_the_root_namespace_is_that_of_the_mesh() -> None:
+    objects = sending(route(root_namespace="mesh-root"))
+    assert "mirror-unbounded-life" in broken(mesh(objects))
+    cluster = ClusterObjects(name="staging", objects=objects, istio=NEW, root_namespace="mesh-root")
+    assert run_rules(Mesh(clusters=[cluster])) == []
+
+
+def test_what_is_rendered_is_required_to_break_no_rule() -> None:
+    require(ClusterObjects(name="staging", objects=sending(), istio=NEW, complete=False), NOW)
+    damaged = changed(sending(), "VirtualService", "spec.http.1.mirrors.0.percentage.value", 51)
+    with pytest.raises(ValidationError, match=r"EnvoyFilter istio-system/hello-greeter-mirrors: .*gets 50 %"):
+        require(ClusterObjects(name="staging", objects=damaged, istio=NEW, complete=False), NOW)
+
+
+def test_plain_text_that_both_sides_waive_is_listed_with_its_reason() -> None:
+    agreed = contract(transport=REASON)
+    wanted = route(mirrors=[cross_cluster(contract=agreed, client_credential="")])
+    [found] = findings(mesh(sending(wanted), receiving(receiver(contract=agreed))))
+    assert (found.rule, found.outcome, found.reason) == ("mirror-plain-text", Outcome.WAIVED, REASON.reason)
+    settings = RuleSettings(private_plain_text=True)
+    assert findings(mesh(sending(wanted), receiving(receiver(contract=agreed))), settings=settings) == []
+
+
+def test_a_shared_service_that_is_waived_is_listed_with_its_reason() -> None:
+    wanted = route(mirrors=[in_cluster(service=None, subset="v2", shared_service=REASON)])
+    pods = deployment("greeter-v2", app="greeter", version="v2")
+    [found] = findings(mesh([*sending(wanted), service(), pods]))
+    assert (found.rule, found.outcome) == ("mirror-shared-selector", Outcome.WAIVED)
