@@ -35,6 +35,7 @@ class Deployer:
         self.secrets: dict[str, Mapping[str, Any]] = {}
         self.together = threading.Barrier(2)
         self.failing = ""
+        self.failing_mirror = False
         self.waiting = threading.Event()
         self.cancelled = False
 
@@ -42,6 +43,8 @@ class Deployer:
         mirrors = "absent" not in config.get("mirrors", {}).get("crossCluster", {"absent": True})
         if not mirrors:
             self.together.wait(timeout=10)
+        elif self.failing_mirror:
+            raise OperationError("Mirror failed", remedy="Look")
         if self.failing == stack:
             raise OperationError("Deployment failed", remedy="Look")
         if self.failing and not self.waiting.wait(10):
@@ -117,6 +120,15 @@ def test_the_report_has_place_and_steps(trials: list[TrialJob]) -> None:
     assert (report.facts, report.stand_ins) == (PLACE.facts, PLACE.stand_ins)
     assert report.gateway == "198.18.0.110:8000"
     assert trials[0].calls.count == 40
+
+
+def test_a_mirror_that_cannot_be_deployed_ends_the_rehearsal(trials: list[TrialJob]) -> None:
+    deployer = Deployer()
+    deployer.failing_mirror = True
+    with pytest.raises(OperationError, match="Mirror failed"):
+        run(deployer)
+    assert deployer.cancelled
+    assert trials == []
 
 
 @pytest.mark.parametrize("stack", ["testing", "staging"])
