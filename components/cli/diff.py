@@ -103,7 +103,7 @@ def print_result(result: DiffResult, console: Console) -> None:
         more = len(result.noise) - _SHOWN_NOISE
         console.print(Text(f"Noise: {names}{f' and {more} more' if more > 0 else ''}"))
     unpaired = f"{result.unanswered:,} primary and {result.unpaired:,} mirror answers without a partner"
-    offset = "" if result.clock_offset_ms is None else f"; the mirror starts {result.clock_offset_ms:+,.1f} ms later"
+    offset = "" if result.clock_offset_ms is None else f"; starts at the mirror {result.clock_offset_ms:+,.1f} ms"
     console.print(Text(f"{unpaired}{offset}", style="dim"))
     for endpoint in result.endpoints:
         if not endpoint.can_tell:

@@ -48,10 +48,14 @@ def headline(result: DiffResult) -> str:
     pairs = f"{result.pairs:,} pair{'' if result.pairs == 1 else 's'}"
     found = len(result.findings)
     if found:
-        count = "One field differs" if found == 1 else f"{found} fields differ"
+        count, itself = (
+            ("One field differs", "it varies by itself")
+            if found == 1
+            else (f"{found} fields differ", "they vary by themselves")
+        )
         if not result.has_baseline:
-            return f"{count} in {pairs}; without a baseline nothing tells how much they vary by themselves"
-        return f"{count} more often than they vary by themselves, in {pairs}"
+            return f"{count} in {pairs}; without a baseline nothing tells how much {itself}"
+        return f"{count} more often than {itself}, in {pairs}"
     if not result.can_tell:
         return f"{pairs} and {result.baseline_pairs:,} of the baseline are too few to tell"
     if not result.has_baseline:

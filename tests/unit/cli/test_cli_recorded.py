@@ -143,7 +143,7 @@ def test_a_difference_is_told_from_noise(
     page = tmp_path / "diff.html"
     assert main(["diff", recording, "--baseline", baseline, "--html", str(page)]) == 1
     out = capsys.readouterr().out
-    assert "One field differs more often than they vary by themselves" in out
+    assert "One field differs more often than it varies by itself" in out
     assert "body $.total" in out
     assert "body $.total" in page.read_text(encoding="utf-8")
 
