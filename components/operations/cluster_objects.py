@@ -53,15 +53,16 @@ def read_cluster(
     try:
         api = config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+        file = access.kubeconfig or "the default one"
         raise OperationError(
-            f"The kubeconfig of {access.name}, {access.kubeconfig or 'the default one'}, cannot be used: {str(error).rstrip('.')}",
+            f"The kubeconfig of {access.name}, {file}, cannot be used: {str(error).rstrip('.')}",
             remedy="Give the path of a kubeconfig file and the name of a context in it",
         ) from error
     entries = [entry for resource in RESOURCES for entry in _list(api, access.name, resource)]
     return gather(access.name, entries, istio, complete=True, root_namespace=root_namespace)
 
 
-def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[Entry]:  # noqa: ANN401 -- untyped client
+def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[Entry]:  # noqa: ANN401 -- untyped
     version, plural, kind = resource
     token = ""
     while True:
@@ -75,7 +76,7 @@ def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[En
             return
 
 
-def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapping[str, object]:  # noqa: ANN401 -- untyped client
+def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapping[str, object]:  # noqa: ANN401 -- untyped
     """One page of a list; an empty one when the cluster does not have the kind."""
     client: Any = importlib.import_module("kubernetes.client")
     urllib3: Any = importlib.import_module("urllib3.exceptions")
