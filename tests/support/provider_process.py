@@ -14,6 +14,7 @@ from pulumi.runtime.proto import provider_pb2 as rpc
 from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
 from components.rehearsal.standin_provider.values import decode, encode
+from tests.support.apiserver import ApiServer
 
 PACKAGE = "components.rehearsal.standin_provider"
 
@@ -162,6 +163,11 @@ def running(folder: Path, environment: Mapping[str, str], package: str = PACKAGE
     finally:
         process.kill()
         process.stdout.close()
+
+
+def configure(process: ProviderProcess, apiserver: ApiServer) -> None:
+    """Configure a provider as the library does."""
+    process.configure(kubeconfig=apiserver.content, enableConfigMapMutable="true", enableSecretMutable="true")
 
 
 def _partial(error: grpc.RpcError) -> rpc.ErrorResourceInitFailed | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ PARENT_CHECK_SECONDS = 0.5
 def main() -> int:
     """Serve until the engine ends or a signal comes."""
     parent = int(os.environ.get(PARENT_VARIABLE) or os.getppid())
+    # Retries and such are our business; on standard error they would show up between the engine's messages.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     stop, ended = threading.Event(), threading.Event()
 
     def end(signum: int, frame: FrameType | None) -> None:

@@ -8,6 +8,9 @@ from .errors import ProviderError
 from .settings import Settings, kubeconfig_document
 from .values import Properties
 
+CONNECTIONS = 64
+"""Connections that are kept open: one for each operation that the engine runs at the same time."""
+
 
 class _NoDiscovery:
     """Keeps the dynamic client from its own discovery, whose cache file outlives a cluster."""
@@ -28,6 +31,7 @@ def connect(settings: Settings) -> tuple[Any, str]:
     api: Any = importlib.import_module("kubernetes.client")
     dynamic: Any = importlib.import_module("kubernetes.dynamic")
     configuration = api.Configuration()
+    configuration.connection_pool_maxsize = CONNECTIONS
     errors = (kube_config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError)
     try:
         document = kubeconfig(settings)

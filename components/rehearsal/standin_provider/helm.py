@@ -94,6 +94,10 @@ class Helm:
             raise
         return {**release, "metadata": metadata}
 
+    def rollback(self, name: str, namespace: str) -> None:
+        """Go back to a release's last revision, which also ends an upgrade that nobody ends."""
+        self._run(["rollback", name, "--namespace", namespace], QUERY_SECONDS)
+
     def uninstall(self, name: str, namespace: str, *, wait_seconds: float) -> None:
         """Remove a release; none is no error.
 

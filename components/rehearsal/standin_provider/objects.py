@@ -125,6 +125,8 @@ class Objects:
         if task.preview and has_unknown(obj):
             return Made(state=inputs)
         manager = checkpoint.field_manager(obj, task.urn, checkpoint.parse(state).manager)
+        if task.preview and self._target.kind_of(obj) is None:
+            return Made(state=inputs)
         kind = self._target.await_kind(task, obj)
         obj = self._target.placed(obj)
         live = self._target.live(kind, obj)

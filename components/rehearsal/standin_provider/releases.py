@@ -100,25 +100,37 @@ class Releases:
             return Made(state=_record(inputs, None))
         clear: Properties = plain(inputs)
         task.progress("helm install")
-        return self._apply(self._verb(task, clear), task, inputs, clear)
+        return self._apply(self._verb(task, clear, known=False), task, inputs, clear)
 
-    def _verb(self, task: Task, clear: Properties) -> str:
-        """Return how to make a release where an earlier, killed run may have left it half made.
+    def _verb(self, task: Task, clear: Properties, *, known: bool) -> str:
+        """Return how to go on with a release that an earlier, killed run may have left half made.
 
-        Helm refuses to touch a release that is still being installed; nobody installs it any more.
+        Helm refuses to touch a release on which somebody seems to work; nobody does any more.
+
+        Args:
+            task: The request.
+            clear: Inputs in clear.
+            known: Whether the release is in the stack's state.
         """
         name, namespace = text_at(clear, "name"), text_at(clear, "namespace")
         found = self._helm.status(name, namespace)
         if found is None:
             return "install"
-        if not self._settings.upsert and not self._helm.made_by(name, namespace, field_manager({}, task.urn)):
+        if (
+            not known
+            and not self._settings.upsert
+            and not self._helm.made_by(name, namespace, field_manager({}, task.urn))
+        ):
             raise ProviderError(
                 f"A release {namespace}/{name} exists already and was not made by this stack. Uninstall it, or "
                 "give this one another name"
             )
-        if text_at(found, "info", "status").startswith("pending-"):
+        status = text_at(found, "info", "status")
+        if status == "pending-install":
             self._helm.uninstall(name, namespace, wait_seconds=0)
             return "install"
+        if status.startswith("pending-"):
+            self._helm.rollback(name, namespace)
         return "upgrade"
 
     def update(self, task: Task, state: Properties, inputs: Properties, ignored: Sequence[str]) -> Made:
@@ -127,7 +139,8 @@ class Releases:
         if task.preview:
             return Made(state=_record(inputs, None))
         task.progress("helm upgrade")
-        return self._apply("upgrade", task, inputs, plain(inputs))
+        clear: Properties = plain(inputs)
+        return self._apply(self._verb(task, clear, known=True), task, inputs, clear)
 
     def read(self, task: Task, resource_id: str, state: Properties, inputs: Properties) -> Made:
         """Return the release as Helm knows it; an empty state when there is none."""

@@ -82,7 +82,7 @@ class Target:
             found.append(answer)
             return True
 
-        if not self.waiter.until(known, 0.0 if task.preview else UNKNOWN_KIND_SECONDS):
+        if not self.waiter.until(known, UNKNOWN_KIND_SECONDS):
             raise ProviderError(
                 f"The server knows no {text_at(obj, 'kind')} of {text_at(obj, 'apiVersion')}. "
                 "Deploy its CustomResourceDefinition first"

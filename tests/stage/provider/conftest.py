@@ -50,7 +50,7 @@ def provider(
 ) -> Iterator[ProviderProcess]:
     """A provider for the API server, configured as the library does; shared by the tests of a file."""
     with provider_process.running(tmp_path_factory.mktemp("provider"), environment) as process:
-        configure(process, apiserver)
+        provider_process.configure(process, apiserver)
         yield process
 
 
@@ -58,10 +58,5 @@ def provider(
 def own_provider(apiserver: ApiServer, environment: dict[str, str], tmp_path: Path) -> Iterator[ProviderProcess]:
     """A provider of the test's own, which it may end."""
     with provider_process.running(tmp_path, environment) as process:
-        configure(process, apiserver)
+        provider_process.configure(process, apiserver)
         yield process
-
-
-def configure(process: ProviderProcess, apiserver: ApiServer) -> None:
-    """Configure a provider as the library does."""
-    process.configure(kubeconfig=apiserver.content, enableConfigMapMutable="true", enableSecretMutable="true")

@@ -1,7 +1,11 @@
 """Helm releases under the stand-in provider, on a real API server with the real Helm."""
 
+import http.server
+import subprocess
 import threading
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +14,10 @@ import pytest
 
 from components.rehearsal.processes import wait_until
 from components.rehearsal.standin_provider.values import UNKNOWN, Secret
+from components.rehearsal.toolchain import Toolchain
+from tests.support import provider_process
 from tests.support.apiserver import ApiServer
-from tests.support.provider_process import ProviderFailedError, ProviderProcess
+from tests.support.provider_process import ProviderFailedError, ProviderProcess, configure
 
 pytestmark = pytest.mark.stage
 
@@ -170,6 +176,67 @@ def test_an_option_that_would_be_ignored_is_refused(
 ) -> None:
     with pytest.raises(ProviderFailedError, match="not supported by the stand-in"):
         provider.resource(RELEASE).check(release(chart, namespace, **option))
+
+
+def test_a_chart_comes_from_a_repository(
+    provider: ProviderProcess, toolchain: Toolchain, namespace: str, chart: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "repository"
+    helm = toolchain.program("helm")
+    subprocess.run([helm, "package", chart, "--destination", folder], check=True, capture_output=True)
+    subprocess.run([helm, "repo", "index", folder], check=True, capture_output=True)
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        repository = {"repo": f"http://127.0.0.1:{server.server_port}"}
+        options = {"chart": "tiny", "name": "tiny", "namespace": namespace, "repositoryOpts": repository}
+        resource = provider.resource(RELEASE)
+        assert resource.create({**options, "version": ">=1.0.0"})["status"]["version"] == "1.2.3"
+        assert resource.diff({**options, "version": ">=1.0.0"}).changes == 1
+        with pytest.raises(ProviderFailedError, match="chart: "):
+            resource.check({**options, "version": ">=2.0.0"})
+        server.shutdown()
+    resource.delete()
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_release_of_a_killed_run_is_taken_up_again(
+    apiserver: ApiServer, environment: dict[str, str], namespace: str, chart: Path, *, installed: bool
+) -> None:
+    broken = release(chart, namespace, values={"image": "broken"}, timeout=120)
+    with provider_process.running(chart.parent, environment) as process:
+        configure(process, apiserver)
+        resource = process.resource(RELEASE)
+        if installed:
+            resource.create(release(chart, namespace))
+        operation = resource.update if installed else resource.create
+        waiting = threading.Thread(target=suppressed, args=(operation, broken))
+        waiting.start()
+        wait_until(lambda: is_pending(environment, apiserver, namespace), what="Helm works", timeout=30)
+        for victim in (*process.process.children(recursive=True), process.process):
+            victim.kill()
+        waiting.join(timeout=30)
+    with provider_process.running(chart.parent, environment) as process:
+        configure(process, apiserver)
+        again = process.resource(RELEASE)
+        again.id, again.inputs, again.state = resource.id, resource.inputs, resource.state
+        state = (again.update if installed else again.create)(release(chart, namespace, values={"image": "works"}))
+        assert state["status"]["status"] == "deployed"
+
+
+def is_pending(environment: dict[str, str], apiserver: ApiServer, namespace: str) -> bool:
+    """Whether Helm has begun to work on the release and has not ended."""
+    command = [environment["TRAFFIC_MIRROR_HELM"], "status", "tiny", "--namespace", namespace]
+    done = subprocess.run(
+        [*command, "--kubeconfig", apiserver.kubeconfig], capture_output=True, text=True, check=False, env=environment
+    )
+    return "STATUS: pending-" in done.stdout
+
+
+def suppressed(operation: Any, inputs: dict[str, Any]) -> None:
+    """Run an operation that may fail."""
+    with suppress(ProviderFailedError):
+        operation(inputs)
 
 
 def test_helm_ends_with_the_provider(own_provider: ProviderProcess, namespace: str, chart: Path) -> None:
