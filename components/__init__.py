@@ -43,7 +43,17 @@ if TYPE_CHECKING:
         Size,
         TlsCredential,
     )
-    from .mirroring import CrossClusterMirror, MirroredService, MirroredServiceArgs, MirrorReceiver, MirrorReceiverArgs
+    from .mirroring import (
+        BranchService,
+        BranchServiceArgs,
+        CrossClusterMirror,
+        ExpiryGuard,
+        ExpiryGuardArgs,
+        MirroredService,
+        MirroredServiceArgs,
+        MirrorReceiver,
+        MirrorReceiverArgs,
+    )
     from .model import (
         AuthorityMode,
         Brakes,
@@ -77,6 +87,8 @@ __all__ = [
     "AuthorizedNetworks",
     "AutopilotMode",
     "Brakes",
+    "BranchService",
+    "BranchServiceArgs",
     "ClusterHandle",
     "ClusterKind",
     "Credentials",
@@ -88,6 +100,8 @@ __all__ = [
     "ExistingIstio",
     "ExistingNetwork",
     "Expiry",
+    "ExpiryGuard",
+    "ExpiryGuardArgs",
     "Exposure",
     "GatewayRef",
     "GatewayServer",
@@ -175,7 +189,11 @@ _HOMES: Final = {
         "TlsCredential",
     ],
     ".mirroring": [
+        "BranchService",
+        "BranchServiceArgs",
         "CrossClusterMirror",
+        "ExpiryGuard",
+        "ExpiryGuardArgs",
         "MirroredService",
         "MirroredServiceArgs",
         "MirrorReceiver",

@@ -144,6 +144,9 @@ class MirroredService(pulumi.ComponentResource):
 
     TYPE = "trafficmirror:index:MirroredService"
 
+    route: MirroredRoute
+    """What is rendered: names and namespaces of the objects among it."""
+
     virtual_service: k8s.apiextensions.CustomResource
     """The routes. A change of percent changes this object and the EnvoyFilter."""
 
@@ -156,6 +159,7 @@ class MirroredService(pulumi.ComponentResource):
     def __init__(self, name: str, args: MirroredServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         route = args.route(name)
         super().__init__(self.TYPE, name, {}, opts)
+        self.route = route
         self._name = name
         self._args = args
         needs: list[pulumi.Resource] = list(args.mesh.ready)

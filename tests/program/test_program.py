@@ -21,7 +21,9 @@ ISTIO_KINDS = ("kubernetes:networking.istio.io/", "kubernetes:gateway.networking
 STACKS = ("testing", "staging")
 
 TOKENS = {
+    "BranchService": "trafficmirror:index:BranchService",
     "ExistingCluster": "trafficmirror:index:ExistingCluster",
+    "ExpiryGuard": "trafficmirror:index:ExpiryGuard",
     "GkeCluster": "trafficmirror:index:GkeCluster",
     "Greeter": "trafficmirror:index:Greeter",
     "IstioControlPlane": "trafficmirror:index:IstioControlPlane",

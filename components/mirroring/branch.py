@@ -1,0 +1,300 @@
+"""A branch of a service beside v1 and v2 for a while, to debug with live traffic."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from ..mesh import ImagePullPolicy, MeshHandle
+from ..mesh.handle import DATA_PLANE_ANNOTATION
+from ..model import (
+    Destination,
+    DnsLabel,
+    Expiry,
+    InClusterMirror,
+    Match,
+    Percent,
+    Port,
+    Protocol,
+    ValidationError,
+    render,
+)
+from ..model.checks import bounded
+from ..workloads.greeter.image import check_image
+from ..workloads.namespace import MeshNamespace
+
+DEFAULT_HOURS: Final = 24.0
+MAX_HOURS: Final = 14 * 24.0
+"""A branch that is needed for longer is a version of its own."""
+
+CLUSTER_DOMAIN: Final = "cluster.local"
+EXPIRES: Final = f"{render.ANNOTATION}/expires"
+WAIT_FOR_ADDRESS: Final = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
+"""The Deployment tells when pods are ready; without it each new Service waits 10 s more (measured)."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchServiceArgs:
+    """Arguments of :class:`BranchService`.
+
+    Raises:
+        ValidationError: A value is malformed, the branch would live too long, or a plain image has no digest.
+    """
+
+    mesh: MeshHandle
+    """Control plane whose proxies the pods get, if the namespace asks for them."""
+
+    image: pulumi.Input[str]
+    """Image of the branch, with a digest."""
+
+    started: datetime | str
+    """When the branch began, with a zone; its end counts from here. Write it down once, or the end would move with
+    every deployment."""
+
+    match: Match
+    """What the branch gets copies of: usually one method and the header of one user. A header is needed, so that a
+    branch never gets everybody's traffic by mistake."""
+
+    namespace: MeshNamespace | str = "hello"
+    """Namespace of the service; it must exist, unless it is given as a component."""
+
+    hours: float = DEFAULT_HOURS
+    """How long it lives, above 0 and at most 336 (14 days); default a day."""
+
+    percent: float = 100.0
+    """Share of the matching requests that are copied, 0 to 100."""
+
+    port: int = 8000
+    """Port of Service and container, 1 to 65535."""
+
+    protocol: Protocol = Protocol.GRPC
+    """What the service speaks."""
+
+    command: Sequence[str] = ()
+    """Command of the container instead of the image's own, e.g. one that waits for a debugger."""
+
+    env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    """Environment of the container."""
+
+    allow_tag: bool = False
+    """Whether :attr:`image` may have a tag instead of a digest, e.g. on a cluster without a registry."""
+
+    image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
+    """When nodes pull the image."""
+
+    requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "50m", "memory": "64Mi"})
+    """What the scheduler keeps free for its pod."""
+
+    memory_limit: str = "512Mi"
+    """Memory at which its pod is killed; debuggers need some."""
+
+    now: datetime = field(default_factory=_now)
+    """Time at which the end is judged. Default the current time, in UTC."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "started", _start(self.started))
+        bounded(self.hours, "hours", 0.01, MAX_HOURS, "hours, which are 14 days")
+        Percent(self.percent, field="percent")
+        Port(self.port, field="port")
+        if isinstance(self.namespace, str):
+            DnsLabel(self.namespace, field="namespace")
+        if isinstance(self.image, str):
+            check_image(self.image, allow_tag=self.allow_tag)
+        if not self.match.headers:
+            raise ValidationError(
+                field="match",
+                value=self.match,
+                rule="must have a header, so that the branch gets one user's requests and not everybody's",
+                remedy="Add headers=[HeaderMatch(name='x-user', value='alice')]",
+            )
+        if _start(self.started) > self.now + timedelta(hours=MAX_HOURS):
+            raise ValidationError(
+                field="started",
+                value=str(self.started),
+                rule="must not lie more than 14 days ahead",
+                remedy="Write down the time at which the branch begins",
+            )
+
+    @property
+    def expires(self) -> Expiry:
+        """The end."""
+        return Expiry(_start(self.started) + timedelta(hours=self.hours))
+
+    @property
+    def namespace_name(self) -> str:
+        """Name of the namespace."""
+        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
+
+
+def _start(given: datetime | str) -> datetime:
+    """Read a start; a text without a time of day would be a whole day wrong."""
+    if isinstance(given, str):
+        try:
+            given = datetime.fromisoformat(given)
+        except ValueError:
+            given = datetime.min
+    if given.tzinfo is None:
+        raise ValidationError(
+            field="started",
+            value=str(given),
+            rule="must be an ISO 8601 time with a zone",
+            remedy="Write for example '2026-11-23T10:00Z'",
+        )
+    return given.astimezone(UTC)
+
+
+class BranchService(pulumi.ComponentResource):
+    """Runs a branch of a service beside its versions, and says how it is mirrored, until its end.
+
+    It has a Deployment, a Service and a label of its own, so that nobody reaches it but by copies: give
+    :attr:`mirrors` to the ``MirroredService``. After the end it registers nothing and has no mirrors, and says so in a
+    warning: the next deployment removes the branch. What ends copies when nobody deploys is ``ExpiryGuard``.
+
+    Raises:
+        ValidationError: At construction of the arguments, and for a name that is no DNS label.
+    """
+
+    TYPE = "trafficmirror:index:BranchService"
+
+    mirrors: tuple[InClusterMirror, ...]
+    """Its mirror; none after the end."""
+
+    expires: Expiry
+    """The end."""
+
+    deployment: k8s.apps.v1.Deployment | None
+    """Its pod; None after the end."""
+
+    def __init__(self, name: str, args: BranchServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        self._name = DnsLabel(name, field="name")
+        super().__init__(self.TYPE, name, {}, opts)
+        self._args = args
+        self.expires = args.expires
+        self.mirrors, self.deployment = (), None
+        if self.expires.has_passed(args.now):
+            pulumi.warn(
+                f"The branch {name} ended at {self.expires}: this deployment removes it. Drop it from the program",
+                self,
+            )
+        else:
+            self._register()
+        self.register_outputs({"expires": str(self.expires)})
+
+    def _register(self) -> None:
+        args = self._args
+        host = f"{self._name}.{args.namespace_name}.svc.{CLUSTER_DOMAIN}"
+        mirror = InClusterMirror(
+            name=self._name,
+            service=Destination(host, args.port),
+            percent=args.percent,
+            match=args.match,
+            expires=self.expires,
+        )
+        needs: list[pulumi.Resource] = [*args.mesh.ready]
+        if isinstance(args.namespace, MeshNamespace):
+            needs.append(args.namespace)
+        opts = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
+        account = k8s.core.v1.ServiceAccount(
+            f"{self._name}-service-account", metadata=self._meta(), automount_service_account_token=False, opts=opts
+        )
+        self._service(opts)
+        started = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=[*needs, account])
+        self.deployment = self._deployment(started)
+        self.mirrors = (mirror,)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        # A label of its own, and not the service's: no selector of the service's versions takes its pods.
+        return {"app": str(self._name), "traffic-mirror-branch": str(self._name)}
+
+    def _meta(self, **annotations: str) -> k8s.meta.v1.ObjectMetaArgs:
+        return k8s.meta.v1.ObjectMetaArgs(
+            name=str(self._name),
+            namespace=self._args.namespace_name,
+            labels=self._labels,
+            annotations={EXPIRES: str(self.expires), **annotations},
+        )
+
+    def _service(self, opts: pulumi.ResourceOptions) -> None:
+        args = self._args
+        protocol = args.protocol.port_name
+        k8s.core.v1.Service(
+            f"{self._name}-service",
+            metadata=self._meta(**WAIT_FOR_ADDRESS),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=self._labels,
+                ports=[
+                    k8s.core.v1.ServicePortArgs(
+                        name=protocol, app_protocol=protocol, port=args.port, target_port=args.port, protocol="TCP"
+                    )
+                ],
+            ),
+            opts=opts,
+        )
+
+    def _deployment(self, opts: pulumi.ResourceOptions) -> k8s.apps.v1.Deployment:
+        args = self._args
+        template = k8s.core.v1.PodTemplateSpecArgs(
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                labels=self._labels, annotations={DATA_PLANE_ANNOTATION: args.mesh.data_plane}
+            ),
+            spec=k8s.core.v1.PodSpecArgs(
+                service_account_name=str(self._name),
+                automount_service_account_token=False,
+                enable_service_links=False,
+                security_context=k8s.core.v1.PodSecurityContextArgs(
+                    run_as_non_root=True, seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault")
+                ),
+                containers=[self._container()],
+            ),
+        )
+        return k8s.apps.v1.Deployment(
+            f"{self._name}-deployment",
+            metadata=self._meta(),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                # One pod: whoever debugs wants every copy in one place.
+                replicas=1,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._labels),
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                template=template,
+            ),
+            opts=opts,
+        )
+
+    def _container(self) -> k8s.core.v1.ContainerArgs:
+        args = self._args
+        return k8s.core.v1.ContainerArgs(
+            name="branch",
+            image=self._image(),
+            image_pull_policy=args.image_pull_policy.value,
+            command=list(args.command) or None,
+            env=[k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in sorted(args.env.items())],
+            ports=[
+                k8s.core.v1.ContainerPortArgs(name=args.protocol.port_name, container_port=args.port, protocol="TCP")
+            ],
+            resources=k8s.core.v1.ResourceRequirementsArgs(
+                requests=dict(args.requests), limits={"memory": args.memory_limit}
+            ),
+            security_context=k8s.core.v1.SecurityContextArgs(
+                allow_privilege_escalation=False,
+                capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
+            ),
+            # No liveness probe: a pod that stands at a breakpoint must not be killed.
+            readiness_probe=k8s.core.v1.ProbeArgs(
+                tcp_socket=k8s.core.v1.TCPSocketActionArgs(port=args.port), period_seconds=2
+            ),
+        )
+
+    def _image(self) -> pulumi.Input[str]:
+        args = self._args
+        if isinstance(args.image, str):
+            return args.image
+        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))

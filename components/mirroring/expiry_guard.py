@@ -1,0 +1,209 @@
+"""Ends mirrors on time even when nobody acts."""
+
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from ..mesh import ImagePullPolicy, MeshHandle
+from ..model import DnsLabel, ValidationError, render
+from ..model.checks import whole
+from ..workloads.greeter.image import check_image
+from .mirrored_service import MirroredService
+
+NON_ROOT: Final = 65532
+"""User and group of the image; by number, so that Kubernetes can check that it is not root."""
+
+ISTIO_GROUP: Final = "networking.istio.io"
+MAX_CRON_NAME: Final = 52
+"""Longest name of a CronJob, because its Jobs append eleven characters. Source: Kubernetes' CronJob documentation."""
+
+JOB_SECONDS: Final = 120
+"""A run takes about a second; one that hangs is ended long before the next but one."""
+
+STARTING_DEADLINE_SECONDS: Final = 3600
+"""A run that was due while the control plane was down is made up for within this time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpiryGuardArgs:
+    """Arguments of :class:`ExpiryGuard`.
+
+    Raises:
+        ValidationError: A value is malformed, or a plain image has no digest.
+    """
+
+    mesh: MeshHandle
+    """Control plane of the service's cluster."""
+
+    service: MirroredService
+    """Whose mirrors are ended. One guard watches one service."""
+
+    image: pulumi.Input[str]
+    """Image with a digest; build it from ``components/workloads/expiry/server``."""
+
+    allow_tag: bool = False
+    """Whether :attr:`image` may have a tag instead of a digest, e.g. on a cluster without a registry."""
+
+    image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
+    """When nodes pull the image."""
+
+    every_minutes: int = 5
+    """How often it looks, 1 to 59 minutes: the longest time that a mirror outlives its end."""
+
+    requests: dict[str, str] = field(default_factory=lambda: {"cpu": "10m", "memory": "32Mi"})
+    """What the scheduler keeps free for a run."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.image, str):
+            check_image(self.image, allow_tag=self.allow_tag)
+        whole(self.every_minutes, "every_minutes", 1, 59)
+
+    @property
+    def schedule(self) -> str:
+        """When it runs, in cron's form."""
+        return "* * * * *" if self.every_minutes == 1 else f"*/{self.every_minutes} * * * *"
+
+
+class ExpiryGuard(pulumi.ComponentResource):
+    """Sets mirrors whose end has passed to 0 in the cluster: a CronJob that may change these two objects only.
+
+    It changes the live routes, because nobody else may be there to act; the next deployment, from which the program
+    must have dropped the mirror, removes them. It has rights to get and patch one VirtualService and one EnvoyFilter
+    by name. It creates no namespace and no image.
+
+    Raises:
+        ValidationError: At construction: a value is malformed, or the name is too long.
+    """
+
+    TYPE = "trafficmirror:index:ExpiryGuard"
+
+    cron_job: k8s.batch.v1.CronJob
+    """What looks at the ends."""
+
+    def __init__(self, name: str, args: ExpiryGuardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        if len(DnsLabel(name, field="name")) > MAX_CRON_NAME:
+            raise ValidationError(
+                field="name",
+                value=name,
+                rule=f"must have at most {MAX_CRON_NAME} characters, because it names a CronJob",
+                remedy="Shorten it",
+            )
+        super().__init__(self.TYPE, name, {}, opts)
+        self._name = name
+        self._args = args
+        # Not before the routes: the guard could not read them.
+        self._opts = pulumi.ResourceOptions(
+            parent=self, provider=args.mesh.cluster.provider, depends_on=[args.service.virtual_service]
+        )
+        route = args.service.route
+        self._namespace = str(route.namespace)
+        account = k8s.core.v1.ServiceAccount(
+            f"{name}-service-account",
+            metadata=self._meta(self._namespace),
+            automount_service_account_token=False,
+            opts=self._opts,
+        )
+        grants = self._grant("routes", "virtualservices", self._namespace, str(route.name))
+        filter_path = ""
+        rendered = render.envoy_filter(route)
+        if rendered:
+            metadata = cast("dict[str, str]", rendered["metadata"])
+            grants += self._grant("filter", "envoyfilters", metadata["namespace"], metadata["name"])
+            filter_path = f"{metadata['namespace']}/{metadata['name']}"
+        self.cron_job = self._cron_job(f"{self._namespace}/{route.name}", filter_path, [account, *grants])
+        self.register_outputs({})
+
+    def _meta(self, namespace: str, suffix: str = "") -> k8s.meta.v1.ObjectMetaArgs:
+        labels = {"app": "traffic-mirror-expiry", "service": self._name}
+        return k8s.meta.v1.ObjectMetaArgs(name=f"{self._name}{suffix}", namespace=namespace, labels=labels)
+
+    def _grant(self, role: str, resource: str, namespace: str, target: str) -> list[pulumi.Resource]:
+        """Rights to get and patch one object by name, and nothing else."""
+        rule = k8s.rbac.v1.PolicyRuleArgs(
+            api_groups=[ISTIO_GROUP],
+            resources=[resource],
+            resource_names=[target],
+            verbs=["get", "patch"],
+        )
+        suffix = f"-{role}"
+        granted = k8s.rbac.v1.Role(
+            f"{self._name}-{role}-role", metadata=self._meta(namespace, suffix), rules=[rule], opts=self._opts
+        )
+        binding = k8s.rbac.v1.RoleBinding(
+            f"{self._name}-{role}-role-binding",
+            metadata=self._meta(namespace, suffix),
+            role_ref=k8s.rbac.v1.RoleRefArgs(
+                api_group="rbac.authorization.k8s.io", kind="Role", name=f"{self._name}{suffix}"
+            ),
+            subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self._name, namespace=self._namespace)],
+            opts=self._opts,
+        )
+        return [granted, binding]
+
+    def _cron_job(self, routes: str, filters: str, after: list[pulumi.Resource]) -> k8s.batch.v1.CronJob:
+        args = self._args
+        opts = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=after)
+        pod = k8s.core.v1.PodSpecArgs(
+            service_account_name=self._name,
+            # The one pod here that talks to the API server.
+            automount_service_account_token=True,
+            enable_service_links=False,
+            restart_policy="Never",
+            security_context=k8s.core.v1.PodSecurityContextArgs(
+                run_as_non_root=True,
+                run_as_user=NON_ROOT,
+                run_as_group=NON_ROOT,
+                seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+            ),
+            containers=[self._container(routes, filters)],
+        )
+        template = k8s.core.v1.PodTemplateSpecArgs(
+            # A proxy beside it would keep the Job from ever ending.
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                labels={"app": "traffic-mirror-expiry", "sidecar.istio.io/inject": "false"}
+            ),
+            spec=pod,
+        )
+        job = k8s.batch.v1.JobSpecArgs(
+            backoff_limit=2, active_deadline_seconds=JOB_SECONDS, ttl_seconds_after_finished=3600, template=template
+        )
+        return k8s.batch.v1.CronJob(
+            f"{self._name}-cron-job",
+            metadata=self._meta(self._namespace),
+            spec=k8s.batch.v1.CronJobSpecArgs(
+                schedule=args.schedule,
+                time_zone="Etc/UTC",
+                concurrency_policy="Forbid",
+                starting_deadline_seconds=STARTING_DEADLINE_SECONDS,
+                successful_jobs_history_limit=1,
+                failed_jobs_history_limit=3,
+                job_template=k8s.batch.v1.JobTemplateSpecArgs(spec=job),
+            ),
+            opts=opts,
+        )
+
+    def _container(self, routes: str, filters: str) -> k8s.core.v1.ContainerArgs:
+        args = self._args
+        return k8s.core.v1.ContainerArgs(
+            name="expiry-guard",
+            image=self._image(),
+            image_pull_policy=args.image_pull_policy.value,
+            env=[
+                k8s.core.v1.EnvVarArgs(name="VIRTUAL_SERVICE", value=routes),
+                k8s.core.v1.EnvVarArgs(name="ENVOY_FILTER", value=filters),
+            ],
+            resources=k8s.core.v1.ResourceRequirementsArgs(requests=args.requests, limits={"memory": "64Mi"}),
+            security_context=k8s.core.v1.SecurityContextArgs(
+                allow_privilege_escalation=False,
+                read_only_root_filesystem=True,
+                capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
+            ),
+        )
+
+    def _image(self) -> pulumi.Input[str]:
+        args = self._args
+        if isinstance(args.image, str):
+            return args.image
+        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))
