@@ -66,9 +66,7 @@ def _add_reflection(server: grpc.Server) -> None:
         messages.ServerReflectionRequest.FromString,
         messages.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(current, {"ServerReflectionInfo": handler}),)
-    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(current, {"ServerReflectionInfo": handler}),))
 
 
 def main() -> int:

@@ -67,9 +67,7 @@ def _describe() -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(name=_FILE, package=_PACKAGE, syntax="proto3")
     for kind in (HelloRequest, HelloReply):
         fields = [
-            _Field(
-                name=name, number=number, type=_TYPES[annotation], label=_Field.LABEL_OPTIONAL, json_name=name
-            )
+            _Field(name=name, number=number, type=_TYPES[annotation], label=_Field.LABEL_OPTIONAL, json_name=name)
             for number, (name, annotation) in enumerate(kind.__annotations__.items(), start=1)
         ]
         file.message_type.add(name=kind.__name__, field=fields)

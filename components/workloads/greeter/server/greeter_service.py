@@ -36,18 +36,14 @@ class Greeter:
         self._misbehave(request.name, context)
         return self._reply(request.name)
 
-    def say_hello_stream_reply(
-        self, request: HelloRequest, context: grpc.ServicerContext
-    ) -> Iterator[HelloReply]:
+    def say_hello_stream_reply(self, request: HelloRequest, context: grpc.ServicerContext) -> Iterator[HelloReply]:
         """Answer one request with as many replies as it asks for."""
         self._log("SayHelloStreamReply", context, request.name)
         self._misbehave(request.name, context)
         for _ in range(min(request.replies, MAX_REPLIES) or DEFAULT_REPLIES):
             yield self._reply(request.name)
 
-    def say_hello_client_stream(
-        self, requests: Iterator[HelloRequest], context: grpc.ServicerContext
-    ) -> HelloReply:
+    def say_hello_client_stream(self, requests: Iterator[HelloRequest], context: grpc.ServicerContext) -> HelloReply:
         """Answer all requests of a stream with one reply to their names, joined by commas."""
         names: list[str] = []
         try:
