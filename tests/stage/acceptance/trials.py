@@ -1,0 +1,160 @@
+"""A fault while load runs: what clients notice of it, what it leaves behind, and how soon copies flow again."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final
+
+from components.model import Destination, Protocol
+from components.rehearsal.processes import wait_until
+
+from .lab import Lab, Mirror, Route
+from .terms import greeter
+
+CALLS: Final = 1000
+RATE: Final = 200
+"""Calls per second."""
+
+RECOVERY_SECONDS: Final = 10.0
+"""Within this time after a fault nothing may be left of it, and copies flow again."""
+
+MEMORY_MIB: Final = 20.0
+"""What the proxy may hold beyond what it held before."""
+
+SLOWER: Final = 1.5
+"""What the median of the primary may grow to, as a multiple of that without a mirror."""
+
+PATIENCE_SECONDS: Final = 45.0
+"""How long a recovery that is too slow is watched, so that the report can say how slow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What came of a fault under load."""
+
+    without_mirror: dict[str, Any]
+    with_fault: dict[str, Any]
+    held: int
+    """Copies in flight when the fault ended."""
+    memory_before: float
+    memory_after: float
+    """MiB in use by the proxy."""
+    idle_after: float
+    """Seconds from the end of the fault until nothing was in flight and memory was back."""
+    copies_after: float
+    """Seconds from the end of the fault until copies arrived."""
+
+    @property
+    def slower(self) -> float:
+        """Median with the fault, as a multiple of that without a mirror."""
+        return float(self.with_fault["median"] / self.without_mirror["median"])
+
+    def __str__(self) -> str:
+        return (
+            f"{self.with_fault['good']} of {self.with_fault['calls']} answered; median "
+            f"{self.without_mirror['median'] * 1000:.1f} -> {self.with_fault['median'] * 1000:.1f} ms; "
+            f"{self.held} copies held, none after {self.idle_after:.1f} s; memory {self.memory_before:.1f} -> "
+            f"{self.memory_after:.1f} MiB; copies again after {self.copies_after:.1f} s"
+        )
+
+    def check(self) -> None:
+        """Fail unless clients noticed nothing and nothing is left."""
+        assert self.with_fault["good"] == self.with_fault["calls"], self.with_fault["failures"]
+        assert self.idle_after <= RECOVERY_SECONDS, str(self)
+        assert self.memory_after - self.memory_before <= MEMORY_MIB, str(self)
+        assert self.copies_after <= RECOVERY_SECONDS, str(self)
+        assert self.slower <= SLOWER, str(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A mirror that something happens to, and where its copies are counted."""
+
+    mirror: Mirror
+    seen: Callable[[str], int]
+    """Returns how many copies of a run the mirror has seen."""
+    protocol: Protocol = Protocol.GRPC
+    primary: Destination = greeter()  # noqa: RUF009 - frozen
+
+
+def run_trial(
+    lab: Lab,
+    subject: Subject,
+    *,
+    fault: AbstractContextManager[None] | None = None,
+    during: Callable[[], None] | None = None,
+    calls: int = CALLS,
+    **job: Any,
+) -> Trial:
+    """Put a mirror in place, let load run, and break something.
+
+    Args:
+        lab: The clusters.
+        subject: The mirror that breaks.
+        fault: Lasts as long as the load.
+        during: Called while load runs; breaks something and mends it.
+        calls: Calls of the load.
+        job: Changes of the load, see :meth:`Lab.job`.
+    """
+    load = {"rate": RATE, "concurrency": 256, **job}
+    route_options = {"protocol": subject.protocol, "primary": subject.primary}
+    with lab.route(**route_options) as route:
+        without = lab.call(route, calls // 2, **load)
+    with lab.route(subject.mirror, **route_options) as route:
+        await_copies(lab, route, subject)
+        cluster = subject.mirror.destination(route.primary).cluster_name
+        memory = lab.gateway.memory_mib()
+        with fault or nullcontext():
+            result, ended = _under_load(lab, lab.job(route, calls, **load), subject, during)
+            held = lab.gateway.counters(cluster).active
+        ended = ended or time.monotonic()
+        copies_after = await_copies(lab, route, subject) - ended
+        idle_after, memory_after = _await_idle(lab, cluster, memory)
+    return Trial(
+        without_mirror=without,
+        with_fault=result,
+        held=held,
+        memory_before=memory,
+        memory_after=memory_after,
+        idle_after=idle_after - ended,
+        copies_after=copies_after,
+    )
+
+
+def _under_load(
+    lab: Lab, job: dict[str, Any], subject: Subject, during: Callable[[], None] | None
+) -> tuple[dict[str, Any], float]:
+    """Return the load's result, and when ``during`` had ended; 0 without it."""
+    if during is None:
+        return lab.run_job(job, inside=False), 0.0
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(lab.run_job, job, inside=False)
+        wait_until(lambda: subject.seen(job["run"]) >= RATE // 4, what="load runs", timeout=10)
+        during()
+        ended = time.monotonic()
+        return running.result(timeout=120), ended
+
+
+def await_copies(lab: Lab, route: Route, subject: Subject) -> float:
+    """Make calls until copies of them arrive; return when they did."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        run = lab.call(route, 10, rate=RATE)["run"]
+        now = time.monotonic()
+        while time.monotonic() < now + 0.5:
+            if subject.seen(run):
+                return time.monotonic()
+    return float("inf")
+
+
+def _await_idle(lab: Lab, cluster: str, memory: float) -> tuple[float, float]:
+    """Wait until no copy is in flight and memory is back; return when, and the memory."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        held = lab.gateway.memory_mib()
+        if lab.gateway.counters(cluster).active == 0 and held - memory <= MEMORY_MIB:
+            return time.monotonic(), held
+        time.sleep(0.1)
+    return float("inf"), lab.gateway.memory_mib()
