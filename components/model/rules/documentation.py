@@ -12,7 +12,8 @@ What must hold for mirrors, whoever wrote them. `traffic-mirror check` judges fi
 rules; the policy pack judges deployments by them, and the components what they render.
 
 To accept a breach, annotate the object with the rule's id and a reason of at least ten characters:
-`pulumi-traffic-mirror/waive.<rule>: <reason>`. It is still listed, and fails nothing.
+`pulumi-traffic-mirror/waive.<rule>: <reason>`. It is still listed, and fails nothing. With
+`pulumi-traffic-mirror/waived-until.<rule>: <date or time>` beside it, it fails again afterwards.
 
 An error hurts or keeps copies from arriving; a warning breaks with the next change; a notice fails nothing. A rule of
 scope *route* judges the objects of one mirrored service, *cluster* needs all objects of a cluster, *clusters* those of

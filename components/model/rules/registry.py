@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum, unique
 from typing import Final, TypeAlias
 
 from ..errors import ValidationError
 from ..jsontypes import JsonObject
-from ..safety import CREDENTIAL_HEADERS, HTTP_METHODS, Waiver
+from ..safety import CREDENTIAL_HEADERS, HTTP_METHODS, Expiry, Waiver
 from ..values import HeaderName, Percent, RpcMethod
 from .clusters import ClusterObjects, Mesh
 from .nodes import Node, NotJudgedError
@@ -16,6 +17,10 @@ from .sites import Site
 
 WAIVER: Final = "pulumi-traffic-mirror/waive."
 """Prefix of the annotation that waives a rule for an object: the rule's id follows, the value is the reason."""
+
+
+WAIVED_UNTIL: Final = "pulumi-traffic-mirror/waived-until."
+"""Prefix of the annotation with the last moment of such a waiver; the rule's id follows."""
 
 
 @unique
@@ -223,7 +228,7 @@ _WEIGHT: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 def run(mesh: Mesh, rules: Iterable[Rule], settings: RuleSettings) -> list[Finding]:
     """Run ``rules`` over ``mesh``; the heaviest findings come first, then by cluster, object and field."""
-    findings = {_finding(rule, report) for rule in rules for report in rule.check(mesh, settings)}
+    findings = {_finding(rule, report, mesh.now) for rule in rules for report in rule.check(mesh, settings)}
     return sorted(
         findings,
         key=lambda found: (
@@ -237,13 +242,13 @@ def run(mesh: Mesh, rules: Iterable[Rule], settings: RuleSettings) -> list[Findi
     )
 
 
-def _finding(rule: Rule, report: Report) -> Finding:
+def _finding(rule: Rule, report: Report, now: datetime | None) -> Finding:
     if isinstance(report, Unjudged):
         message, remedy, reason = "depends on a value that is not known yet", "Check again after the deployment", ""
         outcome = Outcome.NOT_JUDGED
     else:
         message, remedy = report.message, report.remedy or rule.remedy
-        reason = report.waived or _waived(report.subject, rule.id)
+        reason = report.waived or _waived(report.subject, rule.id, now)
         outcome = Outcome.WAIVED if reason else Outcome.BROKEN
     return Finding(
         rule=rule.id,
@@ -258,9 +263,12 @@ def _finding(rule: Rule, report: Report) -> Finding:
     )
 
 
-def _waived(subject: KubeObject, rule_id: str) -> str:
+def _waived(subject: KubeObject, rule_id: str, now: datetime | None) -> str:
+    """Reason of a waiver that holds now; empty for none, for one without a real reason, and for one that has ended."""
     try:
-        return Waiver(reason=subject.annotation(f"{WAIVER}{rule_id}")).reason.strip()
+        reason = Waiver(reason=subject.annotation(f"{WAIVER}{rule_id}")).reason.strip()
+        until = subject.annotation(f"{WAIVED_UNTIL}{rule_id}")
+        return "" if until and now and Expiry.parse(until).has_passed(now) else reason
     except (NotJudgedError, ValidationError):
         return ""
 

@@ -18,7 +18,7 @@ from components.model.rules import (
     require,
     run_rules,
 )
-from components.model.rules.registry import WAIVER
+from components.model.rules.registry import WAIVED_UNTIL, WAIVER
 from tests.unit.model.rule_cases import CASES, Case, bare
 from tests.unit.model.samples import (
     NEW,
@@ -100,6 +100,14 @@ def test_a_waiver_without_a_reason_waives_nothing() -> None:
     given = bare()
     given["metadata"]["annotations"] = {f"{WAIVER}mirror-side-effects": "ok"}
     assert findings(mesh([given]), "mirror-side-effects")[0].fails
+
+
+@pytest.mark.parametrize(("until", "waived"), [("2026-11-23", True), ("2026-11-22", False), ("someday", False)])
+def test_a_waiver_ends_when_its_time_has_come(until: str, waived: bool) -> None:
+    given = bare()
+    notes = {f"{WAIVER}mirror-side-effects": "accepted until then", f"{WAIVED_UNTIL}mirror-side-effects": until}
+    given["metadata"]["annotations"] = notes
+    assert findings(mesh([given]), "mirror-side-effects")[0].fails is not waived
 
 
 def test_notices_fail_nothing() -> None:
