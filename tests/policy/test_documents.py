@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,20 @@ def test_the_ready_workflow_names_what_is_there() -> None:
     # The environment that the workflow makes is the one that the pack runs in.
     assert (PACK / manifest["runtime"]["options"]["virtualenv"]).resolve() == (ROOT / ".venv").resolve()
     assert ".traffic-mirror/.venv" in commands
+
+
+def test_the_pack_needs_what_the_extra_names() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["policy"]
+    lines = (PACK / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == extra
+
+
+def test_the_readme_puts_the_pack_to_use_as_the_workflow_does() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for command in ("git clone --depth 1 --branch v0.1.0 ", "pip install -r .traffic-mirror/policies/requirements.txt"):
+        assert command in readme
+        assert command in (CI / "github.yaml").read_text()
+    assert "pulumi preview --policy-pack .traffic-mirror/policies" in readme
 
 
 def test_the_pack_knows_nothing_but_the_model() -> None:
