@@ -1,8 +1,16 @@
 """A TCP service on loopback whose connections end with it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now, for a program that must be told one."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        return reserved.getsockname()[1]
+
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -22,13 +21,9 @@ from components.operations.recording import RecordingReader
 from components.operations.recording.bundle import COMMAND, PACKAGE, PARTS, write_bundle
 from components.operations.recording.protocol import METHOD, SERVICE
 from components.operations.recording.settings import CollectorSettings, parse_settings, read_settings
+from tests.support.loopback_service import free_port
 
 _SERVER = Path(__file__).resolve().parents[3] / "components" / "workloads" / "recorder" / "server"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        return reserved.getsockname()[1]
 
 
 @contextmanager
@@ -56,7 +51,7 @@ def _get(port: int, path: str) -> str:
 
 
 def test_the_bundle_serves_records_and_finishes_its_file_on_sigterm(tmp_path: Path) -> None:
-    port, http_port = _free_port(), _free_port()
+    port, http_port = free_port(), free_port()
     settings = {"url": str(tmp_path / "out"), "port": port, "http_port": http_port, "bounds": {"stop_seconds": 1}}
     request: Any = getattr(ext_proc, "ProcessingRequest")  # noqa: B009 -- generated code without type information
     report = request(observability_mode=True, request_headers={"end_of_stream": True})
