@@ -247,8 +247,10 @@ def _finding(rule: Rule, report: Report, now: datetime | None) -> Finding:
         message, remedy, reason = "depends on a value that is not known yet", "Check again after the deployment", ""
         outcome = Outcome.NOT_JUDGED
     else:
-        message, remedy = report.message, report.remedy or rule.remedy
-        reason = report.waived or _waived(report.subject, rule.id, now)
+        message, remedy, reason = report.message, report.remedy or rule.remedy, report.waived
+        if not reason:
+            reason, fault = _waived(report.subject, rule.id, now)
+            message += f"; of its waiver: {fault}" if fault else ""
         outcome = Outcome.WAIVED if reason else Outcome.BROKEN
     return Finding(
         rule=rule.id,
@@ -263,14 +265,24 @@ def _finding(rule: Rule, report: Report, now: datetime | None) -> Finding:
     )
 
 
-def _waived(subject: KubeObject, rule_id: str, now: datetime | None) -> str:
-    """Reason of a waiver that holds now; empty for none, for one without a real reason, and for one that has ended."""
+def _waived(subject: KubeObject, rule_id: str, now: datetime | None) -> tuple[str, str]:
+    """Reason of a waiver that holds now, else what is wrong with it; both empty where there is none."""
     try:
-        reason = Waiver(reason=subject.annotation(f"{WAIVER}{rule_id}")).reason.strip()
+        given = subject.annotation(f"{WAIVER}{rule_id}").strip()
         until = subject.annotation(f"{WAIVED_UNTIL}{rule_id}")
-        return "" if until and now and Expiry.parse(until).has_passed(now) else reason
-    except (NotJudgedError, ValidationError):
-        return ""
+    except NotJudgedError:
+        return "", ""
+    if not given:
+        return "", ""
+    try:
+        Waiver(reason=given)
+    except ValidationError as error:
+        return "", f"its reason {error.rule}"
+    try:
+        end = Expiry.parse(until) if until else None
+    except ValidationError:
+        return "", f"its end {until!r} cannot be read"
+    return ("", f"it ended with {end}") if end and now and end.has_passed(now) else (given, "")
 
 
 @dataclass(frozen=True, kw_only=True)
