@@ -48,6 +48,8 @@ REQUIRED_FILES: Mapping[str, str] = {
 }
 """Program or file that the stage uses, and the Debian package that brings it."""
 
+_APT_GET = ("apt-get", "-o", "Acquire::Retries=3")
+
 _TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -137,10 +139,10 @@ def install_packages(names: Sequence[str], *, log: Path, progress: Progress) -> 
     env = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     remedy = "Check that the package archive is reachable and that no other apt is running"
     with progress.step(f"install Debian packages: {', '.join(names)}", usual_seconds=30, log=log):
-        run_logged(["apt-get", "update", "-q"], what="update apt's lists", log=log, env=env, remedy=remedy)
+        run_logged([*_APT_GET, "update", "-q"], what="update apt's lists", log=log, env=env, remedy=remedy)
         try:
             run_logged(
-                ["apt-get", "install", "-y", "-q", "--no-install-recommends", *names],
+                [*_APT_GET, "install", "-y", "-q", "--no-install-recommends", *names],
                 what=f"install {', '.join(names)}",
                 log=log,
                 env=env,

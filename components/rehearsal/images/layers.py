@@ -98,6 +98,7 @@ def write_debian_layer(archive: Path, packages: Sequence[str], *, log: Path) -> 
             "--quiet",
             "--variant=extract",
             "--format=tar",
+            '--aptopt=Acquire::Retries "3"',
             f"--include={','.join(packages)}",
             *(f"--dpkgopt=path-exclude={path}" for path in _UNUSED_PATHS),
             release,

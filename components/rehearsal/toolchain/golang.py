@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,12 @@ GO_PACKAGE_VERSION = "1.26.6"
 
 _OVERRIDDEN = ("GOFLAGS", "GOOS", "GOARCH", "GOROOT", "GOBIN", "GOWORK", "GOTOOLCHAIN", "CGO_ENABLED")
 """Settings of the machine that would change what is built."""
+
+_ATTEMPTS = 3
+"""How often a build that fails on the network is tried."""
+
+_PAUSE_SECONDS = 5.0
+"""Pause between two attempts: a registry that is overloaded gets a moment."""
 
 _NETWORK_SIGNS = (
     "dial tcp",
@@ -103,28 +110,31 @@ def build_part(go: Go, part: GoPart, folder: Path, *, log: Path) -> None:
     programs = folder / "bin"
     programs.mkdir()
     for program in part.programs:
-        try:
-            run_logged(
-                [str(go.program), "build", *program.build_arguments(programs)],
-                what=f"build {program.name}",
-                log=log,
-                cwd=part.source,
-                env=go.environment(),
-            )
-        except StageError as error:
-            raise _with_cause(error) from error
+        command = [str(go.program), "build", *program.build_arguments(programs)]
+        _run_with_patience(command, what=f"build {program.name}", go=go, part=part, log=log)
     for name in part.links:
         (programs / name).symlink_to(part.programs[0].name)
     if part.files:
         _copy_files(go, part, folder)
 
 
-def _with_cause(error: StageError) -> StageError:
-    """Return the same error, with the remedy of an unreachable registry where the log shows one."""
-    if not looks_like_network("\n".join(error.details)):
-        return error
-    remedy = "Check that the Go module registry is reachable, then start again; finished parts are kept"
-    return StageError(error.problem, remedy=remedy, details=error.details)
+def _run_with_patience(command: list[str], *, what: str, go: Go, part: GoPart, log: Path) -> None:
+    """Run a build; one that fails on the network is tried again, since what it has downloaded is kept."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            run_logged(command, what=what, log=log, cwd=part.source, env=go.environment())
+        except StageError as error:
+            if not looks_like_network("\n".join(error.details)):
+                raise
+            if attempt == _ATTEMPTS:
+                raise StageError(
+                    error.problem,
+                    remedy="Check that the Go module registry is reachable and start again; finished parts are kept",
+                    details=error.details,
+                ) from error
+        else:
+            return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def looks_like_network(text: str) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from components.rehearsal.errors import StageError
 from components.rehearsal.toolchain import golang, recipes
 from components.rehearsal.toolchain.golang import looks_like_network, parse_go_version
 from components.rehearsal.toolchain.recipes import GO_PARTS, GoProgram
@@ -88,3 +89,40 @@ def test_a_build_does_not_depend_on_the_settings_of_the_machine(monkeypatch: pyt
 def test_a_registry_that_cannot_be_reached_is_recognised() -> None:
     assert looks_like_network("go: k8s.io/api@v0.35.8: dial tcp: lookup proxy: no such host")
     assert not looks_like_network("main.go:7:2: undefined: x")
+
+
+def fake_go(folder: Path, script: str) -> golang.Go:
+    program = folder / "go"
+    program.write_text(f"#!/bin/sh\necho x >> {folder}/attempts\n{script}\n")
+    program.chmod(0o755)
+    return golang.Go(program=program)
+
+
+def attempts(folder: Path) -> int:
+    return len((folder / "attempts").read_text().splitlines())
+
+
+def build_pause(go: golang.Go, folder: Path) -> None:
+    (folder / "part").mkdir()
+    golang.build_part(go, recipes.PAUSE, folder / "part", log=folder / "log")
+
+
+def test_a_build_that_fails_on_the_network_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golang, "_PAUSE_SECONDS", 0)
+    flaky = f"[ $(wc -l < {tmp_path}/attempts) = 2 ] || {{ echo 'dial tcp: i/o timeout'; exit 1; }}"
+    build_pause(fake_go(tmp_path, flaky), tmp_path)
+    assert attempts(tmp_path) == 2
+
+
+def test_a_registry_that_stays_away_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golang, "_PAUSE_SECONDS", 0)
+    with pytest.raises(StageError, match="registry is reachable") as caught:
+        build_pause(fake_go(tmp_path, "echo 'dial tcp: no such host'; exit 1"), tmp_path)
+    assert attempts(tmp_path) == 3
+    assert str(tmp_path / "log") in str(caught.value)
+
+
+def test_a_build_that_fails_for_another_reason_is_not_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="undefined: x"):
+        build_pause(fake_go(tmp_path, "echo 'main.go:7: undefined: x'; exit 1"), tmp_path)
+    assert attempts(tmp_path) == 1
