@@ -6,7 +6,7 @@ UV := uv==0.13.9
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help rehearsal test test-fast lint bench lock clean
+.PHONY: help rehearsal test test-slow test-fast lint bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,10 +15,13 @@ rehearsal: .venv/.ready ## Both stacks on two embedded clusters, real traffic, a
 	$(BIN)/traffic-mirror rehearse $(ARGS)
 
 test: .venv/.ready lint ## Every check and every test, the embedded stage included
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -m "not slow_stage" $(ARGS)
+
+test-slow: .venv/.ready ## The tests on the embedded stage that take longer: faults, long traffic
+	$(BIN)/pytest -m slow_stage $(ARGS)
 
 test-fast: .venv/.ready ## Every test that needs no cluster
-	$(BIN)/pytest -m "not stage" $(ARGS)
+	$(BIN)/pytest -m "not stage and not slow_stage" $(ARGS)
 
 lint: .venv/.ready ## Style, types and architecture
 	$(BIN)/ruff format --check .
