@@ -108,9 +108,7 @@ class Client:
         )
         request = _reflection_class("ServerReflectionRequest")(file_containing_symbol="helloworld.Greeter")
         (answer,) = self._ask(iter([request.SerializeToString()]))
-        file = descriptor_pb2.FileDescriptorProto.FromString(
-            answer.file_descriptor_response.file_descriptor_proto[0]
-        )
+        file = descriptor_pb2.FileDescriptorProto.FromString(answer.file_descriptor_response.file_descriptor_proto[0])
         pool: Any = descriptor_pool.DescriptorPool()
         pool.Add(file)
         self._kinds = {
@@ -178,6 +176,20 @@ def test_lines_of_concurrent_calls_do_not_mix(plain: Client) -> None:
     assert logged == {name[:200] for name in names}
 
 
+def test_each_line_is_one_write() -> None:
+    """A socket that keeps messages apart stands for the pipe of a container: one message, one write."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SERVER), "PORT": "0"}
+    with ours, theirs:
+        process = subprocess.Popen([sys.executable, str(SERVER / "greeter.py")], stdout=theirs, env=env)
+        ours.settimeout(20)
+        started = json.loads(ours.recv(65536))
+        process.terminate()
+        stopped = json.loads(ours.recv(65536))
+        assert process.wait(timeout=20) == 0
+    assert (started["event"], stopped["event"]) == ("listening", "stopped")
+
+
 def test_server_stream_sends_the_replies_that_were_asked_for(plain: Client) -> None:
     stream = plain.method("SayHelloStreamReply", "unary_stream")
     assert len(list(stream(plain.request("Ada", replies=5), timeout=5))) == 5
@@ -220,10 +232,7 @@ def test_health_is_serving(plain: Client, service: str) -> None:
         request_serializer=messages.HealthCheckRequest.SerializeToString,
         response_deserializer=messages.HealthCheckResponse.FromString,
     )
-    assert (
-        check(messages.HealthCheckRequest(service=service), timeout=5).status
-        == messages.HealthCheckResponse.SERVING
-    )
+    assert check(messages.HealthCheckRequest(service=service), timeout=5).status == messages.HealthCheckResponse.SERVING
 
 
 def test_sigterm_ends_the_process_within_five_seconds_even_with_a_hung_call(start: Start) -> None:
@@ -274,13 +283,9 @@ def test_a_planted_hang_lasts_until_the_client_gives_up_and_frees_its_worker(sta
 
 
 def test_a_planted_difference_is_in_the_score_only(start: Start, plain: Client) -> None:
-    with start(
-        VERSION="v2", PODNAME="greeter-v2-abc", PODIP="10.0.0.7", FAULT_SCORE_OFFSET="7"
-    ).channel() as channel:
+    with start(VERSION="v2", PODNAME="greeter-v2-abc", PODIP="10.0.0.7", FAULT_SCORE_OFFSET="7").channel() as channel:
         different = Client(channel)
-        one, other = (
-            client.method("SayHello")(client.request("Ada"), timeout=5) for client in (plain, different)
-        )
+        one, other = (client.method("SayHello")(client.request("Ada"), timeout=5) for client in (plain, different))
     assert other.score - one.score == 7
     assert (one.message, one.version, one.pod) == (other.message, other.version, other.pod)
 

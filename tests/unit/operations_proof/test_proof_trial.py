@@ -31,6 +31,8 @@ class Cluster:
         self.logs: dict[str, list[str]] = {"greeter-v1-a": [], "greeter-v2-a": []}
         self.copies = True
         self.copies_wait_for_warm_up = 0
+        self.copies_come_after_seconds = 0.0
+        self.timers: list[threading.Timer] = []
         self.status = 200
         self.asked: list[str] = []
         self._lock = threading.Lock()
@@ -39,9 +41,16 @@ class Cluster:
         name = request.value
         with self._lock:
             self.logs["greeter-v1-a"].append(line(name, None, ["authorization", "cookie", "x-api-key"]))
-            if self.copies and (self.copies_wait_for_warm_up == 0 or not name.startswith("warm1-run1")):
+            if self.copies_come_after_seconds:
+                self.timers.append(threading.Timer(self.copies_come_after_seconds, self._copy, [name]))
+                self.timers[-1].start()
+            elif self.copies and (self.copies_wait_for_warm_up == 0 or not name.startswith("warm1-run1")):
                 self.logs["greeter-v2-a"].append(line(name, "mirror", []))
         return StringValue(value=f"Hello {name} ! from v1 pod greeter-v1-a ip 10.0.0.1")
+
+    def _copy(self, name: str) -> None:
+        with self._lock:
+            self.logs["greeter-v2-a"].append(line(name, "mirror", []))
 
     def get(self, path: str) -> tuple[int, bytes]:
         parts = urlsplit(path)
@@ -167,6 +176,16 @@ def test_the_warm_up_waits_until_copies_come(cluster: Cluster, address: str, kub
     said: list[str] = []
     result = run_trial(trial(address, kubeconfig), said.append)
     assert "warm-up, waiting for copies at in-cluster" in said
+    assert result.evidence.arrivals["in-cluster"].calls == 60
+
+
+def test_copies_that_come_late_are_waited_for(cluster: Cluster, address: str, kubeconfig: str) -> None:
+    cluster.copies_come_after_seconds = 0.7
+    job = trial(address, kubeconfig)
+    patient = replace(job, warm_up_seconds=0, witness=replace(job.witness, quiet_seconds=5))
+    result = run_trial(patient, lambda _: None)
+    for timer in cluster.timers:
+        timer.join()
     assert result.evidence.arrivals["in-cluster"].calls == 60
 
 
