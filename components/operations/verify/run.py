@@ -104,6 +104,12 @@ class VerifyReport:
 
     seconds: float
 
+    calling_seconds: float = 0.0
+    """How long calls were made, or traffic was watched."""
+
+    in_flight: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Copies in flight when the last call had been answered, by mirror."""
+
     @property
     def primary_fails(self) -> str:
         """Why calls were not answered; empty when all were."""
@@ -152,9 +158,12 @@ def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
         tell(f"watching {host} for {job.watch_seconds:g} s")
         time.sleep(job.watch_seconds)
         summary, run_id, after = None, "", survey.counts()
+        calling, in_flight = job.watch_seconds, after
     else:
         run_id = f"verify-{uuid.uuid4().hex[:12]}"
+        begun = time.monotonic()
         summary = CallSummary.of(asyncio.run(_call(job, plan, run_id, tell)))
+        calling, in_flight = time.monotonic() - begun, survey.counts()
         tell("waiting for the copies")
         after = survey.settled(before, quiet_seconds=QUIET_SECONDS, timeout_seconds=SETTLE_SECONDS)
     tell("reading what proxies have")
@@ -166,6 +175,8 @@ def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
         mirrors=tuple(judge_mirror(facts) for facts in observed.facts()),
         gaps=tuple(survey.gaps),
         seconds=time.monotonic() - started,
+        calling_seconds=calling,
+        in_flight={name: counters.active for name, counters in in_flight.mirrors.items()},
     )
 
 

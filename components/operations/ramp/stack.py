@@ -1,0 +1,182 @@
+"""One stack of the user's Pulumi project, changed by its configuration and ``pulumi up`` only."""
+
+import importlib
+import json
+import os
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from ...model import JsonValue, ValidationError
+from ..errors import OperationError
+
+SHOWN_LINES: Final = 12
+"""Lines of the engine's output that an error shows."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackChoice:
+    """Which stack.
+
+    Raises:
+        ValidationError: There is no such project or program.
+    """
+
+    project: Path
+    """Folder with ``Pulumi.yaml``."""
+
+    stack: str
+    """Name of the stack."""
+
+    program: Path | None = None
+    """Folder of ``__main__.py``, to run it in this process; None to let Pulumi's language host run the project."""
+
+    def __post_init__(self) -> None:
+        _check_file(self.project, "Pulumi.yaml", "--project")
+        if self.program is not None:
+            _check_file(self.program, "__main__.py", "--program")
+
+
+def _check_file(folder: Path, file: str, option: str) -> None:
+    if not (folder / file).is_file():
+        raise ValidationError(
+            field=option, value=str(folder), rule=f"must be a folder with {file}", remedy="Check the path"
+        )
+
+
+class PulumiStack:
+    """A stack, by Pulumi's Automation API.
+
+    Raises:
+        OperationError: Pulumi is missing, or the stack does not exist.
+    """
+
+    def __init__(self, choice: StackChoice) -> None:
+        self._choice = choice
+        automation: Any = importlib.import_module("pulumi.automation")
+        self._command_error: type[Exception] = automation.CommandError
+        program = self._program if choice.program is not None else None
+        try:
+            workspace = automation.LocalWorkspace(work_dir=str(choice.project), program=program)
+            self._stack: Any = automation.Stack.select(choice.stack, workspace)
+        except (automation.CommandError, FileNotFoundError, RuntimeError) as error:
+            raise self._explain(error, "cannot be used") from error
+
+    def _program(self) -> None:
+        if self._choice.program is not None:
+            folder = self._choice.program.absolute()
+            os.chdir(folder)
+            if str(folder) not in sys.path:
+                sys.path.insert(0, str(folder))
+            runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
+
+    def config(self) -> dict[str, JsonValue]:
+        """Return the configuration that is not secret, by key with namespace.
+
+        Raises:
+            OperationError: It cannot be read.
+        """
+        try:
+            found: Mapping[str, Any] = self._stack.get_all_config()
+        except self._command_error as error:
+            raise self._explain(error, "has no readable configuration") from error
+        values: dict[str, JsonValue] = {}
+        for key, item in found.items():
+            if not item.secret:
+                values[key] = _parsed(item.value)
+        return values
+
+    def set_number(self, key: str, value: float) -> None:
+        """Set a number below a key, e.g. ``mirrors.crossCluster.percent``.
+
+        Raises:
+            OperationError: Pulumi refuses.
+        """
+        self._config("set", "--path", "--type", "float", "--", key, f"{value:g}")
+
+    def set_object(self, key: str, value: Mapping[str, JsonValue]) -> None:
+        """Set an object below a key, value by value.
+
+        Raises:
+            OperationError: Pulumi refuses.
+        """
+        for name, item in value.items():
+            if isinstance(item, Mapping):
+                self.set_object(f"{key}.{name}", cast("Mapping[str, JsonValue]", item))
+            elif isinstance(item, list):
+                for index, each in enumerate(item):
+                    self._config("set", "--path", "--type", "string", "--", f"{key}.{name}[{index}]", str(each))
+            else:
+                kinds: dict[type, str] = {bool: "bool", int: "int", float: "float"}
+                kind = kinds.get(type(item), "string")
+                text = str(item).lower() if isinstance(item, bool) else str(item)
+                self._config("set", "--path", "--type", kind, "--", f"{key}.{name}", text)
+
+    def remove(self, key: str) -> None:
+        """Remove what is below a key.
+
+        Raises:
+            OperationError: Pulumi refuses.
+        """
+        self._config("rm", "--path", "--", key)
+
+    def _config(self, verb: str, *words: str) -> None:
+        workspace: Any = self._stack.workspace
+        arguments = ["config", verb, "--stack", self._choice.stack, *words]
+        try:
+            workspace.pulumi_command.run(arguments, str(self._choice.project), dict(workspace.env_vars))
+        except self._command_error as error:
+            raise self._explain(error, "does not take the configuration") from error
+
+    def up(self, tell: Tell) -> dict[str, int]:
+        """Deploy, and return the number of resources by operation.
+
+        Args:
+            tell: Told each line of the engine.
+
+        Raises:
+            OperationError: The deployment failed.
+        """
+        return self._run("up", tell)
+
+    def preview(self, tell: Tell) -> dict[str, int]:
+        """Tell what :meth:`up` would change; same arguments and errors."""
+        return self._run("preview", tell)
+
+    def _run(self, verb: str, tell: Tell) -> dict[str, int]:
+        before = Path.cwd()
+        try:
+            result: Any = getattr(self._stack, verb)(on_output=tell, color="never")
+        except self._command_error as error:
+            raise self._explain(error, f"cannot be deployed ({verb})") from error
+        finally:
+            os.chdir(before)
+        summary: Mapping[Any, Any] = (
+            result.change_summary if verb == "preview" else result.summary.resource_changes or {}
+        )
+        return {str(getattr(key, "value", key)): int(count) for key, count in summary.items()}
+
+    def _explain(self, error: Exception, what: str) -> OperationError:
+        text = str(error)
+        lines = [line for line in text.splitlines() if line.strip() and not line.startswith(" code:")]
+        remedy = "Correct that and try again"
+        if "currently locked" in text or "conflict" in type(error).__name__.lower():
+            remedy = "Wait until the other update ends; if it was killed, run 'pulumi cancel'"
+        elif "pulumi" in text and "not found" in text.lower():
+            remedy = "Install Pulumi, or put it on the search path"
+        shown = "\n  ".join(lines[-SHOWN_LINES:])
+        return OperationError(f"Stack {self._choice.stack} {what}:\n  {shown}", remedy=remedy)
+
+
+def _parsed(value: str) -> JsonValue:
+    """A structured value as what it is, a text as a text."""
+    try:
+        found: JsonValue = json.loads(value)
+    except ValueError:
+        return value
+    return found if isinstance(found, dict | list) else value

@@ -1,0 +1,241 @@
+"""Deliberately broken set-ups on two real clusters: each is diagnosed by its right cause, and a healthy one holds."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from components.operations.verify.diagnosis import Cause
+from tests.support.mirrored import Mirrored, Object, first_cause
+
+pytestmark = pytest.mark.stage
+
+CALLS = ("--calls", "60")
+V2 = "v2"
+TESTING = "testing"
+ACROSS = "outbound|8000||grpc-hello-mirror.testing.example"
+INSIDE = "outbound|8000||greeter-v2.hello.svc.cluster.local"
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+Break = Callable[[Mirrored], AbstractContextManager[Any]]
+
+
+def routes(change: Callable[[Object], object]) -> Break:
+    return lambda m: m.changed("staging", "virtualservice", "hello", "greeter", change)
+
+
+def receiver(change: Callable[[Object], object]) -> Break:
+    return lambda m: m.changed("testing", "virtualservice", "hello", "greeter", change)
+
+
+def entry(change: Callable[[Object], object]) -> Break:
+    return lambda m: m.changed("staging", "serviceentry", "hello", "greeter-testing", change)
+
+
+def rule(change: Callable[[Object], object]) -> Break:
+    return lambda m: m.changed("staging", "destinationrule", "hello", "greeter-testing", change)
+
+
+def policies(change: Callable[[list[Object]], object]) -> Break:
+    """Change the lists of mirrors that the EnvoyFilter gives to routes."""
+
+    def each(value: Object) -> None:
+        for patch in value["spec"]["configPatches"]:
+            if patch["applyTo"] == "HTTP_ROUTE":
+                change(patch["patch"]["value"]["route"]["request_mirror_policies"])
+
+    return lambda m: m.changed("staging", "envoyfilter", "istio-system", "hello-greeter-mirrors", each)
+
+
+def clusters(change: Callable[[Object], object]) -> Break:
+    """Change what the EnvoyFilter says about the cluster of the mirror to testing."""
+
+    def each(value: Object) -> None:
+        for patch in value["spec"]["configPatches"]:
+            if patch["applyTo"] == "CLUSTER" and patch["match"]["cluster"]["name"] == ACROSS:
+                change(patch["patch"]["value"]["typed_extension_protocol_options"][HTTP_OPTIONS])
+
+    return lambda m: m.changed("staging", "envoyfilter", "istio-system", "hello-greeter-mirrors", each)
+
+
+def both(*breaks: Break) -> Break:
+    @contextmanager
+    def together(m: Mirrored) -> Any:
+        with ExitStack() as stack:
+            for each in breaks:
+                stack.enter_context(each(m))
+            yield
+
+    return together
+
+
+def without(policy_cluster: str) -> Callable[[list[Object]], object]:
+    def change(found: list[Object]) -> None:
+        found[:] = [policy for policy in found if policy["cluster"] != policy_cluster]
+
+    return change
+
+
+def mutations(cluster: str, drop: str) -> Callable[[list[Object]], object]:
+    """Drop the removal of a header, or the mark, from what happens to the copies of one mirror."""
+
+    def change(found: list[Object]) -> None:
+        for policy in found:
+            if policy["cluster"] == cluster:
+                kept = [each for each in policy["request_headers_mutations"] if drop not in str(each)]
+                policy["request_headers_mutations"] = kept
+
+    return change
+
+
+def share(cluster: str, numerator: int) -> Callable[[list[Object]], object]:
+    def change(found: list[Object]) -> None:
+        for policy in found:
+            if policy["cluster"] == cluster:
+                policy["runtime_fraction"]["default_value"]["numerator"] = numerator
+
+    return change
+
+
+def setting(*path: str, to: Any) -> Callable[[Object], object]:
+    """Set a value below ``spec``; None removes it."""
+
+    def change(value: Object) -> None:
+        node: Any = value["spec"]
+        for key in path[:-1]:
+            node = node[int(key)] if isinstance(node, list) else node[key]
+        if to is None:
+            del node[path[-1]]
+        else:
+            node[path[-1]] = to
+
+    return change
+
+
+CASES: list[tuple[str, Break, str, Cause]] = [
+    (
+        "testing has no route",
+        lambda m: m.deleted("testing", "virtualservice", "hello", "greeter"),
+        TESTING,
+        Cause.NOT_ACCEPTED,
+    ),
+    (
+        "testing routes the mirror target's own name",
+        receiver(setting("hosts", to=["grpc-hello-mirror.testing.example"])),
+        TESTING,
+        Cause.NOT_ACCEPTED,
+    ),
+    (
+        "testing takes the suffixed authority only",
+        receiver(setting("hosts", to=["grpc-hello.staging.example-shadow"])),
+        TESTING,
+        Cause.NOT_ACCEPTED,
+    ),
+    ("the filter's list lacks the mirror", policies(without(ACROSS)), TESTING, Cause.NO_POLICY),
+    ("the filter's share differs", policies(share(ACROSS, 100_000)), TESTING, Cause.OTHER_PERCENT),
+    (
+        "the calls' host is not routed",
+        routes(setting("hosts", to=["greeter.hello.svc.cluster.local"])),
+        "",
+        Cause.NO_ROUTE,
+    ),
+    (
+        "the mirror's host is unknown",
+        lambda m: m.deleted("staging", "serviceentry", "hello", "greeter-testing"),
+        TESTING,
+        Cause.CLUSTER_MISSING,
+    ),
+    ("v2 has no pod", lambda m: m.deployment("staging", "greeter-v2", replicas=0), V2, Cause.NO_ENDPOINTS),
+    (
+        "nobody listens at the address",
+        entry(setting("endpoints", to=[{"address": "198.18.0.120", "ports": {"grpc": 8001}}])),
+        TESTING,
+        Cause.CONNECT,
+    ),
+    (
+        "another server name",
+        rule(setting("trafficPolicy", "tls", "sni", to="other.testing.example")),
+        TESTING,
+        Cause.TLS,
+    ),
+    ("plain text to a TLS listener", rule(setting("trafficPolicy", "tls", to=None)), TESTING, Cause.TLS),
+    (
+        "the certificate's secret is missing",
+        rule(setting("trafficPolicy", "tls", "credentialName", to="absent")),
+        TESTING,
+        Cause.TLS,
+    ),
+    (
+        "another name in the certificate",
+        rule(setting("trafficPolicy", "tls", "subjectAltNames", to=["other.testing.example"])),
+        TESTING,
+        Cause.TLS,
+    ),
+    (
+        "too few requests allowed to a slow mirror",
+        both(
+            rule(setting("trafficPolicy", "connectionPool", "http", "http2MaxRequests", to=1)),
+            lambda m: m.deployment("testing", "greeter-v1", FAULT_DELAY_SECONDS="0.5"),
+        ),
+        TESTING,
+        Cause.OVERFLOW,
+    ),
+    (
+        "testing never answers",
+        lambda m: m.deployment("testing", "greeter-v1", FAULT_HANG_RATE="1"),
+        TESTING,
+        Cause.TIMEOUT,
+    ),
+    (
+        "testing has no pod",
+        lambda m: m.deployment("testing", "greeter-v1", replicas=0),
+        TESTING,
+        Cause.LOST_BEHIND_GATEWAY,
+    ),
+    ("v2 keeps its mark off", policies(mutations(INSIDE, "x-traffic-mirror")), V2, Cause.MARK_MISSING),
+    ("v2 gets credentials", policies(mutations(INSIDE, "'authorization'")), V2, Cause.CREDENTIALS_SEEN),
+    (
+        "the proxy refuses the mirror's cluster",
+        clusters(lambda options: options.pop("explicit_http_config")),
+        TESTING,
+        Cause.REJECTED,
+    ),
+    (
+        "gRPC by HTTP/1.1",
+        clusters(lambda options: options.update(explicit_http_config={"http_protocol_options": {}})),
+        TESTING,
+        Cause.WRONG_PROTOCOL,
+    ),
+]
+
+
+def test_a_healthy_set_up_holds(mirrored: Mirrored) -> None:
+    result = mirrored.verify_until(lambda found: found["exit"] == 0, "--calls", "200")
+    assert result["exit"] == 0, result
+    assert result["gaps"] == []
+    assert {mirror["name"]: mirror["outcome"] for mirror in result["mirrors"]} == {V2: "holds", TESTING: "holds"}
+    across = next(mirror for mirror in result["mirrors"] if mirror["name"] == TESTING)
+    assert (across["copies"], across["source"]) == (200, "log of the application")
+
+
+def test_watching_without_traffic_never_passes(mirrored: Mirrored) -> None:
+    result = mirrored.verify("--watch", "2")
+    assert result["exit"] == 2
+    assert {first_cause(result, name) for name in (V2, TESTING)} == {Cause.NO_CALLS.value}
+
+
+@pytest.mark.parametrize(("break_", "mirror", "cause"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_broken_set_up_is_diagnosed(mirrored: Mirrored, break_: Break, mirror: str, cause: Cause) -> None:
+    def diagnosed(result: Object) -> bool:
+        return first_cause(result, mirror) == cause.value
+
+    with break_(mirrored):
+        result = mirrored.verify_until(diagnosed, *CALLS)
+    assert diagnosed(result), result
+    assert result["exit"] == 1
+
+
+def test_a_share_that_is_not_met_is_told_from_the_expected_one(mirrored: Mirrored) -> None:
+    result = mirrored.verify("--calls", "100", "--expect", "v2=90")
+    assert (result["exit"], first_cause(result, V2)) == (1, Cause.OTHER_PERCENT.value)

@@ -1,0 +1,123 @@
+"""Two deployed stacks on the stage: their objects can be broken and mended, and commands run against them."""
+
+import copy
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.rehearsal.engine import Engine
+from components.rehearsal.scenario import Site
+from components.rehearsal.stage import Stage
+
+PACKAGE = "components.cli"
+COMMAND_SECONDS = 120
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirrored:
+    """The stage with both stacks."""
+
+    stage: Stage
+    engine: Engine
+    sites: Mapping[str, Site]
+
+    def get(self, role: str, kind: str, namespace: str, name: str) -> Object:
+        """Return an object of a cluster."""
+        return json.loads(self.stage.kubectl(role, "get", kind, name, "-n", namespace, "-o", "json"))
+
+    def put(self, role: str, value: Object, verb: str = "replace") -> None:
+        """Write an object, whoever changed it meanwhile."""
+        value = copy.deepcopy(value)
+        for key in ("resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"):
+            value["metadata"].pop(key, None)
+        value.pop("status", None)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(value, file)
+            file.flush()
+            self.stage.kubectl(role, verb, "-f", file.name)
+
+    @contextmanager
+    def changed(
+        self, role: str, kind: str, namespace: str, name: str, change: Callable[[Object], object]
+    ) -> Generator[None]:
+        """Change an object and put it back."""
+        before = self.get(role, kind, namespace, name)
+        value = copy.deepcopy(before)
+        change(value)
+        self.put(role, value)
+        try:
+            yield
+        finally:
+            self.put(role, before)
+
+    @contextmanager
+    def deleted(self, role: str, kind: str, namespace: str, name: str) -> Generator[None]:
+        """Delete an object and make it anew."""
+        before = self.get(role, kind, namespace, name)
+        self.stage.kubectl(role, "delete", kind, name, "-n", namespace)
+        try:
+            yield
+        finally:
+            self.put(role, before, "create")
+
+    @contextmanager
+    def deployment(self, role: str, name: str, *, replicas: int = 1, **env: str) -> Generator[None]:
+        """Give a greeter another environment or number of pods for a while, and wait for its pods."""
+        before = self.get(role, "deployment", "hello", name)
+        value = copy.deepcopy(before)
+        value["spec"]["replicas"] = replicas
+        container = value["spec"]["template"]["spec"]["containers"][0]
+        container["env"] += [{"name": key, "value": text} for key, text in env.items()]
+        self.put(role, value)
+        self._rolled_out(role, name)
+        try:
+            yield
+        finally:
+            self.put(role, before)
+            self._rolled_out(role, name)
+
+    def _rolled_out(self, role: str, name: str) -> None:
+        self.stage.kubectl(
+            role, "rollout", "status", f"deployment/{name}", "-n", "hello", "--timeout=90s", timeout=COMMAND_SECONDS
+        )
+
+    def command(self, *words: str, timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run ``traffic-mirror`` where it reaches the clusters, and return what came of it."""
+        argv = [sys.executable, "-m", PACKAGE, *words]
+        return self.stage.run_in_fabric(
+            argv, timeout=timeout, check=False, cwd=Path(__file__).parents[2], env=self.engine.environment
+        )
+
+    def verify(self, *words: str) -> Object:
+        """Run ``traffic-mirror verify`` and return its result with its exit code as ``exit``."""
+        kubeconfigs = [word for role in ("staging", "testing") for word in (f"--{role}", self.sites[role].kubeconfig)]
+        done = self.command("verify", *kubeconfigs, "--json", *words)
+        try:
+            return {**json.loads(done.stdout), "exit": done.returncode}
+        except ValueError:
+            return {"exit": done.returncode, "mirrors": [], "error": done.stderr}
+
+    def verify_until(self, holds: Callable[[Object], bool], *words: str, seconds: float = 45) -> Object:
+        """Verify until the result is as expected, because configuration takes a moment, or the time is over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            result = self.verify(*words)
+            if holds(result) or time.monotonic() > deadline:
+                return result
+
+
+def first_cause(result: Object, mirror: str) -> str:
+    """Return the first cause that a verification names for a mirror; empty when it names none."""
+    for found in result["mirrors"]:
+        if found["name"] == mirror and found["causes"]:
+            return found["causes"][0]["cause"]
+    return ""
