@@ -14,8 +14,11 @@ from .paths import objects_at
 from .settings import Settings
 from .values import Properties
 
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+"""Longest time to reach the server; tried twice."""
+
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
-"""Longest time for one request; API servers end their own at 60 s, admission webhooks by default at 10 s."""
+"""Longest time for an answer; API servers end their own at 60 s, admission webhooks by default at 10 s."""
 
 
 APPLY_CONTENT_TYPE: Final = "application/apply-patch+yaml"
@@ -39,7 +42,11 @@ class ApiError(ProviderError):
 
 
 class UnreachableError(ProviderError):
-    """The API server does not answer at all."""
+    """The API server does not answer, or says that it cannot just now."""
+
+
+_TIMEOUTS: Final = (CONNECT_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS)
+_NOT_NOW: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +172,10 @@ class Cluster:
         urllib3_errors: Any = importlib.import_module("urllib3.exceptions")
         client_errors: Any = importlib.import_module("kubernetes.client.exceptions")
         try:
-            return self._client.request(
-                method, path, serialize=False, _request_timeout=REQUEST_TIMEOUT_SECONDS, **details
-            )
+            return self._client.request(method, path, serialize=False, _request_timeout=_TIMEOUTS, **details)
         except client_errors.ApiException as error:
-            raise _api_error(error) from None
+            found = _api_error(error)
+            raise (UnreachableError(str(found)) if found.status in _NOT_NOW else found) from None
         except (urllib3_errors.HTTPError, OSError) as error:
             host = self._client.configuration.host
             raise UnreachableError(f"The API server {host} is unreachable: {error}") from None

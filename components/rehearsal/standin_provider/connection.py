@@ -12,6 +12,10 @@ CONNECTIONS = 64
 """Connections that are kept open: one for each operation that the engine runs at the same time."""
 
 
+CONNECTION_RETRIES = 1
+"""Second tries of a request that did not reach the server; longer waits are those of the operations."""
+
+
 class _NoDiscovery:
     """Keeps the dynamic client from its own discovery, whose cache file outlives a cluster."""
 
@@ -32,6 +36,7 @@ def connect(settings: Settings) -> tuple[Any, str]:
     dynamic: Any = importlib.import_module("kubernetes.dynamic")
     configuration = api.Configuration()
     configuration.connection_pool_maxsize = CONNECTIONS
+    configuration.retries = CONNECTION_RETRIES
     errors = (kube_config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError)
     try:
         document = kubeconfig(settings)

@@ -8,7 +8,7 @@ from typing import Final, cast
 from . import checkpoint
 from .cluster import ApiError, Cluster, Kind, UnreachableError
 from .comparing import compare, immutable_causes
-from .errors import PartialError, ProviderError
+from .errors import CancelledError, PartialError, ProviderError
 from .manager import Checked, Difference, Made, Naming, Task
 from .naming import named
 from .paths import mapping_at, text_at
@@ -194,7 +194,7 @@ class Objects:
             task.progress(f"deleting; finalizers: {holders[0]}")
             return False
 
-        if not self._target.waiter.until(gone, _timeout(task, recorded.inputs)):
+        if not self._target.waiter.until(gone, _timeout(task, recorded.inputs), outlasts_outage=True):
             raise ProviderError(f"{title(recorded.live)} is still there; finalizers: {holders[0]}")
 
     def _finish(self, task: Task, kind: Kind, live: Properties, inputs: Properties, manager: str) -> Made:
@@ -213,12 +213,17 @@ class Objects:
             seen[0] = current
             return False
 
-        in_time = self._target.waiter.until(up, _timeout(task, obj))
+        reason, in_time = "", True
+        try:
+            in_time = self._target.waiter.until(up, _timeout(task, obj), outlasts_outage=True)
+        except (CancelledError, UnreachableError) as error:
+            # The object exists, so it must be recorded: the next update goes on from here.
+            reason = str(error)
         state = checkpoint.record(seen[0], inputs, manager)
-        if verdicts[0].ready:
+        if verdicts[0].ready and not reason:
             return Made(resource_id=object_id(live), state=state)
         after = "" if in_time else f" after {_timeout(task, obj):.0f} s"
-        message = f"{title(live)} exists but is not up{after}: {verdicts[0].message}"
+        message = f"{title(live)} exists but is not up{after}: {reason or verdicts[0].message}"
         raise PartialError(message, resource_id=object_id(live), state=state)
 
     def _verdict(self, live: Properties, inputs: Properties, *, since: float) -> Verdict:

@@ -21,6 +21,7 @@ class Target:
 
     def __init__(self, cluster: Cluster, settings: Settings, waiter: Waiter) -> None:
         """Send requests to ``cluster``; ``waiter`` ends waits when the provider is to stop."""
+        self._asking = True
         self.cluster = cluster
         self.settings = settings
         self.waiter = waiter
@@ -40,11 +41,15 @@ class Target:
         A kind that the server does not know yet, or cannot be asked for, is taken as it is.
         """
         metadata = mapping_at(obj, "metadata")
-        if metadata.get("namespace"):
+        if metadata.get("namespace") or not self._asking:
             return obj
         try:
             kind = self.kind_of(obj)
-        except (ApiError, UnreachableError):
+        except ApiError:
+            return obj
+        except UnreachableError:
+            # A preview without its cluster asks once, not for every object; the cluster is not waited for either.
+            self._asking = False
             return obj
         if kind is None or not kind.namespaced:
             return obj

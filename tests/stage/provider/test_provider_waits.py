@@ -144,8 +144,9 @@ def test_a_cancel_ends_a_wait_at_once(own_provider: ProviderProcess, namespace: 
     resource = own_provider.resource(DEPLOYMENT)
     threading.Timer(1, own_provider.cancel).start()
     begun = time.monotonic()
-    with pytest.raises(ProviderFailedError, match="cancelled"):
+    with pytest.raises(ProviderFailedError, match="cancelled") as failed:
         resource.create(deployment(namespace, image="broken"), timeout=60)
+    assert failed.value.partial is not None, "the engine must know that the object exists"
     assert time.monotonic() - begun < 10
 
 

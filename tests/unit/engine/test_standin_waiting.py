@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from components.rehearsal.standin_provider.cluster import Cluster, Kind
+from components.rehearsal.standin_provider.cluster import Cluster, Kind, UnreachableError
 from components.rehearsal.standin_provider.conditions import parse_conditions
 from components.rehearsal.standin_provider.errors import CancelledError, RefusedError
 from components.rehearsal.standin_provider.readiness import Observation, Verdict, check_for
@@ -171,6 +171,24 @@ def test_a_wait_ends_by_its_condition_its_time_or_a_stop() -> None:
     with pytest.raises(CancelledError):
         waiter.until(lambda: False, 60)
     assert time.monotonic() - begun < 30
+
+
+def test_a_wait_outlasts_an_outage_only_where_it_is_told_to() -> None:
+    waiter = Waiter(threading.Event())
+    answers: list[Any] = [UnreachableError("restarting"), UnreachableError("restarting"), True]
+
+    def ask() -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(UnreachableError):
+        waiter.until(ask, 60)
+    assert waiter.until(ask, 60, outlasts_outage=True)
+    answers.append(UnreachableError("gone"))
+    with pytest.raises(UnreachableError, match="gone"):
+        waiter.until(ask, 0, outlasts_outage=True)
 
 
 @pytest.mark.parametrize(
