@@ -181,7 +181,7 @@ def test_each_line_is_one_write() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SERVER), "PORT": "0"}
     with ours, theirs:
-        process = subprocess.Popen([sys.executable, str(SERVER / "greeter.py")], stdout=theirs, env=env)
+        process = subprocess.Popen([sys.executable, str(SERVER / "greeter.py")], stdout=theirs.fileno(), env=env)
         ours.settimeout(20)
         started = json.loads(ours.recv(65536))
         process.terminate()
