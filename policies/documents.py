@@ -7,8 +7,9 @@ from typing import Final, cast
 
 import yaml
 
+from components.model.rules.registry import WAIVED_UNTIL, WAIVER
+
 from .adaptors import LEVELS, NOT_JUDGED, WAIVERS_IN_FORCE, AnyRule
-from .meshes import WAIVED_UNTIL
 from .pack import ONE_OBJECT, every_rule
 from .parameters import WAIVER_TEXT, parameters_of
 from .remedies import REMEDIES
@@ -80,7 +81,7 @@ The engine refuses wrong types and values, the pack refuses settings that it doe
 
 **Waivers.** Every rule has the setting `waivers`. {WAIVER_TEXT}
 After that day the rule holds again. An object may carry its waiver itself: the annotation
-`pulumi-traffic-mirror/waive.<rule>` with the reason and `{WAIVED_UNTIL}<rule>` with the end.
+`{WAIVER}<rule>` with the reason and `{WAIVED_UNTIL}<rule>` with the end.
 A guard that a component waives ends with its mirror.
 The policy `{WAIVERS_IN_FORCE}` lists every waiver in force.
 

@@ -9,14 +9,12 @@ from typing import Final, cast
 from components.model import Expiry, IstioBehaviour, ValidationError
 from components.model.rules import UNKNOWN, ClusterObjects, Finding, KubeObject, Mesh, Node, NotJudgedError, Outcome
 from components.model.rules.objects import GATEWAY_GROUP, GROUPS, ISTIO_GROUP, read_object
+from components.model.rules.registry import WAIVED_UNTIL
 from components.model.rules.writing import end_of
 
 from .istio import is_istiod, istio_of, unknown_behaviour
 from .resources import Resource
 from .verdicts import Verdict
-
-WAIVED_UNTIL: Final = "pulumi-traffic-mirror/waived-until."
-"""Prefix of the annotation with the last moment of an object's waiver of a rule; the rule's id follows."""
 
 _LABELS: Final = ("spec", "template", "metadata", "labels")
 _ENTRANCES: Final = ("gateway-", "receiver-", "mirror-")

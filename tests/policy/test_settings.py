@@ -148,9 +148,11 @@ UNTIL = "pulumi-traffic-mirror/waived-until.mirror-target-short-name"
     [
         ({}, (1, 0), "it has no end"),
         ({UNTIL: "2027-03-31"}, (0, 1), ""),
-        ({UNTIL: "2026-03-31"}, (1, 0), "it ended with"),
-        ({UNTIL: "soon"}, (1, 0), "cannot be read"),
-        ({"pulumi-traffic-mirror/expires": "2027-02-01"}, (0, 1), ""),
+        ({UNTIL: "2026-03-31"}, (1, 0), "means v2.hello.svc"),
+        ({UNTIL: "soon"}, (1, 0), "means v2.hello.svc"),
+        ({"pulumi-traffic-mirror/expires": "2027-02-01"}, (0, 1), "(until 2027-02-01)"),
+        ({"pulumi-traffic-mirror/expires": "2026-02-01"}, (1, 0), "it ended with 2026-02-01"),
+        ({"pulumi-traffic-mirror/expires": "soon"}, (1, 0), "its end 'soon' cannot be read"),
     ],
 )
 def test_a_waiver_on_an_object_needs_an_end(end: dict[str, str], outcome: tuple[int, int], said: str) -> None:
