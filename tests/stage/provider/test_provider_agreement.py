@@ -1,6 +1,5 @@
 """The real provider and the stand-in, side by side: the same stack gives the same steps, outputs and objects."""
 
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -202,21 +201,3 @@ def test_both_record_a_deployment_that_does_not_come_up_and_repair_it(sides: tup
     ups = both(sides, "up")
     assert ups[0].outputs["ready"] == ups[1].outputs["ready"]
     both(sides, "destroy")
-
-
-def test_a_user_can_do_the_same_by_hand(sides: tuple[Side, Side]) -> None:
-    for side in sides:
-        if side.engine.installation.mode is not ProgramMode.LANGUAGE_HOST:
-            continue
-        side.configure()
-        for command in (["up", "--yes"], ["preview", "--expect-no-changes"], ["destroy", "--yes"]):
-            done = subprocess.run(
-                ["pulumi", *command, "--stack", STACK, "--non-interactive"],
-                cwd=side.engine.project_folder,
-                env=side.engine.environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-            assert "open sesame" not in done.stdout
