@@ -68,7 +68,7 @@ class RecorderFilter:
     side: str | None = None
     source: str = ""
     sample_percent: float = 100.0
-    max_streams: int = 2_048
+    max_streams: int = 4_096
     max_exchange_seconds: float = 300.0
 
     def __post_init__(self) -> None:

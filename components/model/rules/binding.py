@@ -103,7 +103,7 @@ def gateway_port_closed(case: Case, subject: KubeObject) -> Iterator[Report]:
         gateway = case.cluster.gateway(name)
         services = case.cluster.services_of(gateway) if gateway else []
         nodes = [node for service in services for node in service.spec["ports"].elements()]
-        opened = {node[key].integer() for node in nodes for key in ("port", "targetPort")}
+        opened = {node["targetPort" if node["targetPort"].given else "port"].integer() for node in nodes}
         named = any(node["targetPort"].text() for node in nodes)
         for listener in case.cluster.listeners.by_gateway.get(name, ()) if services and not named else ():
             if listener.port not in opened:

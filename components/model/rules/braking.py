@@ -67,9 +67,9 @@ def _limits(node: Node) -> bool:
 
 
 def _ejects(outliers: Node) -> bool:
-    """Whether outlier detection does anything: a count of 0 switches it off."""
-    counts = ("consecutive5xxErrors", "consecutiveGatewayErrors", "consecutiveErrors", "consecutiveLocalOriginFailures")
-    return outliers.given and not all(outliers[name].given and outliers[name].number() == 0 for name in counts[:1])
+    """Whether outlier detection ejects anybody: five 5xx in a row do by default, and a count of 0 switches that off."""
+    server_errors, gateway_errors = outliers["consecutive5xxErrors"], outliers["consecutiveGatewayErrors"]
+    return outliers.given and (server_errors.number() != 0 or bool(gateway_errors.number()))
 
 
 @mirror_rule(

@@ -232,7 +232,7 @@ def read_routing(sources: Sequence[KubeObject], find: Find) -> Routing:
 
 
 def _istio(source: KubeObject, find: Find) -> Iterator[Route]:
-    hosts = tuple(_bare(full_name(host, source.namespace)) for host in source.spec["hosts"].texts())
+    hosts = tuple(full_name(host, source.namespace) for host in source.spec["hosts"].texts())
     if not hosts:
         return
     gateways = _gateways(source, source.spec["gateways"])
@@ -261,10 +261,6 @@ def _entering(hosts: tuple[str, ...], gateways: tuple[str, ...], bound: tuple[st
     if MESH not in bound or MESH in gateways:
         return hosts
     return tuple(host for host in hosts if not service_name(host)) or hosts
-
-
-def _bare(host: str) -> str:
-    return host.partition(":")[0] if host.count(":") == 1 else host
 
 
 def _gateways(source: KubeObject, node: Node) -> tuple[str, ...]:

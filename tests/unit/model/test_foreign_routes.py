@@ -6,7 +6,7 @@ import pytest
 
 from components.model.rules import ClusterObjects, Site
 from tests.unit.model.rule_cases import bare
-from tests.unit.model.samples import HOST, Object, broken, findings, mesh, receiving, service
+from tests.unit.model.samples import HOST, Object, broken, changed, findings, mesh, of_kind, receiving, sending, service
 
 PARENT = {"name": "internal-gateway", "namespace": "istio-system"}
 
@@ -248,3 +248,128 @@ def test_addresses_tell_which_of_several_clusters_a_mirror_leads_to() -> None:
     found = findings(type(given)(clusters=clusters, now=given.now), "receiver-no-route")
     assert found
     assert all(finding.message.startswith("c has no route") for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("outliers", "ejects"),
+    [
+        ({"interval": "5s"}, True),
+        ({"consecutive5xxErrors": 3}, True),
+        ({"consecutive5xxErrors": 0}, False),
+        ({"consecutive5xxErrors": 0, "consecutiveGatewayErrors": 2}, True),
+        ({"consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0}, False),
+    ],
+)
+def test_outlier_detection_that_is_switched_off_is_none(outliers: Object, ejects: bool) -> None:
+    judged = mesh(changed(sending(), "DestinationRule", "spec.trafficPolicy.outlierDetection", outliers, last=True))
+    assert (findings(judged, "mirror-no-brakes") == []) is ejects
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2**31, 2**32 - 1, "64", None])
+def test_a_limit_that_limits_nothing_is_none(limit: Any) -> None:
+    path = "spec.trafficPolicy.connectionPool.http.http2MaxRequests"
+    judged = mesh(changed(sending(), "DestinationRule", path, limit, last=True))
+    assert "requests in flight" in findings(judged, "mirror-no-brakes")[0].message
+
+
+def test_a_list_that_leaves_a_mirror_out_has_drifted() -> None:
+    path = "spec.configPatches.3.patch.value.route.request_mirror_policies"
+    kept = of_kind(sending(), "EnvoyFilter")["spec"]["configPatches"][3]["patch"]["value"]["route"][
+        "request_mirror_policies"
+    ][:1]
+    [found] = findings(mesh(changed(sending(), "EnvoyFilter", path, kept)), "mirror-policy-drift")
+    assert "leaves out outbound|8000||testing-mirror" in found.message
+
+
+@pytest.mark.parametrize(
+    ("port", "broken_rules"),
+    [
+        ({"name": "tcp-x", "port": 8000, "appProtocol": "grpc"}, set[str]()),
+        ({"name": "grpc", "port": 8000, "appProtocol": "http"}, {"mirror-protocol"}),
+        ({"name": "http", "port": 8000}, {"mirror-protocol", "mirror-port-name"}),
+        ({"name": "http2-x", "port": 8000}, set[str]()),
+        ({"name": "main", "port": 8000}, {"mirror-port-name"}),
+        ({"name": "grpc-web", "port": 8000}, set[str]()),
+        ({"name": "tcp", "port": 8000}, {"mirror-protocol", "mirror-port-name"}),
+    ],
+)
+def test_a_port_s_protocol_is_read_as_istio_does(port: Object, broken_rules: set[str]) -> None:
+    given = mesh([bare(), service("a"), service("b", ports=[port])])
+    assert broken(given) & {"mirror-protocol", "mirror-port-name"} == broken_rules
+
+
+@pytest.mark.parametrize(
+    ("port", "opens"),
+    [
+        ({"port": 8000}, True),
+        ({"port": 80, "targetPort": 8000}, True),
+        ({"port": 8000, "targetPort": 80}, False),
+        ({"port": 80, "targetPort": "grpc"}, True),
+    ],
+)
+def test_a_gateway_s_service_opens_what_it_forwards_to(port: Object, opens: bool) -> None:
+    front = service("internal-gateway", "istio-system", selector={"istio": "internal-gateway"}, ports=[port])
+    assert (findings(mesh([*sending(), front]), "gateway-port-closed") == []) is opens
+
+
+def test_a_port_that_a_service_maps_reaches_the_receiver() -> None:
+    receiver = changed(receiving(), "Gateway", "spec.servers.0.port.number", 8443)
+    assert findings(mesh(sending(), receiver), "receiver-port")
+    front = service(
+        "front", "istio-system", selector={"istio": "internal-gateway"}, ports=[{"port": 8000, "targetPort": 8443}]
+    )
+    assert findings(mesh(sending(), [*receiver, front]), "receiver-port") == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "reached"),
+    [
+        ({"ports": [{"number": 8000, "name": "grpc", "targetPort": 9000}]}, False),
+        ({"ports": [{"number": 9000, "name": "grpc"}]}, True),
+        ({"endpoints": [{"address": "10.0.0.1", "ports": {"grpc": 9000}}]}, False),
+    ],
+)
+def test_the_port_at_the_far_end_counts(entry: Object, reached: bool) -> None:
+    objects = sending()
+    of_kind(objects, "ServiceEntry")["spec"] |= entry
+    assert (findings(mesh(objects, receiving()), "receiver-port") == []) is reached
+
+
+@pytest.mark.parametrize(
+    ("tls", "said"),
+    [
+        ({"mode": "DISABLE"}, "wants TLS"),
+        ({"mode": "MUTUAL", "sni": "other.example"}, "other.example is not among"),
+        ({"mode": "SIMPLE", "sni": HOST}, "no certificate"),
+        ({"mode": "MUTUAL"}, ""),
+        ({"mode": "MUTUAL", "sni": HOST}, ""),
+    ],
+)
+def test_tls_must_fit_at_both_ends(tls: Object, said: str) -> None:
+    judged = mesh(changed(sending(), "DestinationRule", "spec.trafficPolicy.tls", tls, last=True), receiving())
+    found = findings(judged, "receiver-tls")
+    assert bool(found) is bool(said)
+    assert all(said in finding.message for finding in found)
+
+
+def test_tls_at_a_plain_listener_is_named() -> None:
+    server = {"port": {"number": 8000, "name": "grpc", "protocol": "GRPC"}, "hosts": [HOST, f"{HOST}-shadow"]}
+    [found] = findings(mesh(sending(), changed(receiving(), "Gateway", "spec.servers.0", server)), "receiver-tls")
+    assert "takes plain text" in found.message
+
+
+@pytest.mark.parametrize(
+    ("export", "in_reach"), [([], True), (["*"], True), (["istio-system"], True), (["."], False), (["other"], False)]
+)
+def test_a_rule_that_is_not_exported_is_out_of_reach(export: list[str], in_reach: bool) -> None:
+    objects = changed(sending(), "DestinationRule", "spec.exportTo", export, last=True)
+    assert (findings(mesh(objects), "destination-rule-out-of-reach") == []) is in_reach
+
+
+def test_two_entries_of_one_virtual_service_are_no_second_owner() -> None:
+    assert findings(mesh(sending(), receiving()), "host-routed-twice") == []
+    other = bare()
+    other["metadata"]["name"] = "other"
+    assert findings(mesh([bare(), other]), "host-routed-twice")
+    other["spec"]["gateways"] = ["istio-system/internal-gateway"]
+    assert findings(mesh([bare(), other]), "host-routed-twice") == []
