@@ -1,7 +1,6 @@
 """``traffic-mirror verify``: do copies arrive, on clusters that run, and if not, why."""
 
 import json
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,12 +9,12 @@ import typer
 from rich.console import Console
 
 from ..model import Percent, RpcMethod, ValidationError
-from ..operations.errors import OperationError
 from ..operations.kube import ClusterAccess
 from ..operations.verify.calling import HttpCall
-from ..operations.verify.run import VerifyJob, VerifyReport, verify
+from ..operations.verify.run import VerifyJob, verify
 from ..operations.verify.show import headline, print_verification, to_json
 from ..rehearsal.progress import open_progress
+from .longwork import Timeout, within
 from .options import Json, input_file
 
 EPILOG: Final = """\
@@ -61,7 +60,7 @@ def command(
         list[str] | None,
         typer.Option(help="Share that a mirror must have; default what the routes say.", metavar="MIRROR=PERCENT"),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Give up after this time.", metavar="SECONDS")] = 300.0,
+    timeout: Timeout = 300.0,
     as_json: Json = False,
     role: Annotated[bool, typer.Option("--role", help="Print the least rights that it needs, and exit.")] = False,
 ) -> None:
@@ -89,35 +88,14 @@ def command(
         calls_per_second=rate,
         expected={name: Percent(_number(text), field="--expect") for name, text in _pairs(expect or [], "--expect")},
     )
-    report = _within(job, timeout)
+    with open_progress() as progress:
+        report = within(timeout, lambda: verify(job, progress.note))
     if as_json:
         typer.echo(json.dumps(to_json(report), indent=2))
         Console(stderr=True).print(headline(report), highlight=False)
     else:
         print_verification(report, Console())
     raise typer.Exit(report.standing.exit_code)
-
-
-def _within(job: VerifyJob, timeout: float) -> VerifyReport:
-    """Verify in a thread, so that whatever hangs there does not hang the command."""
-    done: list[VerifyReport | BaseException] = []
-
-    def work() -> None:
-        try:
-            done.append(verify(job, progress.note))
-        except BaseException as error:
-            done.append(error)
-
-    with open_progress() as progress:
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        thread.join(timeout)
-    if not done:
-        raise OperationError(f"It did not end within {timeout:g} s", remedy="Give it more time with --timeout")
-    result = done[0]
-    if isinstance(result, BaseException):
-        raise result
-    return result
 
 
 def _access(name: str, kubeconfig: Path, context: str) -> ClusterAccess:

@@ -116,6 +116,8 @@ def judge_mirror(facts: MirrorFacts) -> MirrorVerdict:
         facts: What was wanted and what was seen.
     """
     share = interval(facts.copies, facts.calls)
+    if facts.calls <= 0 and facts.route_known and facts.route is None:
+        return MirrorVerdict(facts=facts, standing=Standing.FAILS, share=share, diagnoses=(share_cause(facts),))
     if facts.calls <= 0:
         nothing = Diagnosis(cause=Cause.NO_CALLS, detail="no call was made or seen, so nothing can be told")
         return MirrorVerdict(facts=facts, standing=Standing.UNKNOWN, share=share, diagnoses=(nothing,))
@@ -130,6 +132,8 @@ def judge_mirror(facts: MirrorFacts) -> MirrorVerdict:
         return MirrorVerdict(facts=facts, standing=standing, share=share, diagnoses=tuple(diagnoses))
     if not fits(facts.copies, facts.calls, facts.wanted.percent, slack=facts.slack) and not facts.refused:
         wrong.insert(0, share_cause(facts))
+    elif not facts.refused:
+        wrong += _hanging(facts)
     standing = Standing.FAILS if wrong else Standing.HOLDS
     if standing is Standing.HOLDS and _left_only(facts):
         standing = Standing.UNKNOWN
@@ -172,7 +176,7 @@ Check = Callable[[MirrorFacts], Iterator[Diagnosis]]
 
 
 def _causes(facts: MirrorFacts) -> Iterator[Diagnosis]:
-    for check in (_configuration, _reach, _crowding, _receiver, _answers):
+    for check in (_configuration, _reach, _receiver, _stopped, _crowding, _answers):
         yield from check(facts)
 
 
@@ -242,9 +246,9 @@ def _receiver(facts: MirrorFacts) -> Iterator[Diagnosis]:
         return
     policy = policy_of(facts)
     sent = carried(facts.authority, suffixed=bool(policy and policy.suffixed))
-    accepted = bool(receiver.accepted) and accepts(receiver.accepted, sent)
-    left = facts.counters.total if facts.counters else facts.calls
-    if receiver.unrouted or (receiver.answers is None and left and not receiver.passed_on and not accepted):
+    # Failures make the proxy eject the receiver, so that there may be nothing to see but its routes.
+    refused = receiver.routes_known and not accepts(receiver.accepted, sent) and not facts.copies
+    if receiver.unrouted or refused:
         how = "appends -shadow to the authority" if policy and policy.suffixed else "keeps the authority"
         taken = ", ".join(receiver.accepted) or "no host"
         what = f"{receiver.unrouted:,} copies" if receiver.unrouted else "copies"
@@ -262,21 +266,32 @@ def _receiver(facts: MirrorFacts) -> Iterator[Diagnosis]:
         yield Diagnosis(cause=Cause.NOBODY_REACHED, detail=detail + (f" at {own}" if own else ""))
 
 
-def _answers(facts: MirrorFacts) -> Iterator[Diagnosis]:
-    """How the mirror answered those that arrived."""
-    counters = facts.counters
-    if counters is not None and (facts.peak or counters.timeout):
-        detail = f"{facts.peak:,} copies stay in flight, {counters.timeout:,} timed out"
-        yield Diagnosis(cause=Cause.TIMEOUT, detail=detail)
-    if counters is not None and counters.error:
-        detail = f"{counters.error:,} of {counters.total:,} copies ended with a server error or a lost connection"
-        yield Diagnosis(cause=Cause.ERRORS, detail=detail)
+def _stopped(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """What the receiving gateway answered itself, because nobody behind it did."""
     receiver = facts.receiver
     if receiver is not None and receiver.stopped:
         which = ", ".join(f"{answer} ({count:,})" for answer, count in receiver.stopped.items())
         detail = f"the receiving gateway answered copies itself: {which}"
         yield Diagnosis(cause=Cause.LOST_BEHIND_GATEWAY, detail=detail)
-    elif receiver is not None and receiver.answers:
+
+
+def _hanging(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """Copies that nobody answers: harmful even where all of them arrive, because they stay in the proxy."""
+    counters = facts.counters
+    if counters is not None and (facts.peak or counters.timeout):
+        detail = f"{facts.peak:,} copies stay in flight, {counters.timeout:,} timed out"
+        yield Diagnosis(cause=Cause.TIMEOUT, detail=detail)
+
+
+def _answers(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """How the mirror answered those that arrived."""
+    yield from _hanging(facts)
+    counters = facts.counters
+    if counters is not None and counters.error:
+        detail = f"{counters.error:,} of {counters.total:,} copies ended with a server error or a lost connection"
+        yield Diagnosis(cause=Cause.ERRORS, detail=detail)
+    receiver = facts.receiver
+    if receiver is not None and receiver.answers and not receiver.stopped:
         routed = sum(receiver.answers.values()) - receiver.unrouted
         if routed > facts.copies:
             detail = f"the receiving gateway passed {routed:,} copies on and the application logged {facts.copies:,}"

@@ -54,6 +54,9 @@ class Receiver:
     accepted: tuple[str, ...] = ()
     """Hosts that its routes take where copies come in."""
 
+    routes_known: bool = False
+    """Whether its routes could be read."""
+
     answers: Mapping[str, int] | None = None
     """Copies by answer, e.g. ``"200 via_upstream"``; None where it keeps no access log."""
 

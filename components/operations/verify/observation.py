@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
 from ..evidence import Arrivals, ProxyCounters
@@ -119,6 +120,7 @@ class Observation:
         hosts = [host for view in self.theirs for inlet in inlets for host in view.domains(inlet.routes)]
         receiver = Receiver(
             accepted=tuple(dict.fromkeys(hosts)),
+            routes_known=bool(self.theirs),
             answers=Counter(line.answer for line in self.lines) if self.lines is not None else None,
             unrouted=sum(line.unrouted for line in self.lines or ()),
             stopped=Counter(line.answer for line in self.lines or () if not line.unrouted and not line.passed_on),
@@ -146,17 +148,24 @@ def observe(survey: Survey, before: Counts, after: Counts, *, run_id: str, answe
     primary = after.primary.since(before.primary)
     calls = primary.total if answered is None else answered
     due = {target.wanted.name: int(calls * target.wanted.percent / 100) for target in plan.targets}
-    testing = survey.testing
-    return Observation(
-        plan=plan,
-        before=before,
-        after=after,
-        tagged=bool(run_id),
-        calls=calls,
-        arrivals=survey.arrivals(run_id, due) if run_id else {},
-        lines=survey.received(run_id),
-        views=survey.views(survey.staging, plan.gateway.pods),
-        theirs=survey.views(testing, plan.receiver.pods) if testing and plan.receiver else (),
-        refused=survey.refused_now(),
-        refusals=survey.refusals(),
-    )
+    testing, receiver = survey.testing, plan.receiver
+    with ThreadPoolExecutor(len(fields(Observation))) as pool:
+        arrivals = pool.submit(lambda: survey.arrivals(run_id, due) if run_id else {})
+        lines = pool.submit(lambda: survey.received(run_id))
+        views = pool.submit(lambda: survey.views(survey.staging, plan.gateway.pods))
+        theirs = pool.submit(lambda: survey.views(testing, receiver.pods) if testing and receiver else [])
+        refused = pool.submit(survey.refused_now)
+        refusals = pool.submit(survey.refusals)
+        return Observation(
+            plan=plan,
+            before=before,
+            after=after,
+            tagged=bool(run_id),
+            calls=calls,
+            arrivals=arrivals.result(),
+            lines=lines.result(),
+            views=views.result(),
+            theirs=theirs.result(),
+            refused=refused.result(),
+            refusals=refusals.result(),
+        )

@@ -21,10 +21,6 @@ HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 Break = Callable[[Mirrored], AbstractContextManager[Any]]
 
 
-def routes(change: Callable[[Object], object]) -> Break:
-    return lambda m: m.changed("staging", "virtualservice", "hello", "greeter", change)
-
-
 def receiver(change: Callable[[Object], object]) -> Break:
     return lambda m: m.changed("testing", "virtualservice", "hello", "greeter", change)
 
@@ -135,9 +131,15 @@ CASES: list[tuple[str, Break, str, Cause]] = [
     ("the filter's list lacks the mirror", policies(without(ACROSS)), TESTING, Cause.NO_POLICY),
     ("the filter's share differs", policies(share(ACROSS, 100_000)), TESTING, Cause.OTHER_PERCENT),
     (
-        "the calls' host is not routed",
-        routes(setting("hosts", to=["greeter.hello.svc.cluster.local"])),
-        "",
+        "the gateway does not take the calls' host",
+        lambda m: m.changed(
+            "staging",
+            "gateway.networking.istio.io",
+            "istio-system",
+            "internal-gateway",
+            setting("servers", "0", "hosts", to=["other.staging.example"]),
+        ),
+        TESTING,
         Cause.NO_ROUTE,
     ),
     (

@@ -41,6 +41,7 @@ GOOD = MirrorFacts(
     authority=f"{HOST}:8000",
     receiver=Receiver(
         accepted=(HOST, f"{HOST}-shadow"),
+        routes_known=True,
         answers={"200 via_upstream": 200},
         passed_on=200,
         addresses=frozenset({"198.51.100.7"}),
@@ -182,6 +183,22 @@ def test_each_cause_is_named_from_its_evidence(cause: Cause, changes: dict[str, 
     first = verdict.diagnoses[0]
     assert (first.cause, words in first.detail) == (cause, True), first
     assert first.remedy == REMEDIES[cause]
+
+
+def test_a_receiver_that_was_ejected_for_its_refusals_is_diagnosed_by_its_routes() -> None:
+    ejected = counted(total=5, success=5, ejected=1)
+    facts = seen(**NOTHING, counters=ejected, receiver=received(answers={}, accepted=()))
+    assert judge_mirror(facts).diagnoses[0].cause is Cause.NOT_ACCEPTED
+
+
+def test_copies_that_arrive_and_are_never_answered_fail() -> None:
+    verdict = judge_mirror(seen(peak=200, counters=counted(success=0, active=200)))
+    assert [each.cause for each in verdict.diagnoses] == [Cause.TIMEOUT]
+
+
+def test_calls_that_no_route_takes_fail_though_none_is_answered() -> None:
+    verdict = judge_mirror(seen(**UNREACHED, calls=0, route=None))
+    assert (verdict.standing, verdict.diagnoses[0].cause) == (Standing.FAILS, Cause.NO_ROUTE)
 
 
 def test_every_cause_has_a_row_and_a_remedy() -> None:
