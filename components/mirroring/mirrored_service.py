@@ -220,13 +220,22 @@ def _role(rendered: model.JsonObject, route: MirroredRoute) -> str:
     return "primary" if own == route.name else own.removeprefix(f"{route.name}-")
 
 
+def _scrubbed(route: MirroredRoute, mirror: model.Mirror) -> str:
+    """Where credentials come off, which releases before 1.31 can only do later, see ``render.envoy_filter``."""
+    if isinstance(mirror.scrub, model.Waiver):
+        return "nowhere"
+    if route.istio.scrubs_at_source:
+        return "on the mirror alone, before it leaves"
+    return "on the way to the mirror" if isinstance(mirror, InClusterMirror) else "at testing's gateway only"
+
+
 def _summary(route: MirroredRoute) -> list[dict[str, Any]]:
     return [
         {
             "name": str(mirror.name),
             "percent": float(mirror.percent),
             "destination": mirror.destination(route.primary).cluster_name,
-            "scrubbed": "at staging" if route.istio.scrubs_at_source else "at testing's gateway only",
+            "scrubbed": _scrubbed(route, mirror),
             "waivers": {guard: waiver.reason for guard, waiver in render.waivers(mirror).items()},
             **({"expires": str(mirror.expires)} if mirror.expires else {}),
         }

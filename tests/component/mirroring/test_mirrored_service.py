@@ -134,7 +134,7 @@ def test_outputs_show_what_is_mirrored_and_what_is_waived() -> None:
     assert shown["percent"] == 50
     assert shown["waivers"] == {"side-effects": "v2 is a read-only replica"}
     assert shown["expires"] == "2027-01-31T23:59:59Z"
-    assert shown["scrubbed"] == "at staging"
+    assert shown["scrubbed"] == "on the mirror alone, before it leaves"
 
 
 def test_an_older_istio_says_that_the_scrub_is_weaker() -> None:
