@@ -34,6 +34,10 @@ _SERVER_OPTIONS: Final = (
     # The proxy may probe an idle connection as often as it likes; the default answers with GOAWAY.
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Streams that the event loop has not come to yet. gRPC's own limits (1,000, then 3,000) would cancel them after
+    # a second's lag at 1,000 requests per second; ours is max_streams, and it counts what it drops.
+    ("grpc.server.max_pending_requests", 65_536),
+    ("grpc.server.max_pending_requests_hard_limit", 65_536),
 )
 
 
