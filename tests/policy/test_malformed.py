@@ -35,7 +35,7 @@ values = st.recursive(
 objects = st.tuples(st.sampled_from(TYPES), st.dictionaries(st.sampled_from(NAMES), values, max_size=6))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.lists(objects, max_size=4))
 def test_arbitrary_properties_never_raise(found: list[tuple[str, dict[str, Any]]]) -> None:
     given = [Given(type_, f"r{index}", props) for index, (type_, props) in enumerate(found)]
@@ -44,7 +44,7 @@ def test_arbitrary_properties_never_raise(found: list[tuple[str, dict[str, Any]]
         InProcess().remedied(one)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.data())
 def test_one_wrong_value_in_a_plausible_resource_never_raises(data: st.DataObject) -> None:
     one = data.draw(st.sampled_from(REFUSED))
@@ -69,7 +69,7 @@ def test_one_wrong_value_in_a_plausible_resource_never_raises(data: st.DataObjec
         {"spec": {"hosts": {"a": "b"}, "http": {"0": {}}, "servers": "x", "selector": [1]}},
         {"spec": {"http": [None, 1, "x", [], {"mirror": [], "mirrors": {"a": 1}, "route": 5}]}},
         {"spec": {"template": {"spec": {"containers": {"name": "x"}, "volumes": 1}}}},
-        {"spec": {"host": "x" * 2_000_000, "hosts": ["\u202e" * 100_000]}},
+        {"spec": {"host": "x" * 1_100_000, "hosts": ["\u202e" * 100_000]}},
         {"spec": {"http": [{"mirror": {"host": "ß.例え", "port": {"number": 1e300}}, "mirrorPercent": -1e300}]}},
         {"nodeConfig": [], "nodePools": {"a": []}, "allows": "tcp", "sourceRanges": 0, "members": {"a": 1}},
     ],
