@@ -206,7 +206,7 @@ def receiver_tls(case: Case, site: Site) -> Iterator[Report]:
     entered = _at_port(found, inlets(case, site, found)) if found else []
     for _, namespace in proxies(site.route) if entered else ():
         sent = policy(case.cluster, site.target, namespace)
-        faults = [_tls_fault(sent, listener, site.target.host) for _, listener in entered]
+        faults = [_tls_fault(sent, listener, site) for _, listener in entered]
         if all(faults):
             subject = sent.rule or site.source
             place = sent.setting("tls") if sent.rule and sent.tls_mode else site.destination
@@ -214,7 +214,7 @@ def receiver_tls(case: Case, site: Site) -> Iterator[Report]:
             return
 
 
-def _tls_fault(sent: Policy, listener: Listener, host: str) -> str:
+def _tls_fault(sent: Policy, listener: Listener, site: Site) -> str:
     mode = "" if sent.tls_mode == "DISABLE" else sent.tls_mode
     ends = listener.tls_mode
     where = f"{listener.source} in {listener.source.cluster}"
@@ -224,9 +224,12 @@ def _tls_fault(sent: Policy, listener: Listener, host: str) -> str:
         return ""
     if not mode:
         return f"it sends plain text, but {where} wants TLS ({ends})"
-    name = sent.setting("tls", "sni").text() or host
-    if not listener.takes(name):
-        return f"its server name {name} is not among the hosts of {where}"
+    given = sent.setting("tls", "sni").text()
+    # Without a name of its own a connection carries the authority of the copy.
+    names = [given] if given else [form for authority in site.route.authorities for form in both_forms(authority)]
+    strange = [name for name in names if not listener.takes(name)]
+    if strange:
+        return f"its server name {strange[0]} is not among the hosts of {where}"
     if "MUTUAL" in ends and "OPTIONAL" not in ends and mode == "SIMPLE":
         return f"it shows no certificate, but {where} wants one ({ends})"
     return ""

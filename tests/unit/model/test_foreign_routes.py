@@ -373,3 +373,30 @@ def test_two_entries_of_one_virtual_service_are_no_second_owner() -> None:
     assert findings(mesh([bare(), other]), "host-routed-twice")
     other["spec"]["gateways"] = ["istio-system/internal-gateway"]
     assert findings(mesh([bare(), other]), "host-routed-twice") == []
+
+
+def test_headers_that_the_gateway_api_takes_off_are_off() -> None:
+    names = ["Authorization", "proxy-authorization", "cookie", "x-api-key", "x-forwarded-client-cert"]
+    given = native()
+    modifier = {"remove": names[:4], "set": [{"name": "X-Mark", "value": "1"}]}
+    given["spec"]["rules"][0]["filters"].append({"type": "RequestHeaderModifier", "requestHeaderModifier": modifier})
+    [found] = findings(mesh([given]), "mirror-credentials")
+    assert found.message.startswith("x-forwarded-client-cert of the caller")
+    modifier["remove"] = names
+    assert findings(mesh([given]), "mirror-credentials") == []
+
+
+def test_a_service_is_missed_only_where_its_namespace_is_at_hand() -> None:
+    assert findings(mesh([bare(), service("a", "elsewhere")]), "mirror-target-undefined") == []
+    [found] = findings(mesh([bare(), service("a")]), "mirror-target-undefined")
+    assert "no Service b.hello.svc.cluster.local" in found.message
+    assert findings(mesh([bare(), service("a"), service("b")]), "mirror-target-undefined") == []
+    assert findings(mesh([bare(mirror={"port": {"number": 1}})]), "mirror-target-undefined")
+
+
+def test_the_server_name_is_the_authority_where_none_is_given() -> None:
+    sender = changed(sending(), "DestinationRule", "spec.trafficPolicy.tls", {"mode": "MUTUAL"}, last=True)
+    hosts = [HOST, f"{HOST}-shadow"]
+    assert findings(mesh(sender, changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts)), "receiver-tls") == []
+    named = mesh(sending(), changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts))
+    assert "testing-mirror" in findings(named, "receiver-tls")[0].message
