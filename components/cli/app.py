@@ -18,6 +18,7 @@ PROGRAM: Final = "traffic-mirror"
 COMMANDS: Final[Mapping[str, str]] = {
     "check": "Say what is wrong with anybody's mirrors, in files, stacks or live clusters.",
     "diff": "Tell what the mirror answers differently, and what merely varies by itself.",
+    "ramp": "Raise a mirror's share step by step, as long as nothing suffers.",
     "recordings": "Say what is in recorded traffic.",
     "rehearse": "Bring up both stacks, send real requests through them and give a verdict.",
     "replay": "Send recorded requests again, to any target.",

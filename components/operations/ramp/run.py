@@ -73,6 +73,8 @@ class RampJob:
     steps: Sequence[float] = DEFAULT_STEPS
     gates: Gates = field(default_factory=Gates)
     retreat: Retreat = Retreat.LAST_GOOD
+    options: JsonObject = field(default_factory=dict[str, JsonValue])
+    """Kept in the state, for whoever goes on with the ramp."""
 
     def __post_init__(self) -> None:
         steps = tuple(float(Percent(step, field=f"steps[{index}]")) for index, step in enumerate(self.steps))
@@ -103,6 +105,7 @@ class RampJob:
             percent=self.start,
             target=self.start,
             good=self.start,
+            options=self.options,
         )
 
 

@@ -64,7 +64,9 @@ class PulumiStack:
         try:
             workspace = automation.LocalWorkspace(work_dir=str(choice.project), program=program)
             self._stack: Any = automation.Stack.select(choice.stack, workspace)
-        except (automation.CommandError, FileNotFoundError, RuntimeError) as error:
+        except FileNotFoundError as error:
+            raise OperationError("Pulumi is not on the search path", remedy="Install it, or add its folder") from error
+        except (automation.CommandError, RuntimeError) as error:
             raise self._explain(error, "cannot be used") from error
 
     def _program(self) -> None:
@@ -167,8 +169,6 @@ class PulumiStack:
         remedy = "Correct that and try again"
         if "currently locked" in text or "conflict" in type(error).__name__.lower():
             remedy = "Wait until the other update ends; if it was killed, run 'pulumi cancel'"
-        elif "pulumi" in text and "not found" in text.lower():
-            remedy = "Install Pulumi, or put it on the search path"
         shown = "\n  ".join(lines[-SHOWN_LINES:])
         return OperationError(f"Stack {self._choice.stack} {what}:\n  {shown}", remedy=remedy)
 

@@ -11,7 +11,7 @@ from enum import StrEnum, unique
 from pathlib import Path
 from typing import Any, Final, cast
 
-from ...model import JsonObject
+from ...model import JsonObject, JsonValue
 from ..errors import OperationError
 
 SCHEMA: Final = 1
@@ -62,6 +62,9 @@ class RampState:
     history: tuple[JsonObject, ...] = ()
     """What was measured on each step, and how its gates stand."""
 
+    options: JsonObject = field(default_factory=dict[str, JsonValue])
+    """With which it was begun, so that it goes on with the same."""
+
     changed: str = field(default_factory=_now)
     """When, in UTC."""
 
@@ -73,6 +76,12 @@ class RampState:
     def left(self) -> tuple[float, ...]:
         """Steps that have not passed yet."""
         return tuple(step for step in self.steps if step > self.good)
+
+    @property
+    def history_start(self) -> float:
+        """The share before the ramp, below its first step."""
+        measured = cast("tuple[dict[str, Any], ...]", self.history)
+        return float(measured[0]["percent"]) if measured else 0.0
 
     @property
     def ended(self) -> bool:

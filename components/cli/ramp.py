@@ -1,0 +1,302 @@
+"""``traffic-mirror ramp``: raise a mirror's share step by step, by deployments, as long as nothing suffers."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..model import JsonObject, JsonValue, Percent, RpcMethod, ValidationError
+from ..operations.errors import OperationError
+from ..operations.kube import ClusterAccess
+from ..operations.ramp.gates import MEBIBYTE, Gates
+from ..operations.ramp.measure import Meter
+from ..operations.ramp.run import Interrupted, RampJob, Retreat, ramp
+from ..operations.ramp.stack import PulumiStack
+from ..operations.ramp.state import Phase, RampState, StateFile
+from ..operations.verify.run import VerifyJob
+from ..rehearsal.progress import open_progress
+from .options import Json, input_file
+from .stackoptions import Program, Project, StackName, open_stack
+
+EPILOG: Final = """\
+Examples: "traffic-mirror ramp run --stack staging --mirror testing --key mirrors.crossCluster.percent --staging
+a.kubeconfig --testing b.kubeconfig"; "traffic-mirror ramp status --stack staging --mirror testing" from anywhere, at
+any time; "traffic-mirror ramp resume" with the options of "run" goes on after Ctrl-C or a kill."""
+
+MOST_IN_FLIGHT: Final = 64
+"""Calls in flight at most while measuring; a primary that is slower than the rate allows shows in its latency."""
+
+LASTING: Final = (Phase.DONE, Phase.ROLLED_BACK, Phase.INTERRUPTED)
+"""Phases that last when nobody works on the ramp; any other then means that it was killed."""
+
+FOLDER: Final = ".traffic-mirror"
+"""Where the state is kept, in the project's folder."""
+
+Mirror = Annotated[str, typer.Option("--mirror", help="Name of the mirror on its routes.", metavar="NAME")]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="File of the ramp's state; default in the project.", metavar="FILE")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command and those below it."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    group.callback(epilog=EPILOG)(_ramp)
+    group.command("run", help="Begin a ramp.")(run)
+    group.command("resume", help="Go on with a ramp that was interrupted, with the options of run.")(resume)
+    group.command("status", help="Show where a ramp stands.")(status)
+    app.add_typer(group, name="ramp")
+
+
+def _ramp() -> None:
+    """Raise a mirror's share step by step, each by pulumi up, as long as nothing suffers.
+
+    Exit code 0: the last step is in force; 1: a gate failed, and the share is back at the last good one; 2: bad input,
+    or it cannot be told.
+    """
+
+
+def run(
+    *,
+    project: Project = Path(),
+    stack: StackName = "staging",
+    mirror: Mirror = "testing",
+    key: Annotated[
+        str, typer.Option(help="Configuration key of the mirror's percentage.", metavar="KEY")
+    ] = "mirrors.crossCluster.percent",
+    staging: Annotated[
+        Path | None, typer.Option(help="Kubeconfig of the sending cluster.", metavar="KUBECONFIG")
+    ] = None,
+    testing: Annotated[
+        Path | None, typer.Option(help="Kubeconfig of the receiving cluster.", metavar="KUBECONFIG")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Host to call; needed when several are mirrored.")] = "",
+    gateway: Annotated[
+        str, typer.Option(help="Where to call the gateway; default its load balancer.", metavar="HOST:PORT")
+    ] = "",
+    rpc: Annotated[
+        str, typer.Option(help="Unary gRPC method with a text as field 1.", metavar="SERVICE/METHOD")
+    ] = "helloworld.Greeter/SayHello",
+    steps: Annotated[str, typer.Option(help="Shares in per cent, rising.", metavar="LIST")] = "1,5,25,50,100",
+    rate: Annotated[float, typer.Option(help="Calls per second while measuring.")] = 20.0,
+    hold: Annotated[float, typer.Option(help="How long each step is measured.", metavar="SECONDS")] = 60.0,
+    max_failures: Annotated[float, typer.Option(help="Failed calls above those before, per cent points.")] = 0.1,
+    max_latency: Annotated[float, typer.Option(help="p95 of the primary, times that before.")] = 1.5,
+    max_mirror_errors: Annotated[float, typer.Option(help="Copies that end with an error, per cent.")] = 1.0,
+    max_in_flight: Annotated[float, typer.Option(help="Copies in flight, in seconds' worth of copies.")] = 1.0,
+    max_memory: Annotated[float, typer.Option(help="Growth of the proxy's memory, MiB.")] = 64.0,
+    retreat: Annotated[Retreat, typer.Option(help="Where to go when a gate fails.")] = Retreat.LAST_GOOD,
+    state: StateOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")] = False,
+    program: Program = None,
+    as_json: Json = False,
+) -> None:
+    """Begin a ramp."""
+    if staging is None:
+        raise ValidationError(
+            field="--staging", value=None, rule="must be given", remedy="Give the kubeconfig of the sending cluster"
+        )
+    options: JsonObject = {
+        "staging": str(input_file(staging, option="--staging").resolve()),
+        "testing": str(input_file(testing, option="--testing").resolve()) if testing else "",
+        "host": host,
+        "gateway": gateway,
+        "rpc": RpcMethod(rpc, field="--rpc"),
+        "rate": _above_zero(rate, "--rate"),
+        "hold": _above_zero(hold, "--hold"),
+        "failureIncreasePercent": max_failures,
+        "latencyRatio": max_latency,
+        "copyErrorPercent": max_mirror_errors,
+        "inFlightSeconds": max_in_flight,
+        "memoryGrowthMebibytes": max_memory,
+        "retreat": retreat.value,
+    }
+    opened = open_stack(project, stack, program)
+    start = _percent_at(opened.config(), key)
+    job = _job(options, stack=stack, key=key, mirror=mirror, start=start, steps=_steps(steps))
+    if dry_run:
+        _show_plan(job, as_json=as_json)
+        return
+    file = state_file(project, stack, mirror, state)
+    before = file.read()
+    if before is not None and not before.ended:
+        raise OperationError(
+            f"A ramp of {mirror} stands at {before.percent:g} % ({before.phase})",
+            remedy=f"Go on with 'ramp resume', or remove {file.path} to begin anew",
+        )
+    _go(job, opened, file, None, as_json=as_json)
+
+
+def resume(
+    *,
+    project: Project = Path(),
+    stack: StackName = "staging",
+    mirror: Mirror = "testing",
+    state: StateOption = None,
+    program: Program = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a ramp that was interrupted, from its last good step."""
+    file = state_file(project, stack, mirror, state)
+    before = _existing(file)
+    if before.ended:
+        raise OperationError(
+            f"The ramp of {mirror} has ended at {before.percent:g} % ({before.phase})", remedy="Begin a new one"
+        )
+    opened = open_stack(project, stack, program)
+    job = _job(
+        before.options, stack=stack, key=before.key, mirror=mirror, start=before.history_start, steps=before.steps
+    )
+    _go(job, opened, file, before, as_json=as_json)
+
+
+def status(
+    *,
+    project: Project = Path(),
+    stack: StackName = "staging",
+    mirror: Mirror = "testing",
+    state: StateOption = None,
+    as_json: Json = False,
+) -> None:
+    """Show where a ramp stands. Exit code 0: it runs or is done; 1: it went back or was interrupted."""
+    file = state_file(project, stack, mirror, state)
+    found = _existing(file)
+    _show(found, running=file.running, as_json=as_json)
+    raise typer.Exit(0 if file.running or found.phase is Phase.DONE else 1)
+
+
+def state_file(project: Path, stack: str, mirror: str, given: Path | None) -> StateFile:
+    """The file that keeps a ramp's state."""
+    return StateFile(given or project / FOLDER / f"ramp.{stack}.{mirror}.json")
+
+
+def _existing(file: StateFile) -> RampState:
+    found = file.read()
+    if found is None:
+        raise OperationError(f"There is no ramp in {file.path}", remedy="Begin one with 'ramp run'")
+    return found
+
+
+def _job(options: JsonObject, *, stack: str, key: str, mirror: str, start: float, steps: Sequence[float]) -> RampJob:
+    given = cast("dict[str, Any]", options)
+    gates = Gates(
+        failure_increase_percent=given["failureIncreasePercent"],
+        latency_ratio=given["latencyRatio"],
+        copy_error_percent=given["copyErrorPercent"],
+        in_flight_seconds=given["inFlightSeconds"],
+        memory_growth_bytes=round(given["memoryGrowthMebibytes"] * MEBIBYTE),
+    )
+    retreat = Retreat(given["retreat"])
+    return RampJob(
+        stack=stack, key=key, mirror=mirror, start=start, steps=steps, gates=gates, retreat=retreat, options=options
+    )
+
+
+def _calls(options: JsonObject) -> VerifyJob:
+    given = cast("dict[str, Any]", options)
+    return VerifyJob(
+        staging=ClusterAccess(name="staging", kubeconfig=given["staging"]),
+        testing=ClusterAccess(name="testing", kubeconfig=given["testing"]) if given["testing"] else None,
+        host=given["host"],
+        address=given["gateway"],
+        rpc=given["rpc"],
+        calls=max(1, round(given["rate"] * given["hold"])),
+        calls_per_second=given["rate"],
+        concurrency=MOST_IN_FLIGHT,
+    )
+
+
+def _go(job: RampJob, opened: PulumiStack, file: StateFile, before: RampState | None, *, as_json: bool) -> None:
+    def apply(percent: float, tell: Callable[[str], None]) -> None:
+        del tell
+        opened.set_number(job.key, percent)
+        opened.up(lambda _: None)
+
+    meter = Meter(job=_calls(job.options), mirror=job.mirror)
+    try:
+        with open_progress() as progress:
+            ended = ramp(job, apply, meter, file, progress.note, state=before)
+    except Interrupted as error:
+        left = _existing(file)
+        typer.echo(f"Interrupted; {left.percent:g} % is in force. Go on with 'ramp resume'.", err=True)
+        raise typer.Exit(128 + error.number) from None
+    _show(ended, running=False, as_json=as_json)
+    raise typer.Exit(0 if ended.phase is Phase.DONE else 1)
+
+
+def _show(state: RampState, *, running: bool, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({**state.to_json(), "running": running}, indent=2))
+        return
+    console = Console()
+    table = Table(box=None, padding=(0, 2), header_style="bold", pad_edge=False)
+    for name in ("share", "calls", "failed", "p95", "copies", "errors", "in flight", "gates"):
+        table.add_column(name, justify="left" if name == "gates" else "right")
+    for entry in cast("tuple[dict[str, Any], ...]", state.history):
+        failed = [gate["name"] for gate in entry["gates"] if not gate["passes"]]
+        words = Text(f"✗ {', '.join(failed)}", style="bold red") if failed else Text("✓", style="green")
+        table.add_row(
+            f"{entry['percent']:g} %",
+            f"{entry['calls']:,}",
+            f"{entry['failed']:,}",
+            f"{1000 * entry['p95_seconds']:.1f} ms",
+            f"{entry['copies']:,}",
+            f"{entry['copy_errors']:,}",
+            f"{entry['in_flight']:,}",
+            words if entry["gates"] else Text("before", style="dim"),
+        )
+    console.print(table, highlight=False)
+    doing = state.phase.value if running or state.phase in LASTING else "interrupted"
+    console.print(f"{state.mirror}: {state.percent:g} % is in force, {doing} ({state.changed})", highlight=False)
+    if state.reason:
+        console.print(Text(state.reason, style="bold red"))
+
+
+def _show_plan(job: RampJob, *, as_json: bool) -> None:
+    given = cast("dict[str, Any]", job.options)
+    if as_json:
+        typer.echo(json.dumps({"start": job.start, "steps": list(job.steps), **job.options}, indent=2))
+        return
+    steps = ", ".join(f"{step:g} %" for step in job.steps if step > job.start)
+    each = f"measured for {given['hold']:g} s with {given['rate']:g} calls per second"
+    typer.echo(f"{job.mirror} is at {job.start:g} %. It would go to {steps}, each by pulumi up and {each}.")
+
+
+def _percent_at(config: Mapping[str, JsonValue], key: str) -> float:
+    """The share that the stack's configuration has now."""
+    first, *path = key.split(".")
+    names = [name for name in config if name == first or name.partition(":")[2] == first]
+    value: object = config[names[0]] if names else None
+    for part in path:
+        value = cast("Mapping[str, object]", value).get(part) if isinstance(value, Mapping) else None
+    try:
+        return float(Percent(float(cast("float", value))))
+    except (TypeError, ValueError):
+        raise ValidationError(
+            field="--key",
+            value=key,
+            rule=f"must name a percentage in the stack's configuration, which has {value!r} there",
+            remedy="Set it once with 'pulumi config set --path --type float KEY 0', or name another key",
+        ) from None
+
+
+def _steps(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValidationError(
+            field="--steps", value=text, rule="must be numbers of per cent", remedy="Write for example 1,5,25,50,100"
+        ) from None
+
+
+def _above_zero(value: float, option: str) -> float:
+    if not value > 0:
+        raise ValidationError(
+            field=option, value=value, rule="must be above 0, or nothing is measured", remedy="Use for example 20"
+        )
+    return value
