@@ -147,7 +147,6 @@ class _Run:
         self._tasks: set[asyncio.Task[None]] = set()
         self._http = HttpSender(
             job.target,
-            max_connections=job.max_in_flight,
             timeout_seconds=job.timeout_seconds,
             max_body_bytes=job.max_body_bytes,
         )
