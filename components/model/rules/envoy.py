@@ -164,9 +164,12 @@ def _mutated(mutations: Node) -> tuple[set[str], set[str]]:
     removed: set[str] = set()
     written: set[str] = set()
     for mutation in mutations.elements():
-        removed.add(mutation["remove"].text().lower())
-        written.add(mutation["append"]["header"]["key"].text().lower())
-    return removed - {""}, written - {""}
+        name = mutation["remove"].text()
+        if name:
+            removed.add(name.lower())
+        else:
+            written.add(mutation["append"]["header"]["key"].text().lower())
+    return removed, written - {""}
 
 
 def _percent(policy: Node) -> float | None:

@@ -1,6 +1,7 @@
 """One object of a cluster, and the names that objects call each other by."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from .nodes import Node
@@ -45,7 +46,7 @@ class KubeObject:
     name: str
     root: Node = field(repr=False)
 
-    @property
+    @cached_property
     def spec(self) -> Node:
         """Its ``spec``."""
         return self.root["spec"]

@@ -40,7 +40,7 @@ class Route:
     bound: tuple[str, ...]
     outer: Node = field(default=Node(None), repr=False)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of Envoy's route; empty where nobody gave one."""
         return "" if self.native else self.entry["name"].text()

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from .clusters import ClusterObjects
 from .hosts import covers
-from .nodes import Node
 from .objects import KubeObject, service_name
 from .policies import exported, home, policy, proxies
+from .ports import family, name_fault, port_nodes, port_number, port_protocol, spoken_by
 from .reach import service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .sites import Site
@@ -17,12 +16,6 @@ PROTOCOL_REFERENCE: Final = "https://istio.io/latest/docs/ops/configuration/traf
 DESTINATION_RULE_LOOKUP: Final = (
     "https://istio.io/latest/docs/ops/best-practices/traffic-management/#cross-namespace-configuration"
 )
-
-HTTP2: Final = frozenset({"grpc", "grpc-web", "http2", "h2c", "kubernetes.io/h2c"})
-"""Names and application protocols by which Istio takes a port for HTTP/2 in plain text."""
-
-HTTP1: Final = frozenset({"http", "kubernetes.io/ws"})
-OTHER: Final = frozenset({"https", "tls", "tcp", "udp", "mongo", "mysql", "redis", "kubernetes.io/wss"})
 
 
 @mirror_rule(
@@ -228,7 +221,7 @@ def protocol(case: Case, site: Site) -> Iterator[Report]:
     if not found or len(ports) != 1 or not spoken:
         return
     subject, port = found[0], ports[0]
-    theirs = _family(port_protocol(subject, port))
+    theirs = family(port_protocol(subject, port))
     if theirs and theirs != spoken:
         carried = "HTTP/2 (gRPC)" if spoken == "http2" else "HTTP/1.1"
         said = port_protocol(subject, port)
@@ -253,7 +246,7 @@ def port_name(case: Case, site: Site) -> Iterator[Report]:
         found = port_nodes(case.cluster, target.host)
         for port in found[1] if found else ():
             if found and target.port in (None, port_number(port)):
-                message = _name_fault(found[0], port, spoken)
+                message = name_fault(found[0], port, spoken)
                 if message:
                     yield problem(found[0], port["name"], message)
 
@@ -319,69 +312,6 @@ def rule_twice(case: Case, site: Site) -> Iterator[Report]:
         first = seen.setdefault(rule.namespace, rule)
         if first is not rule and first.spec["trafficPolicy"].given and rule.spec["trafficPolicy"].given:
             yield problem(rule, "spec.host", f"{first} governs {site.target.host} as well")
-
-
-def _name_fault(subject: KubeObject, port: Node, spoken: str) -> str:
-    name, number = port["name"].text(), port_number(port)
-    if subject.kind == "Service" and port["appProtocol"].given:
-        return ""
-    if not name:
-        return f"port {number} has no name, so its protocol is guessed"
-    claimed = _family(_prefix(name))
-    if subject.kind == "Service" and not claimed:
-        return f"port {number} is named {name!r}, which says no protocol, so it is guessed"
-    claimed = claimed or _family(_prefix(name).rstrip("0123456789"))
-    if claimed and spoken and claimed != spoken:
-        carried = "gRPC" if spoken == "http2" else "HTTP/1.1"
-        return f"port {number} is named {name!r} but carries {carried}"
-    return ""
-
-
-def port_nodes(cluster: ClusterObjects, host: str) -> tuple[KubeObject, list[Node]] | None:
-    """The object that defines a host's ports, and the ports; None when it is not at hand."""
-    subject = cluster.service(host) or service_entry(cluster, host)
-    return (subject, subject.spec["ports"].elements()) if subject else None
-
-
-def port_number(node: Node) -> int | None:
-    """Number of a Service's or ServiceEntry's port."""
-    return node["port"].integer() if node["port"].given else node["number"].integer()
-
-
-def port_protocol(subject: KubeObject, port: Node) -> str:
-    """What a port says that it speaks, in lower case; empty when it says nothing."""
-    if subject.kind == "ServiceEntry":
-        return port["protocol"].text().lower()
-    return port["appProtocol"].text().lower() or _prefix(port["name"].text())
-
-
-def _prefix(name: str) -> str:
-    """What stands before the first hyphen: Istio reads a port's name as ``<protocol>[-<suffix>]``."""
-    lower = name.lower()
-    return "grpc-web" if lower == "grpc-web" or lower.startswith("grpc-web-") else lower.partition("-")[0]
-
-
-def _family(protocol: str) -> str:
-    if protocol in HTTP2:
-        return "http2"
-    if protocol in HTTP1:
-        return "http1"
-    return "other" if protocol in OTHER else ""
-
-
-def spoken_by(cluster: ClusterObjects, site: Site) -> str:
-    """What the primary of a mirror speaks: ``http2``, ``http1``, or nothing when it cannot be told."""
-    if site.source.kind == "GRPCRoute":
-        return "http2"
-    for primary in site.route.primaries:
-        found = port_nodes(cluster, primary.host)
-        ports = found[1] if found else []
-        for port in ports:
-            if found and (primary.port == port_number(port) or (primary.port is None and len(ports) == 1)):
-                family = _family(port_protocol(found[0], port))
-                if family in ("http1", "http2"):
-                    return family
-    return ""
 
 
 RULES: Final[tuple[Rule, ...]] = (
