@@ -54,6 +54,8 @@ if settings.role is program.Role.STAGING:
                 expires=across.expires,
             )
         )
+    for name, branch in program.branches_args(settings, mesh, hello).items():
+        mirrors += tm.BranchService(name, branch).mirrors
     service = tm.MirroredService(
         "greeter",
         tm.MirroredServiceArgs(
@@ -68,3 +70,5 @@ if settings.role is program.Role.STAGING:
         ),
     )
     pulumi.export("mirrors", service.mirrors)
+    if guard := program.expiry_guard_args(settings, mesh, service):
+        tm.ExpiryGuard("expiry", guard)

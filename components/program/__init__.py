@@ -8,6 +8,7 @@ from .arguments import (
     make_cluster,
     peer_with_testing,
 )
+from .branches import branches_args, expiry_guard_args
 from .sections import Section
 from .settings import (
     ClusterChoice,
@@ -30,7 +31,9 @@ __all__ = [
     "StackCluster",
     "StackSettings",
     "Transport",
+    "branches_args",
     "control_plane_args",
+    "expiry_guard_args",
     "gateway_args",
     "greeter_args",
     "load",

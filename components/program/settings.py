@@ -94,6 +94,9 @@ class StackSettings:
         match: What may be mirrored.
         in_cluster: Mirror inside staging; None for none.
         cross_cluster: Mirror to testing; None for none.
+        branches: Branches for debugging, by name; staging only.
+        branch_names: Their names.
+        expiry_guard: Who ends mirrors on time; empty for nobody.
     """
 
     role: Role
@@ -109,6 +112,9 @@ class StackSettings:
     match: Match
     in_cluster: InClusterSettings | None
     cross_cluster: CrossClusterSettings | None
+    branches: Section
+    branch_names: tuple[str, ...]
+    expiry_guard: Section
 
     @property
     def namespace(self) -> str:
@@ -130,6 +136,7 @@ CONTRACT_KEYS = (
     *("hosts", "port", "protocol", "mirrorHost", "receiver", "transport", "plainTextReason"),
     *("extraHeaders", "markHeader", "markValue"),
 )
+GUARD_KEYS = ("image", "allowTag", "everyMinutes")
 MIRROR_KEYS = ("rpcMethods", "inCluster", "crossCluster")
 
 
@@ -156,6 +163,7 @@ def load(stack: str | None = None) -> StackSettings:
     )
     role = top.choice("role", Role)
     mirrors = section("mirrors", MIRROR_KEYS)
+    names = _names(_object(config, "branches", file))
     credential = config.get_secret_object("mirrorTls")
     return StackSettings(
         role=role,
@@ -172,6 +180,9 @@ def load(stack: str | None = None) -> StackSettings:
         match=_match(mirrors),
         in_cluster=_in_cluster(mirrors) if role is Role.STAGING else None,
         cross_cluster=_cross_cluster(mirrors) if role is Role.STAGING else None,
+        branches=section("branches", names),
+        branch_names=names,
+        expiry_guard=section("expiryGuard", GUARD_KEYS),
     )
 
 
@@ -185,6 +196,11 @@ def _object(config: pulumi.Config, key: str, file: str) -> Any:  # noqa: ANN401 
             rule="must be an object",
             remedy="Write a mapping",
         ) from None
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """Keys of an object whose keys are free."""
+    return tuple(str(name) for name in cast("Mapping[object, object]", given)) if isinstance(given, Mapping) else ()
 
 
 def _contract(section: Section) -> MirrorContract:
