@@ -194,6 +194,7 @@ def test_an_offer_that_does_not_fit_is_refused(offer: Any, words: str, preview: 
         lambda: staging(cross_cluster(pulumi.Output.from_input(offer)), gateway=GatewayRef(name="g", namespace="n")),
         ValidationError,
         preview=preview,
+        outputs=ADDRESS,
     )
     assert words in str(refusal.error)
 
