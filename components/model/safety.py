@@ -65,9 +65,10 @@ class Brakes:
         max_requests: Requests in flight per proxy, 1 to 65,536. Each hung one holds about 15 KiB (measured).
         connect_timeout_seconds: Bound on a connect, 0.1 to 60 s.
         max_duration_seconds: Bound on the life of one mirrored request, 0.1 to 3,600 s. The one brake that ends a
-            mirror that hangs or stops reading; rendered by EnvoyFilter because no Istio API has it.
+            mirror that hangs or stops reading; rendered by EnvoyFilter because no Istio API has it. What hung copies
+            hold is free, and copies flow again, this long after the mirror is mended.
         consecutive_errors: 5xx answers or failed connects in a row that eject an endpoint, 1 to 1,000.
-        ejection_seconds: First ejection's length and the interval between analyses, 1 to 3,600 s.
+        ejection_seconds: Length of an ejection, 1 to 3,600 s.
         keepalive_seconds: Idle time before TCP and HTTP/2 keep-alive probes, 1 to 3,600 s. Without it a cut link
             kept 1,024 streams for more than 23 s (measured).
         keepalive_timeout_seconds: Wait for the answer to an HTTP/2 probe, 0.1 to 60 s, less than keepalive_seconds.
@@ -80,7 +81,7 @@ class Brakes:
     max_pending_requests: int = 64
     max_requests: int = 256
     connect_timeout_seconds: float = 1.0
-    max_duration_seconds: float = 15.0
+    max_duration_seconds: float = 8.0
     consecutive_errors: int = 5
     ejection_seconds: float = 5.0
     keepalive_seconds: float = 5.0

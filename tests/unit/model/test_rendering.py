@@ -469,3 +469,12 @@ def test_unused_values_stay_out_of_the_digest() -> None:
     assert contract().digest == contract(port=8000).digest
     assert contract().digest != contract(port=8001).digest
     assert SAY_HELLO.paths == ("/helloworld.Greeter/SayHello",)
+
+
+def test_a_mended_mirror_gets_copies_again_within_ten_seconds() -> None:
+    """An ejected endpoint comes back at the first look after its ejection, a hung copy ends with its life."""
+    brakes = Brakes()
+    rendered: Any = json.loads(json.dumps(render.traffic_policy(brakes)))
+    look = float(rendered["outlierDetection"]["interval"].removesuffix("s"))
+    assert brakes.ejection_seconds + look + brakes.connect_timeout_seconds < 10
+    assert brakes.max_duration_seconds + look < 10
