@@ -9,14 +9,18 @@ import pytest
 
 from components.rehearsal.stage import Stage
 
+from .collector import Collector
 from .lab import Lab
 from .meshes import Meshes
 from .outpost import Outpost
 from .outside import OutsideServer
-from .report import PROPERTY, REPORT, merge
+from .report import PROPERTY
 from .terms import STAGING, TESTING
 
-_entries: dict[str, dict[str, Any]] = {}
+
+def pytest_configure(config: pytest.Config) -> None:
+    # As a plugin of its own it hears of tests in other folders too.
+    config.pluginmanager.register(Collector())
 
 
 @pytest.hookimpl(trylast=True)
@@ -67,22 +71,8 @@ def case(request: pytest.FixtureRequest) -> Callable[[str, str, str], Note]:
     """Give a function that begins the report's entry: name, source, and what must hold."""
 
     def begin(name: str, source: str, wanted: str) -> Note:
-        entry = {"case": name, "source": source, "wanted": wanted, "result": "failed", "figure": "", "evidence": ""}
+        entry = {"case": name, "source": source, "wanted": wanted, "figure": "", "evidence": ""}
         request.node.user_properties.append((PROPERTY, entry))
         return Note(entry)
 
     return begin
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collect the entries of a test that ended; any phase that fails makes them fail."""
-    for name, entry in report.user_properties:
-        if name == PROPERTY and isinstance(entry, dict):
-            kept = _entries.setdefault(entry["case"], {**entry, "result": "passed"})
-            kept.update({**entry, "result": kept["result"] if report.passed else "failed"})
-
-
-def pytest_sessionfinish() -> None:
-    """Write the report."""
-    if _entries:
-        merge(REPORT, _entries.values())

@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,10 +82,10 @@ class Lab:
         values = {"contract": CONTRACTS[protocol], "client_credential": CLIENT_CREDENTIAL, **changes}
         return tm.CrossClusterMirror(offer=self.meshes.offers[protocol], **values)
 
-    def outside(self, protocol: Protocol, **changes: Any) -> tm.CrossClusterMirror:
-        """Return a mirror to the server that is in neither cluster."""
+    def outside(self, protocol: Protocol, *, address: str = OUTSIDE, **changes: Any) -> tm.CrossClusterMirror:
+        """Return a mirror to the server that is in neither cluster, in plain text."""
         contract = OUTSIDE_CONTRACTS[protocol]
-        offer = dict(MirrorOffer.of(contract, OUTSIDE).to_json())
+        offer = dict(MirrorOffer.of(contract, address).to_json())
         return tm.CrossClusterMirror(contract=contract, offer=offer, **changes)
 
     @contextmanager
@@ -194,25 +195,25 @@ class Lab:
         inside = not route.host
         clients = {Protocol.GRPC: "grpc", Protocol.HTTP: "http1", Protocol.HTTP2: "http2"}
         host = str(route.primary.host) if inside else self.stage.gateway_addresses[STAGING]
-        return {
+        values = {
             "protocol": clients[route.protocol],
-            "address": f"{host}:{port}",
             "authority": "" if inside else f"{route.host}:{port}",
-            "run": f"r{uuid.uuid4().hex[:10]}",
-            "count": count,
-            "concurrency": 16,
-            "rate": 0,
-            "timeout": 10,
-            "method": "GET",
-            "path": "/",
-            "headers": {},
-            "body_bytes": 0,
             "rpc": terms.SAY_HELLO,
             "kind": "unary",
             "messages": 1,
             "message_bytes": 0,
-            **changes,
+            "method": "GET",
+            "path": "/",
+            "headers": {},
+            "body_bytes": 0,
         }
+        return self.job_to(f"{host}:{port}", count, **{**values, **changes})
+
+    def job_to(self, address: str, count: int, **values: Any) -> dict[str, Any]:
+        """Return the job of calls to an address."""
+        tag = f"r{uuid.uuid4().hex[:10]}"
+        common = {"address": address, "run": tag, "count": count, "concurrency": 16, "rate": 0, "timeout": 10}
+        return {**common, **values}
 
     def run_job(self, job: Mapping[str, Any], *, inside: bool, timeout: float = 120) -> dict[str, Any]:
         """Do a job, in the caller's pod or from outside the clusters."""
@@ -221,10 +222,11 @@ class Lab:
                 "ask_pod", STAGING, NAMESPACE, "app=caller", f"{CONTROL_PORT}/", job, timeout=timeout
             )
         else:
-            answer = self.stage.run_in_fabric(
-                ["sh", "-c", f"exec {sys.executable} {SOURCE / 'caller.py'} <<'END'\n{json.dumps(job)}\nEND"],
-                timeout=timeout,
-            ).stdout
+            with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                file.write(json.dumps(job))
+                file.flush()
+                command = [sys.executable, str(SOURCE / "caller.py"), file.name]
+                answer = self.stage.run_in_fabric(command, timeout=timeout).stdout
         return {**json.loads(answer), "run": job["run"]}
 
     def seen(self, role: str, version: str, run: str) -> dict[str, Any]:

@@ -89,6 +89,10 @@ class Meshes:
         istiod = next(step for step in declared.steps if step.get("name") == "istiod")
         self._install(role, [istiod])
 
+    def issue(self, name: str, *, own: bool = True) -> tuple[bytes, bytes]:
+        """Return certificate and key of a client, by the authority that the gateways trust or by another one."""
+        return (self._authority if own else Authority("stranger")).issue(name)
+
     def _control_plane(self, env: Mapping[str, str]) -> tuple[tm.MeshHandle, tm.MeshNamespace]:
         here = cluster()
         args = tm.IstioControlPlaneArgs(

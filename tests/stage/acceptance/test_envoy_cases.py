@@ -65,7 +65,8 @@ def test_primary_times_out_and_so_does_its_mirror(lab: Lab, case: Any) -> None:
         lab.misbehaving(STAGING, "v1", "hang"),
         lab.misbehaving(STAGING, "v2", "hang"),
     ):
-        result = lab.call(route, 20, timeout=5)
+        # All at once: after the first time-outs the brakes hold further copies back.
+        result = lab.call(route, 20, timeout=5, concurrency=20)
         copies = settled(lambda: lab.seen(STAGING, "v2", result["run"]), complete=20)
         wait_until(lambda: lab.gateway.counters(cluster_of("v2")).active == 0, what="no copy is in flight", timeout=10)
     note(f"{result['statuses']}, {copies['calls']} copies, 0 in flight", "client; rq_active at the gateway")

@@ -1,7 +1,7 @@
 """Makes tagged calls, over HTTP/1.1, HTTP/2 or gRPC, and says what came of them. A script.
 
-Without arguments it reads one job from standard input and writes its result to standard output; with ``serve`` it
-takes jobs by HTTP on ``CONTROL_PORT``, so that calls leave from inside a pod.
+It does the job in the file that it is given and writes the result to standard output; with ``serve`` it takes jobs by
+HTTP on ``CONTROL_PORT``, so that calls leave from inside a pod.
 """
 
 import asyncio
@@ -10,10 +10,12 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from caller_grpc import grpc_client
 from caller_http import http_client
+from caller_raw import head_client, raw_client
 from caller_result import Answer, summarise
 
 Client = Callable[[str], Awaitable[Answer]]
@@ -24,10 +26,11 @@ async def make_calls(job: dict[str, Any]) -> dict[str, Any]:
     """Make all calls of a job and return what came of them.
 
     Args:
-        job: ``protocol`` (http1, http2, grpc), ``address``, ``run``, ``count``, ``concurrency``, ``rate`` (calls per
-            second, 0 for no limit), ``timeout`` (seconds), and what the protocol's client reads.
+        job: ``protocol`` (http1, http2, grpc, raw, head), ``address``, ``run``, ``count``, ``concurrency``, ``rate``
+            (calls per second, 0 for no limit), ``timeout`` (seconds), and what the protocol's client reads.
     """
-    open_client = grpc_client if job["protocol"] == "grpc" else http_client
+    special = {"grpc": grpc_client, "raw": raw_client, "head": head_client}
+    open_client = special.get(job["protocol"], http_client)
     loop = asyncio.get_running_loop()
     numbers = iter(range(job["count"]))
     answers: list[Answer] = []
@@ -75,4 +78,5 @@ if __name__ == "__main__":
         port = int(os.environ.get("CONTROL_PORT", "9000"))
         ThreadingHTTPServer(("0.0.0.0", port), Control).serve_forever()  # noqa: S104 - a pod's own network
     else:
-        sys.stdout.write(json.dumps(asyncio.run(make_calls(json.load(sys.stdin)))))
+        job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+        sys.stdout.write(json.dumps(asyncio.run(make_calls(job))))
