@@ -16,8 +16,10 @@ from .failures import explain
 PROGRAM: Final = "traffic-mirror"
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "branch": "Run a branch of a service for a while, and copy chosen calls to it.",
     "check": "Say what is wrong with anybody's mirrors, in files, stacks or live clusters.",
     "diff": "Tell what the mirror answers differently, and what merely varies by itself.",
+    "expire": "List mirrors and branches that have ended or soon will, and remove them.",
     "ramp": "Raise a mirror's share step by step, as long as nothing suffers.",
     "recordings": "Say what is in recorded traffic.",
     "rehearse": "Bring up both stacks, send real requests through them and give a verdict.",

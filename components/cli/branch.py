@@ -1,0 +1,169 @@
+"""``traffic-mirror branch``: a branch of a service beside its versions for a while, by configuration and deployment."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ..model import DnsLabel, Expiry, HeaderMatch, JsonObject, Percent, RpcMethod, ValidationError
+from ..model.checks import bounded
+from ..operations.errors import OperationError
+from ..operations.expiry.ends import BRANCH_HOURS, ConfiguredEnd, configured_ends
+from ..operations.ramp.stack import PulumiStack
+from ..rehearsal.progress import open_progress
+from .options import Json
+from .stackoptions import Program, Project, StackName, open_stack
+
+EPILOG: Final = """\
+Examples: "traffic-mirror branch start alices-bug --image REGISTRY/greeter@sha256:... --header x-user=alice" copies
+alice's calls to a branch for a day; "traffic-mirror branch stop alices-bug" ends it; "traffic-mirror branch list"
+shows those of a stack."""
+
+KEY: Final = "branches"
+"""Configuration key of the program beside this library."""
+
+MAX_HOURS: Final = 14 * 24.0
+
+Name = Annotated[str, typer.Argument(help="Name of the branch: a DNS label.", metavar="NAME")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command and those below it."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    group.callback(epilog=EPILOG)(_branch)
+    group.command("start", help="Begin a branch.")(start)
+    group.command("stop", help="End a branch.")(stop)
+    group.command("list", help="List the branches of a stack.")(list_)
+    app.add_typer(group, name="branch")
+
+
+def _branch() -> None:
+    """Run a branch of a service beside v1 and v2 for a while, and copy chosen calls to it.
+
+    For the program beside this library, or any that reads the same configuration; in other programs use the component
+    BranchService. Exit code 0: done; 2: bad input, or the deployment failed.
+    """
+
+
+def start(
+    name: Name,
+    *,
+    image: Annotated[str, typer.Option(help="Image of the branch, with a digest.", metavar="IMAGE")],
+    header: Annotated[
+        list[str], typer.Option(help="Header whose calls are copied; several: all of them.", metavar="NAME=VALUE")
+    ],
+    rpc: Annotated[
+        list[str] | None, typer.Option(help="Method to copy; default those of the stack.", metavar="SERVICE/METHOD")
+    ] = None,
+    hours: Annotated[float, typer.Option(help="How long it lives, at most 336 (14 days).")] = BRANCH_HOURS,
+    percent: Annotated[float, typer.Option(help="Share of the matching calls that is copied.")] = 100.0,
+    allow_tag: Annotated[bool, typer.Option("--allow-tag", help="Take an image with a tag and no digest.")] = False,
+    command: Annotated[
+        list[str] | None, typer.Option(help="Word of the container's command; several times.", metavar="WORD")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="Environment of the container; several times.", metavar="NAME=VALUE")
+    ] = None,
+    project: Project = Path(),
+    stack: StackName = "staging",
+    dry_run: DryRun = False,
+    program: Program = None,
+    as_json: Json = False,
+) -> None:
+    """Begin a branch: write it to the stack's configuration and deploy."""
+    DnsLabel(name, field="NAME")
+    bounded(hours, "--hours", 0.01, MAX_HOURS, "hours, which are 14 days")
+    headers = dict(_pair(text, "--header") for text in header)
+    for key, value in headers.items():
+        HeaderMatch(name=key, value=value)
+    started = datetime.now(UTC).replace(second=0, microsecond=0)
+    entry: JsonObject = {
+        "image": image,
+        "started": f"{started:%Y-%m-%dT%H:%MZ}",
+        "hours": float(hours),
+        "percent": float(Percent(percent, field="--percent")),
+        "headers": dict(headers),
+        **({"allowTag": True} if allow_tag else {}),
+        **({"rpcMethods": [RpcMethod(each, field="--rpc") for each in rpc]} if rpc else {}),
+        **({"command": list(command)} if command else {}),
+        **({"env": dict(_pair(text, "--env") for text in env)} if env else {}),
+    }
+    end = Expiry(started + timedelta(hours=hours))
+    opened = open_stack(project, stack, program)
+    if not dry_run:
+        opened.set_object(f"{KEY}.{name}", entry)
+        _deploy(opened, lambda: opened.remove(f"{KEY}.{name}"))
+    if as_json:
+        typer.echo(json.dumps({"name": name, "expires": str(end), **entry}, indent=2))
+    else:
+        what = " and ".join(f"{key}: {value}" for key, value in headers.items())
+        would = "would get" if dry_run else "gets"
+        typer.echo(f"{name} {would} {percent:g} % of the calls with {what} until {end}.")
+
+
+def stop(
+    name: Name,
+    *,
+    project: Project = Path(),
+    stack: StackName = "staging",
+    dry_run: DryRun = False,
+    program: Program = None,
+) -> None:
+    """End a branch: take it out of the stack's configuration and deploy."""
+    opened = open_stack(project, stack, program)
+    names = [end.name for end in _branches(opened)]
+    if name not in names:
+        raise ValidationError(
+            field="NAME",
+            value=name,
+            rule=f"must be a branch of {stack}; there are: {', '.join(names) or 'none'}",
+            remedy="See 'branch list'",
+        )
+    if not dry_run:
+        opened.remove(f"{KEY}.{name}")
+        _deploy(opened)
+    typer.echo(f"{name} {'would be' if dry_run else 'is'} removed.")
+
+
+def list_(
+    *, project: Project = Path(), stack: StackName = "staging", program: Program = None, as_json: Json = False
+) -> None:
+    """List the branches of a stack's configuration."""
+    opened = open_stack(project, stack, program)
+    found = _branches(opened)
+    if as_json:
+        typer.echo(json.dumps([end.to_json() for end in found], indent=2))
+        return
+    for end in found:
+        typer.echo(f"{end.name}  {end.state}  {end.ends}")
+    if not found:
+        typer.echo(f"{stack} has no branch.")
+
+
+def _branches(stack: PulumiStack) -> list[ConfiguredEnd]:
+    """Branches in a stack's configuration."""
+    found = configured_ends(stack.config(), datetime.now(UTC), timedelta(hours=2))
+    return [end for end in found if end.key.rpartition(".")[0].rpartition(":")[2] == KEY]
+
+
+def _deploy(stack: PulumiStack, undo: Callable[[], None] | None = None) -> None:
+    with open_progress() as progress, progress.step("pulumi up"):
+        try:
+            stack.up(lambda _: None)
+        except OperationError:
+            if undo is not None:
+                undo()
+            raise
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator and value):
+        raise ValidationError(
+            field=option, value=text, rule="must be NAME=VALUE", remedy="Write for example x-user=alice"
+        )
+    return (name.lower() if option == "--header" else name), value

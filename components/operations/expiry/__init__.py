@@ -1,0 +1,1 @@
+"""Mirrors and branches that have ended, or soon will: where they are, and how they go."""
