@@ -224,9 +224,9 @@ def _processor(recorder: RecorderFilter) -> JsonObject:
         # Send and go on: the proxy never waits for an answer, and a collector that fails changes nothing.
         "observability_mode": True,
         "failure_mode_allow": True,
-        # How far the collector may lag: what it has not read by then is lost (measured on a busy machine: 10 % at
-        # 0.5 s, 2 % at 2 s). It ends each stream itself once it has seen everything, so few streams live that long,
-        # and the cluster's max_requests bounds them when it hangs. Envoy's default, and not left to it.
+        # How far the collector may lag: what it has not read by then is lost, and on a busy machine half a second
+        # was not enough. It ends each stream itself once it has seen everything, so few streams live that long, and
+        # the cluster's max_requests bounds them when it hangs. Envoy's default, and not left to it.
         "deferred_close_timeout": "5s",
         "processing_mode": {
             "request_header_mode": "SEND",
