@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.rehearsal.progress import PlainProgress
 from components.rehearsal.stage import Stage
 
 from .collector import Collector
@@ -23,25 +24,30 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Collector())
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these cases after all others on the stage, which expect clusters without a mesh."""
-    ours = [item for item in items if "lab" in getattr(item, "fixturenames", ())]
-    items[:] = [item for item in items if item not in ours] + ours
+_ended = ExitStack()
+"""Ends what the cases share."""
 
 
 @pytest.fixture(scope="session")
-def lab(stage: Stage) -> Iterator[Lab]:
-    """Istio, gateways, greeters and echo servers in both clusters."""
-    with ExitStack() as ended:
+def lab() -> Iterator[Lab]:
+    """Istio, gateways, greeters and echo servers in both clusters of a stage of these cases' own."""
+    with _ended:
+        stage = _ended.enter_context(Stage.up(PlainProgress()))
         outpost = Outpost(stage.fabric_command, stage.kubeconfigs)
-        ended.callback(outpost.close)
+        _ended.callback(outpost.close)
         outside = OutsideServer(stage, outpost)
-        ended.callback(outside.close)
+        _ended.callback(outside.close)
         meshes = Meshes(stage, outpost)
         with stage.progress.step("bring the meshes up"):
             meshes.bring_up()
         yield Lab(stage=stage, outpost=outpost, meshes=meshes, outside_server=outside)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the stage after the last case: a machine holds one, and tests elsewhere bring up theirs."""
+    if "lab" in getattr(item, "fixturenames", ()) and "lab" not in getattr(nextitem, "fixturenames", ()):
+        _ended.close()
 
 
 @pytest.fixture(autouse=True)

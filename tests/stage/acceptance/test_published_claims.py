@@ -3,7 +3,6 @@
 Testing is configured once; only staging's istiod changes between the two modes.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -143,7 +142,8 @@ def _without_receiver(lab: Lab, route: Any, note: Any) -> None:
     """Take the receiver's route away: what is left, the route for the target's own name, still gets nothing."""
     receiver = lab.outpost.ask("find", TESTING, "networking.istio.io/v1", "VirtualService", NAMESPACE, "")
     kept = next(obj for obj in receiver if obj["metadata"]["name"] == "receiver-grpc")
-    kept = json.loads(json.dumps({**kept, "metadata": {k: kept["metadata"][k] for k in ("name", "namespace")}}))
+    metadata = {key: kept["metadata"][key] for key in ("name", "namespace", "annotations")}
+    kept = {key: kept[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}
     gateway = gateway_of(lab.outpost, TESTING)
     lab.outpost.ask("delete", TESTING, kept["apiVersion"], kept["kind"], NAMESPACE, "receiver-grpc")
     try:
