@@ -131,6 +131,8 @@ def test_a_compressed_body_is_redacted_inside() -> None:
     "part",
     [
         Part(headers=_JSON, body=b'{"a": "secre', truncated=True),
+        Part(headers=_JSON, body=b"12", truncated=True),
+        Part(headers=(("content-type", "application/x-www-form-urlencoded"),), body=b"user=u", truncated=True),
         Part(headers=_JSON, body=b"not json"),
         Part(headers=_JSON, body=b"[" * 100_000),
         Part(headers=(*_JSON, ("content-encoding", "br")), body=b"?"),
