@@ -97,6 +97,27 @@ class Mirrored:
             argv, timeout=timeout, check=False, cwd=Path(__file__).parents[2], env=self.engine.environment
         )
 
+    def pulumi(self, *words: str) -> str:
+        """Run the engine's command line on the staging stack."""
+        cli = str(self.engine.installation.cli)
+        done = self.stage.run_in_fabric(
+            [cli, "--non-interactive", *words, "--stack", "staging"],
+            timeout=COMMAND_SECONDS,
+            cwd=self.engine.project_folder,
+            env=self.engine.environment,
+        )
+        return done.stdout
+
+    def configure(self, key: str, value: str, kind: str = "string") -> None:
+        """Set a value in staging's configuration."""
+        self.pulumi("config", "set", "--path", "--type", kind, key, value)
+
+    @property
+    def stack_options(self) -> tuple[str, ...]:
+        """Options by which commands find the staging stack; the program runs in their process."""
+        program = Path(__file__).parents[2]
+        return ("--stack", "staging", "--project", str(self.engine.project_folder), "--program", str(program))
+
     def verify(self, *words: str) -> Object:
         """Run ``traffic-mirror verify`` and return its result with its exit code as ``exit``."""
         kubeconfigs = [word for role in ("staging", "testing") for word in (f"--{role}", self.sites[role].kubeconfig)]

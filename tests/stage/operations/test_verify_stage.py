@@ -227,7 +227,19 @@ def test_watching_without_traffic_never_passes(mirrored: Mirrored) -> None:
     assert {first_cause(result, name) for name in (V2, TESTING)} == {Cause.NO_CALLS.value}
 
 
-@pytest.mark.parametrize(("break_", "mirror", "cause"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+QUICK = {
+    "testing routes the mirror target's own name",
+    "the filter's list lacks the mirror",
+    "the mirror's host is unknown",
+    "plain text to a TLS listener",
+}
+"""Cases that every run of all tests tries; the whole table takes some minutes."""
+
+
+@pytest.mark.parametrize(
+    ("break_", "mirror", "cause"),
+    [pytest.param(*case[1:], id=case[0], marks=() if case[0] in QUICK else pytest.mark.slow_stage) for case in CASES],
+)
 def test_a_broken_set_up_is_diagnosed(mirrored: Mirrored, break_: Break, mirror: str, cause: Cause) -> None:
     def diagnosed(result: Object) -> bool:
         return first_cause(result, mirror) == cause.value
