@@ -1,0 +1,125 @@
+"""What the cases measure with, measured: bands, reports, and the peers on the loopback interface. Needs no stage."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.rehearsal.processes import wait_until
+
+from .peers import SOURCE
+from .report import band, merge, read
+from .table import table
+
+
+@pytest.mark.parametrize(("percent", "wanted"), [(0, (0, 0)), (100, (500, 500)), (50, (217, 283)), (10, (30, 70))])
+def test_band_is_exact_at_both_ends(percent: float, wanted: tuple[int, int]) -> None:
+    assert band(500, percent) == wanted
+
+
+def test_report_keeps_cases_that_were_not_run(tmp_path: Path) -> None:
+    file = tmp_path / "acceptance.json"
+    entry = {"source": "s", "wanted": "w", "figure": "1 | 2", "evidence": "e"}
+    merge(file, [{"case": "A", "result": "passed", **entry}, {"case": "B", "result": "failed", **entry}])
+    merge(file, [{"case": "B", "result": "passed", **entry}])
+    found = {item["case"]: item["result"] for item in read(file)}
+    assert found == {"A": "passed", "B": "passed"}
+    assert "1 \\| 2" in table(read(file))
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Peer:
+    """An echo server on the loopback interface."""
+
+    def __init__(self, port: int, control: int) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self.control = control
+
+    def ask(self, path: str, order: dict[str, Any] | None = None) -> Any:
+        data = None if order is None else json.dumps(order).encode()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{self.control}/{path}", data, timeout=5) as answer:
+            return json.load(answer)
+
+    def answers(self) -> bool:
+        try:
+            self.ask("")
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[Peer]:
+    port, control = free_ports(2)
+    settings = {"ECHO_ADDRESS": "127.0.0.1", "ECHO_PORTS": str(port), "CONTROL_PORT": str(control)}
+    command = [sys.executable, str(SOURCE / "echo.py")]
+    with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL) as process:
+        found = Peer(port, control)
+        try:
+            wait_until(found.answers, what="the echo server answers", timeout=20)
+            yield found
+        finally:
+            process.terminate()
+
+
+def call(peer: Peer, tmp_path: Path, protocol: str, run: str, **changes: Any) -> dict[str, Any]:
+    job = {
+        **{"protocol": protocol, "address": peer.address, "run": run, "count": 20, "concurrency": 4, "rate": 0},
+        **{"timeout": 2, "authority": "h.example:8000", "path": "/", "method": "GET", "headers": {}, "body_bytes": 0},
+        **{"rpc": "helloworld.Greeter/SayHello", "kind": "unary", "messages": 1, "message_bytes": 0},
+        **changes,
+    }
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps(job))
+    command = [sys.executable, str(SOURCE / "caller.py"), str(file)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+
+
+@pytest.mark.parametrize("protocol", ["http1", "http2", "grpc"])
+def test_every_call_is_counted_once(peer: Peer, tmp_path: Path, protocol: str) -> None:
+    result = call(peer, tmp_path, protocol, f"count-{protocol}")
+    seen = peer.ask(f"seen?run=count-{protocol}")
+    assert (result["good"], seen["calls"], seen["requests"], seen["complete"]) == (20, 20, 20, 20)
+    assert seen["authorities"] == {"h.example:8000": 20}
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"),
+    [
+        ("status", {"503": 2}),
+        ("reset", {"error ReadError": 2}),
+        ("hang", {"error ReadTimeout": 2}),
+        ("early", {"200": 2}),
+    ],
+)
+def test_server_misbehaves_as_told(peer: Peer, tmp_path: Path, mode: str, status: dict[str, int]) -> None:
+    peer.ask("mode", {"name": mode})
+    result = call(peer, tmp_path, "http1", f"mode-{mode}", count=2, timeout=0.5)
+    peer.ask("mode", {"name": "ok"})
+    assert result["statuses"] == status
+    assert peer.ask(f"seen?run=mode-{mode}")["calls"] == 2
+
+
+def test_raw_bytes_arrive_as_they_are(peer: Peer, tmp_path: Path) -> None:
+    request = "GET /x HTTP/1.1\r\nhost: a\r\nx-call: CALL\r\nconnection: close\r\n\r\n"
+    result = call(peer, tmp_path, "raw", "raw", count=1, bytes=request)
+    head = [[":method", "GET"], [":scheme", "http"], [":path", "/y"], [":authority", "b"], ["x-call", "CALL"]]
+    other = call(peer, tmp_path, "head", "head", count=1, head=head)
+    assert result["statuses"] == other["statuses"] == {"200": 1}
+    assert [(r["path"], r["authority"]) for r in peer.ask("records?run=raw")] == [("/x", "a")]
+    assert [(r["path"], r["authority"]) for r in peer.ask("records?run=head")] == [("/y", "b")]
