@@ -19,6 +19,7 @@ from ..model import (
     Protocol,
     ValidationError,
     render,
+    rules,
 )
 from .objects import istio_resource
 
@@ -117,7 +118,33 @@ class MirroredServiceArgs:
                 )
         if isinstance(self.gateway, MeshGateway):
             _check_served(self.gateway, route)
+        _keep_rules(self.mesh, route, self.now)
         return route
+
+
+def _keep_rules(mesh: MeshHandle, route: MirroredRoute, now: datetime) -> None:
+    """Hold what will be registered against the rules that judge anybody's mirrors; the offer is not known yet."""
+    across = [mirror for mirror in route.mirrors if isinstance(mirror, model.CrossClusterMirror)]
+    entries = [render.service_entry(route, mirror, _any_offer(mirror)) for mirror in across]
+    envoy_filter = render.envoy_filter(route)
+    objects = [*render.destination_rules(route), *entries, render.virtual_service(route)]
+    if envoy_filter:
+        objects.append(envoy_filter)
+    rules.require(
+        rules.ClusterObjects(
+            name=mesh.cluster.name,
+            objects=objects,
+            istio=mesh.behaviour,
+            complete=False,
+            root_namespace=mesh.root_namespace,
+        ),
+        now,
+    )
+
+
+def _any_offer(mirror: model.CrossClusterMirror) -> model.MirrorOffer:
+    """An offer whose address, from the range for documentation, only completes the shape of an object."""
+    return model.MirrorOffer.of(mirror.contract, "192.0.2.1")
 
 
 def _check_served(gateway: MeshGateway, route: MirroredRoute) -> None:
@@ -201,7 +228,7 @@ class MirroredService(pulumi.ComponentResource):
             offer = model.MirrorOffer.accept(value, mirror.contract, now=now, field=field)
             return render.service_entry(route, mirror, offer)["spec"]
 
-        shape = render.service_entry(route, mirror, model.MirrorOffer.of(mirror.contract, "192.0.2.1"))
+        shape = render.service_entry(route, mirror, _any_offer(mirror))
         return istio_resource(
             f"{self._name}-{mirror.name}-service-entry",
             shape,
