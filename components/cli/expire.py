@@ -20,7 +20,7 @@ from ..operations.ramp.stack import PulumiStack
 from ..rehearsal.progress import open_progress
 from .longwork import Timeout, within
 from .options import Json, input_file
-from .stackoptions import Program, open_stack
+from .stackoptions import Program, Project, open_stack
 
 EPILOG: Final = """\
 Examples: "traffic-mirror expire --cluster a.kubeconfig" lists what a cluster has;
@@ -42,7 +42,7 @@ def command(
     ] = None,
     context: Annotated[str, typer.Option(help="Context in --cluster.", metavar="NAME")] = "",
     stack: Annotated[str, typer.Option(help="Stack whose configuration to look at.", metavar="NAME")] = "",
-    project: Annotated[Path, typer.Option(help="Folder of the Pulumi project.", metavar="FOLDER")] = Path(),
+    project: Project = Path(),
     soon: Annotated[float, typer.Option(help="Hours before its end that a mirror ends soon.")] = 24.0,
     apply: Annotated[
         bool, typer.Option("--apply", help="Take what has ended out of the stack's configuration and deploy.")

@@ -8,11 +8,20 @@ import typer
 from ..operations.ramp.stack import PulumiStack, StackChoice
 
 Project: TypeAlias = Annotated[
-    Path, typer.Option("--project", help="Folder of the Pulumi project.", metavar="FOLDER", show_default="this folder")
+    Path,
+    typer.Option(
+        "--project",
+        help="Folder of the Pulumi project.",
+        metavar="FOLDER",
+        show_default="this folder",
+        envvar="TRAFFIC_MIRROR_PROJECT",
+    ),
 ]
 """``--project``"""
 
-StackName: TypeAlias = Annotated[str, typer.Option("--stack", help="Stack that owns the mirrors.", metavar="NAME")]
+StackName: TypeAlias = Annotated[
+    str, typer.Option("--stack", help="Stack that owns the mirrors.", metavar="NAME", envvar="TRAFFIC_MIRROR_STACK")
+]
 """``--stack``"""
 
 Program: TypeAlias = Annotated[
@@ -21,6 +30,7 @@ Program: TypeAlias = Annotated[
         "--program",
         help="Folder of __main__.py, to run it in this process where Pulumi has no language host for Python.",
         metavar="FOLDER",
+        envvar="TRAFFIC_MIRROR_PROGRAM",
     ),
 ]
 """``--program``"""

@@ -1,0 +1,55 @@
+"""The guides' commands, as they stand, on two real clusters."""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.mirrored import Mirrored
+
+pytestmark = [pytest.mark.stage, pytest.mark.slow_stage]
+
+ROOT = Path(__file__).parents[3]
+
+
+def follow(mirrored: Mirrored, guide: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run all shell blocks of a guide, one after another; the first failure ends it."""
+    text = (ROOT / "docs" / "guides" / f"{guide}.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    engine: Mapping[str, str] = mirrored.engine.environment
+    environment = {
+        **engine,
+        "PATH": f"{ROOT / '.venv' / 'bin'}:{mirrored.stage.bin}:{engine.get('PATH', '')}",
+        "STAGING": mirrored.sites["staging"].kubeconfig,
+        "TESTING": mirrored.sites["testing"].kubeconfig,
+        "TRAFFIC_MIRROR_PROJECT": str(mirrored.engine.project_folder),
+        "TRAFFIC_MIRROR_PROGRAM": str(ROOT),
+        **variables,
+    }
+    return mirrored.stage.run_in_fabric(
+        ["sh", "-eux", "-c", script], timeout=270, env=environment, cwd=folder, check=False
+    )
+
+
+def test_trying_a_rewrite(mirrored: Mirrored, tmp_path: Path) -> None:
+    try:
+        done = follow(mirrored, "try-a-rewrite", tmp_path, STEPS="75,100", HOLD="5", LATENCY="10")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "v2: 100 % is in force, done" in done.stdout
+    finally:
+        mirrored.configure("traffic-mirror:mirrors.inCluster.percent", "50", "float")
+        mirrored.engine.up("staging")
+
+
+def test_rehearsing_a_release(mirrored: Mirrored, tmp_path: Path) -> None:
+    done = follow(mirrored, "rehearse-a-release", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_debugging_on_a_branch(mirrored: Mirrored, tmp_path: Path) -> None:
+    image = mirrored.stage.images["greeter"]
+    done = follow(mirrored, "debug-on-a-branch", tmp_path, IMAGE=image, ALLOW_TAG="--allow-tag")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"event":"call"' in done.stdout
