@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -88,7 +88,8 @@ class PlainProgress:
 
     def note(self, text: str) -> None:
         """Print one line with the time since the start."""
-        with self._lock:
+        # Nobody left to read it, e.g. behind a closed pipe, must not keep a clean-up from its work.
+        with self._lock, suppress(OSError, ValueError):
             self._stream.write(f"[{time.monotonic() - self._started:6.1f} s] {text}\n")
             self._stream.flush()
 

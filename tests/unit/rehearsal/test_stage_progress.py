@@ -94,3 +94,13 @@ def test_a_missing_program_and_a_slow_one_are_told_apart(tmp_path: Path) -> None
         run_logged(["no-such-program"], what="do it", log=tmp_path / "log")
     with pytest.raises(StageError, match="did not end within"):
         run([sys.executable, "-c", "import time; time.sleep(60)"], what="do it", timeout=0.2)
+
+
+def test_a_closed_stream_does_not_stop_the_work() -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream)
+    stream.close()
+    done = False
+    with progress.step("remove the stage"):
+        done = True
+    assert done
