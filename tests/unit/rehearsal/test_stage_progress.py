@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import select
 import signal
 import sys
 from pathlib import Path
@@ -46,8 +47,12 @@ def test_a_terminal_shows_finished_steps() -> None:
     with os.fdopen(child, "w") as terminal:
         with open_progress(terminal) as progress, progress.step("build [x]", usual_seconds=60):
             progress.note("note [y]")
-        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", os.read(parent, 1 << 16).decode())
+        os.set_blocking(parent, False)
+        raw = b""
+        while select.select([parent], [], [], 0)[0]:  # a terminal hands out its output in pieces
+            raw += os.read(parent, 1 << 16)
     os.close(parent)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw.decode())
     assert "✓ build [x]" in shown
     assert "note [y]" in shown
 
