@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from ..model import JsonObject
+from .verify.access_log import of_run, read_access_log
 
 PRIMARY = "primary"
 """Name of the workload that answers in :attr:`Evidence.arrivals`."""
@@ -170,9 +171,6 @@ def read_rejects(metrics: Iterable[str]) -> int:
     return sum(int(float(found["count"])) for text in metrics for found in _REJECTS.finditer(text))
 
 
-_ACCESS_LOG = re.compile(r'" (?P<code>\d{3}) (?P<flags>\S+) (?P<details>\S+) ')
-
-
 def read_gateway_log(lines: Iterable[str], run_ids: Sequence[str]) -> dict[str, int]:
     """Count the requests of runs in an Envoy access log of Istio's default format by answer.
 
@@ -184,9 +182,8 @@ def read_gateway_log(lines: Iterable[str], run_ids: Sequence[str]) -> dict[str, 
         Requests by ``"<code> <response code details>"``, e.g. ``"200 via_upstream"`` or ``"404 route_not_found"``.
         An error that Envoy itself gives to a gRPC call has code 200, so only the details tell.
     """
-    agents = tuple(f'"{run_id} grpc-python' for run_id in run_ids)
-    found = (_ACCESS_LOG.search(line) for line in lines if any(agent in line for agent in agents))
-    return dict(Counter(f"{hit['code']} {hit['details']}" for hit in found if hit).most_common())
+    requests = list(read_access_log(lines))
+    return dict(Counter(line.answer for run_id in run_ids for line in of_run(requests, run_id)).most_common())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
 
 from ...model.rules import Node
+from ...model.rules.envoy import HTTP_OPTIONS
+from ...model.rules.envoy import MirrorPolicy as RenderedPolicy
 from ..errors import OperationError
-
-DENOMINATORS: Final = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
-"""Source: envoy.type.v3.FractionalPercent; HUNDRED is its default."""
-
-_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,21 +244,20 @@ def _route_view(route: Node) -> RouteView:
 
 
 def _policy(entry: Node) -> MirrorPolicy:
-    share = entry["runtime_fraction"]["default_value"]
-    denominator = DENOMINATORS.get(share["denominator"].text("HUNDRED"), 100)
+    read = RenderedPolicy.of(entry)
     mutations = entry["request_headers_mutations"].elements()
     headers = [mutation["append"]["header"] for mutation in mutations if mutation["append"].given]
     return MirrorPolicy(
-        cluster=entry["cluster"].text(),
-        percent=(share["numerator"].number() or 0) / denominator * 100 if share.given else 100.0,
+        cluster=read.cluster,
+        percent=read.percent or 0.0,
         suffixed=entry["disable_shadow_host_suffix_append"].known is not True,
-        removed=frozenset(name.lower() for mutation in mutations if (name := mutation["remove"].text())),
+        removed=read.removed,
         added={header["key"].text().lower(): header["value"].text() for header in headers},
     )
 
 
 def _cluster_view(cluster: Node) -> ClusterView:
-    options = cluster["typed_extension_protocol_options"][_HTTP_OPTIONS]
+    options = cluster["typed_extension_protocol_options"][HTTP_OPTIONS]
     explicit = options["explicit_http_config"]
     http2 = explicit["http2_protocol_options"].given or cluster["http2_protocol_options"].given
     tls = _tls_context(cluster)
