@@ -14,10 +14,14 @@ from components.rehearsal.toolchain import missing_parts
 BUILD_SECONDS = 2700
 """Limit of the test that has to build the tool chain first; a warm one is up in about ten seconds."""
 
+SLOW_FOLDERS = ("acceptance", "operations")
+"""Suites that take minutes each; `make test-slow` runs them."""
+
 STAGE_SECONDS = 300
 """Limit of every other test on the stage."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run tests with stages of their own first, because a machine holds one stage at a time."""
     on_stage = [item for item in items if item.get_closest_marker("stage") is not None]
@@ -26,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item not in on_stage] + own + shared
     limit = BUILD_SECONDS if missing_parts(cache_directory()) else STAGE_SECONDS
     for item in on_stage:
+        if item.path.parent.name in SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow_stage)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(limit))
 
