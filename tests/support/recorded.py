@@ -88,6 +88,8 @@ class Recording:
     exports: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calls: list[Call] = field(default_factory=list[Call])
     logs: list[LogLine] = field(default_factory=list[LogLine])
+    faults: list[str] = field(default_factory=list[str])
+    """What the engine would refuse, found while the program ran."""
     by_urn: dict[str, Recorded] = field(default_factory=dict[str, Recorded])
 
     @property

@@ -113,14 +113,19 @@ finally:
 
 
 def test_handlers_are_given_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    signals = RaisingSignals()
-    signals.install()
-    assert signal.getsignal(signal.SIGTERM) != before[1]
-    with deferred_signals(SilentProgress()):
-        pass
-    signals.restore()
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    own = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    try:
+        signals = RaisingSignals()
+        signals.install()
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        with deferred_signals(SilentProgress()):
+            pass
+        signals.restore()
+        assert [signal.getsignal(number) for number in numbers] == [signal.SIG_DFL] * 3
+    finally:
+        for number, handler in zip(numbers, own, strict=True):
+            signal.signal(number, handler)
 
 
 def test_the_clean_up_goes_on_where_a_killed_one_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
