@@ -283,7 +283,7 @@ async def test_a_grpc_error_is_a_response_and_no_failure(tmp_path: Path) -> None
 async def test_a_call_that_hangs_ends_with_a_timeout(tmp_path: Path) -> None:
     recording = _record(tmp_path, _grpc_exchange("Hang", [b"a"]), _exchange(1, method="GET"))
     async with _echo() as (url, _):
-        report = await _replay(recording, url, guard=ReplayGuard(rpc_methods=["test.Echo/Hang"]), timeout_seconds=0.2)
+        report = await _replay(recording, url, guard=ReplayGuard(rpc_methods=["test.Echo/Hang"]), timeout_seconds=1)
     assert report.failures["timeout"] >= 1
     assert report.completed == 0
     assert not report.holds
