@@ -1,6 +1,7 @@
-"""The project's own two stacks on two clusters, deployed with the stand-in."""
+"""The project's own two stacks on two clusters: with the stand-in, and with the real plugins by `pulumi up`."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from components.rehearsal.engine import Engine, Installation, discover
+from components.rehearsal.engine.installation import sdk_version
 from components.rehearsal.mirror_tls import make_mirror_tls
 from components.rehearsal.namespaces import call_inside
 from components.rehearsal.scenario import MIRROR_HOST, STAGING, TESTING, RehearsalOptions, stack_config
@@ -16,6 +18,7 @@ from components.rehearsal.stage import Stage
 from components.rehearsal.standin_provider.cluster import Cluster
 from components.rehearsal.standin_provider.settings import Settings
 from components.rehearsal.venues import stage_engine, stage_site
+from tests.support import stock_pulumi
 
 pytestmark = [pytest.mark.stage, pytest.mark.timeout(900)]
 
@@ -44,6 +47,18 @@ class Stacks:
         for role in roles:
             config = stack_config(options, stage_site(self.stage, role))
             self.engine.set_config(role, config, secrets={"mirrorTls": json.dumps(self.tls[role])})
+
+    def by_hand(self, *arguments: str) -> None:
+        """Run the CLI as a user would, inside the stage's network."""
+        done = subprocess.run(
+            self.stage.fabric_command(("pulumi", *arguments, "--non-interactive")),
+            cwd=self.engine.project_folder,
+            env=self.engine.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def outputs(self) -> dict[str, dict[str, Any]]:
         """Outputs of both stacks, and whether each is a secret."""
@@ -149,3 +164,26 @@ def namespaces(stage: Stage, role: str) -> set[str]:
 def fabric(stage: Stage) -> str:
     """Name of the namespace from which the clusters can be reached."""
     return stage.fabric_command(())[1].rpartition("/")[2]
+
+
+@pytest.mark.skipif(not stock_pulumi.available(), reason="the real plugins are not on this machine")
+def test_the_real_plugins_make_the_same_by_hand(
+    stage: Stage, tls: Mapping[str, Any], with_standin: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    variables = stock_pulumi.install(tmp_path_factory.mktemp("stock"), stage.bin / "pulumi", sdk_version())
+    installation = discover(None, variables)
+    assert not installation.standin
+    stacks = Stacks(stage, installation, tls)
+    with stacks.engine:
+        stacks.configure(100)
+        for role in ROLES:
+            stacks.by_hand("up", "--yes", "--stack", role)
+        assert stacks.outputs() == with_standin["outputs"]
+        made, wanted = stacks.objects(), with_standin["objects"]
+        assert sorted(made) == sorted(wanted)
+        for name in wanted:
+            assert made[name] == wanted[name], name
+        for role in ROLES:
+            stacks.by_hand("preview", "--stack", role, "--expect-no-changes")
+        for role in reversed(ROLES):
+            stacks.by_hand("destroy", "--yes", "--stack", role)
