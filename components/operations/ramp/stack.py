@@ -16,6 +16,9 @@ from ..errors import OperationError
 SHOWN_LINES: Final = 12
 """Lines of the engine's output that an error shows."""
 
+SECTIONS: Final = ("Outputs:", "Resources:", "Policies:")
+"""Headings after the engine's diagnostics; outputs may be long and tell nothing about a failure."""
+
 Tell = Callable[[str], None]
 
 
@@ -165,12 +168,25 @@ class PulumiStack:
 
     def _explain(self, error: Exception, what: str) -> OperationError:
         text = str(error)
-        lines = [line for line in text.splitlines() if line.strip() and not line.startswith(" code:")]
+        lines = said_by_engine(text)
         remedy = "Correct that and try again"
         if "currently locked" in text or "conflict" in type(error).__name__.lower():
             remedy = "Wait until the other update ends; if it was killed, run 'pulumi cancel'"
         shown = "\n  ".join(lines[-SHOWN_LINES:])
         return OperationError(f"Stack {self._choice.stack} {what}:\n  {shown}", remedy=remedy)
+
+
+def said_by_engine(text: str) -> list[str]:
+    """Return the lines of a failed command that say why: its diagnostics, else what it wrote as errors.
+
+    Args:
+        text: All that the command wrote.
+    """
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    for begin in (index for index, line in enumerate(lines) if line.strip() == "Diagnostics:"):
+        end = next((i for i in range(begin + 1, len(lines)) if lines[i].strip() in SECTIONS), len(lines))
+        return lines[begin + 1 : end]
+    return [line for line in lines if "error:" in line] or lines
 
 
 def _parsed(value: str) -> JsonValue:
