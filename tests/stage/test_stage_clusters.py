@@ -41,6 +41,13 @@ def in_pod(stage: Stage, role: str, code: str) -> str:
     return stage.kubectl(role, "exec", "probe", "--", "/usr/bin/python3", "-c", code).strip()
 
 
+def tried_in_pod(stage: Stage, role: str, code: str) -> str:
+    """What the code prints; empty when it fails, for conditions that are waited for."""
+    kubectl = [str(stage.bin / "kubectl"), f"--kubeconfig={stage.kubeconfigs[role]}"]
+    command = [*kubectl, "exec", "probe", "--", "/usr/bin/python3", "-c", code]
+    return stage.run_in_fabric(command, timeout=30, check=False).stdout.strip()
+
+
 def load_balancer_address(stage: Stage, role: str) -> str:
     service = json.loads(stage.kubectl(role, "get", "service", "probe", "-o", "json"))
     ingress = service["status"]["loadBalancer"].get("ingress", [{}])
@@ -63,29 +70,12 @@ def test_pods_run_and_are_reached_at_the_gateway_address(greeters: Stage) -> Non
 def test_a_pod_reaches_the_other_cluster_and_knows_published_names(greeters: Stage) -> None:
     testing = greeters.gateway_addresses["testing"]
     greeters.publish_hosts("staging", {"mirror.testing.example": testing})
-    ask = "import socket; print(socket.gethostbyname('mirror.testing.example'))"
-
-    def resolves() -> bool:
-        done = greeters.run_in_fabric(
-            [
-                str(greeters.bin / "kubectl"),
-                f"--kubeconfig={greeters.kubeconfigs['staging']}",
-                *("exec", "probe", "--", "/usr/bin/python3", "-c", ask),
-            ],
-            timeout=30,
-            check=False,
-        )
-        return done.stdout.strip() == testing
-
-    wait_for(resolves, "the published name resolves")
-    assert (
-        in_pod(
-            greeters,
-            "staging",
-            "import socket; socket.create_connection(('mirror.testing.example', 8000), timeout=5); print('open')",
-        )
-        == "open"
-    )
+    name = "mirror.testing.example"
+    resolve = f"import socket; print(socket.gethostbyname({name!r}))"
+    connect = f"import socket; socket.create_connection(({name!r}, 8000), timeout=5).close(); print('open')"
+    wait_for(lambda: tried_in_pod(greeters, "staging", resolve) == testing, "the published name resolves")
+    # The other cluster's packet filter learns of the Service a moment after its pod is ready.
+    wait_for(lambda: tried_in_pod(greeters, "staging", connect) == "open", "the other cluster's gateway answers")
     inside = "import socket; print(socket.gethostbyname('kubernetes.default.svc.cluster.local'))"
     assert in_pod(greeters, "testing", inside) == "198.19.16.1"
 
