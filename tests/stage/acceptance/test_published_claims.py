@@ -63,6 +63,19 @@ def mirrored_authority(mode: str, host: str, port: int | None) -> str:
     return f"{host}{suffix}" + (f":{port}" if port else "")
 
 
+def access_log(lab: Lab, run: str, complete: int) -> list[str]:
+    """Return the lines of testing's gateway about a run; it writes them every ten seconds."""
+    found: list[str] = []
+
+    def written() -> bool:
+        lines = lab.outpost.ask("log", TESTING, "istio-system", "istio=internal-gateway", "istio-proxy", 120)
+        found[:] = [line for line in lines if f'"{run} grpc-python' in line]
+        return len(found) >= complete
+
+    wait_until(written, what=f"testing's gateway has logged {complete} requests", timeout=20)
+    return found
+
+
 def test_in_cluster(lab: Lab, case: Any, mode: str) -> None:
     note = case(f"B1 {mode}", SOURCE, "one call: v1 and v2 log it, the client gets v1's answer with its pod and IP")
     with lab.route(v2(), protocol=GRPC, primary=greeter()) as route:
@@ -80,9 +93,8 @@ def test_cross_cluster(lab: Lab, case: Any, mode: str) -> None:
     with lab.route(lab.in_testing(GRPC, match=MATCH), protocol=GRPC, primary=greeter()) as route:
         result = lab.call(route, 500)
         copies = settled(lambda: lab.greeted(TESTING, "v1", result["run"]), complete=500)
-        lines = lab.outpost.ask("log", TESTING, "istio-system", "istio=internal-gateway", "istio-proxy", 60)
         authority = mirrored_authority(mode, route.host, PORT)
-    at_gateway = sum(f'"{authority}"' in line and f'"{result["run"]} grpc-python' in line for line in lines)
+        at_gateway = sum(f'"{authority}"' in line for line in access_log(lab, result["run"], 500))
     note(f"{copies.calls} of 500, {at_gateway} with authority {authority}", "pod log; access log of testing's gateway")
     assert result["versions"] == {"v1": 500}, result["failures"]
     assert copies.calls == at_gateway == 500
@@ -156,7 +168,7 @@ def _without_receiver(lab: Lab, route: Any, note: Any) -> None:
         run = result["run"]
         seen = settled(lambda: lab.seen(TESTING, "v1", run), complete=1)
         greeted = lab.greeted(TESTING, "v1", run)
-        lines = lab.outpost.ask("log", TESTING, "istio-system", "istio=internal-gateway", "istio-proxy", 60)
+        answers = read_gateway_log(access_log(lab, run, 100), run)
     finally:
         lab.outpost.ask("apply", TESTING, kept)
         wait_until(
@@ -164,7 +176,6 @@ def _without_receiver(lab: Lab, route: Any, note: Any) -> None:
             what="the receiver's route is back",
             timeout=20,
         )
-    answers = read_gateway_log(lines, run)
     note(f"0 by its own name; without the receiver's route {answers}", "records, access log of testing's gateway")
     assert result["versions"] == {"v1": 100}
     assert calls_of(seen) == calls_of(greeted) == 0
