@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from ..model import DnsLabel, IstioBehaviour, IstioVersion, ValidationError
 from ..model.rules import ROOT_NAMESPACE, Mesh, Outcome, Upgrade, preview_upgrade, run_rules
@@ -17,6 +16,7 @@ from ..operations.cluster_objects import read_cluster
 from ..operations.kube import ClusterAccess
 from ..operations.manifests import Loaded, load
 from .checktable import print_checkup
+from .console import open_console
 from .options import Json
 
 EPILOG: Final = """\
@@ -87,7 +87,7 @@ def check(
     elif as_sarif:
         typer.echo(json.dumps(to_sarif(checkup), indent=2))
     else:
-        print_checkup(checkup, Console())
+        print_checkup(checkup, open_console())
     raise typer.Exit(exit_code(checkup, require_mirror=require_mirror))
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from ..operations.diff import DiffJob, DiffResult, FieldResult, Source, Standing, diff
 from ..operations.diff.page import headline, render_page, to_json
 from ..operations.recording import Side
+from .console import open_console
 from .longwork import Timeout, showing, within
 from .options import Json, input_file, named_as_options, output_file
 
@@ -86,9 +87,9 @@ def command(
         page.write_text(render_page(result), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps(to_json(result), indent=2))
-        Console(stderr=True).print(headline(result), highlight=False)
+        open_console(stderr=True).print(headline(result), highlight=False)
     else:
-        print_result(result, Console())
+        print_result(result, open_console())
     raise typer.Exit(result.exit_code)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from ..operations.expiry.ends import ConfiguredEnd, End, State, configured_ends,
 from ..operations.kube import ClusterAccess
 from ..operations.ramp.stack import PulumiStack
 from ..rehearsal.progress import open_progress
+from .console import open_console
 from .longwork import Timeout, within
 from .options import Json, input_file
 from .stackoptions import Program, Project, open_stack
@@ -118,7 +118,7 @@ def _show(ends: Sequence[End], removed: Sequence[ConfiguredEnd], *, dry_run: boo
         found = [end.to_json() for end in ends]
         typer.echo(json.dumps({"ends": found, "removed": [] if dry_run else [end.key for end in removed]}, indent=2))
         return
-    console = Console()
+    console = open_console()
     if not ends:
         console.print("No mirror and no branch has an end.")
         return

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from ..operations.ramp.stack import PulumiStack
 from ..operations.ramp.state import Phase, RampState, StateFile
 from ..operations.verify.run import VerifyJob
 from ..rehearsal.progress import open_progress
+from .console import open_console
 from .options import Json, input_file
 from .stackoptions import Program, Project, StackName, open_stack
 
@@ -233,7 +233,7 @@ def _show(state: RampState, *, running: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({**state.to_json(), "running": running}, indent=2))
         return
-    console = Console()
+    console = open_console()
     table = Table(box=None, padding=(0, 2), header_style="bold", pad_edge=False)
     for name in ("share", "calls", "failed", "p95", "copies", "errors", "in flight", "gates"):
         table.add_column(name, justify="left" if name == "gates" else "right")

@@ -20,6 +20,7 @@ from ..operations.recording.summary import (
     list_files,
     recording_stats,
 )
+from .console import open_console
 from .longwork import Timeout, within
 from .options import Json
 
@@ -58,7 +59,7 @@ def ls(recording: Recording, *, timeout: Timeout = 300.0, as_json: Json = False)
     if as_json:
         typer.echo(_json(asdict(listing)))
     else:
-        _print_listing(listing, Console())
+        _print_listing(listing, open_console())
     raise typer.Exit(1 if listing.damage else 0)
 
 
@@ -83,7 +84,7 @@ def show(
     if as_json:
         typer.echo(_json([asdict(exchange) for exchange in found]))
     else:
-        console = Console()
+        console = open_console()
         for exchange in found:
             _print_exchange(exchange, console)
         _print_damage(damage, console)
@@ -98,7 +99,7 @@ def stats(recording: Recording, *, timeout: Timeout = 3_600.0, as_json: Json = F
     if as_json:
         typer.echo(_json({**asdict(totals), "dropped": totals.dropped}))
     else:
-        _print_stats(totals, Console())
+        _print_stats(totals, open_console())
     raise typer.Exit(1 if totals.damage else 0)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from ..model import Percent, ValidationError
 from ..operations.page import render_page
@@ -15,6 +14,7 @@ from ..rehearsal.progress import open_progress
 from ..rehearsal.scenario import RehearsalOptions
 from ..rehearsal.venues import clean_up, describe_kept, end_kept, rehearse_on_stage
 from .clusters import ClusterOptions
+from .console import open_console
 from .options import Json, named_as_options, output_file
 
 EPILOG: Final = """\
@@ -115,9 +115,9 @@ def _program(folder: Path | None) -> Path:
 def _show(report: Report, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
-        Console(stderr=True).print(headline(report), highlight=False)
+        open_console(stderr=True).print(headline(report), highlight=False)
     else:
-        print_report(report, Console())
+        print_report(report, open_console())
 
 
 def down() -> None:

@@ -27,6 +27,7 @@ from ..operations.replay import (
     replay,
 )
 from .app import INTERRUPTED
+from .console import open_console
 from .options import Json, input_file, named_as_options
 
 EPILOG: Final = """\
@@ -126,7 +127,7 @@ def command(
     if as_json:
         typer.echo(json.dumps({**asdict(report), "rate": report.rate, "holds": report.holds}, indent=2))
     else:
-        print_report(report, Console())
+        print_report(report, open_console())
     raise typer.Exit(exit_code(report))
 
 
@@ -186,7 +187,7 @@ async def _replay(job: ReplayJob, *, timeout: float | None, dry_run: bool) -> Re
 async def _shown(job: ReplayJob, stop: asyncio.Event, *, dry_run: bool) -> ReplayReport:
     if not sys.stderr.isatty():
         return await replay(job, dry_run=dry_run, stop=stop)
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     with console.status("reading") as status:
 
         def show(now: ReplayStatistics) -> None:

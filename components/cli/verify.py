@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from ..model import Percent, RpcMethod, ValidationError
 from ..operations.kube import ClusterAccess
@@ -14,6 +13,7 @@ from ..operations.verify.calling import HttpCall
 from ..operations.verify.run import VerifyJob, verify
 from ..operations.verify.show import headline, print_verification, to_json
 from ..rehearsal.progress import open_progress
+from .console import open_console
 from .longwork import Timeout, within
 from .options import Json, input_file
 
@@ -92,9 +92,9 @@ def command(
         report = within(timeout, lambda: verify(job, progress.note))
     if as_json:
         typer.echo(json.dumps(to_json(report), indent=2))
-        Console(stderr=True).print(headline(report), highlight=False)
+        open_console(stderr=True).print(headline(report), highlight=False)
     else:
-        print_verification(report, Console())
+        print_verification(report, open_console())
     raise typer.Exit(report.standing.exit_code)
 
 

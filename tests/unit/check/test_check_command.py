@@ -87,7 +87,7 @@ def test_what_is_wrong_is_listed_with_file_and_line(capsys: pytest.CaptureFixtur
     flat = " ".join(out.split())
     assert "[receiver-no-route]" in flat
     assert "mirror_percent is deprecated" in flat
-    assert "in-cluster.yaml:17" in out.replace("\n", "")
+    assert "in-cluster.yaml:17" in flat
     assert "2 mirrors: 15 errors, 6 warnings." in out
 
 
