@@ -35,6 +35,7 @@ class InClusterMirror:
         side_effects: Waiver for mirroring methods that are not named.
         brakes: Bounds, or the waiver for having none.
         scrub: What is taken off, or the waiver for mirroring credentials.
+        plain_text: Waiver for a ``service`` outside the mesh, known by a ServiceEntry, that gets copies in plain text.
         expires: End of the mirror; None for no end.
 
     Raises:
@@ -51,6 +52,7 @@ class InClusterMirror:
     side_effects: Waiver | None = None
     brakes: Brakes | Waiver = field(default_factory=Brakes)
     scrub: Scrub | Waiver = field(default_factory=Scrub)
+    plain_text: Waiver | None = None
     expires: Expiry | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ class InClusterMirror:
         instance(self.service, Destination, field="service", optional=True)
         instance(self.shared_service, Waiver, field="shared_service", optional=True)
         instance(self.scrub, Scrub, Waiver, field="scrub")
+        instance(self.plain_text, Waiver, field="plain_text", optional=True)
         if self.subset is not None:
             object.__setattr__(self, "subset", DnsLabel(self.subset, field="subset"))
             object.__setattr__(

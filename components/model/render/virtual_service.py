@@ -44,6 +44,7 @@ def waivers(mirror: Mirror) -> dict[str, Waiver]:
     if isinstance(mirror, CrossClusterMirror):
         given["plain-text"] = mirror.contract.transport
     else:
+        given["plain-text"] = mirror.plain_text
         given["shared-service"] = mirror.shared_service
     return {guard: waiver for guard, waiver in given.items() if isinstance(waiver, Waiver)}
 

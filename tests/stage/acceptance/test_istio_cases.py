@@ -10,7 +10,7 @@ from components.model import Match, Protocol
 
 from .lab import Lab, Mirror, calls_of, settled
 from .report import band
-from .terms import SAY_HELLO, STAGING, TESTING, echo, greeter
+from .terms import PLAIN_TEXT, SAY_HELLO, STAGING, TESTING, echo, greeter
 
 pytestmark = pytest.mark.stage
 
@@ -81,7 +81,7 @@ def test_host_outside_the_mesh(lab: Lab, case: Any, protocol: Protocol, path: st
             # Its ServiceEntry is the component's; callers inside the mesh then mirror to it like to any Service.
             stack.enter_context(lab.route(outside, protocol=protocol, primary=primary, service_entries_only=True))
             service = tm.Destination(str(outside.contract.mirror_host), outside.contract.port)
-            mirror = tm.InClusterMirror(service=service, name="outside", match=match)
+            mirror = tm.InClusterMirror(service=service, name="outside", match=match, plain_text=PLAIN_TEXT)
         route = stack.enter_context(lab.route(mirror, protocol=protocol, primary=primary, via=path))
         result = lab.call(route, CALLS)
         copies = settled(lambda: lab.outside_server.seen(result["run"]), complete=CALLS)

@@ -184,6 +184,7 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ("name beyond its length", lambda: in_cluster(name="m" * 41), "name"),
     ("side effects waived by a word", lambda: in_cluster(side_effects=True), "side_effects"),
     ("shared Service waived by a word", lambda: in_cluster(shared_service="yes"), "shared_service"),
+    ("plain text waived by a word", lambda: in_cluster(plain_text="yes"), "plain_text"),
     ("streaming waived by a word", lambda: Match(rpc_methods=["a.B/C"], streaming_waiver="yes"), "streaming_waiver"),
     ("percent as text", lambda: cross_cluster(percent="10"), "percent"),
     ("TLS without a credential", lambda: cross_cluster(client_credential=""), "client_credential"),

@@ -1,10 +1,11 @@
 """Every rule: what keeps it, what breaks it, and what is none of its business."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from components.model import ValidationError
+from components.model import Destination, ValidationError
 from components.model.rules import (
     ROUTE_RULES,
     RULES,
@@ -203,6 +204,16 @@ def test_plain_text_that_both_sides_waive_is_listed_with_its_reason() -> None:
     assert (found.rule, found.outcome, found.reason) == ("mirror-plain-text", Outcome.WAIVED, REASON.reason)
     settings = RuleSettings(private_plain_text=True)
     assert findings(mesh(sending(wanted), receiving(receiver(contract=agreed))), settings=settings) == []
+
+
+def test_a_service_outside_the_mesh_gets_no_plain_text_without_a_waiver() -> None:
+    outside = Destination("grpc.outside.example", 8000)
+    mesh_only: dict[str, Any] = {"gateway": None, "hosts": (), "mesh": True}
+    refused = sending(route(mirrors=[in_cluster(service=outside)], **mesh_only))
+    with pytest.raises(ValidationError, match="mirror-plain-text"):
+        require(ClusterObjects(name="staging", objects=refused, istio=NEW, complete=False), NOW)
+    waived = sending(route(mirrors=[in_cluster(service=outside, plain_text=REASON)], **mesh_only))
+    require(ClusterObjects(name="staging", objects=waived, istio=NEW, complete=False), NOW)
 
 
 def test_a_shared_service_that_is_waived_is_listed_with_its_reason() -> None:
