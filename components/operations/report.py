@@ -10,8 +10,8 @@ from rich.text import Text
 
 from ..model import JsonObject
 from .calls import CallSummary
-from .causes import MirrorPlan
 from .evidence import PRIMARY, Arrivals, Evidence
+from .mirror_plan import MirrorPlan
 from .verdict import Outcome, Verdict
 
 STYLE_OF: Final[Mapping[Outcome, str]] = {

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .calls import CallJob, CallResult, CallSummary, make_calls
-from .causes import MirrorPlan
 from .errors import OperationError
 from .evidence import PRIMARY, Arrivals, Evidence
 from .jobs import Wrap, Write, run_child, serve_job, unwrapped
+from .mirror_plan import MirrorPlan
 from .witness import POLL_SECONDS, Witness, WitnessJob
 
 SURE_COPIES = 20

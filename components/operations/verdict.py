@@ -1,6 +1,7 @@
 """Does a mirror do what it should? Pure: what was planned and what was seen go in, a verdict comes out."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum, unique
@@ -8,11 +9,18 @@ from typing import Final
 
 from ..model import JsonObject
 from .calls import CallSummary
-from .causes import MirrorPlan, likely_cause
-from .evidence import PRIMARY, Arrivals, Evidence
+from .evidence import PRIMARY, Arrivals, Evidence, ProxyCounters
+from .mirror_plan import MirrorPlan
+from .verify.access_log import NO_ROUTE
+from .verify.diagnosis import share_cause
+from .verify.facts import MirrorFacts, Receiver, Wanted
 
 SIGMAS: Final = 3.0
 """Width of the band around an expected count, in standard deviations: a faithful mirror leaves it in 0.27 % of runs."""
+
+
+PASSED_ON: Final = "via_upstream"
+"""Details of an answer that came from behind a gateway. Source: Envoy's response code details."""
 
 
 @unique
@@ -166,7 +174,7 @@ def _mirror_checks(plan: MirrorPlan, calls: CallSummary, evidence: Evidence) -> 
             expected=str(band),
             seen=f"{arrivals.calls:,}",
             outcome=_outcome(shared, known=calls.total > 0 and plan.name in evidence.arrivals),
-            cause="" if shared else likely_cause(plan, calls.total, arrivals, evidence),
+            cause="" if shared else share_cause(_facts(plan, calls.total, evidence)).detail,
         ),
         Check(
             subject=plan.name,
@@ -180,6 +188,39 @@ def _mirror_checks(plan: MirrorPlan, calls: CallSummary, evidence: Evidence) -> 
     if plan.percent > 0:
         checks += _content_checks(plan, arrivals)
     return checks
+
+
+def _facts(plan: MirrorPlan, calls: int, evidence: Evidence) -> MirrorFacts:
+    """Everything that is known of a mirror, as the diagnosis wants it: routes of proxies are not read here."""
+    arrivals = evidence.arrivals.get(plan.name, Arrivals())
+    return MirrorFacts(
+        wanted=Wanted(
+            name=plan.name, cluster="", percent=plan.percent, across=plan.receiver_cluster != plan.sender_cluster
+        ),
+        calls=calls,
+        copies=arrivals.calls,
+        refusals=evidence.rejects.get(plan.sender_cluster, 0),
+        counters=(counters := evidence.proxies.get(plan.name)),
+        earlier=evidence.warm_up_proxies.get(plan.name, ProxyCounters()),
+        peak=counters.active if counters else 0,
+        authority=plan.authorities[0],
+        receiver=_receiver(evidence.gateway_answers.get(plan.name), evidence.warm_up_answers.get(plan.name, {})),
+        arrivals=arrivals,
+    )
+
+
+def _receiver(answers: Mapping[str, int] | None, earlier: Mapping[str, int]) -> Receiver | None:
+    """What the receiving gateway answered, in the run and where it refused copies before: it may get none since."""
+    if answers is None and not earlier:
+        return None
+    failed = Counter({answer: count for answer, count in (answers or {}).items() if not answer.endswith(PASSED_ON)})
+    failed.update({answer: count for answer, count in earlier.items() if not answer.endswith(PASSED_ON)})
+    unrouted = {answer for answer in failed if NO_ROUTE in answer}
+    return Receiver(
+        answers=answers,
+        unrouted=sum(failed[answer] for answer in unrouted),
+        stopped={answer: count for answer, count in failed.most_common() if answer not in unrouted},
+    )
 
 
 def _content_checks(plan: MirrorPlan, arrivals: Arrivals) -> list[Check]:

@@ -9,8 +9,8 @@ from typing import Final
 
 from ..model import JsonObject, JsonValue, MirrorContract, Percent, ValidationError
 from ..operations.calls import MAX_CALLS, SAY_HELLO, CallJob
-from ..operations.causes import MirrorPlan
 from ..operations.kube import ClusterAccess, PodSelection
+from ..operations.mirror_plan import MirrorPlan
 from ..operations.trial import TrialJob
 from ..operations.witness import MirrorPlace, WitnessJob
 

@@ -7,65 +7,14 @@ from typing import Final
 
 from ...model.rules.hosts import covers
 from ...model.values import SHADOW_SUFFIX
-from ..evidence import Arrivals
+from ..evidence import Arrivals, ProxyCounters
+from .causes import Cause, Diagnosis
 from .facts import MirrorFacts, Source
 from .proxy import MirrorPolicy
 from .shares import Interval, fits, interval
 
-
-@unique
-class Cause(StrEnum):
-    """Why a mirror does not do what it should."""
-
-    NO_CALLS = "no-calls"
-    REJECTED = "configuration-rejected"
-    NO_ROUTE = "no-route-for-the-calls"
-    NO_POLICY = "no-policy-in-the-proxy"
-    OTHER_PERCENT = "other-percentage-in-the-proxy"
-    TOO_MANY = "more-than-its-share"
-    CLUSTER_MISSING = "cluster-missing"
-    NO_ENDPOINTS = "no-endpoints"
-    TLS = "tls-failure"
-    CONNECT = "connect-failure"
-    WRONG_PROTOCOL = "wrong-protocol"
-    NOT_ACCEPTED = "not-accepted-by-the-receiver"
-    OVERFLOW = "overflow"
-    EJECTED = "endpoints-ejected"
-    TIMEOUT = "time-out"
-    ERRORS = "server-errors"
-    NOBODY_REACHED = "receiver-not-reached"
-    LOST_BEHIND_GATEWAY = "lost-behind-the-gateway"
-    PERCENTAGE_NOT_MET = "percentage-not-met"
-    REPEATED = "copied-twice"
-    MARK_MISSING = "mark-missing"
-    CREDENTIALS_SEEN = "credentials-seen"
-
-
-REMEDIES: Final = {
-    Cause.NO_CALLS: "Send calls with --calls, or watch longer",
-    Cause.REJECTED: "Read istiod's log for 'ACK ERROR', correct the object that it names, and deploy again",
-    Cause.NO_ROUTE: "Check host and gateway of the VirtualService, and that the call matches one of its entries",
-    Cause.NO_POLICY: "Deploy the stack again; then look for EnvoyFilters and other routes of the host",
-    Cause.OTHER_PERCENT: "Deploy the stack again, so that VirtualService and EnvoyFilter agree",
-    Cause.TOO_MANY: "Look for a second VirtualService, route or proxy that copies the same calls",
-    Cause.CLUSTER_MISSING: "Check host, port and subset of the mirror; a subset needs a DestinationRule",
-    Cause.NO_ENDPOINTS: "Check that pods of the mirror are ready, or that its address resolves",
-    Cause.TLS: "Mend certificates, secret names, server name and TLS mode so that both sides fit",
-    Cause.CONNECT: "Check the mirror's address and port, firewalls, and that somebody listens there",
-    Cause.WRONG_PROTOCOL: "Set the protocol of the ServiceEntry's or Service's port to GRPC or HTTP2",
-    Cause.NOT_ACCEPTED: "List the host with and without -shadow in Gateway and VirtualService of the receiver",
-    Cause.OVERFLOW: "Raise the brakes' max_requests, max_pending_requests or max_connections, or lower the share",
-    Cause.EJECTED: "See why the mirror fails; it is tried again when the ejection ends",
-    Cause.TIMEOUT: "See why the mirror is slow, or raise the brakes' max_duration_seconds",
-    Cause.ERRORS: "Look at the mirror's log",
-    Cause.NOBODY_REACHED: "Compare the ServiceEntry's address with that of the receiving gateway",
-    Cause.LOST_BEHIND_GATEWAY: "Look at the receiving workload and at routes behind the gateway",
-    Cause.PERCENTAGE_NOT_MET: "Verify again with more calls, and look at the mirror's log and brakes",
-    Cause.REPEATED: "Look for two routes or proxies that copy the same call, and for a mirror that mirrors back",
-    Cause.MARK_MISSING: "Check that the EnvoyFilter is in the sending proxy, and that nobody calls the mirror directly",
-    Cause.CREDENTIALS_SEEN: "Stop the mirror until the scrub works: set its percent to 0 and deploy",
-}
-"""What to do about each cause."""
+UNROUTED: Final = "404, or grpc-status 12 with status 200"
+"""How a gateway without a route answers. Source: gRPC's mapping of HTTP status codes, and Envoy's local replies."""
 
 
 @unique
@@ -80,20 +29,6 @@ class Standing(StrEnum):
     def exit_code(self) -> int:
         """Exit code of a command with this result: 0, 1 or 2."""
         return {Standing.HOLDS: 0, Standing.FAILS: 1, Standing.UNKNOWN: 2}[self]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """One thing that is wrong."""
-
-    cause: Cause
-    detail: str
-    """What was seen, as a clause."""
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return REMEDIES[self.cause]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,17 +88,30 @@ def _left_only(facts: MirrorFacts) -> bool:
 
 
 def share_cause(facts: MirrorFacts) -> Diagnosis:
-    """Return the surest cause of a count that is wrong."""
-    found = next(_causes(facts), None)
+    """Return the surest cause of a count that is wrong.
+
+    Args:
+        facts: What was wanted and what was seen; the fewer is known, the more is inferred from counters.
+    """
+    expected = facts.calls * facts.wanted.percent / 100
+    too_many = facts.copies > expected
+    # What keeps copies back explains none that are too many.
+    found = next(_configuration(facts) if too_many else _causes(facts), None)
     if found is not None:
         return found
-    expected = facts.calls * facts.wanted.percent / 100
     seen = f"{facts.copies:,} of {facts.calls:,} calls were copied, {expected:,.0f} were due"
-    if facts.copies > expected:
+    if too_many:
         return Diagnosis(cause=Cause.TOO_MANY, detail=seen)
-    if facts.refusals:
-        seen += f"; proxies have refused {facts.refusals:,} configurations, so what they do may be old"
-    return Diagnosis(cause=Cause.PERCENTAGE_NOT_MET, detail=seen)
+    if facts.counters is None and facts.receiver is None:
+        seen += ", and nothing else could be seen"
+    return Diagnosis(cause=Cause.PERCENTAGE_NOT_MET, detail=seen + _doubt(facts))
+
+
+def _doubt(facts: MirrorFacts) -> str:
+    """A word on configurations that were refused, where nothing surer is known about them."""
+    if not facts.refusals:
+        return ""
+    return f"; proxies have refused {facts.refusals:,} configurations since istiod started, so theirs may be old"
 
 
 def policy_of(facts: MirrorFacts) -> MirrorPolicy | None:
@@ -176,7 +124,7 @@ Check = Callable[[MirrorFacts], Iterator[Diagnosis]]
 
 
 def _causes(facts: MirrorFacts) -> Iterator[Diagnosis]:
-    for check in (_configuration, _reach, _receiver, _stopped, _crowding, _answers):
+    for check in (_configuration, _reach, _receiver, _stopped, _silence, _crowding, _answers, _unseen):
         yield from check(facts)
 
 
@@ -195,7 +143,9 @@ def _configuration(facts: MirrorFacts) -> Iterator[Diagnosis]:
         detail = f"the proxy's route {name or '(unnamed)'} has no mirror to {wanted.cluster}"
         yield Diagnosis(cause=Cause.NO_POLICY, detail=detail + (f", only to {others}" if others else ""))
     if unknown_cluster and wanted.percent > 0:
-        yield Diagnosis(cause=Cause.CLUSTER_MISSING, detail=f"the sending proxy has no cluster {wanted.cluster}")
+        which = wanted.cluster or f"for {wanted.name}"
+        detail = f"the sending proxy has no cluster {which}: host, port or subset is unknown there"
+        yield Diagnosis(cause=Cause.CLUSTER_MISSING, detail=detail + _doubt(facts))
     if policy is not None and abs(policy.percent - wanted.percent) > 1e-6:  # noqa: PLR2004 -- below Envoy's resolution
         detail = f"the proxy's route copies {policy.percent:g} %, the VirtualService says {wanted.percent:g} %"
         yield Diagnosis(cause=Cause.OTHER_PERCENT, detail=detail)
@@ -203,13 +153,14 @@ def _configuration(facts: MirrorFacts) -> Iterator[Diagnosis]:
 
 def _reach(facts: MirrorFacts) -> Iterator[Diagnosis]:
     """Whether the sending proxy gets a connection."""
-    counters = facts.counters
+    counters = _counted(facts)
     if facts.obstacles and (counters is None or not counters.success):
         yield Diagnosis(cause=Cause.TLS, detail="; ".join(facts.obstacles))
     if counters is None or not counters.known:
         return
     if not counters.endpoints:
-        yield Diagnosis(cause=Cause.NO_ENDPOINTS, detail=f"{facts.wanted.cluster} has no endpoint in the sending proxy")
+        detail = f"{facts.wanted.cluster or facts.wanted.name} has no endpoint in the sending proxy"
+        yield Diagnosis(cause=Cause.NO_ENDPOINTS, detail=detail)
     elif counters.connect_failures and not counters.success:
         cluster = facts.cluster
         detail = f"{counters.connect_failures:,} connections to {', '.join(facts.endpoints) or 'the mirror'} failed"
@@ -217,6 +168,16 @@ def _reach(facts: MirrorFacts) -> Iterator[Diagnosis]:
     if facts.wanted.grpc and facts.cluster and not facts.cluster.http2 and not facts.copies:
         detail = "the sending proxy speaks HTTP/1.1 to the mirror, and gRPC needs HTTP/2"
         yield Diagnosis(cause=Cause.WRONG_PROTOCOL, detail=detail)
+
+
+def _silence(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """A proxy that sends nothing, where its routes could not be read."""
+    counters = _counted(facts)
+    if counters is None or facts.route_known or not counters.known or counters.total or counters.ejected:
+        return
+    if facts.wanted.percent > 0:
+        detail = "the sending proxy sends no copy: its route has no mirror policy, or 0 %"
+        yield Diagnosis(cause=Cause.NO_POLICY, detail=detail + _doubt(facts))
 
 
 def _crowding(facts: MirrorFacts) -> Iterator[Diagnosis]:
@@ -229,6 +190,12 @@ def _crowding(facts: MirrorFacts) -> Iterator[Diagnosis]:
         return
     if counters.ejected:
         detail = f"outlier detection has taken out {counters.ejected:,} of {counters.endpoints:,} endpoints"
+        yield Diagnosis(cause=Cause.EJECTED, detail=detail)
+    elif not counters.total and facts.earlier.error:
+        detail = (
+            "the sending proxy has stopped sending: outlier detection took the mirror out after errors"
+            f" ({facts.earlier.error:,} of {facts.earlier.total:,} copies failed)"
+        )
         yield Diagnosis(cause=Cause.EJECTED, detail=detail)
     elif policy_of(facts) is not None and not counters.connect_failures:
         limit = facts.cluster.max_requests if facts.cluster else 0
@@ -249,13 +216,8 @@ def _receiver(facts: MirrorFacts) -> Iterator[Diagnosis]:
     # Failures make the proxy eject the receiver, so that there may be nothing to see but its routes.
     refused = receiver.routes_known and not accepts(receiver.accepted, sent) and not facts.copies
     if receiver.unrouted or refused:
-        how = "appends -shadow to the authority" if policy and policy.suffixed else "keeps the authority"
-        taken = ", ".join(receiver.accepted) or "no host"
         what = f"{receiver.unrouted:,} copies" if receiver.unrouted else "copies"
-        detail = (
-            f"the receiving gateway has no route for {what} (404, or grpc-status 12 with status 200): the sending proxy"
-            f" {how}, so they carry {sent}, and the receiver takes {taken}"
-        )
+        detail = f"the receiving gateway has no route for {what} ({UNROUTED}): {_fit(facts)}"
         yield Diagnosis(cause=Cause.NOT_ACCEPTED, detail=detail)
     reached = sum(receiver.answers.values()) if receiver.answers is not None else receiver.passed_on
     counters = facts.counters
@@ -264,6 +226,21 @@ def _receiver(facts: MirrorFacts) -> Iterator[Diagnosis]:
         own = ", ".join(sorted(receiver.addresses))
         detail = f"{counters.total:,} copies went to {where or 'the mirror'} and none reached the receiving gateway"
         yield Diagnosis(cause=Cause.NOBODY_REACHED, detail=detail + (f" at {own}" if own else ""))
+
+
+def _fit(facts: MirrorFacts) -> str:
+    """Which authority copies carry, and which the receiver takes, as far as both are known."""
+    policy, receiver = policy_of(facts), facts.receiver
+    sent = carried(facts.authority, suffixed=bool(policy and policy.suffixed))
+    if policy is None:
+        words = f"copies carry {facts.authority} or {carried(facts.authority, suffixed=True)}"
+    elif policy.suffixed:
+        words = f"the sending proxy appends -shadow to the authority, so they carry {sent}"
+    else:
+        words = f"the sending proxy keeps the authority, so they carry {sent}"
+    if receiver is None or not receiver.routes_known:
+        return words
+    return f"{words}, and the receiver takes {', '.join(receiver.accepted) or 'no host'}"
 
 
 def _stopped(facts: MirrorFacts) -> Iterator[Diagnosis]:
@@ -277,7 +254,7 @@ def _stopped(facts: MirrorFacts) -> Iterator[Diagnosis]:
 
 def _hanging(facts: MirrorFacts) -> Iterator[Diagnosis]:
     """Copies that nobody answers: harmful even where all of them arrive, because they stay in the proxy."""
-    counters = facts.counters
+    counters = _counted(facts)
     if counters is not None and (facts.peak or counters.timeout):
         detail = f"{facts.peak:,} copies stay in flight, {counters.timeout:,} timed out"
         yield Diagnosis(cause=Cause.TIMEOUT, detail=detail)
@@ -286,7 +263,7 @@ def _hanging(facts: MirrorFacts) -> Iterator[Diagnosis]:
 def _answers(facts: MirrorFacts) -> Iterator[Diagnosis]:
     """How the mirror answered those that arrived."""
     yield from _hanging(facts)
-    counters = facts.counters
+    counters = _counted(facts)
     if counters is not None and counters.error:
         detail = f"{counters.error:,} of {counters.total:,} copies ended with a server error or a lost connection"
         yield Diagnosis(cause=Cause.ERRORS, detail=detail)
@@ -296,6 +273,20 @@ def _answers(facts: MirrorFacts) -> Iterator[Diagnosis]:
         if routed > facts.copies:
             detail = f"the receiving gateway passed {routed:,} copies on and the application logged {facts.copies:,}"
             yield Diagnosis(cause=Cause.LOST_BEHIND_GATEWAY, detail=detail)
+
+
+def _unseen(facts: MirrorFacts) -> Iterator[Diagnosis]:
+    """Copies that were answered, though nobody who should have them has one, where no gateway tells more."""
+    counters = _counted(facts)
+    known = facts.receiver is not None and (facts.receiver.routes_known or facts.receiver.answers is not None)
+    if counters is not None and counters.total and facts.arrivals is not None and not facts.copies and not known:
+        detail = f"copies leave the sending proxy and nobody logs them, as by {UNROUTED}: {_fit(facts)}"
+        yield Diagnosis(cause=Cause.NOT_ACCEPTED, detail=detail)
+
+
+def _counted(facts: MirrorFacts) -> ProxyCounters | None:
+    """What the proxy counted, the warm-up included."""
+    return facts.counters.with_earlier(facts.earlier) if facts.counters is not None else None
 
 
 def _contents(facts: MirrorFacts) -> Iterator[Diagnosis]:

@@ -29,7 +29,7 @@ class Wanted:
     """Its name, unique in a report."""
 
     cluster: str
-    """Name that its cluster has in proxies, e.g. ``"outbound|8000||greeter.testing.example"``."""
+    """Name that its cluster has in proxies, e.g. ``"outbound|8000||greeter.testing.example"``; empty if not known."""
 
     percent: float
     """Share of the calls, 0 to 100."""
@@ -52,7 +52,7 @@ class Receiver:
     """What is known of the gateway that copies should reach."""
 
     accepted: tuple[str, ...] = ()
-    """Hosts that its routes take where copies come in."""
+    """Hosts that its routes take where copies come in; they count where :attr:`routes_known`."""
 
     routes_known: bool = False
     """Whether its routes could be read."""
@@ -105,6 +105,9 @@ class MirrorFacts:
 
     counters: ProxyCounters | None = None
     """What the proxy counted during the run; None when it could not be asked."""
+
+    earlier: ProxyCounters = field(default_factory=ProxyCounters)
+    """What the proxy counted in a warm-up before the run: one that meets errors soon sends nothing more."""
 
     peak: int = 0
     """Most copies that were seen in flight after the calls."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.operations.verify.diagnosis import Cause
+from components.operations.verify.causes import Cause
 from tests.support.mirrored import Mirrored, Object, first_cause
 
 pytestmark = pytest.mark.stage

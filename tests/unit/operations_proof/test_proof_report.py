@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from components.operations.calls import CallSummary
-from components.operations.causes import MirrorPlan
 from components.operations.evidence import Arrivals, Evidence, ProxyCounters
+from components.operations.mirror_plan import MirrorPlan
 from components.operations.page import render_page
 from components.operations.report import Phase, Report, headline, print_report
 from components.operations.verdict import judge

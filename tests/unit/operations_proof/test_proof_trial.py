@@ -14,9 +14,9 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from components.operations.calls import CallJob
-from components.operations.causes import MirrorPlan
 from components.operations.errors import OperationError
 from components.operations.kube import ClusterAccess, Pods, PodSelection
+from components.operations.mirror_plan import MirrorPlan
 from components.operations.trial import TrialJob, run_trial, trial_in_child
 from components.operations.verdict import Outcome, judge
 from components.operations.witness import MirrorPlace, WitnessJob
@@ -197,7 +197,7 @@ def test_a_warm_up_that_never_succeeds_ends_and_the_trial_shows_why(
     result = run_trial(job, lambda _: None)
     verdict = judge(version="v1", mirrors=job.mirrors, calls=result.calls, evidence=result.evidence)
     assert verdict.outcome is Outcome.FAILS
-    assert verdict.causes == ("no copy arrives at all, and there is no more evidence",)
+    assert verdict.causes == ("0 of 60 calls were copied, 60 were due, and nothing else could be seen",)
 
 
 def test_a_child_gives_the_same_result(address: str, kubeconfig: str) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.operations.calls import CallSummary
-from components.operations.causes import MirrorPlan
 from components.operations.evidence import Arrivals, Evidence, ProxyCounters
+from components.operations.mirror_plan import MirrorPlan
 from components.operations.verdict import Band, Outcome, Verdict, judge
 
 CROSS = "cross-cluster"
@@ -164,37 +164,40 @@ def test_a_mirror_of_zero_per_cent_must_get_nothing() -> None:
 
 
 NO_COPY: list[tuple[dict[str, Any], str]] = [
-    ({"proxies": {CROSS: ProxyCounters()}}, "no cluster for the mirror"),
-    ({"proxies": {CROSS: ProxyCounters()}, "rejects": {"staging": 3}}, "proxies refused 3 configurations"),
+    ({"proxies": {CROSS: ProxyCounters()}}, "no cluster for cross-cluster: host, port or subset"),
+    ({"proxies": {CROSS: ProxyCounters()}, "rejects": {"staging": 3}}, "proxies have refused 3 configurations"),
     ({"proxies": {CROSS: proxy(0)}}, "its route has no mirror policy"),
-    ({"proxies": {CROSS: proxy(0)}, "rejects": {"staging": 1}}, "proxies refused 1 configurations"),
-    ({"proxies": {CROSS: proxy(0, endpoints=0)}}, "the mirror has no endpoint"),
-    ({"proxies": {CROSS: proxy(500, connect_failures=9)}}, "cannot connect to the mirror (9 failures)"),
+    ({"proxies": {CROSS: proxy(0)}, "rejects": {"staging": 1}}, "proxies have refused 1 configurations"),
+    ({"proxies": {CROSS: proxy(0, endpoints=0)}}, "cross-cluster has no endpoint"),
+    ({"proxies": {CROSS: proxy(500, success=0, connect_failures=9)}}, "9 connections to the mirror failed"),
     (
-        {"proxies": {CROSS: proxy(0)}, "warm_up_proxies": {CROSS: proxy(20, connect_failures=5)}},
-        "cannot connect to the mirror (5 failures)",
+        {"proxies": {CROSS: proxy(0)}, "warm_up_proxies": {CROSS: proxy(20, success=0, connect_failures=5)}},
+        "5 connections to the mirror failed",
     ),
-    ({"proxies": {CROSS: proxy(5, ejected=1)}}, "outlier detection took the mirror out"),
+    ({"proxies": {CROSS: proxy(5, ejected=1)}}, "outlier detection has taken out 1 of 1 endpoints"),
     (
         {"proxies": {CROSS: proxy(0)}, "warm_up_proxies": {CROSS: proxy(20, error=20)}},
         "outlier detection took the mirror out after errors (20 of 20 copies failed)",
     ),
-    ({"proxies": {CROSS: proxy(500, active=40)}}, "does not answer in time (0 time-outs, 40 copies in flight)"),
-    ({"proxies": {CROSS: proxy(500, timeout=500)}}, "does not answer in time (500 time-outs"),
-    ({"proxies": {CROSS: proxy(500, error=500)}}, "answers with server errors"),
-    ({"gateway_answers": {CROSS: {"200 route_not_found": 500}}}, "no route for the copies (500 times"),
+    ({"proxies": {CROSS: proxy(500, active=40)}}, "40 copies stay in flight, 0 timed out"),
+    ({"proxies": {CROSS: proxy(500, timeout=500)}}, "0 copies stay in flight, 500 timed out"),
+    ({"proxies": {CROSS: proxy(500, error=500)}}, "500 of 500 copies ended with a server error"),
+    ({"gateway_answers": {CROSS: {"200 route_not_found": 500}}}, "no route for 500 copies (404, or grpc-status 12"),
     (
         {"proxies": {CROSS: proxy(0)}, "warm_up_answers": {CROSS: {"200 route_not_found": 20}}},
-        "no route for the copies (20 times route_not_found)",
+        "no route for 20 copies",
     ),
     (
         {"warm_up_answers": {CROSS: {"200 no_healthy_upstream": 20}}},
-        "cannot deliver the copies (20 times 200 no_healthy_upstream)",
+        "answered copies itself: 200 no_healthy_upstream (20)",
     ),
-    ({"gateway_answers": {CROSS: {"200 via_upstream": 500}}}, "delivered 500 copies and the workload logged 0"),
-    ({}, "404 or grpc-status 12"),
-    ({"proxies": {}, "rejects": {"staging": 2}}, "proxies refused 2 configurations, so what they do may be old"),
-    ({"proxies": {}}, "no copy arrives at all"),
+    ({"gateway_answers": {CROSS: {"200 via_upstream": 500}}}, "passed 500 copies on and the application logged 0"),
+    ({}, "nobody logs them, as by 404, or grpc-status 12"),
+    (
+        {"proxies": {}, "rejects": {"staging": 2}},
+        "nothing else could be seen; proxies have refused 2 configurations since istiod started",
+    ),
+    ({"proxies": {}}, "0 of 500 calls were copied, 500 were due"),
 ]
 
 
@@ -211,7 +214,7 @@ def test_a_refusing_receiver_is_told_which_hosts_to_accept() -> None:
 
 
 def test_too_many_copies_blame_the_percentage() -> None:
-    assert "higher than planned" in verdict(calls(), evidence(in_cluster=copies(500))).causes[0]
+    assert "500 of 500 calls were copied, 250 were due" in verdict(calls(), evidence(in_cluster=copies(500))).causes[0]
 
 
 def test_bands_are_those_of_the_binomial_and_exact_at_the_ends() -> None:

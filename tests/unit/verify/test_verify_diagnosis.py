@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from components.operations.evidence import Arrivals, ProxyCounters
-from components.operations.verify.diagnosis import (
-    REMEDIES,
-    Cause,
-    Standing,
-    accepts,
-    carried,
-    judge_mirror,
-)
+from components.operations.verify.causes import REMEDIES, Cause
+from components.operations.verify.diagnosis import Standing, accepts, carried, judge_mirror
 from components.operations.verify.facts import MirrorFacts, Receiver, Source, Wanted
 from components.operations.verify.proxy import ClusterView, MirrorPolicy, RouteView
 from components.operations.verify.shares import CONFIDENCE, fits, interval
@@ -98,6 +92,21 @@ CASES: list[tuple[Cause, dict[str, Any], str]] = [
         Cause.TOO_MANY,
         {"wanted": replace(GOOD.wanted, percent=10), "route": routed(percent=10)},
         "200 of 200 calls were copied, 20 were due",
+    ),
+    (
+        Cause.NO_POLICY,
+        {**UNREACHED, "route_known": False, "route": None, "counters": counted(total=0, success=0), "refusals": 2},
+        "sends no copy: its route has no mirror policy, or 0 %; proxies have refused 2 configurations",
+    ),
+    (
+        Cause.NOT_ACCEPTED,
+        {**NOTHING, "route_known": False, "route": None, "receiver": None},
+        f"nobody logs them, as by 404, or grpc-status 12 with status 200: copies carry {HOST}:8000 or {HOST}-shadow",
+    ),
+    (
+        Cause.EJECTED,
+        {**UNREACHED, "counters": counted(total=0, success=0), "earlier": counted(total=20, success=0, error=20)},
+        "stopped sending: outlier detection took the mirror out after errors (20 of 20 copies failed)",
     ),
     (Cause.CLUSTER_MISSING, {**UNREACHED, "counters": ProxyCounters(), "cluster": None}, f"no cluster {CLUSTER}"),
     (Cause.NO_ENDPOINTS, {**UNREACHED, "counters": counted(endpoints=0, total=0, success=0)}, "has no endpoint"),
