@@ -15,6 +15,10 @@ primary = tm.Greeter("greeter-v1", program.greeter_args(settings, mesh, hello, "
 pulumi.export("gatewayAddress", gateway.address)
 pulumi.export("network", cluster.network)
 
+if recording := program.recorder_args(settings, mesh, gateway, hello):
+    recorder = tm.TrafficRecorder("recorder", recording)
+    pulumi.export("recordings", {"at": recorder.recordings, "fetch": recorder.fetch})
+
 if settings.role is program.Role.TESTING:
     receiver = tm.MirrorReceiver(
         "greeter",

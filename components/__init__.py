@@ -53,6 +53,9 @@ if TYPE_CHECKING:
         MirroredServiceArgs,
         MirrorReceiver,
         MirrorReceiverArgs,
+        RecordedWorkload,
+        TrafficRecorder,
+        TrafficRecorderArgs,
     )
     from .model import (
         AuthorityMode,
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
         client_server,
         receiver_server,
     )
+    from .model.recording import ObjectStorage, RecorderSettings, Redaction, ScratchStorage, Side, VolumeStorage
     from .workloads import Greeter, GreeterArgs, MeshNamespace, MeshNamespaceArgs, PodSecurity
 
 __all__ = [
@@ -137,16 +141,25 @@ __all__ = [
     "NetworkPeering",
     "NetworkPeeringArgs",
     "NewNetwork",
+    "ObjectStorage",
     "Percent",
     "PodSecurity",
     "Protocol",
+    "RecordedWorkload",
+    "RecorderSettings",
+    "Redaction",
     "ReleaseChannel",
+    "ScratchStorage",
     "Scrub",
+    "Side",
     "Size",
     "StandardMode",
     "TlsCredential",
     "TlsMode",
+    "TrafficRecorder",
+    "TrafficRecorderArgs",
     "ValidationError",
+    "VolumeStorage",
     "Waiver",
     "client_server",
     "model",
@@ -198,6 +211,9 @@ _HOMES: Final = {
         "MirroredServiceArgs",
         "MirrorReceiver",
         "MirrorReceiverArgs",
+        "RecordedWorkload",
+        "TrafficRecorder",
+        "TrafficRecorderArgs",
     ],
     ".model": [
         "AuthorityMode",
@@ -224,6 +240,14 @@ _HOMES: Final = {
         "Waiver",
         "client_server",
         "receiver_server",
+    ],
+    ".model.recording": [
+        "ObjectStorage",
+        "RecorderSettings",
+        "Redaction",
+        "ScratchStorage",
+        "Side",
+        "VolumeStorage",
     ],
     ".workloads": ["Greeter", "GreeterArgs", "MeshNamespace", "MeshNamespaceArgs", "PodSecurity"],
 }

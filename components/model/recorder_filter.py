@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
+from .checks import member
 from .errors import ValidationError
 from .jsontypes import JsonObject, JsonValue
+from .recording import Side
 from .render.objects import compact, duration, istio_object
 from .request_sampling import WHOLE, sample_regex, sample_threshold
 from .values import DnsLabel, Hostname, Port
@@ -19,8 +21,6 @@ SIDE_KEY: Final = "x-traffic-recorder-side"
 
 SOURCE_KEY: Final = "x-traffic-recorder-source"
 """Stream metadata in which the filter names itself."""
-
-SIDES: Final = ("primary", "mirror")
 
 _API: Final = "type.googleapis.com/envoy"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -48,7 +48,7 @@ class RecorderFilter:
         collector_host: DNS name of the collector's Service. Its port speaks HTTP/2 without TLS, so its pods are
             outside the mesh or accept plain text on that port.
         collector_port: Port of that Service.
-        side: What is seen here, ``"primary"`` or ``"mirror"``; ``None`` leaves it to the mark on the copies.
+        side: What is seen here; ``None`` leaves it to the mark on the copies.
         source: Name of this place in the recording, visible ASCII; ``name`` by default.
         sample_percent: Share of requests that are reported, above 0 to 100. The others cost the proxy next to nothing.
         max_streams: Exchanges reported at once, 1 to 65,536; further ones go on unreported.
@@ -65,7 +65,7 @@ class RecorderFilter:
     collector_host: str
     collector_port: int = 9100
     point: RecordingPoint = RecordingPoint.GATEWAY
-    side: str | None = None
+    side: Side | None = None
     source: str = ""
     sample_percent: float = 100.0
     max_streams: int = 4_096
@@ -78,13 +78,14 @@ class RecorderFilter:
         object.__setattr__(self, "collector_port", Port(self.collector_port, field="collector_port"))
         object.__setattr__(self, "workload_labels", dict(self.workload_labels))
         object.__setattr__(self, "source", self.source or str(self.name))
+        if self.side is not None:
+            object.__setattr__(self, "side", member(Side, self.side, field="side"))
         sample_threshold(self.sample_percent)
         self._check()
 
     def _check(self) -> None:
         checks: tuple[tuple[str, object, bool, str], ...] = (
             ("workload_labels", self.workload_labels, bool(self.workload_labels), "must name at least one label"),
-            ("side", self.side, self.side in (None, *SIDES), "must be 'primary' or 'mirror'"),
             (
                 "source",
                 self.source,
@@ -216,7 +217,7 @@ def recorder_http_filter(recorder: RecorderFilter) -> JsonObject:
 
 
 def _processor(recorder: RecorderFilter) -> JsonObject:
-    entries = {SIDE_KEY: recorder.side, SOURCE_KEY: recorder.source}
+    entries = {SIDE_KEY: recorder.side.value if recorder.side else "", SOURCE_KEY: recorder.source}
     metadata: list[JsonValue] = [{"key": key, "value": value} for key, value in entries.items() if value]
     return {
         "@type": f"{_API}.extensions.filters.http.ext_proc.v3.ExternalProcessor",

@@ -9,6 +9,7 @@ from .arguments import (
     peer_with_testing,
 )
 from .branches import branches_args, expiry_guard_args
+from .recorders import recorder_args
 from .sections import Section
 from .settings import (
     ClusterChoice,
@@ -39,4 +40,5 @@ __all__ = [
     "load",
     "make_cluster",
     "peer_with_testing",
+    "recorder_args",
 ]

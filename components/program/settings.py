@@ -97,6 +97,7 @@ class StackSettings:
         branches: Branches for debugging, by name; staging only.
         branch_names: Their names.
         expiry_guard: Who ends mirrors on time; empty for nobody.
+        recorder: What records at the gateway; empty for nothing.
     """
 
     role: Role
@@ -115,6 +116,7 @@ class StackSettings:
     branches: Section
     branch_names: tuple[str, ...]
     expiry_guard: Section
+    recorder: Section
 
     @property
     def namespace(self) -> str:
@@ -137,6 +139,7 @@ CONTRACT_KEYS = (
     *("extraHeaders", "markHeader", "markValue"),
 )
 GUARD_KEYS = ("image", "allowTag", "everyMinutes")
+RECORDER_KEYS = ("image", "allowTag", "samplePercent", "fileSeconds", "jsonPaths", "storage")
 MIRROR_KEYS = ("rpcMethods", "inCluster", "crossCluster")
 
 
@@ -183,6 +186,7 @@ def load(stack: str | None = None) -> StackSettings:
         branches=section("branches", names),
         branch_names=names,
         expiry_guard=section("expiryGuard", GUARD_KEYS),
+        recorder=section("recorder", RECORDER_KEYS),
     )
 
 

@@ -32,6 +32,7 @@ TOKENS = {
     "MirrorReceiver": "trafficmirror:index:MirrorReceiver",
     "MirroredService": "trafficmirror:index:MirroredService",
     "NetworkPeering": "trafficmirror:index:NetworkPeering",
+    "TrafficRecorder": "trafficmirror:index:TrafficRecorder",
 }
 """Type tokens are part of every user's state: changing one replaces what it names."""
 

@@ -14,6 +14,7 @@ from .budget import MemoryBudget
 from .collector import Collector, new_server
 from .counters import Counters
 from .endpoint import Endpoint
+from .health import health_handler
 from .redaction import Redactor
 from .settings import CollectorSettings, read_settings
 from .sink import RecordingSink
@@ -43,7 +44,7 @@ async def run(settings: CollectorSettings, *, instance: str) -> None:
     stopping = asyncio.Event()
     endpoint = Endpoint(host="", port=settings.http_port, counters=counters, is_ready=lambda: not stopping.is_set())
     server = new_server()
-    server.add_generic_rpc_handlers((collector.handler(),))
+    server.add_generic_rpc_handlers((collector.handler(), health_handler(lambda: not stopping.is_set())))
     server.add_insecure_port(f"[::]:{settings.port}")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,19 +5,13 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import TypeAlias
 
+from ...model.recording import Side as Side  # noqa: PLC0414 -- part of this module's interface
+
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Names in lower case with their values, in the order seen.
 
 Each byte of a value is one character (ISO-8859-1, as RFC 9110 section 5.5 has it), so every value survives.
 """
-
-
-@unique
-class Side(StrEnum):
-    """Who answered: the system that clients see, or the one that gets copies."""
-
-    PRIMARY = "primary"
-    MIRROR = "mirror"
 
 
 @unique

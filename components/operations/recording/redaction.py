@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote_plus
 
 from ...model import HeaderName, ValidationError
-from ...model.safety import CREDENTIAL_HEADERS, PEER_HEADERS
+from ...model.recording import DEFAULT_HEADERS, DEFAULT_QUERY
 from .codings import decode, encode
 from .descriptors import Descriptors
 from .exchange import Exchange, Headers, Message, Part
@@ -19,33 +19,6 @@ from .redaction_protobuf import ProtobufRedactor
 
 REDACTED: Final = "[redacted]"
 """Stands where a value was."""
-
-DEFAULT_HEADERS: Final = (
-    *CREDENTIAL_HEADERS,
-    *PEER_HEADERS,
-    "set-cookie",
-    "x-auth-token",
-    "x-amz-security-token",
-    "x-goog-iap-jwt-assertion",
-)
-"""Headers that carry credentials or identities of callers and pods."""
-
-DEFAULT_QUERY: Final = (
-    "access_token",
-    "api_key",
-    "apikey",
-    "client_secret",
-    "id_token",
-    "key",
-    "password",
-    "refresh_token",
-    "sig",
-    "signature",
-    "token",
-    "x-amz-signature",
-    "x-goog-signature",
-)
-"""Query and form parameters that carry credentials (OAuth 2.0, API keys, signed URLs)."""
 
 Payload: TypeAlias = tuple[bytes | None, int]
 """Bytes that may be kept, or ``None``, and how many values were replaced."""

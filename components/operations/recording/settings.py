@@ -81,7 +81,7 @@ class CollectorSettings:
         object.__setattr__(self, "http_port", Port(self.http_port, field="http_port"))
         object.__setattr__(self, "mark_header", HeaderName(self.mark_header, field="mark_header"))
         sample_threshold(self.sample_percent)
-        _require_positive(self.roll, "roll.")
+        _require_positive(self.roll, "roll.", allow_zero=("keep_bytes",))
         _require_positive(self.capture, "capture.", allow_zero=("max_body_bytes",))
         if self.port == self.http_port:
             raise ValidationError(

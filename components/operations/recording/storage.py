@@ -68,6 +68,24 @@ class RecordingStore:
         """Return files that were never finished: their writer was killed, or is still at work."""
         return sorted(info.path for info in self._walk() if info.base_name.endswith(UNFINISHED))
 
+    def keep(self, limit: int) -> None:
+        """Delete the oldest files, unfinished ones of dead writers among them, until the rest fits.
+
+        Args:
+            limit: Bytes that may stay.
+
+        Raises:
+            OSError: A file cannot be deleted.
+        """
+        # Names begin with their day and time, so they sort by age.
+        found = [info for info in self._walk() if info.base_name.endswith((SUFFIX, UNFINISHED))]
+        excess = sum(info.size or 0 for info in found) - limit
+        for info in sorted(found, key=lambda info: info.path):
+            if excess <= 0:
+                return
+            self.filesystem.delete_file(info.path)
+            excess -= info.size or 0
+
     def create(self, name: str) -> "PendingFile":
         """Begin a file that appears under its name only when it is committed.
 

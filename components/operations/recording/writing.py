@@ -32,6 +32,8 @@ class RollLimits:
     row_group_bytes: int = 8 * _MEBI
     """Bytes of one row group before compression. A reader needs about this much memory, and a damaged row
     group loses about this much."""
+    keep_bytes: int = 0
+    """Bytes of finished files that stay; the oldest are deleted when a file is finished. 0 keeps all."""
 
 
 class RecordingWriter:
@@ -117,6 +119,8 @@ class RecordingWriter:
             self.rows_written += self.rows_at_risk
             self.files_written += 1
         self._forget()
+        if self._limits.keep_bytes:
+            self._store.keep(self._limits.keep_bytes)
 
     def close(self) -> None:
         """Finish what is at hand; the writer may not be used afterwards."""

@@ -121,7 +121,7 @@ def python_app_image(name: str, *, tag: str | None, source: Path, entry: str, ca
     Args:
         name: Image name, e.g. ``"stage.local/greeter"``.
         tag: Image tag; None makes one that changes with the content.
-        source: Folder with the application's files and its `requirements.txt`.
+        source: Folder with the application's files, packages in it included, and its `requirements.txt`.
         entry: Path of the script in the image, below ``/app``.
         cache: The cache directory.
         progress: Shows what is being made.
@@ -144,7 +144,11 @@ def python_app_image(name: str, *, tag: str | None, source: Path, entry: str, ca
         lambda archive: _write_packages(archive, requirements, base, kept.log(f"{title}-packages")),
         usual_seconds=10,
     )
-    files = {file.name: file.read_bytes() for file in sorted(source.iterdir()) if _belongs_in_image(file)}
+    files = {
+        file.relative_to(source).as_posix(): file.read_bytes()
+        for file in sorted(source.rglob("*"))
+        if _belongs_in_image(file, source)
+    }
     digests = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
     own = kept.layer(title, digests, lambda archive: _write_application(archive, files))
     environment = {
@@ -156,8 +160,9 @@ def python_app_image(name: str, *, tag: str | None, source: Path, entry: str, ca
     return kept.image(name, tag, config, (base, packages, own))
 
 
-def _belongs_in_image(file: Path) -> bool:
-    return file.is_file() and file.name not in _NOT_IN_IMAGE
+def _belongs_in_image(file: Path, source: Path) -> bool:
+    path = file.relative_to(source)
+    return file.is_file() and str(path) not in _NOT_IN_IMAGE and "__pycache__" not in path.parts
 
 
 def _write_packages(archive: Path, requirements: Path, base: Layer, log: Path) -> None:

@@ -274,3 +274,21 @@ def test_the_footer_tells_when_the_exchanges_of_a_row_group_started(tmp_path: Pa
     _three_row_groups(tmp_path)
     starts = [(g.first_start, g.last_start) for g in RecordingReader.open(str(tmp_path)).row_groups()]
     assert starts == [(_START + timedelta(milliseconds=n),) * 2 for n in range(3)]
+
+
+def test_the_oldest_files_make_room_those_of_dead_writers_too(tmp_path: Path) -> None:
+    dead = tmp_path / "day=2026-01-01" / "20260101T000000.000000Z-dead-000001.parquet.unfinished"
+    dead.parent.mkdir()
+    dead.write_bytes(b"x" * 100)
+    size = _write(tmp_path / "one", [_exchange()])[0].stat().st_size
+    store = RecordingStore.open(str(tmp_path / "kept"))
+    (tmp_path / "kept").mkdir()
+    dead.rename(tmp_path / "kept" / dead.name)
+    limits = RollLimits(keep_bytes=2 * size + size // 2)
+    writer = RecordingWriter(store, instance="t", limits=limits, now=lambda: _START)
+    for number in range(4):
+        writer.write([_exchange(number)])
+        writer.roll()
+    writer.close()
+    assert [e.request_id for e in RecordingReader.open(store.url).exchanges()] == ["id-2", "id-3"]
+    assert store.unfinished() == []

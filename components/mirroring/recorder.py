@@ -1,0 +1,327 @@
+"""Recording of real traffic at a gateway or workload."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from ..mesh import ImagePullPolicy, MeshGateway, MeshHandle
+from ..mesh.objects import istio_resource
+from ..model import DnsLabel, JsonObject, ValidationError
+from ..model.checks import instance
+from ..model.recorder_filter import RecorderFilter, RecordingPoint, render_recorder_filter
+from ..model.recording import (
+    DESCRIPTOR_FILE,
+    DIRECTORY,
+    ObjectStorage,
+    RecorderSettings,
+    VolumeStorage,
+)
+from ..workloads.greeter.image import check_image
+from ..workloads.namespace import MeshNamespace
+from ..workloads.recorder.pod import HTTP_PORT, PORT, SETTINGS_FILE, RecorderPod, pod_template
+
+CLUSTER_DOMAIN: Final = "cluster.local"
+"""DNS domain of a cluster's Services; Kubernetes' and Istio's default."""
+
+EXPORT: Final = "python3 -m pulumi_traffic_mirror.operations.recording.export"
+"""What the image runs to give its finished files away."""
+
+WAIT_FOR_ADDRESS: Final = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
+"""The Deployment tells when pods are ready; without it each new Service waits 10 s more (measured)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedWorkload:
+    """The sidecars of a workload, as a place to record.
+
+    Attributes:
+        namespace: Namespace of its pods.
+        labels: Labels of its pods; at least one.
+
+    Raises:
+        ValidationError: A value is malformed.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "namespace", DnsLabel(self.namespace, field="at.namespace"))
+        object.__setattr__(self, "labels", dict(self.labels))
+        if not self.labels:
+            raise ValidationError(
+                field="at.labels",
+                value={},
+                rule="must name at least one label, or every pod of the namespace would be recorded",
+                remedy="Give the labels of the workload's pods",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficRecorderArgs:
+    """Arguments of :class:`TrafficRecorder`.
+
+    Raises:
+        ValidationError: A value is malformed, or a plain image has no digest.
+    """
+
+    mesh: MeshHandle
+    """Control plane of the recorded proxies; its cluster gets the collector."""
+
+    at: MeshGateway | RecordedWorkload
+    """Where to record: what passes a gateway, or what reaches a workload's sidecars."""
+
+    image: pulumi.Input[str]
+    """Image with a digest; build it from ``components/workloads/recorder/server``."""
+
+    namespace: MeshNamespace | str
+    """Namespace of the collector; it must exist, unless it is given as a component."""
+
+    settings: RecorderSettings = field(default_factory=RecorderSettings)
+    """What is kept, where, and what never is; by default a few GiB on the node's disk."""
+
+    allow_tag: bool = False
+    """Whether :attr:`image` may have a tag instead of a digest, e.g. on a cluster without a registry."""
+
+    image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
+    """When nodes pull the image."""
+
+    metrics_namespaces: Sequence[str] = ()
+    """Namespaces that may read its metrics, e.g. that of Prometheus."""
+
+    requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "100m", "memory": "256Mi"})
+    """What the scheduler keeps free for it; 1,000 requests per second take a whole core."""
+
+    def __post_init__(self) -> None:
+        instance(self.at, MeshGateway, RecordedWorkload, field="at")
+        instance(self.settings, RecorderSettings, field="settings")
+        if isinstance(self.image, str):
+            check_image(self.image, allow_tag=self.allow_tag)
+        if isinstance(self.namespace, str):
+            DnsLabel(self.namespace, field="namespace")
+        namespaces = tuple(
+            DnsLabel(each, field=f"metrics_namespaces[{index}]") for index, each in enumerate(self.metrics_namespaces)
+        )
+        object.__setattr__(self, "metrics_namespaces", namespaces)
+
+    @property
+    def namespace_name(self) -> str:
+        """Name of the namespace."""
+        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
+
+    def filter(self, name: str) -> RecorderFilter:
+        """What the recorded proxies are told.
+
+        Args:
+            name: Name of the component; names the objects, and the place in recordings.
+
+        Raises:
+            ValidationError: The name is no DNS label.
+        """
+        gateway = isinstance(self.at, MeshGateway)
+        return RecorderFilter(
+            name=name,
+            namespace=self.at.ref.namespace if isinstance(self.at, MeshGateway) else self.at.namespace,
+            workload_labels=self.at.selector if isinstance(self.at, MeshGateway) else self.at.labels,
+            point=RecordingPoint.GATEWAY if gateway else RecordingPoint.SIDECAR_INBOUND,
+            collector_host=f"{name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}",
+            collector_port=PORT,
+            side=self.settings.side,
+            sample_percent=self.settings.sample_percent,
+        )
+
+
+class TrafficRecorder(pulumi.ComponentResource):
+    """Records what passes a gateway or reaches a workload, as Parquet files, without ever making it wait.
+
+    The proxies report to a collector by Envoy's external processing filter in observability mode: they send and go on,
+    and a collector that is slow, gone or broken changes nothing for clients. Creates the EnvoyFilter and the collector:
+    Deployment, Service, ServiceAccount without a token, ConfigMap, NetworkPolicy and, for a volume, its claim. It
+    creates no namespace, image or bucket. Credentials are replaced before anything is written. The collector stays
+    outside the mesh, so reports travel in plain text inside the cluster; the NetworkPolicy lets in only the recorded
+    proxies.
+
+    Raises:
+        ValidationError: At construction of the arguments, for a name that is no DNS label, and for an image that is
+            known late when it is known.
+    """
+
+    TYPE = "trafficmirror:index:TrafficRecorder"
+
+    address: str
+    """The collector's Service, ``host:port``."""
+
+    recordings: str
+    """Where recordings lie: the bucket's URL, or the directory in the collector's pod."""
+
+    fetch: str
+    """Command that copies finished recordings into the working directory; empty for a bucket, which can be read."""
+
+    deployment: k8s.apps.v1.Deployment
+    """The collector's pods."""
+
+    envoy_filter: k8s.apiextensions.CustomResource
+    """What makes the proxies report."""
+
+    def __init__(self, name: str, args: TrafficRecorderArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        rendered = render_recorder_filter(args.filter(name))
+        super().__init__(self.TYPE, name, {}, opts)
+        self._name, self._args = name, args
+        self._labels = {"app": "traffic-recorder", "recorder": name}
+        self.address = f"{name}.{args.namespace_name}.svc.{CLUSTER_DOMAIN}:{PORT}"
+        self.recordings = args.settings.url
+        is_bucket = isinstance(args.settings.storage, ObjectStorage)
+        pod = f"kubectl exec -n {args.namespace_name} deploy/{name} --"
+        self.fetch = "" if is_bucket else f"{pod} {EXPORT} {DIRECTORY} | tar -x"
+        before: list[pulumi.Resource] = [self._account(), self._network_policy(), self._settings()]
+        if isinstance(args.settings.storage, VolumeStorage):
+            before.append(self._claim(args.settings.storage))
+        self.deployment = self._deployment(before)
+        # Not before the collector: proxies would report to nobody and log it.
+        self.envoy_filter = istio_resource(
+            f"{name}-envoy-filter", rendered, self._opts(*args.mesh.ready, self._service(), self.deployment)
+        )
+        self.register_outputs({"address": self.address, "recordings": self.recordings, "fetch": self.fetch})
+
+    def _opts(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
+        needs = [self._args.namespace] if isinstance(self._args.namespace, MeshNamespace) else []
+        provider = self._args.mesh.cluster.provider
+        return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*needs, *after])
+
+    def _meta(self, **annotations: str) -> k8s.meta.v1.ObjectMetaArgs:
+        return k8s.meta.v1.ObjectMetaArgs(
+            name=self._name,
+            namespace=self._args.namespace_name,
+            labels=self._labels,
+            annotations=annotations or None,
+        )
+
+    def _account(self) -> k8s.core.v1.ServiceAccount:
+        storage = self._args.settings.storage
+        annotations: Mapping[str, str] = storage.account_annotations if isinstance(storage, ObjectStorage) else {}
+        return k8s.core.v1.ServiceAccount(
+            f"{self._name}-service-account",
+            metadata=self._meta(**annotations),
+            automount_service_account_token=False,
+            opts=self._opts(),
+        )
+
+    def _document(self) -> JsonObject:
+        return self._args.settings.document(port=PORT, http_port=HTTP_PORT)
+
+    def _settings(self) -> k8s.core.v1.ConfigMap:
+        descriptors = self._args.settings.redaction.descriptor_set
+        return k8s.core.v1.ConfigMap(
+            f"{self._name}-settings",
+            metadata=self._meta(),
+            data={SETTINGS_FILE: json.dumps(self._document(), indent=2)},
+            binary_data={DESCRIPTOR_FILE: base64.b64encode(descriptors).decode()} if descriptors else None,
+            opts=self._opts(),
+        )
+
+    def _digest(self) -> str:
+        content = json.dumps(self._document(), sort_keys=True).encode()
+        return hashlib.sha256(content + (self._args.settings.redaction.descriptor_set or b"")).hexdigest()[:16]
+
+    def _claim(self, storage: VolumeStorage) -> k8s.core.v1.PersistentVolumeClaim:
+        return k8s.core.v1.PersistentVolumeClaim(
+            f"{self._name}-claim",
+            # Many classes bind only for a pod, which comes later.
+            metadata=self._meta(**{"pulumi.com/skipAwait": "true"}),
+            spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteOnce"],
+                storage_class_name=storage.storage_class or None,
+                resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": f"{storage.size_gib}Gi"}),
+            ),
+            opts=self._opts(),
+        )
+
+    def _service(self) -> k8s.core.v1.Service:
+        return k8s.core.v1.Service(
+            f"{self._name}-service",
+            metadata=self._meta(**WAIT_FOR_ADDRESS),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                type="ClusterIP",
+                selector=self._labels,
+                ports=[
+                    k8s.core.v1.ServicePortArgs(
+                        name="grpc", app_protocol="grpc", port=PORT, target_port=PORT, protocol="TCP"
+                    )
+                ],
+            ),
+            opts=self._opts(),
+        )
+
+    def _deployment(self, before: Sequence[pulumi.Resource]) -> k8s.apps.v1.Deployment:
+        args = self._args
+        pod = RecorderPod(
+            name=self._name,
+            labels=self._labels,
+            image=self._image(),
+            pull_policy=args.image_pull_policy.value,
+            settings=args.settings,
+            digest=self._digest(),
+            requests=args.requests,
+        )
+        return k8s.apps.v1.Deployment(
+            f"{self._name}-deployment",
+            metadata=self._meta(),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=1,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._labels),
+                # A volume takes one writer at a time; what passes meanwhile is not recorded, and is not held up.
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                template=pod_template(pod),
+            ),
+            opts=self._opts(*before),
+        )
+
+    def _image(self) -> pulumi.Input[str]:
+        args = self._args
+        if isinstance(args.image, str):
+            return args.image
+        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))
+
+    def _network_policy(self) -> k8s.networking.v1.NetworkPolicy:
+        recorded = self._args.filter(self._name)
+        proxies = k8s.networking.v1.NetworkPolicyPeerArgs(
+            namespace_selector=_namespaces([str(recorded.namespace)]),
+            pod_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=dict(recorded.workload_labels)),
+        )
+        ingress = [_allowed(proxies, PORT)]
+        if self._args.metrics_namespaces:
+            readers = _namespaces(self._args.metrics_namespaces)
+            ingress.append(_allowed(k8s.networking.v1.NetworkPolicyPeerArgs(namespace_selector=readers), HTTP_PORT))
+        is_bucket = isinstance(self._args.settings.storage, ObjectStorage)
+        return k8s.networking.v1.NetworkPolicy(
+            f"{self._name}-network-policy",
+            metadata=self._meta(),
+            spec=k8s.networking.v1.NetworkPolicySpecArgs(
+                pod_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=self._labels),
+                # With a volume it calls nobody, so whatever gets into it does not get out; a bucket's addresses
+                # are not known.
+                policy_types=["Ingress"] if is_bucket else ["Ingress", "Egress"],
+                ingress=ingress,
+            ),
+            opts=self._opts(),
+        )
+
+
+def _namespaces(names: Sequence[str]) -> k8s.meta.v1.LabelSelectorArgs:
+    named = k8s.meta.v1.LabelSelectorRequirementArgs(
+        key="kubernetes.io/metadata.name", operator="In", values=[str(name) for name in names]
+    )
+    return k8s.meta.v1.LabelSelectorArgs(match_expressions=[named])
+
+
+def _allowed(
+    peer: k8s.networking.v1.NetworkPolicyPeerArgs, port: int
+) -> k8s.networking.v1.NetworkPolicyIngressRuleArgs:
+    ports = [k8s.networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")]
+    return k8s.networking.v1.NetworkPolicyIngressRuleArgs(from_=[peer], ports=ports)

@@ -1,0 +1,296 @@
+"""What a recorder keeps, where it keeps it and what it must never keep; rendered as the collector's settings."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from pathlib import PurePosixPath
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from .checks import bounded, instance, listed, member, whole
+from .errors import ValidationError
+from .jsontypes import JsonObject
+from .request_sampling import sample_threshold
+from .safety import CREDENTIAL_HEADERS, PEER_HEADERS
+from .values import DnsLabel, HeaderName
+
+MEBI: Final = 1024 * 1024
+GIBI: Final = 1024 * MEBI
+
+DEFAULT_HEADERS: Final = (
+    *CREDENTIAL_HEADERS,
+    *PEER_HEADERS,
+    "set-cookie",
+    "x-auth-token",
+    "x-amz-security-token",
+    "x-goog-iap-jwt-assertion",
+)
+"""Headers that carry credentials or identities of callers and pods."""
+
+DEFAULT_QUERY: Final = (
+    "access_token",
+    "api_key",
+    "apikey",
+    "client_secret",
+    "id_token",
+    "key",
+    "password",
+    "refresh_token",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-signature",
+    "x-goog-signature",
+)
+"""Query and form parameters that carry credentials (OAuth 2.0, API keys, signed URLs)."""
+
+DIRECTORY: Final = "/recordings"
+"""Where a volume is mounted."""
+
+DESCRIPTOR_FILE: Final = "descriptors.pb"
+"""Name of the descriptor set beside the settings."""
+
+MAX_DESCRIPTOR_BYTES: Final = 700 * 1024
+"""A ConfigMap takes 1 MiB with its base64 and its keys. Source: Kubernetes' ConfigMap documentation."""
+
+OBJECT_SCHEMES: Final = ("gs", "s3", "abfss")
+"""Object storage that Arrow speaks by itself, so that the image needs no further package."""
+
+_VOLUME_SHARE: Final = 0.8
+"""Share of a volume that finished files may fill; the rest is for the one being written."""
+
+_FIELD_NAME: Final = re.compile(r"\w+(\.\w+)+", re.ASCII)
+_ANNOTATION: Final = re.compile(r"([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@unique
+class Side(StrEnum):
+    """Who answered: the system that clients see, or the one that gets copies."""
+
+    PRIMARY = "primary"
+    MIRROR = "mirror"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redaction:
+    """What must not be kept, beside :data:`DEFAULT_HEADERS` and :data:`DEFAULT_QUERY`, which never are.
+
+    Attributes:
+        headers: More names of headers and trailers, both directions.
+        query: More names of parameters in query strings and URL-encoded forms.
+        json_paths: RFC 9535 expressions such as ``$.user.email`` or ``$..password``, for JSON bodies both ways.
+        protobuf_fields: Full names such as ``shop.v1.Order.card_number``; needs ``descriptor_set``.
+        descriptor_set: Serialised ``FileDescriptorSet`` with its imports (``protoc --include_imports``), at most
+            700 KiB; None without protobuf rules.
+
+    Raises:
+        ValidationError: A rule is malformed.
+    """
+
+    headers: Sequence[str] = ()
+    query: Sequence[str] = ()
+    json_paths: Sequence[str] = ()
+    protobuf_fields: Sequence[str] = ()
+    descriptor_set: bytes | None = None
+
+    def __post_init__(self) -> None:
+        headers = tuple(
+            HeaderName(str(name), field=f"headers[{i}]") for i, name in enumerate(listed(self.headers, field="headers"))
+        )
+        object.__setattr__(self, "headers", headers)
+        object.__setattr__(self, "query", tuple(str(name).lower() for name in listed(self.query, field="query")))
+        for name in ("json_paths", "protobuf_fields"):
+            object.__setattr__(self, name, tuple(str(one) for one in listed(getattr(self, name), field=name)))
+        instance(self.descriptor_set, bytes, field="descriptor_set", optional=True)
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        for index, path in enumerate(self.json_paths):
+            if not path.startswith("$"):
+                raise ValidationError(
+                    field=f"json_paths[{index}]",
+                    value=path,
+                    rule="must be a path from the root, as RFC 9535 has it",
+                    remedy="Write for example '$..password'",
+                )
+        for index, name in enumerate(self.protobuf_fields):
+            if not _FIELD_NAME.fullmatch(name):
+                raise ValidationError(
+                    field=f"protobuf_fields[{index}]",
+                    value=name,
+                    rule="must be the full name of a field",
+                    remedy="Write it as package.Message.field",
+                )
+        if bool(self.protobuf_fields) != bool(self.descriptor_set):
+            raise ValidationError(
+                field="protobuf_fields" if self.protobuf_fields else "descriptor_set",
+                value=list(self.protobuf_fields) or "(given)",
+                rule="needs the other: protobuf_fields name what to clear, descriptor_set says where it is on the wire",
+                remedy="Give both, the set built with protoc --include_imports, or neither",
+            )
+        if self.descriptor_set and len(self.descriptor_set) > MAX_DESCRIPTOR_BYTES:
+            raise ValidationError(
+                field="descriptor_set",
+                value=f"{len(self.descriptor_set)} bytes",
+                rule=f"must have at most {MAX_DESCRIPTOR_BYTES} bytes to fit a ConfigMap",
+                remedy="Build it from the files of the recorded services only",
+            )
+
+    def document(self) -> JsonObject:
+        """The collector's form of it."""
+        return {
+            "headers": list(dict.fromkeys((*DEFAULT_HEADERS, *map(str, self.headers)))),
+            "query": list(dict.fromkeys((*DEFAULT_QUERY, *self.query))),
+            "json_paths": list(self.json_paths),
+            "protobuf_fields": list(self.protobuf_fields),
+            "descriptor_set": DESCRIPTOR_FILE if self.descriptor_set else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScratchStorage:
+    """The node's disk, for as long as the pod lives: for a look at traffic, not for keeping it.
+
+    Attributes:
+        size_gib: What it may take, 1 to 1,024 GiB; the oldest files go first.
+    """
+
+    size_gib: int = 4
+
+    def __post_init__(self) -> None:
+        whole(self.size_gib, "storage.size_gib", 1, 1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeStorage:
+    """A PersistentVolume that outlives the pod.
+
+    Attributes:
+        size_gib: Its size, 1 to 65,536 GiB; the oldest files go first.
+        storage_class: Kind of the volume; empty for the cluster's default.
+    """
+
+    size_gib: int = 20
+    storage_class: str = ""
+
+    def __post_init__(self) -> None:
+        whole(self.size_gib, "storage.size_gib", 1, 65_536)
+        if self.storage_class:
+            DnsLabel(self.storage_class, field="storage.storage_class")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectStorage:
+    """A bucket. How long recordings stay is the bucket's own rule.
+
+    Attributes:
+        url: ``gs://bucket/prefix``, ``s3://bucket/prefix`` or ``abfss://…``, without credentials.
+        account_annotations: What ties the recorder's ServiceAccount to an account of the cloud that may write there,
+            e.g. ``{"iam.gke.io/gcp-service-account": "recorder@project.iam.gserviceaccount.com"}`` on GKE or
+            ``{"eks.amazonaws.com/role-arn": "…"}`` on EKS. Empty where the bucket trusts the ServiceAccount itself.
+
+    Raises:
+        ValidationError: The URL is no bucket's, or carries credentials.
+    """
+
+    url: str
+    account_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url) if isinstance(self.url, str) else urlsplit("")  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
+        # An abfss URL names the container before the @; nothing else may stand there, least of all a key.
+        user, _, _ = parts.netloc.rpartition("@")
+        if ":" in user or (user and parts.scheme != "abfss") or re.search(r"key|token|sig|secret", parts.query, re.I):
+            raise ValidationError(
+                field="storage.url",
+                value=f"{parts.scheme}://(credentials)",
+                rule="must not carry credentials",
+                remedy="Tie the ServiceAccount to an account of the cloud with account_annotations",
+            )
+        if parts.scheme not in OBJECT_SCHEMES or not parts.netloc:
+            raise ValidationError(
+                field="storage.url",
+                value=self.url,
+                rule=f"must be the URL of a bucket, with one of {', '.join(OBJECT_SCHEMES)}",
+                remedy="Write for example 'gs://bucket/recordings'",
+            )
+        object.__setattr__(self, "account_annotations", dict(self.account_annotations))
+        for name in self.account_annotations:
+            if not _ANNOTATION.fullmatch(name):
+                raise ValidationError(
+                    field=f"storage.account_annotations[{name!r}]",
+                    value=name,
+                    rule="must be the name of an annotation",
+                    remedy="Write for example 'iam.gke.io/gcp-service-account'",
+                )
+
+
+Storage: TypeAlias = ScratchStorage | VolumeStorage | ObjectStorage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderSettings:
+    """What one collector is told.
+
+    Attributes:
+        storage: Where recordings go.
+        redaction: What must not be kept.
+        side: Side of every exchange; None: what carries ``mark_header`` is a mirror, all else primary.
+        mark_header: Header that only mirrors carry.
+        sample_percent: Share of requests recorded, above 0 to 100, chosen by ``x-request-id``.
+        body_kib: Body or gRPC messages kept of each direction, 0 to 4,096 KiB; the rest is counted only.
+        file_seconds: Age at which a file is finished and can be read, 1 to 3,600 s; also what a kill loses.
+        memory_mib: Exchanges that are open or wait to be written, 16 to 4,096 MiB; more are dropped and counted.
+
+    Raises:
+        ValidationError: A value breaks its rule.
+    """
+
+    storage: Storage = field(default_factory=ScratchStorage)
+    redaction: Redaction = field(default_factory=Redaction)
+    side: Side | None = None
+    mark_header: str = "x-traffic-mirror"
+    sample_percent: float = 100.0
+    body_kib: int = 64
+    file_seconds: float = 60.0
+    memory_mib: int = 64
+
+    def __post_init__(self) -> None:
+        instance(self.storage, ScratchStorage, VolumeStorage, ObjectStorage, field="storage")
+        instance(self.redaction, Redaction, field="redaction")
+        if self.side is not None:
+            object.__setattr__(self, "side", member(Side, self.side, field="side"))
+        object.__setattr__(self, "mark_header", HeaderName(self.mark_header, field="mark_header"))
+        sample_threshold(self.sample_percent)
+        whole(self.body_kib, "body_kib", 0, 4_096)
+        bounded(self.file_seconds, "file_seconds", 1, 3_600, "seconds")
+        whole(self.memory_mib, "memory_mib", 16, 4_096)
+
+    @property
+    def url(self) -> str:
+        """Where the collector writes."""
+        return self.storage.url if isinstance(self.storage, ObjectStorage) else str(PurePosixPath(DIRECTORY))
+
+    def document(self, *, port: int, http_port: int) -> JsonObject:
+        """The collector's settings as JSON, without anything secret.
+
+        Args:
+            port: Where it takes reports.
+            http_port: Where it tells its metrics.
+        """
+        keep: JsonObject = {}
+        if not isinstance(self.storage, ObjectStorage):
+            keep = {"keep_bytes": int(self.storage.size_gib * GIBI * _VOLUME_SHARE)}
+        return {
+            "url": self.url,
+            "port": port,
+            "http_port": http_port,
+            "side": self.side.value if self.side else None,
+            "mark_header": str(self.mark_header),
+            "sample_percent": float(self.sample_percent),
+            "capture": {"max_body_bytes": self.body_kib * 1024},
+            "roll": {"max_seconds": float(self.file_seconds), **keep},
+            "redaction": self.redaction.document(),
+            "bounds": {"memory_bytes": self.memory_mib * MEBI},
+        }
