@@ -14,8 +14,9 @@ from ..operations.errors import OperationError
 from ..operations.expiry.ends import BRANCH_HOURS, ConfiguredEnd, configured_ends
 from ..operations.ramp.stack import PulumiStack
 from ..rehearsal.progress import open_progress
+from .longwork import Timeout
 from .options import Json
-from .stackoptions import Program, Project, StackName, open_stack
+from .stackoptions import DryRun, Program, Project, StackName, open_stack
 
 EPILOG: Final = """\
 Examples: "traffic-mirror branch start alices-bug --image REGISTRY/greeter@sha256:... --header x-user=alice" copies
@@ -28,16 +29,18 @@ KEY: Final = "branches"
 MAX_HOURS: Final = 14 * 24.0
 
 Name = Annotated[str, typer.Argument(help="Name of the branch: a DNS label.", metavar="NAME")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+
+UP_SECONDS: Final = 600.0
+"""A branch is one small workload; most of this is its image being pulled."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the command and those below it."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.callback(epilog=EPILOG)(_branch)
-    group.command("start", help="Begin a branch.")(start)
-    group.command("stop", help="End a branch.")(stop)
-    group.command("list", help="List the branches of a stack.")(list_)
+    group.command("start", epilog=EPILOG, help="Begin a branch.")(start)
+    group.command("stop", epilog=EPILOG, help="End a branch.")(stop)
+    group.command("list", epilog=EPILOG, help="List the branches of a stack.")(list_)
     app.add_typer(group, name="branch")
 
 
@@ -70,6 +73,7 @@ def start(
     ] = None,
     project: Project = Path(),
     stack: StackName = "staging",
+    timeout: Timeout = UP_SECONDS,
     dry_run: DryRun = False,
     program: Program = None,
     as_json: Json = False,
@@ -96,7 +100,7 @@ def start(
     opened = open_stack(project, stack, program)
     if not dry_run:
         opened.set_object(f"{KEY}.{name}", entry)
-        _deploy(opened, lambda: opened.remove(f"{KEY}.{name}"))
+        _deploy(opened, timeout, lambda: opened.remove(f"{KEY}.{name}"))
     if as_json:
         typer.echo(json.dumps({"name": name, "expires": str(end), **entry}, indent=2))
     else:
@@ -110,8 +114,10 @@ def stop(
     *,
     project: Project = Path(),
     stack: StackName = "staging",
+    timeout: Timeout = UP_SECONDS,
     dry_run: DryRun = False,
     program: Program = None,
+    as_json: Json = False,
 ) -> None:
     """End a branch: take it out of the stack's configuration and deploy."""
     opened = open_stack(project, stack, program)
@@ -125,8 +131,11 @@ def stop(
         )
     if not dry_run:
         opened.remove(f"{KEY}.{name}")
-        _deploy(opened)
-    typer.echo(f"{name} {'would be' if dry_run else 'is'} removed.")
+        _deploy(opened, timeout)
+    if as_json:
+        typer.echo(json.dumps({"name": name, "removed": not dry_run}))
+    else:
+        typer.echo(f"{name} {'would be' if dry_run else 'is'} removed.")
 
 
 def list_(
@@ -150,10 +159,10 @@ def _branches(stack: PulumiStack) -> list[ConfiguredEnd]:
     return [end for end in found if end.key.rpartition(".")[0].rpartition(":")[2] == KEY]
 
 
-def _deploy(stack: PulumiStack, undo: Callable[[], None] | None = None) -> None:
+def _deploy(stack: PulumiStack, timeout: float, undo: Callable[[], None] | None = None) -> None:
     with open_progress() as progress, progress.step("pulumi up"):
         try:
-            stack.up(lambda _: None)
+            stack.up(lambda _: None, timeout_seconds=timeout)
         except OperationError:
             if undo is not None:
                 undo()

@@ -49,7 +49,7 @@ def command(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --apply: say what would change, only.")] = False,
     program: Program = None,
-    timeout: Timeout = 120.0,
+    timeout: Timeout = 600.0,
     as_json: Json = False,
 ) -> None:
     """List mirrors and branches that have ended or soon will, from live clusters and stacks.
@@ -72,7 +72,7 @@ def command(
     if apply and opened:
         removed = ended(configured)
         if not dry_run:
-            _remove(opened, removed)
+            _remove(opened, removed, timeout)
     _show([*live, *configured], removed, dry_run=dry_run, as_json=as_json)
     gone = {end.key for end in removed} if not dry_run else set[str]()
     left = [end for end in configured if end.key not in gone]
@@ -91,7 +91,7 @@ def _live(kubeconfig: Path, context: str, now: datetime, soon: timedelta) -> lis
     return live_ends(read_cluster(access).cluster, now, soon)
 
 
-def _remove(stack: PulumiStack, ends: Sequence[ConfiguredEnd]) -> None:
+def _remove(stack: PulumiStack, ends: Sequence[ConfiguredEnd], timeout: float) -> None:
     """Take what has ended out of the configuration and deploy.
 
     Raises:
@@ -105,7 +105,7 @@ def _remove(stack: PulumiStack, ends: Sequence[ConfiguredEnd]) -> None:
                 stack.set_object(end.key, end.replacement)
         with progress.step("pulumi up"):
             try:
-                stack.up(lambda _: None)
+                stack.up(lambda _: None, timeout_seconds=timeout)
             except OperationError as error:
                 raise OperationError(
                     f"{error.problem}\nThe configuration is changed already",

@@ -20,19 +20,29 @@ from ..operations.ramp.state import Phase, RampState, StateFile
 from ..operations.verify.run import VerifyJob
 from ..rehearsal.progress import open_progress
 from .console import open_console
+from .longwork import Timeout
 from .options import Json, input_file
-from .stackoptions import Program, Project, StackName, open_stack
+from .stackoptions import DryRun, Program, Project, StackName, open_stack
 
 EPILOG: Final = """\
 Examples: "traffic-mirror ramp run --stack staging --mirror testing --key mirrors.crossCluster.percent --staging
 a.kubeconfig --testing b.kubeconfig"; "traffic-mirror ramp status --stack staging --mirror testing" from anywhere, at
-any time; "traffic-mirror ramp resume" with the options of "run" goes on after Ctrl-C or a kill."""
+any time; "traffic-mirror ramp resume --stack staging --mirror testing" goes on after Ctrl-C or a kill."""
 
 MOST_IN_FLIGHT: Final = 64
 """Calls in flight at most while measuring; a primary that is slower than the rate allows shows in its latency."""
 
+PATIENCE_SECONDS: Final = 20.0
+"""A deployed share reaches proxies within a second or two; it is measured at the latest after this time."""
+
 LASTING: Final = (Phase.DONE, Phase.ROLLED_BACK, Phase.INTERRUPTED)
 """Phases that last when nobody works on the ramp; any other then means that it was killed."""
+
+UNDER_WAY: Final = (Phase.APPLYING, Phase.ROLLING_BACK)
+"""Phases in which a deployment runs."""
+
+RAMP_SECONDS: Final = 3600.0
+"""Five steps of a minute each, and as many deployments, take a fraction of it."""
 
 FOLDER: Final = ".traffic-mirror"
 """Where the state is kept, in the project's folder."""
@@ -47,9 +57,9 @@ def register(app: typer.Typer) -> None:
     """Add the command and those below it."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.callback(epilog=EPILOG)(_ramp)
-    group.command("run", help="Begin a ramp.")(run)
-    group.command("resume", help="Go on with a ramp that was interrupted, with the options of run.")(resume)
-    group.command("status", help="Show where a ramp stands.")(status)
+    group.command("run", epilog=EPILOG, help="Begin a ramp.")(run)
+    group.command("resume", epilog=EPILOG, help="Go on with an interrupted ramp, as it was begun.")(resume)
+    group.command("status", epilog=EPILOG, help="Show where a ramp stands.")(status)
     app.add_typer(group, name="ramp")
 
 
@@ -75,6 +85,8 @@ def run(
     testing: Annotated[
         Path | None, typer.Option(help="Kubeconfig of the receiving cluster.", metavar="KUBECONFIG")
     ] = None,
+    staging_context: Annotated[str, typer.Option(help="Context in --staging.", metavar="NAME")] = "",
+    testing_context: Annotated[str, typer.Option(help="Context in --testing.", metavar="NAME")] = "",
     host: Annotated[str, typer.Option(help="Host to call; needed when several are mirrored.")] = "",
     gateway: Annotated[
         str, typer.Option(help="Where to call the gateway; default its load balancer.", metavar="HOST:PORT")
@@ -92,7 +104,8 @@ def run(
     max_memory: Annotated[float, typer.Option(help="Growth of the proxy's memory, MiB.")] = 64.0,
     retreat: Annotated[Retreat, typer.Option(help="Where to go when a gate fails.")] = Retreat.LAST_GOOD,
     state: StateOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")] = False,
+    timeout: Timeout = RAMP_SECONDS,
+    dry_run: DryRun = False,
     program: Program = None,
     as_json: Json = False,
 ) -> None:
@@ -104,6 +117,8 @@ def run(
     options: JsonObject = {
         "staging": str(input_file(staging, option="--staging").resolve()),
         "testing": str(input_file(testing, option="--testing").resolve()) if testing else "",
+        "stagingContext": staging_context,
+        "testingContext": testing_context,
         "host": host,
         "gateway": gateway,
         "rpc": RpcMethod(rpc, field="--rpc"),
@@ -120,7 +135,7 @@ def run(
     start = _percent_at(opened.config(), key)
     job = _job(options, stack=stack, key=key, mirror=mirror, start=start, steps=_steps(steps))
     if dry_run:
-        _show_plan(job, as_json=as_json)
+        _show_plan(job, job.start, as_json=as_json)
         return
     file = state_file(project, stack, mirror, state)
     before = file.read()
@@ -129,7 +144,7 @@ def run(
             f"A ramp of {mirror} stands at {before.percent:g} % ({before.phase})",
             remedy=f"Go on with 'ramp resume', or remove {file.path} to begin anew",
         )
-    _go(job, opened, file, None, as_json=as_json)
+    _go(job, opened, file, None, timeout=timeout, as_json=as_json)
 
 
 def resume(
@@ -138,6 +153,8 @@ def resume(
     stack: StackName = "staging",
     mirror: Mirror = "testing",
     state: StateOption = None,
+    timeout: Timeout = RAMP_SECONDS,
+    dry_run: DryRun = False,
     program: Program = None,
     as_json: Json = False,
 ) -> None:
@@ -152,7 +169,10 @@ def resume(
     job = _job(
         before.options, stack=stack, key=before.key, mirror=mirror, start=before.history_start, steps=before.steps
     )
-    _go(job, opened, file, before, as_json=as_json)
+    if dry_run:
+        _show_plan(job, before.good, as_json=as_json)
+        return
+    _go(job, opened, file, before, timeout=timeout, as_json=as_json)
 
 
 def status(
@@ -200,29 +220,47 @@ def _job(options: JsonObject, *, stack: str, key: str, mirror: str, start: float
 def _calls(options: JsonObject) -> VerifyJob:
     given = cast("dict[str, Any]", options)
     return VerifyJob(
-        staging=ClusterAccess(name="staging", kubeconfig=given["staging"]),
-        testing=ClusterAccess(name="testing", kubeconfig=given["testing"]) if given["testing"] else None,
+        staging=_access("staging", given),
+        testing=_access("testing", given) if given["testing"] else None,
         host=given["host"],
         address=given["gateway"],
         rpc=given["rpc"],
         calls=max(1, round(given["rate"] * given["hold"])),
         calls_per_second=given["rate"],
         concurrency=MOST_IN_FLIGHT,
+        patience_seconds=PATIENCE_SECONDS,
     )
 
 
-def _go(job: RampJob, opened: PulumiStack, file: StateFile, before: RampState | None, *, as_json: bool) -> None:
+def _access(role: str, options: Mapping[str, Any]) -> ClusterAccess:
+    return ClusterAccess(name=role, kubeconfig=options[role], context=options.get(f"{role}Context", ""))
+
+
+def _go(
+    job: RampJob, opened: PulumiStack, file: StateFile, before: RampState | None, *, timeout: float, as_json: bool
+) -> None:
     def apply(percent: float, tell: Callable[[str], None]) -> None:
         del tell
         opened.set_number(job.key, percent)
-        opened.up(lambda _: None)
+        try:
+            opened.up(lambda _: None)
+        except OperationError:
+            # The next deployment, whoever makes it, must not bring a share that no gate has seen.
+            if percent > (left := _existing(file).percent):
+                opened.set_number(job.key, left)
+            raise
 
     meter = Meter(job=_calls(job.options), mirror=job.mirror)
     try:
         with open_progress() as progress:
-            ended = ramp(job, apply, meter, file, progress.note, state=before)
+            ended = ramp(job, apply, meter, file, progress.note, state=before, timeout_seconds=timeout)
     except Interrupted as error:
         left = _existing(file)
+        if error.expired:
+            raise OperationError(
+                f"It did not end within {timeout:g} s; {left.percent:g} % is in force",
+                remedy="Go on with 'ramp resume', and give it more time with --timeout",
+            ) from None
         typer.echo(f"Interrupted; {left.percent:g} % is in force. Go on with 'ramp resume'.", err=True)
         raise typer.Exit(128 + error.number) from None
     _show(ended, running=False, as_json=as_json)
@@ -253,18 +291,22 @@ def _show(state: RampState, *, running: bool, as_json: bool) -> None:
     console.print(table, highlight=False)
     doing = state.phase.value if running or state.phase in LASTING else "interrupted"
     console.print(f"{state.mirror}: {state.percent:g} % is in force, {doing} ({state.changed})", highlight=False)
+    if state.phase in UNDER_WAY and not running:
+        # Killed: nobody could note whether the engine went on.
+        console.print(f"A deployment of {state.target:g} % was under way; 'ramp resume' deploys {state.good:g} %.")
     if state.reason:
         console.print(Text(state.reason, style="bold red"))
 
 
-def _show_plan(job: RampJob, *, as_json: bool) -> None:
+def _show_plan(job: RampJob, good: float, *, as_json: bool) -> None:
     given = cast("dict[str, Any]", job.options)
+    left = [step for step in job.steps if step > good]
     if as_json:
-        typer.echo(json.dumps({"start": job.start, "steps": list(job.steps), **job.options}, indent=2))
+        typer.echo(json.dumps({"start": good, "steps": left, **job.options}, indent=2))
         return
-    steps = ", ".join(f"{step:g} %" for step in job.steps if step > job.start)
+    steps = ", ".join(f"{step:g} %" for step in left)
     each = f"measured for {given['hold']:g} s with {given['rate']:g} calls per second"
-    typer.echo(f"{job.mirror} is at {job.start:g} %. It would go to {steps}, each by pulumi up and {each}.")
+    typer.echo(f"{job.mirror} is good at {good:g} %. It would go to {steps}, each by pulumi up and {each}.")
 
 
 def _percent_at(config: Mapping[str, JsonValue], key: str) -> float:

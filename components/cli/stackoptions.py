@@ -36,6 +36,10 @@ Program: TypeAlias = Annotated[
 """``--program``"""
 
 
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+"""``--dry-run``"""
+
+
 def open_stack(project: Path, stack: str, program: Path | None) -> PulumiStack:
     """Return the stack that the options name.
 

@@ -1,5 +1,6 @@
 """The ramp itself: apply a step, measure, judge, go on; or go back and say why."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Final, Protocol, cast
 
 from ...model import JsonObject, JsonValue, Percent, ValidationError
+from ..errors import OperationError
 from .gates import GateResult, Gates, Measurement, judge_step
 from .state import Phase, RampState, StateFile
 
@@ -110,19 +112,28 @@ class RampJob:
 
 
 class Interrupted(BaseException):
-    """Somebody ended the ramp; the state says where it stands.
+    """Somebody ended the ramp, or its time was over; the state says where it stands.
 
     Attributes:
         number: Number of the signal.
+        expired: Whether it was the time.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, expired: bool = False) -> None:
         self.number = number
-        super().__init__(f"ended by signal {number}")
+        self.expired = expired
+        super().__init__("its time was over" if expired else f"ended by signal {number}")
 
 
 def ramp(
-    job: RampJob, apply: Applies, measure: Measures, file: StateFile, tell: Tell, *, state: RampState | None = None
+    job: RampJob,
+    apply: Applies,
+    measure: Measures,
+    file: StateFile,
+    tell: Tell,
+    *,
+    state: RampState | None = None,
+    timeout_seconds: float = 0.0,
 ) -> RampState:
     """Ramp a mirror up and return the state in which it ends.
 
@@ -133,12 +144,13 @@ def ramp(
         file: Where the state is kept, from before each step to after it.
         tell: Told what is being done.
         state: Where an interrupted ramp stands, to go on from there; None to begin.
+        timeout_seconds: Bound on the whole ramp; 0 for none.
 
     Raises:
         OperationError: A deployment or a measurement failed; what was applied stays, and the state says so.
-        Interrupted: A signal ended it, at the earliest when a running deployment was through.
+        Interrupted: A signal or the time ended it, at the earliest when a running deployment was through.
     """
-    with file.held(), _signals() as deferred:
+    with file.held(), _signals(timeout_seconds) as deferred:
         return _Ramp(job=job, apply=apply, measure=measure, file=file, tell=tell, signals=deferred).run(state)
 
 
@@ -220,33 +232,49 @@ class _Signals:
     def __init__(self) -> None:
         self._deferring = False
         self._pending = 0
+        self._expired = False
+
+    def expire(self) -> None:
+        """The time is over; called in a thread of its own, and told to the main one."""
+        self._expired = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def arrive(self, number: int, _frame: FrameType | None) -> None:
         self._pending = number
         if not self._deferring:
-            raise Interrupted(number)
+            raise Interrupted(number, expired=self._expired)
 
     @contextmanager
     def deferred(self) -> Generator[None]:
         self._deferring = True
         try:
             yield
+        except OperationError as error:
+            # Ctrl-C on a terminal reaches the engine too, which then cancels the deployment.
+            if self._pending:
+                raise Interrupted(self._pending, expired=self._expired) from error
+            raise
         finally:
             self._deferring = False
         if self._pending:
-            raise Interrupted(self._pending)
+            raise Interrupted(self._pending, expired=self._expired)
 
 
 @contextmanager
-def _signals() -> Generator[_Signals]:
+def _signals(timeout_seconds: float) -> Generator[_Signals]:
     signals = _Signals()
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signals.arrive) for number in numbers}
+    timer = threading.Timer(timeout_seconds, signals.expire)
+    timer.daemon = True
+    if timeout_seconds > 0:
+        timer.start()
     try:
         yield signals
     finally:
+        timer.cancel()
         for number, handler in before.items():
             signal.signal(number, cast("signal.Handlers", handler))

@@ -4,8 +4,11 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -138,28 +141,40 @@ class PulumiStack:
         except self._command_error as error:
             raise self._explain(error, "does not take the configuration") from error
 
-    def up(self, tell: Tell) -> dict[str, int]:
+    def up(self, tell: Tell, *, timeout_seconds: float = 0.0) -> dict[str, int]:
         """Deploy, and return the number of resources by operation.
 
         Args:
             tell: Told each line of the engine.
+            timeout_seconds: Bound on it, after which it is cancelled in order; 0 for none.
 
         Raises:
-            OperationError: The deployment failed.
+            OperationError: The deployment failed, or its time was over.
         """
-        return self._run("up", tell)
+        return self._run("up", tell, timeout_seconds)
 
-    def preview(self, tell: Tell) -> dict[str, int]:
+    def preview(self, tell: Tell, *, timeout_seconds: float = 0.0) -> dict[str, int]:
         """Tell what :meth:`up` would change; same arguments and errors."""
-        return self._run("preview", tell)
+        return self._run("preview", tell, timeout_seconds)
 
-    def _run(self, verb: str, tell: Tell) -> dict[str, int]:
+    def _run(self, verb: str, tell: Tell, timeout_seconds: float) -> dict[str, int]:
         before = Path.cwd()
+        expired = threading.Event()
+        timer = threading.Timer(timeout_seconds, _cancel, [expired])
+        timer.daemon = True
+        if timeout_seconds > 0:
+            timer.start()
         try:
             result: Any = getattr(self._stack, verb)(on_output=tell, color="never")
         except self._command_error as error:
+            if expired.is_set():
+                raise OperationError(
+                    f"Stack {self._choice.stack} was not deployed within {timeout_seconds:g} s, and was cancelled",
+                    remedy="Give it more time with --timeout",
+                ) from error
             raise self._explain(error, f"cannot be deployed ({verb})") from error
         finally:
+            timer.cancel()
             os.chdir(before)
         summary: Mapping[Any, Any] = (
             result.change_summary if verb == "preview" else result.summary.resource_changes or {}
@@ -174,6 +189,16 @@ class PulumiStack:
             remedy = "Wait until the other update ends; if it was killed, run 'pulumi cancel'"
         shown = "\n  ".join(lines[-SHOWN_LINES:])
         return OperationError(f"Stack {self._choice.stack} {what}:\n  {shown}", remedy=remedy)
+
+
+def _cancel(expired: threading.Event) -> None:
+    """Tell the engine what Ctrl-C tells it: it ends the steps that run, writes its state and gives the lock back."""
+    psutil: Any = importlib.import_module("psutil")
+    expired.set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.name().startswith("pulumi"):
+                child.send_signal(signal.SIGINT)
 
 
 def said_by_engine(text: str) -> list[str]:

@@ -102,9 +102,9 @@ class Observation:
     def _route(self, target: Target) -> tuple[RouteView | None, ProxyView | None]:
         """The route of the calls as proxies have it; where they differ, that of one that lacks the mirror."""
         request = self.plan.request
-        headers = {**dict(request.headers), "content-type": "application/grpc"}
         found = [
-            (view.route(request.authority, request.path, headers, method=request.method), view) for view in self.views
+            (view.route(request.authority, request.path, request.at_proxy, method=request.method), view)
+            for view in self.views
         ]
         for route, view in found:
             if route is None or all(policy.cluster != target.wanted.cluster for policy in route.policies):

@@ -21,6 +21,11 @@ class Request:
     """Further headers, names in lower case."""
 
     @property
+    def at_proxy(self) -> dict[str, str]:
+        """Its headers as routes of a proxy match them."""
+        return {**dict(self.headers), "content-type": "application/grpc"}
+
+    @property
     def host(self) -> str:
         """The authority without port."""
         return self.authority.partition(":")[0]

@@ -74,6 +74,9 @@ class VerifyJob:
     concurrency: int = 8
     """Calls in flight at most."""
 
+    patience_seconds: float = 0.0
+    """How long to wait, before the first call, until the sending proxies copy the shares that are wanted."""
+
     expected: Mapping[str, float] = field(default_factory=dict[str, float])
     """Shares that mirrors must have, in per cent by name; others are held against what the routes say."""
 
@@ -153,6 +156,7 @@ def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
     plan = _expecting(make_plan(staging.objects, testing.objects if testing else None, request, source), job.expected)
     survey = Survey(plan=plan, staging=staging, testing=testing)
     _check_clocks(survey)
+    survey.await_shares(job.patience_seconds)
     before = survey.counts()
     if job.watch_seconds:
         tell(f"watching {host} for {job.watch_seconds:g} s")

@@ -20,6 +20,12 @@ CLOCK_SKEW_SECONDS: Final = 30
 """How much older than the run a log line may be because clocks differ; the run's tag excludes other lines."""
 
 POLL_SECONDS: Final = 0.25
+RESOLUTION: Final = 1e-4
+"""Smallest difference of shares in per cent; Envoy's fractions are in millionths."""
+
+STILL_SECONDS: Final = 1.0
+"""A log that does not grow for this long, after the counters have come to rest, is whole: kubelets write at once."""
+
 ACKNOWLEDGE_SECONDS: Final = 1.0
 """A proxy that is alive accepts or refuses a configuration well within this time."""
 
@@ -147,6 +153,26 @@ class Survey:
         pages = self.attempt(lambda: side.ask(workload, *ADMIN, "config_dump")) or []
         return self.attempt(lambda: [ProxyView(page) for page in pages]) or []
 
+    def await_shares(self, seconds: float) -> None:
+        """Wait until the sending proxies copy what is wanted, because a deployment reaches them a moment later.
+
+        Args:
+            seconds: Bound on the wait; then it goes on, and the run shows what is wrong.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not all(map(self._has_shares, self._gateway_views())):
+            time.sleep(POLL_SECONDS)
+
+    def _gateway_views(self) -> list[ProxyView]:
+        return self.views(self.staging, self.plan.gateway.pods)
+
+    def _has_shares(self, view: ProxyView) -> bool:
+        request = self.plan.request
+        route = view.route(request.authority, request.path, request.at_proxy, method=request.method)
+        shares = {policy.cluster: policy.percent for policy in route.policies} if route else {}
+        wanted = [target.wanted for target in self.plan.targets]
+        return all(math.isclose(shares.get(each.cluster, 0.0), each.percent, abs_tol=RESOLUTION) for each in wanted)
+
     def refused_now(self) -> tuple[str, ...]:
         """Kinds of configuration whose last version some pod of the sending gateway did not accept."""
         seen = self._unacknowledged()
@@ -181,9 +207,12 @@ class Survey:
         Args:
             run_id: The run's tag.
             due: Copies that each application will log if all is well; logs come a moment after the calls.
-            timeout_seconds: Bound on waiting for them.
+            timeout_seconds: Bound on waiting for them. Logs that did not grow for :data:`STILL_SECONDS` are taken
+                as they are: a share below 100 % or a mirror that is broken gives fewer than are due.
         """
         deadline = time.monotonic() + timeout_seconds
+        before: dict[str, Arrivals] | None = None
+        changed = time.monotonic()
         while True:
             seen: dict[str, Arrivals] = {}
             for target in self.plan.targets:
@@ -194,8 +223,11 @@ class Survey:
                 if any('"event":"' in line for line in lines):
                     seen[target.wanted.name] = Arrivals.of(lines, run_id=run_id)
             late = [name for name, found in seen.items() if found.calls < due.get(name, 0)]
-            if not late or time.monotonic() > deadline:
+            now = time.monotonic()
+            changed = changed if seen == before else now
+            if not late or now > deadline or now - changed >= STILL_SECONDS:
                 return seen
+            before = seen
             time.sleep(POLL_SECONDS)
 
     def received(self, run_id: str) -> list[AccessLine] | None:

@@ -112,8 +112,9 @@ class Stack:
     def set_object(self, key: str, value: Mapping[str, JsonValue]) -> None:
         self.done.append((f"set {key}", dict(value)))
 
-    def up(self, tell: object) -> dict[str, int]:
+    def up(self, tell: object, *, timeout_seconds: float) -> dict[str, int]:
         del tell
+        assert timeout_seconds == 600
         self.done.append(("up", None))
         if self.fails:
             raise OperationError("Stack staging cannot be deployed", remedy="Correct that")
@@ -203,6 +204,9 @@ def test_bad_branches_are_refused(
 def test_branches_are_listed_and_stopped(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["branch", "list"]) == 0
     assert "new" in capsys.readouterr().out
+    assert main(["branch", "stop", "new", "--dry-run", "--json"]) == 0
+    assert stack.done == []
+    assert '{"name": "new", "removed": false}' in capsys.readouterr().out
     assert main(["branch", "stop", "new"]) == 0
     assert stack.done == [("remove", "branches.new"), ("up", None)]
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -177,6 +178,31 @@ def test_a_signal_while_deploying_waits_for_its_end(world: World) -> None:
     state = world.file.read()
     assert state is not None
     assert (state.phase, state.percent, state.good) == (Phase.INTERRUPTED, 5, 1)
+
+
+def test_a_deployment_that_a_signal_cancelled_is_an_interruption(world: World) -> None:
+    def cancelled(percent: float) -> None:
+        if percent == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise OperationError("the update was cancelled", remedy="try again")
+
+    world.on_apply = cancelled
+    with pytest.raises(Interrupted):
+        world.run(job())
+    state = world.file.read()
+    assert state is not None
+    assert (state.phase, state.percent, state.target, state.good) == (Phase.INTERRUPTED, 1, 5, 1)
+
+
+def test_a_ramp_ends_when_its_time_is_over(world: World) -> None:
+    endless = threading.Event()
+    world.on_measure = lambda percent: endless.wait(30) if percent == 5 else None
+    with pytest.raises(Interrupted) as caught:
+        ramp(job(), world.apply, world.measure, world.file, lambda _: None, timeout_seconds=0.3)
+    assert caught.value.expired
+    state = world.file.read()
+    assert state is not None
+    assert (state.phase, state.percent, state.reason) == (Phase.INTERRUPTED, 5, "its time was over")
 
 
 def test_an_interrupted_ramp_goes_on_from_its_last_good_step(world: World) -> None:

@@ -1,14 +1,19 @@
 """The commands around a ramp: what they show, and what they refuse, without any cluster."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.cli import ramp as command
 from components.cli.app import main
 from components.cli.ramp import _percent_at
 from components.model import ValidationError
+from components.operations.errors import OperationError
+from components.operations.ramp.gates import Measurement
 from components.operations.ramp.run import RampJob
 from components.operations.ramp.state import Phase, StateFile
 
@@ -34,6 +39,14 @@ def test_status_tells_a_killed_ramp_from_one_that_runs(file: StateFile, capsys: 
         assert "5 % is in force, measuring" in capsys.readouterr().out
     assert status(file) == 1
     assert "5 % is in force, interrupted" in capsys.readouterr().out
+
+
+def test_status_says_which_deployment_was_under_way_when_it_was_killed(
+    file: StateFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write(replace(begun(Phase.APPLYING), target=25.0))
+    assert status(file) == 1
+    assert "A deployment of 25 % was under way; 'ramp resume' deploys 5 %." in capsys.readouterr().out
 
 
 def test_status_as_json_has_the_whole_state(file: StateFile, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,3 +102,77 @@ def test_the_share_in_force_is_read_from_the_configuration(key: str, percent: fl
 def test_a_key_without_a_share_is_refused(key: str) -> None:
     with pytest.raises(ValidationError, match="must name a percentage"):
         _percent_at(CONFIG, key)
+
+
+class Stack:
+    """Stands for a stack: keeps what was done; a deployment of 25 % fails."""
+
+    def __init__(self) -> None:
+        self.done: list[float | str] = []
+
+    def config(self) -> Mapping[str, Any]:
+        return CONFIG
+
+    def set_number(self, key: str, value: float) -> None:
+        assert key == "mirrors.crossCluster.percent"
+        self.done.append(value)
+
+    def up(self, tell: Callable[[str], None]) -> None:
+        del tell
+        self.done.append("up")
+        if self.done[-2] == 25:
+            raise OperationError("Stack staging cannot be deployed", remedy="Correct that")
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
+    made = Stack()
+    measured = Measurement(percent=0, calls=100, failed=0, p95_seconds=0.01, seconds=5, copies=10)
+    monkeypatch.setattr(command, "open_stack", lambda *_: made)
+    monkeypatch.setattr(command, "Meter", lambda **_: lambda percent, _: replace(measured, percent=percent))
+    return made
+
+
+def run(file: StateFile, *words: str) -> int:
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    kubeconfig = file.path.parents[1] / "kubeconfig"
+    kubeconfig.touch()
+    given = ("--staging", str(kubeconfig), "--project", str(file.path.parents[1]), *words)
+    return main(["ramp", "run", *given])
+
+
+def test_a_dry_run_says_the_steps_and_changes_nothing(
+    file: StateFile, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "testing is good at 10 %. It would go to 25 %, 50 %, 100 %, each by pulumi up" in said
+    assert (stack.done, file.read()) == ([], None)
+
+
+def test_a_ramp_is_one_deployment_for_each_step(
+    file: StateFile, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "--steps", "50,100") == 0
+    assert stack.done == [50, "up", 100, "up"]
+    assert "testing: 100 % is in force, done" in capsys.readouterr().out
+
+
+def test_a_deployment_that_fails_leaves_the_share_in_force_in_the_configuration(
+    file: StateFile, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "--steps", "20,25,50") == 2
+    assert stack.done == [20, "up", 25, "up", 20]
+    assert "Stack staging cannot be deployed" in capsys.readouterr().err
+    assert main(["ramp", "resume", "--project", str(file.path.parents[1]), "--dry-run", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["start"], planned["steps"]) == (20, [25, 50])
+
+
+def test_a_ramp_that_stands_is_not_begun_anew(
+    file: StateFile, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write(begun(Phase.INTERRUPTED))
+    assert run(file) == 2
+    assert "A ramp of testing stands at 5 % (interrupted)" in capsys.readouterr().err
+    assert stack.done == []

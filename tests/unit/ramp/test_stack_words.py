@@ -1,6 +1,15 @@
 """A failed deployment is told by the engine's diagnostics, not by whatever it wrote last."""
 
-from components.operations.ramp.stack import said_by_engine
+import shutil
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import psutil
+
+from components.operations.ramp.stack import _cancel, said_by_engine
+from components.rehearsal.processes import wait_until
 
 FAILED = """ code: 255
  stdout: Updating (staging):
@@ -28,3 +37,19 @@ def test_without_diagnostics_errors_are_shown() -> None:
         " stderr: error: no stack named 'x' found"
     ]
     assert said_by_engine("killed") == ["killed"]
+
+
+def test_the_engine_is_interrupted_and_nobody_else(tmp_path: Path) -> None:
+    engine = tmp_path / "pulumi-engine"
+    engine.symlink_to(shutil.which("sleep") or "sleep")
+    expired = threading.Event()
+    with subprocess.Popen([engine, "60"]) as ended, subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            wait_until(lambda: psutil.Process(ended.pid).name() == engine.name, what="the engine runs", timeout=30)
+            _cancel(expired)
+            assert ended.wait(timeout=30) == -signal.SIGINT
+            assert other.poll() is None
+        finally:
+            ended.kill()
+            other.kill()
+    assert expired.is_set()
