@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -13,6 +13,7 @@ from .charts import ChartRelease
 from .credentials import TlsCredential, check_credentials
 from .gateway_values import STATUS_PORT, Exposure, gateway_values, load_balancer_annotations
 from .handle import MeshHandle
+from .objects import istio_resource
 from .size import Size
 
 
@@ -250,14 +251,7 @@ class MeshGateway(pulumi.ComponentResource):
 
     def _gateway(self, before: Sequence[pulumi.Resource]) -> k8s.apiextensions.CustomResource:
         rendered = render.gateway(self.ref, {**self.selector}, self.servers)
-        return k8s.apiextensions.CustomResource(
-            f"{self._name}-gateway",
-            api_version=str(rendered["apiVersion"]),
-            kind=str(rendered["kind"]),
-            metadata=k8s.meta.v1.ObjectMetaArgs(**cast("dict[str, Any]", rendered["metadata"])),
-            spec=rendered["spec"],
-            opts=self._opts([*self._args.mesh.ready, *before]),
-        )
+        return istio_resource(f"{self._name}-gateway", rendered, self._opts([*self._args.mesh.ready, *before]))
 
 
 def _first_address(status: Any, gateway: str) -> str:  # noqa: ANN401 -- untyped where the provider left it out

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from ..mesh import MeshGateway, MeshHandle
+from ..mesh.objects import istio_resource
 from ..model import (
     Brakes,
     Destination,
@@ -19,7 +20,7 @@ from ..model import (
     receiver_server,
     render,
 )
-from .objects import istio_resource
+from .paths import ONWARD, mirror_paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +80,10 @@ class MirrorReceiver(pulumi.ComponentResource):
             limits=args.limits,
         )
         _check_accepted(args)
+        paths, entrance = mirror_paths(), str(args.gateway.ref)
+        paths.add_receiver(name, args.contract, args.mesh.cluster, entrance)
         super().__init__(self.TYPE, name, {}, opts)
-        needs: list[pulumi.Resource] = [*args.mesh.ready, args.gateway]
+        needs: list[pulumi.Resource] = [*args.mesh.ready, args.gateway.gateway]
         child = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
         rule = render.receiver_destination_rule(route)
         if rule:
@@ -89,10 +92,13 @@ class MirrorReceiver(pulumi.ComponentResource):
                 parent=self, provider=args.mesh.cluster.provider, depends_on=[*needs, limits]
             )
         self.virtual_service = istio_resource(f"{name}-virtual-service", render.receiver_virtual_service(route), child)
-        contract, expires = args.contract, args.expires
-        self.offer = args.gateway.address.apply(
-            lambda address: dict(MirrorOffer.of(contract, address, expires).to_json())
-        )
+
+        def offer(address: str) -> dict[str, Any]:
+            onward = paths.onward(args.mesh.cluster, entrance)
+            told = MirrorOffer.of(args.contract, address, args.expires).to_json()
+            return {**told, ONWARD: onward} if onward else {**told}
+
+        self.offer = args.gateway.address.apply(offer)
         self.register_outputs({"offer": self.offer})
 
 

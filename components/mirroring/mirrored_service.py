@@ -1,6 +1,6 @@
 """Staging's side: the routing of one service with its mirrors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 
 from .. import model
 from ..mesh import MeshGateway, MeshHandle
+from ..mesh.objects import is_plain, istio_resource
 from ..model import (
     Destination,
     GatewayRef,
@@ -19,9 +20,9 @@ from ..model import (
     Protocol,
     ValidationError,
     render,
-    rules,
 )
-from .objects import istio_resource
+from .paths import mirror_paths
+from .rendered import RenderedRoute
 
 
 def _now() -> datetime:
@@ -84,7 +85,11 @@ class MirroredServiceArgs:
     """Time at which mirrors and offers are held against their ends. Default the current time, in UTC."""
 
     def route(self, name: str) -> MirroredRoute:
-        """The model's view of these arguments.
+        """The model's view of these arguments; see :meth:`rendered`."""
+        return self.rendered(name).route
+
+    def rendered(self, name: str) -> RenderedRoute:
+        """The objects that these arguments ask for, judged.
 
         Args:
             name: The component's name.
@@ -118,33 +123,9 @@ class MirroredServiceArgs:
                 )
         if isinstance(self.gateway, MeshGateway):
             _check_served(self.gateway, route)
-        _keep_rules(self.mesh, route, self.now)
-        return route
-
-
-def _keep_rules(mesh: MeshHandle, route: MirroredRoute, now: datetime) -> None:
-    """Hold what will be registered against the rules that judge anybody's mirrors; the offer is not known yet."""
-    across = [mirror for mirror in route.mirrors if isinstance(mirror, model.CrossClusterMirror)]
-    entries = [render.service_entry(route, mirror, _any_offer(mirror)) for mirror in across]
-    envoy_filter = render.envoy_filter(route)
-    objects = [*render.destination_rules(route), *entries, render.virtual_service(route)]
-    if envoy_filter:
-        objects.append(envoy_filter)
-    rules.require(
-        rules.ClusterObjects(
-            name=mesh.cluster.name,
-            objects=objects,
-            istio=mesh.behaviour,
-            complete=False,
-            root_namespace=mesh.root_namespace,
-        ),
-        now,
-    )
-
-
-def _any_offer(mirror: model.CrossClusterMirror) -> model.MirrorOffer:
-    """An offer whose address, from the range for documentation, only completes the shape of an object."""
-    return model.MirrorOffer.of(mirror.contract, "192.0.2.1")
+        rendered = RenderedRoute.of(route)
+        rendered.require_rules(self.mesh, self.now)
+        return rendered
 
 
 def _check_served(gateway: MeshGateway, route: MirroredRoute) -> None:
@@ -184,61 +165,60 @@ class MirroredService(pulumi.ComponentResource):
     """What is mirrored: name, percent, destination, end, and the reasons of guards that are switched off."""
 
     def __init__(self, name: str, args: MirroredServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        route = args.route(name)
+        rendered = args.rendered(name)
+        self._paths = mirror_paths()
+        self._paths.add_route(name, rendered.route, args.mesh.cluster)
+        specs = {str(each.name): self._entry_spec(rendered.route, each, args.now, at) for at, each in _across(args)}
         super().__init__(self.TYPE, name, {}, opts)
-        self.route = route
+        self.route = rendered.route
         self._name = name
-        self._args = args
-        needs: list[pulumi.Resource] = list(args.mesh.ready)
+        self._provider = args.mesh.cluster.provider
+        self._needs: list[pulumi.Resource] = list(args.mesh.ready)
         if isinstance(args.gateway, MeshGateway):
-            needs.append(args.gateway)
-        self._needs = needs
-        targets = self._targets(route)
-        self.envoy_filter = self._envoy_filter(route)
-        if self.envoy_filter:
+            # The last of a gateway's parts, so it stands for all of them.
+            self._needs.append(args.gateway.gateway)
+        targets = self._targets(rendered, specs)
+        self.envoy_filter = None
+        if rendered.envoy_filter:
+            self.envoy_filter = istio_resource(f"{name}-envoy-filter", rendered.envoy_filter, self._opts())
             # Before the routes, or the first mirrors would leave unscrubbed and unbounded.
             targets.append(self.envoy_filter)
-        self.virtual_service = istio_resource(
-            f"{name}-virtual-service", render.virtual_service(route), self._opts(*targets)
-        )
-        self.mirrors = pulumi.Output.from_input(_summary(route))
+        self.virtual_service = istio_resource(f"{name}-virtual-service", rendered.virtual_service, self._opts(*targets))
+        # Not lifted: every value in it would become an output of its own.
+        self.mirrors = pulumi.Output.from_input("").apply(lambda _: _summary(rendered.route))
         self.register_outputs({"mirrors": self.mirrors})
 
     def _opts(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
-        provider = self._args.mesh.cluster.provider
-        return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*self._needs, *after])
+        return pulumi.ResourceOptions(parent=self, provider=self._provider, depends_on=[*self._needs, *after])
 
-    def _targets(self, route: MirroredRoute) -> list[pulumi.Resource]:
+    def _targets(self, rendered: RenderedRoute, specs: Mapping[str, pulumi.Input[Any]]) -> list[pulumi.Resource]:
         """What a route must find when it arrives: subsets before routes, or requests meet 503."""
         targets: list[pulumi.Resource] = []
-        for rendered in render.destination_rules(route):
-            role = _role(rendered, route)
-            targets.append(istio_resource(f"{self._name}-{role}-destination-rule", rendered, self._opts()))
-        for index, mirror in enumerate(self._args.mirrors):
-            if isinstance(mirror, CrossClusterMirror):
-                targets.append(self._service_entry(route, mirror, f"mirrors[{index}].offer"))
+        for rule in rendered.destination_rules:
+            role = _role(rule, rendered.route)
+            targets.append(istio_resource(f"{self._name}-{role}-destination-rule", rule, self._opts()))
+        for mirror, shape in rendered.service_entries.items():
+            name = f"{self._name}-{mirror}-service-entry"
+            targets.append(istio_resource(name, shape, self._opts(), spec=specs[mirror]))
         return targets
 
-    def _service_entry(
-        self, route: MirroredRoute, mirror: CrossClusterMirror, field: str
-    ) -> k8s.apiextensions.CustomResource:
-        now = self._args.now
+    def _entry_spec(
+        self, route: MirroredRoute, mirror: CrossClusterMirror, now: datetime, index: int
+    ) -> pulumi.Input[Any]:
+        """The ServiceEntry's spec; of a plain offer at once, so that a wrong one is refused before anything else."""
 
         def spec(value: object) -> model.JsonValue:
-            offer = model.MirrorOffer.accept(value, mirror.contract, now=now, field=field)
+            offer = model.MirrorOffer.accept(value, mirror.contract, now=now, field=f"mirrors[{index}].offer")
+            self._paths.follow(mirror.contract, value)
             return render.service_entry(route, mirror, offer)["spec"]
 
-        shape = render.service_entry(route, mirror, _any_offer(mirror))
-        return istio_resource(
-            f"{self._name}-{mirror.name}-service-entry",
-            shape,
-            self._opts(),
-            spec=pulumi.Output.from_input(mirror.offer).apply(spec),
-        )
+        return spec(mirror.offer) if is_plain(mirror.offer) else pulumi.Output.from_input(mirror.offer).apply(spec)
 
-    def _envoy_filter(self, route: MirroredRoute) -> k8s.apiextensions.CustomResource | None:
-        rendered = render.envoy_filter(route)
-        return istio_resource(f"{self._name}-envoy-filter", rendered, self._opts()) if rendered else None
+
+def _across(args: MirroredServiceArgs) -> Iterator[tuple[int, CrossClusterMirror]]:
+    for index, mirror in enumerate(args.mirrors):
+        if isinstance(mirror, CrossClusterMirror):
+            yield index, mirror
 
 
 def _role(rendered: model.JsonObject, route: MirroredRoute) -> str:

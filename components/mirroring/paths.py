@@ -1,0 +1,205 @@
+"""Where the mirrors of one program lead: loops among them are refused, and so are two owners of one host.
+
+A program knows its own clusters, and of other stacks what their offers tell. What neither shows, a third stack's
+mirrors for example, is found by ``traffic-mirror check`` over all clusters, and ends at run time after one hop.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
+from weakref import WeakKeyDictionary
+
+import pulumi
+
+from ..clusters import ClusterHandle
+from ..model import AuthorityMode, CrossClusterMirror, JsonValue, MirrorContract, MirroredRoute, ValidationError
+from ..model.rules import Hop, Place, describe_loop, find_loops
+from ..model.rules.sites import authority_form
+
+ONWARD: Final = "onward"
+"""Key of an offer under which a receiver tells where the hosts of its gateway are mirrored to in turn."""
+
+_LEG_KEYS: Final = ("gateway", "host", "contract", "receiver")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Leg:
+    """One mirror of one host.
+
+    Attributes:
+        start: Where it leaves; the cluster is an entrance's label.
+        digest: Digest of its contract.
+        receiver: Name of the cluster that the contract gives.
+    """
+
+    start: Place
+    digest: str
+    receiver: str
+
+    def to_json(self) -> JsonValue:
+        """For an offer."""
+        return dict(zip(_LEG_KEYS, (self.start.gateway, self.start.host, self.digest, self.receiver), strict=True))
+
+    @classmethod
+    def read(cls, told: object, label: str) -> "Iterator[_Leg]":
+        """Read what :meth:`to_json` wrote; nothing where it is something else."""
+        if isinstance(told, Mapping):
+            leg = cast("Mapping[str, object]", told)
+            gateway, host, digest, receiver = (str(leg.get(key, "")) for key in _LEG_KEYS)
+            if gateway and host:
+                yield cls(start=Place(cluster=label, gateway=gateway, host=host), digest=digest, receiver=receiver)
+
+
+@dataclass(kw_only=True)
+class MirrorPaths:
+    """What one program mirrors, from where to where.
+
+    Mirrors arrive at gateways, so each gateway of a cluster is an entrance with a label of its own.
+    """
+
+    _labels: dict[tuple[int, str], str] = field(default_factory=dict[tuple[int, str], str])
+    """By provider and gateway."""
+    _clusters: dict[str, str] = field(default_factory=dict[str, str])
+    """Names of clusters by label."""
+    _receivers: dict[str, str] = field(default_factory=dict[str, str])
+    """Labels by digest of the contract that is received there."""
+    _owners: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """Who routes a host, by label and host."""
+    _legs: list[_Leg] = field(default_factory=list[_Leg])
+    _arriving: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Where the mirrors of :attr:`_legs` go, and the authorities that they carry there."""
+
+    def add_receiver(self, owner: str, contract: MirrorContract, cluster: ClusterHandle, gateway: str) -> None:
+        """Note where the mirrors of a contract arrive.
+
+        Args:
+            owner: Name of the component, for messages.
+            contract: What it accepts.
+            cluster: Its cluster.
+            gateway: Its gateway as ``namespace/name``.
+
+        Raises:
+            ValidationError: Another component routes one of the hosts at that gateway.
+        """
+        label = self._label(cluster, gateway)
+        self._own(owner, label, contract.accepted_hosts, "contract.hosts")
+        self._receivers[contract.digest] = label
+
+    def add_route(self, owner: str, route: MirroredRoute, cluster: ClusterHandle) -> None:
+        """Note where a route's mirrors lead.
+
+        Args:
+            owner: Name of the component, for messages.
+            route: The route.
+            cluster: Its cluster.
+
+        Raises:
+            ValidationError: Together with what the program has so far the mirrors lead in a circle, or another
+                component routes one of the hosts at that gateway.
+        """
+        if route.gateway is None:
+            return
+        label = self._label(cluster, str(route.gateway))
+        legs = [
+            _Leg(
+                start=Place(cluster=label, gateway=str(route.gateway), host=str(host)),
+                digest=mirror.contract.digest,
+                receiver=str(mirror.contract.receiver),
+            )
+            for mirror in route.mirrors
+            if isinstance(mirror, CrossClusterMirror)
+            for host in route.hosts
+        ]
+        hosts = [str(host) for host in route.hosts]
+        self._arriving |= {
+            (self._receivers.get(leg.digest, leg.receiver), authority_form(leg.start.host, mode))
+            for leg in legs
+            for mode in AuthorityMode
+        }
+        self._legs += legs
+        # A route at which nothing arrives is on no circle, and most are such.
+        if not self._arriving.isdisjoint((end, host) for end in (label, cluster.name) for host in hosts):
+            self._refuse_loops(self._legs)
+        self._own(owner, label, hosts, "hosts")
+
+    def follow(self, contract: MirrorContract, offer: object) -> None:
+        """Follow what an offer tells of the other side's own mirrors.
+
+        Args:
+            contract: What the offer is for.
+            offer: The stack output.
+
+        Raises:
+            ValidationError: They lead back into the mirrors of this program.
+        """
+        told = cast("Mapping[str, object]", offer).get(ONWARD) if isinstance(offer, Mapping) else None
+        items = cast("list[object]", told) if isinstance(told, list) else []
+        there = self._receivers.get(contract.digest, str(contract.receiver))
+        legs = [leg for item in items for leg in _Leg.read(item, there)]
+        if legs:
+            self._refuse_loops([*self._legs, *legs])
+
+    def onward(self, cluster: ClusterHandle, gateway: str) -> list[JsonValue]:
+        """What the program mirrors from a gateway, for the offers of its receivers.
+
+        Args:
+            cluster: The gateway's cluster.
+            gateway: The gateway as ``namespace/name``.
+        """
+        label = self._label(cluster, gateway)
+        return [leg.to_json() for leg in self._legs if leg.start.cluster == label]
+
+    def _label(self, cluster: ClusterHandle, gateway: str) -> str:
+        key = (id(cluster.provider), gateway)
+        if key not in self._labels:
+            label = f"{cluster.name} {gateway}"
+            while label in self._clusters:
+                label = f"other {label}"
+            self._labels[key] = label
+            self._clusters[label] = cluster.name
+        return self._labels[key]
+
+    def _own(self, owner: str, label: str, hosts: Iterable[str], field: str) -> None:
+        wanted = [(label, host) for host in hosts]
+        for key in sorted(wanted):
+            if key in self._owners:
+                raise ValidationError(
+                    field=field,
+                    value=key[1],
+                    rule=f"must be routed by one component at one gateway, and {self._owners[key]!r} routes it already",
+                    remedy="Give one component all mirrors of the host",
+                )
+        self._owners.update(dict.fromkeys(wanted, owner))
+
+    def _refuse_loops(self, legs: Iterable[_Leg]) -> None:
+        hops = [hop for leg in legs for hop in self._hops(leg)]
+        for loop in find_loops(hops):
+            named = [
+                replace(hop, start=replace(hop.start, cluster=self._clusters.get(hop.start.cluster, hop.start.cluster)))
+                for hop in loop
+            ]
+            raise ValidationError(
+                field="mirrors",
+                value=describe_loop(named),
+                rule="must not lead in a circle: every copy would be copied again without end",
+                remedy="Take one of these mirrors off",
+            )
+
+    def _hops(self, leg: _Leg) -> Iterator[Hop]:
+        """Under both authority modes, to the entrance that is known, or to any of the cluster with that name."""
+        known = self._receivers.get(leg.digest)
+        named = [label for label, name in self._clusters.items() if name == leg.receiver]
+        for end in [known] if known else [leg.receiver, *named]:
+            for mode in AuthorityMode:
+                authority = authority_form(leg.start.host, mode)
+                yield Hop(start=leg.start, cluster=end, authority=authority, mode=mode)
+
+
+_PROGRAMS: Final[WeakKeyDictionary[pulumi.Resource, MirrorPaths]] = WeakKeyDictionary()
+"""By the stack's own resource: a process may run one program after the other, and each has its own."""
+
+
+def mirror_paths() -> MirrorPaths:
+    """The mirrors of the program that runs; nothing yet where it runs without a stack, as some unit tests do."""
+    stack = pulumi.runtime.get_root_resource()
+    return MirrorPaths() if stack is None else _PROGRAMS.setdefault(stack, MirrorPaths())

@@ -1,0 +1,247 @@
+"""Mirrors that lead in a circle, and hosts with two owners, are refused when the component is made."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_kubernetes import Provider
+
+from components.clusters import ClusterHandle, ClusterKind
+from components.mesh import ExistingIstio, MeshGateway, MeshGatewayArgs, MeshHandle
+from components.mirroring import (
+    CrossClusterMirror,
+    MirroredService,
+    MirroredServiceArgs,
+    MirrorReceiver,
+    MirrorReceiverArgs,
+)
+from components.model import (
+    Destination,
+    GatewayRef,
+    Match,
+    MirrorContract,
+    MirrorOffer,
+    ValidationError,
+    client_server,
+    receiver_server,
+)
+from tests.support.recording import Recording, refused, run_program
+
+HOST = "grpc-hello.staging.example"
+GREETER = Destination("greeter.hello.svc.cluster.local", 8000)
+MATCH = Match(rpc_methods=["helloworld.Greeter/SayHello"])
+ADDRESS = {"kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
+EDGE = "istio-system/internal-gateway"
+
+
+def contract(receiver: str, host: str = HOST) -> MirrorContract:
+    return MirrorContract(hosts=[host], receiver=receiver)
+
+
+def offer(of: MirrorContract, **more: Any) -> dict[str, Any]:
+    return {**MirrorOffer.of(of, "10.1.2.3").to_json(), **more}
+
+
+def mesh(name: str) -> MeshHandle:
+    cluster = ClusterHandle(
+        name=name, provider=Provider(f"{name}-provider", kubeconfig="none"), kind=ClusterKind.EXISTING
+    )
+    return ExistingIstio(cluster=cluster, version="1.31.0").handle
+
+
+def service(
+    handle: MeshHandle,
+    *to: MirrorContract,
+    name: str = "",
+    gateway: MeshGateway | GatewayRef | None = None,
+    host: str = HOST,
+    given: pulumi.Input[Any] = None,
+) -> MirroredService:
+    mirrors = [
+        CrossClusterMirror(
+            name=each.receiver,
+            contract=each,
+            offer=given or offer(each),
+            match=MATCH,
+            client_credential="mirror-client",
+        )
+        for each in to
+    ]
+    return MirroredService(
+        name or f"{handle.cluster.name}-service",
+        MirroredServiceArgs(
+            mesh=handle,
+            gateway=gateway or GatewayRef(name="internal-gateway", namespace="istio-system"),
+            hosts=[host],
+            namespace="hello",
+            primary=GREETER,
+            mirrors=mirrors,
+        ),
+    )
+
+
+def receiver(handle: MeshHandle, of: MirrorContract, gateway_name: str = "internal-gateway") -> MirrorReceiver:
+    name = handle.cluster.name
+    servers = [receiver_server(of, "mirror-server")]
+    gateway = MeshGateway(
+        f"{name}-{gateway_name}", MeshGatewayArgs(mesh=handle, servers=servers, gateway_name=gateway_name)
+    )
+    return MirrorReceiver(
+        f"{name}-receiver",
+        MirrorReceiverArgs(mesh=handle, gateway=gateway, contract=of, namespace="hello", service=GREETER),
+    )
+
+
+def run(program: Callable[[], object], *, preview: bool = False) -> Recording:
+    tops = [f"{name}-provider" for name in ("staging", "testing", "third")]
+    return run_program(program, outputs=ADDRESS, top_level=tops, preview=preview)
+
+
+def refusal(program: Callable[[], object], *, preview: bool = False) -> str:
+    refused_program = refused(program, ValidationError, outputs=ADDRESS, preview=preview)
+    assert isinstance(refused_program.error, pulumi.RunError), "the engine would print a traceback"
+    return str(refused_program.error)
+
+
+def test_two_clusters_that_mirror_to_each_other_are_refused_with_the_path() -> None:
+    def program() -> None:
+        service(mesh("staging"), contract("testing"))
+        service(mesh("testing"), contract("staging"))
+
+    text = refusal(program)
+    for place in (f"staging {EDGE} {HOST}", f"testing {EDGE} {HOST}", "-(mirrored, authority preserved)->"):
+        assert place in text
+    assert "must not lead in a circle" in text
+
+
+def test_a_circle_of_three_clusters_is_refused() -> None:
+    def program() -> None:
+        for start, end in (("staging", "testing"), ("testing", "third"), ("third", "staging")):
+            service(mesh(start), contract(end))
+
+    text = refusal(program)
+    assert all(f"{name} {EDGE} {HOST}" in text for name in ("staging", "testing", "third"))
+
+
+def test_a_chain_is_not_refused() -> None:
+    def program() -> None:
+        service(mesh("staging"), contract("testing"), contract("third"))
+        service(mesh("testing"), contract("third"))
+
+    assert len(run(program).of_type(MirroredService.TYPE)) == 2
+
+
+def test_other_hosts_lead_nowhere() -> None:
+    def program() -> None:
+        service(mesh("staging"), contract("testing"))
+        back = "other.testing.example"
+        service(mesh("testing"), contract("staging", back), host=back)
+
+    assert len(run(program).of_type(MirroredService.TYPE)) == 2
+
+
+def test_a_gateway_of_its_own_for_mirrors_breaks_the_circle() -> None:
+    """Each cluster's clients and mirrors enter by different gateways, so no copy meets a mirrored route."""
+
+    def program() -> None:
+        staging, testing = mesh("staging"), mesh("testing")
+        there, back = contract("testing"), contract("staging")
+        at_testing = receiver(testing, there, "mirrors")
+        at_staging = receiver(staging, back, "mirrors")
+        service(staging, there, given=at_testing.offer)
+        service(testing, back, given=at_staging.offer)
+
+    assert len(run(program).of_type(MirroredService.TYPE)) == 2
+
+
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_an_offer_that_leads_back_is_refused(late: bool, preview: bool) -> None:
+    """The other stack's offer tells where its own mirrors lead."""
+    onward = [{"gateway": EDGE, "host": HOST, "contract": "0" * 64, "receiver": "staging"}]
+    value = offer(contract("testing"), onward=onward)
+
+    def program() -> None:
+        service(mesh("staging"), contract("testing"), given=pulumi.Output.from_input(value) if late else value)
+
+    text = refusal(program, preview=preview)
+    assert f"testing {EDGE} {HOST}" in text
+    assert "must not lead in a circle" in text
+
+
+@pytest.mark.parametrize(
+    "onward",
+    [
+        [],
+        "none",
+        ["none"],
+        [{"gateway": EDGE}],
+        [{"gateway": EDGE, "host": HOST, "contract": "0" * 64, "receiver": "third"}],
+        [{"gateway": EDGE, "host": "other.testing.example", "contract": "0" * 64, "receiver": "staging"}],
+    ],
+)
+def test_an_offer_that_leads_elsewhere_is_accepted(onward: object) -> None:
+    given = offer(contract("testing"), onward=onward)
+    assert run(lambda: service(mesh("staging"), contract("testing"), given=given)).one(MirroredService.TYPE)
+
+
+def test_an_offer_tells_what_its_gateway_mirrors_on() -> None:
+    other = "other.testing.example"
+    onward = contract("third", other)
+
+    def program() -> None:
+        testing = mesh("testing")
+        of = contract("testing")
+        servers = [receiver_server(of, "mirror-server"), receiver_server(onward, "mirror-server")]
+        gateway = MeshGateway("edge", MeshGatewayArgs(mesh=testing, servers=servers))
+        args = MirrorReceiverArgs(mesh=testing, gateway=gateway, contract=of, namespace="hello", service=GREETER)
+        pulumi.export("receiver", MirrorReceiver("receiver", args).offer)
+        service(testing, onward, gateway=gateway.ref, host=other)
+
+    told = run(program).exports["receiver"]["onward"]
+    assert told == [{"gateway": EDGE, "host": other, "contract": onward.digest, "receiver": "third"}]
+
+
+def test_two_owners_of_one_host_at_one_gateway_are_refused() -> None:
+    def program() -> None:
+        handle = mesh("staging")
+        service(handle, contract("testing"))
+        service(handle, contract("third"), name="again")
+
+    text = refusal(program)
+    assert "hosts = 'grpc-hello.staging.example': must be routed by one component" in text
+    assert "'staging-service' routes it already" in text
+
+
+def test_clusters_of_one_name_are_kept_apart() -> None:
+    class Region(pulumi.ComponentResource):
+        def __init__(self, name: str) -> None:
+            super().__init__("test:index:Region", name)
+            provider = Provider(f"{name}-cluster", kubeconfig="none", opts=pulumi.ResourceOptions(parent=self))
+            cluster = ClusterHandle(name="cluster", provider=provider, kind=ClusterKind.EXISTING)
+            handle = ExistingIstio(cluster=cluster, version="1.31.0").handle
+            service(handle, contract("testing"), name=name)
+            self.register_outputs({})
+
+    def program() -> None:
+        Region("one")
+        Region("two")
+
+    assert len(run(program).of_type(MirroredService.TYPE)) == 2
+
+
+def test_each_program_starts_with_no_mirrors() -> None:
+    for _ in range(2):
+        assert run(lambda: service(mesh("staging"), contract("testing"))).one(MirroredService.TYPE)
+
+
+def test_clients_and_mirrors_of_two_hosts_share_a_gateway() -> None:
+    def program() -> None:
+        handle = mesh("staging")
+        hosts = [HOST, "second.staging.example"]
+        gateway = MeshGateway("edge", MeshGatewayArgs(mesh=handle, servers=[client_server(hosts)]))
+        for index, host in enumerate(hosts):
+            service(handle, contract("testing", host), gateway=gateway, host=host, name=f"service-{index}")
+
+    assert len(run(program).of_type(MirroredService.TYPE)) == 2
