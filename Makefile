@@ -5,6 +5,8 @@ PYTHON ?= python3
 UV := uv==0.13.9
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# Hundreds of Python processes import the same SDKs: without compiled files each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help rehearsal test test-slow test-fast lint bench lock clean
 

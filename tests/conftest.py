@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from hypothesis import settings
@@ -58,10 +59,19 @@ def _own_event_loop(request: pytest.FixtureRequest) -> Iterator[None]:
         reset_options()
         return
     loop = asyncio.new_event_loop()
+    # asyncio.all_tasks() would go through the tasks of every test before this one.
+    started: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+    def start(of: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=of, **options)
+        started.add(task)
+        return task
+
+    loop.set_task_factory(start)
     asyncio.set_event_loop(loop)
     yield
     reset_options()
-    for task in asyncio.all_tasks(loop):
+    for task in [task for task in started if not task.done()]:
         task.cancel()
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
     loop.close()
