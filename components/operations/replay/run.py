@@ -30,6 +30,9 @@ _PROGRESS_SECONDS: Final = 0.5
 _LEAD_SECONDS: Final = 0.2
 """Between being ready and the first request, so that it is not late itself."""
 
+_GRACE_SECONDS: Final = 5.0
+"""Beyond its own limit in which the last call may end, so that it says how it ended even on a busy machine."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayJob:
@@ -172,7 +175,7 @@ class _Run:
         finally:
             # Also after Ctrl-C: nothing that was sent is forgotten.
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=self._job.timeout_seconds)
+                await asyncio.wait(self._tasks, timeout=self._job.timeout_seconds + _GRACE_SECONDS)
             if self._results:
                 await self._results.close()
             await self._http.close()

@@ -48,12 +48,13 @@ async def _proxy(collector: LoopbackCollector) -> AsyncIterator[Any]:
 
 
 async def _report(
-    process: Any, reports: Sequence[Any], *, metadata: Sequence[tuple[str, str]] = (), abandon: bool = False
+    process: Any, reports: Sequence[Any], *, metadata: Sequence[tuple[str, str]] = (), abandon_when: Any = None
 ) -> None:
     call = process(metadata=tuple(metadata))
     for report in reports:
         await call.write(report.SerializeToString())
-    if abandon:
+    if abandon_when:
+        await _until(abandon_when)
         call.cancel()
         return
     if not reports:
@@ -104,7 +105,7 @@ async def test_the_side_is_what_was_set_or_what_the_mark_says(
 @pytest.mark.asyncio
 async def test_a_stream_that_breaks_off_is_recorded_as_far_as_it_went(tmp_path: Path) -> None:
     async with running_collector(tmp_path) as running, _proxy(running) as process:
-        await _report(process, _call()[:3], abandon=True)
+        await _report(process, _call()[:3], abandon_when=lambda: running.budget.used)
         await _until(lambda: running.counters.recorded)
     (exchange,) = running.exchanges()
     assert (exchange.ending, exchange.response.body) == (Ending.RESET, None)
