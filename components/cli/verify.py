@@ -15,7 +15,7 @@ from ..operations.verify.show import headline, print_verification, to_json
 from ..rehearsal.progress import open_progress
 from .console import open_console
 from .longwork import Timeout, within
-from .options import Json, input_file
+from .options import Json, input_file, named_as_options
 
 EPILOG: Final = """\
 Examples: "traffic-mirror verify --staging a.kubeconfig --testing b.kubeconfig" makes 200 calls;
@@ -75,19 +75,22 @@ def command(
         raise ValidationError(
             field="--staging", value=None, rule="must be given", remedy="Give the kubeconfig of the sending cluster"
         )
-    job = VerifyJob(
-        staging=_access("staging", staging, staging_context),
-        testing=_access("testing", testing, testing_context) if testing else None,
-        host=host,
-        address=gateway,
-        calls=calls,
-        watch_seconds=watch,
-        rpc=RpcMethod(rpc, field="--rpc"),
-        http=HttpCall(method="GET", path=path) if path else None,
-        headers=tuple(_pairs(header or [], "--header", lower=True)),
-        calls_per_second=rate,
-        expected={name: Percent(_number(text), field="--expect") for name, text in _pairs(expect or [], "--expect")},
-    )
+    with named_as_options(calls="--calls", watch_seconds="--watch", calls_per_second="--rate"):
+        job = VerifyJob(
+            staging=_access("staging", staging, staging_context),
+            testing=_access("testing", testing, testing_context) if testing else None,
+            host=host,
+            address=gateway,
+            calls=calls,
+            watch_seconds=watch,
+            rpc=RpcMethod(rpc, field="--rpc"),
+            http=HttpCall(method="GET", path=path) if path else None,
+            headers=tuple(_pairs(header or [], "--header", lower=True)),
+            calls_per_second=rate,
+            expected={
+                name: Percent(_number(text), field="--expect") for name, text in _pairs(expect or [], "--expect")
+            },
+        )
     with open_progress() as progress:
         report = within(timeout, lambda: verify(job, progress.note))
     if as_json:

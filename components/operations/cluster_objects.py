@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from ..model.rules import ROOT_NAMESPACE
 from ..model.values import IstioBehaviour
 from .errors import OperationError
-from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess
+from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, grant
 from .manifests import Entry, Loaded, Origin, gather
 
 ISTIO: Final = "networking.istio.io/v1"
@@ -95,7 +95,7 @@ def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapp
         if error.status == FORBIDDEN:
             raise OperationError(
                 f"No permission to list {plural} of all namespaces in {cluster}",
-                remedy=f"Grant the verb 'list' on {plural!r} to the user of the kubeconfig",
+                remedy=grant("list", plural),
             ) from error
         raise OperationError(
             f"Cannot list {plural} in {cluster}: {error.status} {error.reason}", remedy="Look at the cluster"

@@ -177,7 +177,7 @@ class Pods:
             if FORBIDDEN in (error.status, _status_in(str(error.reason))):
                 raise OperationError(
                     f"No permission to {verb} {resource} {where}",
-                    remedy=f"Grant the verb {verb!r} on {resource!r} to the user of the kubeconfig",
+                    remedy=grant(verb, resource),
                 ) from error
             raise OperationError(
                 f"Cannot {verb} {resource} {where}: {error.status} {error.reason}", remedy="Look at the cluster"
@@ -187,6 +187,12 @@ class Pods:
                 f"The API server of {self._access.name} cannot be reached: {_first_line(error)}",
                 remedy="Check the kubeconfig, the network and that the cluster runs",
             ) from error
+
+
+def grant(verb: str, resource: str) -> str:
+    """Say what to grant, as a remedy."""
+    least = "'traffic-mirror verify --role' prints the least rights"
+    return f"Grant the verb {verb!r} on {resource!r} to the user of the kubeconfig; {least}"
 
 
 def _status_in(reason: str) -> int:

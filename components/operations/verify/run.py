@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ...model import ValidationError
-from ..calls import CallJob, CallResult, CallSummary
+from ...model.checks import bounded, whole
+from ..calls import MAX_CALLS, CallJob, CallResult, CallSummary
 from ..cluster_objects import read_cluster
 from ..kube import ClusterAccess
 from .calling import HttpCall, run_calls
@@ -28,6 +29,12 @@ SETTLE_SECONDS: Final = 20.0
 
 SKEW_SECONDS: Final = 5.0
 """Difference of clocks from which on it is worth a word."""
+
+DAY_SECONDS: Final = 86_400.0
+"""Longest time of watching: counters of proxies that restart meanwhile begin anew."""
+
+MAX_RATE: Final = 100_000.0
+"""Highest rate; one process makes a few thousand calls a second."""
 
 Tell = Callable[[str], None]
 """Takes one line about what is being done."""
@@ -57,7 +64,7 @@ class VerifyJob:
     """Calls to make, 1 to 1,000,000; ignored when watching."""
 
     watch_seconds: float = 0.0
-    """How long to watch the traffic that there is instead of making calls; 0 to make calls."""
+    """How long to watch the traffic that there is instead of making calls, at most a day; 0 to make calls."""
 
     rpc: str = "helloworld.Greeter/SayHello"
     """gRPC method to call; its request has a text as field 1."""
@@ -69,7 +76,7 @@ class VerifyJob:
     """Further headers that entries of the route ask for; names in lower case."""
 
     calls_per_second: float = 0.0
-    """Rate at which calls start; 0 means as fast as they are answered."""
+    """Rate at which calls start, 0 to 100,000; 0 means as fast as they are answered."""
 
     concurrency: int = 8
     """Calls in flight at most."""
@@ -81,10 +88,9 @@ class VerifyJob:
     """Shares that mirrors must have, in per cent by name; others are held against what the routes say."""
 
     def __post_init__(self) -> None:
-        if self.watch_seconds < 0:
-            raise ValidationError(
-                field="watch_seconds", value=self.watch_seconds, rule="must not be negative", remedy="Give seconds"
-            )
+        whole(self.calls, "calls", 1, MAX_CALLS)
+        bounded(self.watch_seconds, "watch_seconds", 0, DAY_SECONDS, "seconds")
+        bounded(self.calls_per_second, "calls_per_second", 0, MAX_RATE, "calls per second")
 
     @property
     def request(self) -> Request:

@@ -1,0 +1,240 @@
+"""What a user of verify is told when a cluster cannot be asked, and what can be seen anyway is used."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+
+from components.cli.app import main
+from components.operations.verify import run
+
+
+@dataclass
+class ApiServer:
+    """Lists what it is given, and refuses what it is told to."""
+
+    objects: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
+    """By resource."""
+
+    forbidden: set[str] = field(default_factory=set[str])
+    """Resources, or subresources of pods."""
+
+    ahead: timedelta = timedelta()
+    """How much its clock is ahead."""
+
+    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        if path.rstrip("/") == "/version":
+            return 200, {"major": "1", "minor": "35"} | dict.fromkeys(
+                ("buildDate", "compiler", "gitCommit", "gitTreeState", "gitVersion", "goVersion", "platform"), "x"
+            )
+        resource = path.rpartition("/")[2]
+        if resource in self.forbidden:
+            return 403, {"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden"}
+        items = self.objects.get(resource, [])
+        return 200, {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    return ApiServer()
+
+
+@pytest.fixture
+def kubeconfig(server: ApiServer, tmp_path: Path) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, answer = server.answer(self.path.partition("?")[0])
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            del timestamp
+            return super().date_time_string((datetime.now(UTC) + server.ahead).timestamp())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name of the base class
+            pass
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=listener.serve_forever, args=(0.02,))
+    thread.start()
+    yield written(tmp_path / "kubeconfig", f"http://127.0.0.1:{listener.server_port}")
+    listener.shutdown()
+    thread.join()
+    listener.server_close()
+
+
+def written(path: Path, address: str) -> str:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": address}}],
+        "users": [{"name": "c", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+    }
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return str(path)
+
+
+def mirrored_greeter() -> Mapping[str, list[dict[str, Any]]]:
+    """A gateway that copies half of a host's calls to v2, without any pod."""
+    inside = "svc.cluster.local"
+    virtual_service = {
+        "metadata": {"namespace": "hello", "name": "greeter"},
+        "spec": {
+            "hosts": ["hello.example"],
+            "gateways": ["istio-system/gate"],
+            "http": [
+                {
+                    "route": [{"destination": {"host": f"v1.hello.{inside}", "port": {"number": 8000}}}],
+                    "mirrors": [
+                        {
+                            "destination": {"host": f"v2.hello.{inside}", "port": {"number": 8000}},
+                            "percentage": {"value": 50},
+                        }
+                    ],
+                }
+            ],
+        },
+    }
+    gate = {
+        "metadata": {"namespace": "istio-system", "name": "gate"},
+        "spec": {
+            "selector": {"istio": "gateway"},
+            "servers": [{"port": {"number": 8000, "name": "grpc", "protocol": "GRPC"}, "hosts": ["hello.example"]}],
+        },
+    }
+    labels = {"istio": "gateway"}
+    pods = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "istio-proxy", "image": "x"}]}}
+    deployment = {
+        "metadata": {"namespace": "istio-system", "name": "gateway"},
+        "spec": {"selector": {"matchLabels": labels}, "template": pods},
+    }
+    service = {
+        "metadata": {"namespace": "istio-system", "name": "gateway"},
+        "spec": {"selector": labels, "ports": [{"port": 8000}], "type": "LoadBalancer"},
+        "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
+    }
+    running = {"metadata": {"namespace": "istio-system", "name": "gateway-0", "labels": labels}}
+    return {
+        "virtualservices": [virtual_service],
+        "gateways": [gate],
+        "deployments": [deployment],
+        "services": [service],
+        "pods": [running],
+    }
+
+
+def test_an_unknown_context_is_named(kubeconfig: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--staging", kubeconfig, "--staging-context", "elsewhere"]) == 2
+    said = capsys.readouterr().err
+    assert "The kubeconfig of staging" in said
+    assert "elsewhere" in said
+
+
+@pytest.mark.parametrize(("resource", "verb"), [("virtualservices", "list"), ("services", "list")])
+def test_a_missing_permission_is_named_with_the_role_that_grants_it(
+    kubeconfig: str, server: ApiServer, resource: str, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.forbidden = {resource}
+    assert main(["verify", "--staging", kubeconfig]) == 2
+    said = capsys.readouterr().err
+    assert f"No permission to {verb} {resource}" in said
+    assert f"Grant the verb {verb!r} on {resource!r}" in said
+    assert "traffic-mirror verify --role" in said
+
+
+def test_a_missing_permission_on_pods_is_named_too(
+    kubeconfig: str, server: ApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.objects, server.forbidden = mirrored_greeter(), {"pods"}
+    assert main(["verify", "--staging", kubeconfig]) == 2
+    said = capsys.readouterr().err
+    assert "No permission to list pods in namespace istio-system of staging" in said
+    assert "traffic-mirror verify --role" in said
+
+
+def test_the_permission_to_run_a_command_in_a_pod_is_named(
+    kubeconfig: str, server: ApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.objects, server.forbidden = mirrored_greeter(), {"exec"}
+    assert main(["verify", "--staging", kubeconfig]) == 2
+    said = capsys.readouterr().err
+    assert "No permission to create pods/exec in namespace istio-system of staging" in said
+
+
+def test_the_shipped_role_grants_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--role"]) == 0
+    granted = {
+        (resource, verb)
+        for role in yaml.safe_load_all(capsys.readouterr().out)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert {("virtualservices", "list"), ("services", "list"), ("pods", "list")} <= granted
+    assert {("pods/exec", "create"), ("pods/log", "get")} <= granted
+    assert not {verb for _, verb in granted} & {"delete", "patch", "update", "*"}
+
+
+def test_a_cluster_that_cannot_be_reached_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Port 9 of the loopback is the one of the discard protocol: nobody listens there.
+    assert main(["verify", "--staging", written(tmp_path / "kubeconfig", "http://127.0.0.1:9")]) == 2
+    assert "The API server of staging cannot be reached" in capsys.readouterr().err
+
+
+def test_a_cluster_without_mirrors_is_bad_input(kubeconfig: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--staging", kubeconfig]) == 2
+    assert "there are: none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--staging = None: must be given"),
+        (["--staging", "absent"], "--staging = 'absent': must be a file that exists"),
+        (["--staging", "KUBECONFIG", "--calls", "0"], "--calls = 0: must be from 1 to"),
+        (["--staging", "KUBECONFIG", "--rate", "-1"], "--rate = -1.0: must be from 0 to"),
+        (["--staging", "KUBECONFIG", "--watch", "-1"], "--watch = -1.0: must be from 0 to"),
+        (["--staging", "KUBECONFIG", "--header", "alice"], "--header = 'alice': must be NAME=VALUE"),
+        (["--staging", "KUBECONFIG", "--expect", "v2=half"], "--expect = 'half': must be a number of per cent"),
+        (["--staging", "KUBECONFIG", "--expect", "v2=101"], "--expect"),
+        (["--staging", "KUBECONFIG", "--rpc", "SayHello"], "--rpc"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_asked(
+    kubeconfig: str, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", *(kubeconfig if word == "KUBECONFIG" else word for word in words)]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "noted"), [(0, False), (600, True), (-600, True)])
+def test_clocks_that_differ_are_noted(
+    kubeconfig: str, server: ApiServer, seconds: int, noted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.objects, server.ahead = mirrored_greeter(), timedelta(seconds=seconds)
+    gaps: list[str] = []
+    check = run._check_clocks
+
+    def checked(survey: run.Survey) -> None:
+        check(survey)
+        gaps.extend(survey.gaps)
+
+    monkeypatch.setattr(run, "_check_clocks", checked)
+    # Nobody serves the admin pages of its gateway, so it ends without a verdict.
+    assert main(["verify", "--staging", kubeconfig]) == 2
+    assert bool(gaps) is noted
+    sign = "+" if seconds > 0 else "-"
+    assert all(gap.startswith(f"the clock of staging differs by {sign}") for gap in gaps)
