@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, unique
+from functools import cached_property
 from typing import cast
 
 from .checks import instance, listed, member
@@ -136,7 +137,7 @@ class MirrorContract:
             "markValue": "" if isinstance(scrub, Waiver) else scrub.mark_value,
         }
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the terms, in hex."""
         canonical = json.dumps(self.terms, sort_keys=True, separators=(",", ":"))
