@@ -1,7 +1,13 @@
 """``traffic-mirror diff``: what the mirror answers differently."""
 
 import json
+import signal
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -9,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..operations.diff import DiffJob, DiffResult, FieldResult, Source, Standing, diff
+from ..operations.diff import DiffJob, DiffResult, FieldResult, Follower, Source, Standing, diff
 from ..operations.diff.page import headline, render_page, to_json
 from ..operations.recording import Side
 from .console import open_console
@@ -19,7 +25,8 @@ from .options import Json, input_file, named_as_options, output_file
 EPILOG: Final = """\
 Examples: "traffic-mirror diff recordings/ --baseline replayed-to-v1/ --html diff.html" tells differences from noise;
 "traffic-mirror diff recordings/ --baseline-source v1-second" takes a second instance of v1 as the baseline;
-"traffic-mirror diff a/ --mirror b/ --ignore 'header x-pod' --ignore 'GET /orders/*|body $.served_at'"."""
+"traffic-mirror diff a/ --mirror b/ --ignore 'header x-pod' --ignore 'GET /orders/*|body $.served_at'";
+"traffic-mirror diff gs://bucket/recordings --follow --timeout 600" compares ten minutes of live traffic."""
 
 _SHOWN_NOISE: Final = 5
 
@@ -57,6 +64,12 @@ def command(
     sample: Annotated[float, typer.Option(help="Per cent of requests to compare.", metavar="PERCENT")] = 100.0,
     level: Annotated[float, typer.Option(help="Probability of any false finding.", metavar="P")] = 0.001,
     html: Annotated[Path | None, typer.Option(help="Write the result as one HTML file.", metavar="FILE")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on while the recordings grow, until --timeout or Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(help="With --follow: look for new files this often.", metavar="SECONDS", min=0.1)
+    ] = 5.0,
     timeout: Timeout = 3_600.0,
     as_json: Json = False,
 ) -> None:
@@ -81,8 +94,11 @@ def command(
             sample_percent=sample,
             level=level,
         )
-    with showing("compare") as show:
-        result = within(timeout, lambda: diff(job, on_progress=show))
+    if follow:
+        result = _followed(job, seconds=timeout, every=every, page=page)
+    else:
+        with showing("compare") as show:
+            result = within(timeout, lambda: diff(job, on_progress=show))
     if page is not None:
         page.write_text(render_page(result), encoding="utf-8")
     if as_json:
@@ -91,6 +107,40 @@ def command(
     else:
         print_result(result, open_console())
     raise typer.Exit(result.exit_code)
+
+
+def _followed(job: DiffJob, *, seconds: float, every: float, page: Path | None) -> DiffResult:
+    """Compare what comes until the time is over or somebody interrupts, telling the result so far."""
+    follower, deadline = Follower(job), time.monotonic() + seconds
+    with _interruptible() as stop:
+        while True:
+            news = follower.step()
+            if news and follower.pairs:
+                result = follower.result()
+                open_console(stderr=True).print(Text(headline(result)), highlight=False)
+                if page is not None:
+                    page.write_text(render_page(result), encoding="utf-8")
+            if stop.wait(min(every, max(0.0, deadline - time.monotonic()))) or time.monotonic() >= deadline:
+                return follower.result()
+
+
+@contextmanager
+def _interruptible() -> Generator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into an event; the next one ends the process as usual."""
+    stop = threading.Event()
+
+    def request(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def print_result(result: DiffResult, console: Console) -> None:

@@ -1,9 +1,11 @@
 """Comparing what primary and mirror answered."""
 
+from .comparison import DiffJob
 from .differences import Change, Difference
+from .following import Follower
 from .pairing import Source
 from .result import DiffResult, EndpointResult, FieldResult, Standing
-from .run import DiffJob, diff, one_recording
+from .run import diff, one_recording
 from .tally import Example
 
 __all__ = [
@@ -14,6 +16,7 @@ __all__ = [
     "EndpointResult",
     "Example",
     "FieldResult",
+    "Follower",
     "Source",
     "Standing",
     "diff",

@@ -49,6 +49,16 @@ class Selection:
     """Everything read, by side: says why nothing was chosen."""
 
 
+def selected(batch: RecordBatch, source: Source, selection: Selection) -> RecordBatch:
+    """Return the rows that a source means, and note what there was."""
+    for one in pc.value_counts(batch.column("side")).to_pylist():
+        selection.by_side[one["values"]] += one["counts"]
+    mask = pc.equal(batch.column("side"), source.side.value)
+    if source.source is not None:
+        mask = pc.and_(mask, pc.equal(batch.column("source"), source.source))
+    return batch.filter(mask)
+
+
 class Partitions:
     """Answers of several roles, cut by request."""
 
@@ -81,12 +91,7 @@ class Partitions:
                     yield from answers_of(batch)
 
     def _cut(self, batch: RecordBatch, source: Source, selection: Selection) -> Iterator[tuple[int, RecordBatch]]:
-        for one in pc.value_counts(batch.column("side")).to_pylist():
-            selection.by_side[one["values"]] += one["counts"]
-        mask = pc.equal(batch.column("side"), source.side.value)
-        if source.source is not None:
-            mask = pc.and_(mask, pc.equal(batch.column("source"), source.source))
-        batch = batch.filter(mask)
+        batch = selected(batch, source, selection)
         rows: dict[int, list[int]] = defaultdict(list)
         for row, request_id in enumerate(batch.column("request_id").to_pylist()):
             if not request_id:

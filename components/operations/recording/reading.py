@@ -67,13 +67,16 @@ class RecordingReader:
             )
         return reader
 
-    def row_groups(self) -> Iterator[RowGroup]:
+    def row_groups(self, files: Sequence[StoredFile] | None = None) -> Iterator[RowGroup]:
         """Yield every row group by its footer; damaged files are noted and skipped.
+
+        Args:
+            files: Which files; all by default.
 
         Raises:
             ValidationError: A file has another schema version.
         """
-        for file in self.store.files():
+        for file in self.store.files() if files is None else files:
             parquet = self._open_file(file)
             if parquet is None:
                 continue

@@ -1,0 +1,162 @@
+"""Comparing recordings while they grow: each finished file is read once, and answers wait for their partners."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from ...model.request_sampling import is_sampled, sample_threshold
+from ..recording import RecordingReader, RecordingStore, StoredFile
+from .answers import COLUMNS, Answer, answers_of
+from .comparison import Comparison, DiffJob, nothing_paired
+from .pairing import PairCounts, Selection, selected
+from .result import DiffResult
+
+PRIMARY: Final = "primary"
+MIRROR: Final = "mirror"
+
+MAX_WAITING: Final = 50_000
+"""Requests whose answers are held for partners that may come: 50 s of 1,000 per second."""
+
+MAX_WAITING_BYTES: Final = 128 * 1024 * 1024
+"""Bytes of their bodies."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """The answers to one request so far, by role, each in the order of their coming."""
+
+    answers: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict[str, list[Answer]](list))
+    bytes: int = 0
+
+
+class Follower:
+    """A comparison that goes on: :meth:`step` takes what is new, :meth:`result` judges all there was.
+
+    Every request's answers are held until there are too many; then the oldest requests are let go, and what had no
+    partner until then counts as unpaired.
+    """
+
+    def __init__(self, job: DiffJob, *, max_waiting: int = MAX_WAITING) -> None:
+        """Prepare; nothing is read yet, and nothing need be there yet.
+
+        Args:
+            job: What to compare.
+            max_waiting: Requests held at most.
+
+        Raises:
+            ValidationError: A recording's URL is wrong, or the descriptor set is.
+        """
+        self._job = job
+        self._max_waiting = max_waiting
+        self._threshold = sample_threshold(job.sample_percent)
+        self._sources = {PRIMARY: job.primary, MIRROR: job.mirror}
+        self._sources |= {f"baseline-{number}": source for number, source in enumerate(job.baseline)}
+        recordings = {source.recording for source in self._sources.values()}
+        self._readers = {url: RecordingReader(store=RecordingStore.open(url)) for url in sorted(recordings)}
+        self._read: dict[str, set[str]] = {url: set() for url in self._readers}
+        self._selections = {role: Selection() for role in self._sources}
+        self._requests: OrderedDict[str, _Request] = OrderedDict()
+        self._bytes = 0
+        self._let_go = PairCounts()
+        self._comparison = Comparison(job)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of primary and mirror compared so far."""
+        return self._comparison.counts.paired
+
+    def step(self) -> int:
+        """Take the files that were finished since the last step, and return how many.
+
+        Raises:
+            ValidationError: A file has another schema version.
+        """
+        taken = 0
+        for url, reader in self._readers.items():
+            files = reader.store.files()
+            new = [file for file in files if file.path not in self._read[url]]
+            # Files that are gone need not be remembered.
+            self._read[url] = {file.path for file in files}
+            for file in new:
+                self._take(url, reader, file)
+            taken += len(new)
+        return taken
+
+    def result(self) -> DiffResult:
+        """Judge everything that was compared so far.
+
+        Raises:
+            OperationError: No request had an answer on both sides yet, so nothing can be told.
+        """
+        counts = self._comparison.counts
+        if not counts.paired:
+            raise nothing_paired(self._job, self._selections)
+        waiting = PairCounts()
+        for request in self._requests.values():
+            _count_alone(request, waiting)
+        counts.unpaired = self._let_go.unpaired + waiting.unpaired
+        counts.surplus = self._let_go.surplus + waiting.surplus
+        damage = tuple(damage for reader in self._readers.values() for damage in reader.damage)
+        return self._comparison.result(self._selections, damage)
+
+    def _take(self, url: str, reader: RecordingReader, file: StoredFile) -> None:
+        for group in reader.row_groups([file]):
+            for batch in reader.read(group, columns=COLUMNS):
+                for role, source in self._sources.items():
+                    if source.recording == url:
+                        selection = self._selections[role]
+                        for answer in self._wanted(answers_of(selected(batch, source, selection)), selection):
+                            self._add(role, answer)
+
+    def _wanted(self, answers: Iterator[Answer], selection: Selection) -> Iterator[Answer]:
+        for answer in answers:
+            if not answer.request_id:
+                selection.without_id += 1
+            elif not is_sampled(answer.request_id, self._threshold):
+                selection.sampled_out += 1
+            else:
+                selection.chosen += 1
+                yield answer
+
+    def _add(self, role: str, answer: Answer) -> None:
+        """Compare an answer with those that it is the partner of: the first with the first, and so on."""
+        request = self._requests.setdefault(answer.request_id, _Request())
+        own = request.answers[role]
+        position = len(own)
+        own.append(answer)
+        size = _size(answer)
+        request.bytes += size
+        self._bytes += size
+        if role != PRIMARY:
+            if position < len(request.answers[PRIMARY]):
+                self._compare(role, request.answers[PRIMARY][position], answer)
+        else:
+            for other, answers in request.answers.items():
+                if other != PRIMARY and position < len(answers):
+                    self._compare(other, answer, answers[position])
+        while len(self._requests) > self._max_waiting or self._bytes > MAX_WAITING_BYTES:
+            _, oldest = self._requests.popitem(last=False)
+            self._bytes -= oldest.bytes
+            _count_alone(oldest, self._let_go)
+
+    def _compare(self, role: str, primary: Answer, other: Answer) -> None:
+        if role == MIRROR:
+            self._comparison.counts.paired += 1
+            self._comparison.add(primary, other)
+        else:
+            self._comparison.baseline_counts.paired += 1
+            self._comparison.add_baseline(primary, other)
+
+
+def _count_alone(request: _Request, counts: PairCounts) -> None:
+    primary, mirror = (len(request.answers.get(role, ())) for role in (PRIMARY, MIRROR))
+    if primary:
+        counts.surplus += max(0, mirror - primary)
+    else:
+        counts.unpaired += mirror
+
+
+def _size(answer: Answer) -> int:
+    response = answer.response
+    return len(response.body or b"") + sum(len(message.data) for message in response.messages)
