@@ -1,11 +1,13 @@
 """The collector as its image runs it: a part of the package, settings from a file, SIGTERM."""
 
+import importlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tarfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,12 +65,46 @@ def test_the_bundle_serves_records_and_finishes_its_file_on_sigterm(tmp_path: Pa
             grpc.channel_ready_future(channel).result(timeout=10)
             call = make_call(iter([report.SerializeToString()]))
             assert list(call) == []
+            health: Any = channel.unary_unary("/grpc.health.v1.Health/Check", response_deserializer=_status)
+            assert health(b"", timeout=10) == "SERVING"
             assert [_get(http_port, "/healthz"), _get(http_port, "/readyz")] == ["alive\n", "ready\n"]
             assert re.search(r"^traffic_recorder_streams_total 1$", _get(http_port, "/metrics"), re.MULTILINE)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) == 0
     (file,) = RecordingReader.open(str(tmp_path / "out")).store.files()
     assert "-pod-1-" in file.path
+    exported = _export(tmp_path, "out")
+    with tarfile.open(exported) as archive:
+        assert ["out/" + member.name for member in archive] == [str(Path(file.path).relative_to(tmp_path))]
+
+
+def _status(answer: bytes) -> str:
+    """Read it as Kubernetes does: with the messages of the health checking protocol."""
+    health_pb2: Any = importlib.import_module("grpc_health.v1.health_pb2")
+    message = health_pb2.HealthCheckResponse.FromString(answer)
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(message.status)
+
+
+def _export(tmp_path: Path, directory: str) -> Path:
+    """Take the finished files out as ``kubectl exec`` does."""
+    archive = tmp_path / "exported.tar"
+    with archive.open("wb") as target:
+        done = subprocess.run(
+            [sys.executable, "-m", f"{PACKAGE}.operations.recording.export", directory],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path / "app"), "PATH": os.environ["PATH"]},
+            stdout=target,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == (0 if archive.stat().st_size > tarfile.RECORDSIZE else 2), done.stderr
+    return archive
+
+
+def test_nothing_to_export_is_an_empty_archive_and_exit_code_2(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "app")
+    with tarfile.open(_export(tmp_path, "nothing")) as archive:
+        assert archive.getmembers() == []
 
 
 def test_wrong_settings_end_the_process_with_a_sentence(tmp_path: Path) -> None:
