@@ -4,6 +4,8 @@
 PYTHON ?= python3
 UV := uv==0.13.9
 BIN := .venv/bin
+# Tests run in as many processes as there are cores, up to four; all tests of the stage in one, at the end.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 .DEFAULT_GOAL := help
 # Hundreds of Python processes import the same SDKs: without compiled files each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,13 +19,13 @@ rehearsal: .venv/.ready ## Both stacks on two embedded clusters, real traffic, a
 	$(BIN)/traffic-mirror rehearse $(ARGS)
 
 test: .venv/.ready lint ## Every check and every test, the embedded stage included
-	$(BIN)/pytest -m "not slow_stage" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not slow_stage" $(ARGS)
 
 test-slow: .venv/.ready ## The tests on the embedded stage that take longer: faults, long traffic
 	$(BIN)/pytest -m slow_stage $(ARGS)
 
 test-fast: .venv/.ready ## Every test that needs no cluster
-	$(BIN)/pytest -m "not stage and not slow_stage" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not stage and not slow_stage" $(ARGS)
 
 lint: .venv/.ready ## Style, types and architecture
 	$(BIN)/ruff format --check .

@@ -17,6 +17,9 @@ BUILD_SECONDS = 2700
 SLOW_FOLDERS = ("acceptance", "operations")
 """Suites that take minutes each; `make test-slow` runs them."""
 
+PROVIDER_FOLDER = "provider"
+"""Tests against an API server of their own, which may run beside the one stage."""
+
 STAGE_SECONDS = 300
 """Limit of every other test on the stage."""
 
@@ -30,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item not in on_stage] + own + shared
     limit = BUILD_SECONDS if missing_parts(cache_directory()) else STAGE_SECONDS
     for item in on_stage:
+        # A machine holds one stage, so all that need it run in one process, one after another.
+        item.add_marker(pytest.mark.xdist_group("provider" if item.path.parent.name == PROVIDER_FOLDER else "stage"))
         if item.path.parent.name in SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow_stage)
         if item.get_closest_marker("timeout") is None:

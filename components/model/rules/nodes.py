@@ -106,7 +106,7 @@ class Node:
         known = self.known
         if not isinstance(known, list | tuple) and (not isinstance(known, Sequence) or isinstance(known, str | bytes)):
             return []
-        return [Node(element, f"{self.path}[{index}]") for index, element in enumerate(cast("Sequence[object]", known))]
+        return [Node(element, f"#{index}", self) for index, element in enumerate(cast("Sequence[object]", known))]
 
     def entries(self) -> "list[tuple[str, Node]]":
         """The entries of an object, by name; none when it is something else."""

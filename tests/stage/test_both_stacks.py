@@ -1,15 +1,15 @@
-"""The project's own two stacks on two clusters: with the stand-in, and with the real plugins by `pulumi up`."""
+"""The project's own two stacks on two clusters, under the policy pack: with the stand-in, and with the real plugins."""
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from components.rehearsal.engine import Engine, Installation, discover
+from components.rehearsal.engine import DeploymentEvent, Engine, EngineError, EventKind, Installation, discover
 from components.rehearsal.engine.installation import sdk_version
 from components.rehearsal.mirror_tls import make_mirror_tls
 from components.rehearsal.namespaces import call_inside
@@ -26,6 +26,8 @@ ROLES: Final = (TESTING, STAGING)
 """Testing first: staging reads its offer."""
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
+PACK: Final = PROJECT / "policies"
+ON_PREMISES: Final = PROJECT / "examples" / "ci" / "policies.on-premises.json"
 ROUTE: Final = "kubernetes:networking.istio.io/v1:VirtualService"
 ASSIGNED: Final = ("clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort")
 """Fields that a cluster chooses anew for each object."""
@@ -113,20 +115,58 @@ def tls() -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def with_standin(stage: Stage, tls: Mapping[str, Any]) -> dict[str, Any]:
+def with_standin(stage: Stage, tls: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the stand-in makes of both stacks; they are gone again when this is returned."""
     stacks = Stacks(stage, discover(stage.bin / "pulumi", {"PATH": "/usr/bin:/bin"}), tls)
+    strict = tmp_path_factory.mktemp("policies") / "strict.json"
+    limits = {"mirror-percent-limit": {"maxPercentByStack": {STAGING: 10}}}
+    strict.write_text(json.dumps(json.loads(ON_PREMISES.read_text()) | limits))
     with stacks.engine as engine:
         stacks.configure(100)
-        ups = {role: engine.up(role) for role in ROLES}
-        made = {"objects": stacks.objects(), "outputs": stacks.outputs(), "ups": ups}
+        said: dict[str, list[str]] = {}
+        ups = {}
+        for role in ROLES:
+            engine.preview(role, policy_packs=[PACK], policy_config=ON_PREMISES, on_event=keep(said, "preview"))
+            ups[role] = engine.up(role, policy_packs=[PACK], policy_config=ON_PREMISES, on_event=keep(said, "up"))
+        made = {"objects": stacks.objects(), "outputs": stacks.outputs(), "ups": ups, "said": said}
         made["again"] = {role: engine.up(role) for role in ROLES}
+        made["refusals"] = [
+            refusal(deploy, STAGING, policy_packs=[PACK], policy_config=strict)
+            for deploy in (engine.preview, engine.up)
+        ]
         stacks.configure(10, (STAGING,))
         made["preview"] = engine.preview(STAGING)
         made["percent"] = engine.up(STAGING)
         with ThreadPoolExecutor() as pool:
             made["destroyed"] = dict(zip(ROLES, pool.map(engine.destroy, ROLES), strict=True))
     return made
+
+
+def keep(said: dict[str, list[str]], step: str) -> Callable[[DeploymentEvent], None]:
+    """Collect what policies say during a step."""
+
+    def collect(event: DeploymentEvent) -> None:
+        if event.kind is EventKind.POLICY:
+            said.setdefault(step, []).append(event.message)
+
+    return collect
+
+
+def refusal(deploy: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+    """Why a deployment is refused."""
+    with pytest.raises(EngineError) as caught:
+        deploy(*arguments, **options)
+    return str(caught.value)
+
+
+def test_an_update_breaks_no_rule_and_a_preview_lists_what_it_does_not_know(with_standin: dict[str, Any]) -> None:
+    assert with_standin["said"].keys() <= {"preview"}
+    assert {line.split(":")[0] for line in with_standin["said"].get("preview", [])} <= {"not-judged"}
+
+
+def test_a_stricter_house_refuses_the_same_stack(with_standin: dict[str, Any]) -> None:
+    for said in with_standin["refusals"]:
+        assert "at most 10 % are allowed" in said
 
 
 def test_both_stacks_come_up_and_a_second_up_changes_nothing(with_standin: dict[str, Any]) -> None:
@@ -166,6 +206,7 @@ def fabric(stage: Stage) -> str:
     return stage.fabric_command(())[1].rpartition("/")[2]
 
 
+@pytest.mark.slow_stage
 @pytest.mark.skipif(not stock_pulumi.available(), reason="the real plugins are not on this machine")
 def test_the_real_plugins_make_the_same_by_hand(
     stage: Stage, tls: Mapping[str, Any], with_standin: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
