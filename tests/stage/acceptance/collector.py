@@ -1,5 +1,6 @@
 """Collects what became of the cases, and of tests elsewhere that are cases too."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,6 +20,11 @@ ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
     "test_the_start_after_a_crash_cleans_up_by_itself": ("Start after kill -9", "it cleans up and starts"),
     "test_a_second_rehearsal_is_refused_and_the_first_goes_on": ("Two rehearsals at once", "the second exits with 2"),
     "test_a_namespace_of_somebody_else_is_left_alone": ("A name is taken", "one sentence, exit code 2"),
+    "test_an_unfit_machine_is_told_why_and_where_else_to_go": (
+        "Not root, not Linux, not Debian",
+        "one sentence with the way out",
+    ),
+    "test_packages_are_missing_when_their_files_are": ("Missing packages", "they are found, to be installed by name"),
     "test_too_little_disk_is_said_with_both_figures": ("Too little disk", "one sentence"),
     "test_a_full_disk_in_the_middle_is_a_sentence_not_a_traceback": ("Disk full in the middle", "one sentence"),
     "test_a_killed_up_leaves_nothing_running_and_can_be_repeated": (
@@ -27,6 +33,10 @@ ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 """Tests of other folders, by name: the case that each of them is, and what must hold."""
+
+
+_SAMPLE: Final = re.compile(r"^change\d+-")
+"""What pytest calls a parameter that has no short form."""
 
 
 class Collector:
@@ -48,7 +58,7 @@ class Collector:
         if name not in ELSEWHERE:
             return []
         case, wanted = ELSEWHERE[name]
-        parameters = test.removeprefix(name).strip("[]")
+        parameters = _SAMPLE.sub("", test.removeprefix(name).strip("[]"))
         title = f"{case} ({parameters})" if parameters else case
         return [{"case": title, "source": STAGE, "wanted": wanted, "figure": "", "evidence": file}]
 

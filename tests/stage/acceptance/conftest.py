@@ -14,7 +14,7 @@ from .collector import Collector
 from .lab import Lab
 from .meshes import Meshes
 from .outpost import Outpost
-from .outside import OutsideServer
+from .outside import OutsideCaller, OutsideServer
 from .report import PROPERTY
 from .terms import STAGING, TESTING
 
@@ -37,10 +37,12 @@ def lab() -> Iterator[Lab]:
         _ended.callback(outpost.close)
         outside = OutsideServer(stage, outpost)
         _ended.callback(outside.close)
+        caller = OutsideCaller(stage, outpost)
+        _ended.callback(caller.close)
         meshes = Meshes(stage, outpost)
         with stage.progress.step("bring the meshes up"):
             meshes.bring_up()
-        yield Lab(stage=stage, outpost=outpost, meshes=meshes, outside_server=outside)
+        yield Lab(stage=stage, outpost=outpost, meshes=meshes, outside_server=outside, outside_caller=caller)
 
 
 @pytest.hookimpl(trylast=True)

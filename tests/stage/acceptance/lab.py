@@ -2,11 +2,10 @@
 
 import itertools
 import json
-import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,8 +28,8 @@ from . import terms
 from .declared import cluster, declare
 from .meshes import Meshes
 from .outpost import Outpost
-from .outside import OutsideServer
-from .peers import CONTROL_PORT, SOURCE
+from .outside import OutsideCaller, OutsideServer
+from .peers import CONTROL_PORT
 from .proxies import Proxy, caller_of, gateway_of, wanted_routes
 from .terms import CLIENT_CREDENTIAL, CONTRACTS, GATEWAY, NAMESPACE, OUTSIDE, OUTSIDE_CONTRACTS, PORTS, STAGING
 
@@ -63,6 +62,8 @@ class Lab:
     meshes: Meshes
     outside_server: OutsideServer
     """A server that is in neither cluster."""
+    outside_caller: OutsideCaller
+    """Makes calls from where no cluster is."""
     suffixed: bool = False
     """Whether staging's istiod appends ``-shadow``."""
     _turns: Iterator[int] = field(default_factory=itertools.count)
@@ -154,30 +155,33 @@ class Lab:
     def applied(self, role: str, objects: Sequence[Mapping[str, Any]]) -> Iterator[None]:
         """Put objects into a cluster, and take them away at the end."""
         try:
-            for obj in objects:
-                self.outpost.ask("apply", role, dict(obj))
+            together([self.outpost.start("apply", role, dict(obj)) for obj in objects])
             yield
         finally:
-            for obj in reversed(objects):
-                metadata = obj["metadata"]
-                self.outpost.ask(
-                    "delete", role, obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"]
-                )
+            together(
+                [
+                    self.outpost.start(
+                        "delete", role, obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace", ""), name
+                    )
+                    for obj in objects
+                    for name in [obj["metadata"]["name"]]
+                ]
+            )
 
     def await_route(self, proxy: Proxy, route: MirroredRoute, context: str) -> None:
-        """Wait until a proxy has a route with its mirrors, and their bound."""
+        """Wait until a proxy has a route with its mirrors and their bound, and takes every mirror for healthy."""
         wanted = wanted_routes(route, context)
-        braked = {
-            mirror.destination(route.primary).cluster_name
-            for mirror in route.mirrors
-            if isinstance(mirror.brakes, Brakes)
-        }
+        targets = {mirror.destination(route.primary).cluster_name: mirror for mirror in route.mirrors}
+        braked = {target for target, mirror in targets.items() if isinstance(mirror.brakes, Brakes)}
 
         def in_place() -> bool:
             routes = proxy.routes()
             if not routes or any(found.get(name) != mirrors for found in routes for name, mirrors in wanted.items()):
                 return False
-            return all(braked <= bounded for bounded in proxy.bounded_clusters())
+            if not all(braked <= bounded for bounded in proxy.bounded_clusters()):
+                return False
+            # What an earlier case has done to a mirror must be over.
+            return proxy.ejected(targets) == 0
 
         wait_until(in_place, what=f"{context} has the routes {wanted}", timeout=ROUTE_SECONDS)
 
@@ -222,11 +226,7 @@ class Lab:
                 "ask_pod", STAGING, NAMESPACE, "app=caller", f"{CONTROL_PORT}/", job, timeout=timeout
             )
         else:
-            with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-                file.write(json.dumps(job))
-                file.flush()
-                command = [sys.executable, str(SOURCE / "caller.py"), file.name]
-                answer = self.stage.run_in_fabric(command, timeout=timeout).stdout
+            answer = self.outside_caller.run(job, timeout)
         return {**json.loads(answer), "run": job["run"]}
 
     def seen(self, role: str, version: str, run: str) -> dict[str, Any]:
@@ -265,6 +265,12 @@ class Lab:
     def rejects(self, role: str) -> int:
         """Return how many configurations proxies have refused since istiod started."""
         return read_rejects([self.outpost.ask("ask_pod", role, "istio-system", "app=istiod", "15014/metrics", None)])
+
+
+def together(questions: Sequence[Future[Any]]) -> None:
+    """Wait until all questions are answered; fail if one failed."""
+    for question in questions:
+        question.result(timeout=60)
 
 
 def settled(read: Any, *, complete: int, quiet_seconds: float = 1.0) -> Any:

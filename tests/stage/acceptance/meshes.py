@@ -88,6 +88,12 @@ class Meshes:
         declared = declare(lambda: self._control_plane(env))
         istiod = next(step for step in declared.steps if step.get("name") == "istiod")
         self._install(role, [istiod])
+        # Ended in order, the old one would keep its proxies for ten seconds and leave them waiting for longer.
+        pods = self.outpost.ask("find", role, "v1", "Pod", "istio-system", "app=istiod")
+        for pod in pods:
+            if pod["metadata"].get("deletionTimestamp"):
+                name = pod["metadata"]["name"]
+                self.stage.kubectl(role, "-n", "istio-system", "delete", "pod", name, "--force", "--grace-period=0")
 
     def issue(self, name: str, *, own: bool = True) -> tuple[bytes, bytes]:
         """Return certificate and key of a client, by the authority that the gateways trust or by another one."""

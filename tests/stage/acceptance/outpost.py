@@ -4,6 +4,7 @@ Tests themselves run outside and reach nothing of the stage; starting a process 
 most of the suite's time. Requests and answers are JSON objects, one per line, and may overtake each other.
 """
 
+import http.client
 import json
 import subprocess
 import sys
@@ -15,12 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import config, dynamic
-from kubernetes.client import ApiException
+from kubernetes.client import ApiClient, ApiException, CoreV1Api
+from kubernetes.stream import portforward
 
 from components.operations.kube import ClusterAccess, Pods, PodSelection
 
 FIELD_MANAGER = "acceptance"
 THREADS = 16
+
+ADMIN_PORT = 15000
+"""Of every proxy, on its loopback interface. Source: https://istio.io/latest/docs/ops/deployment/application-requirements/"""
+ADMIN_SECONDS = 10.0
+"""Until an admin page that does not come counts as refused."""
 
 
 class Outpost:
@@ -124,10 +131,34 @@ class Clerk:
         found = resource.get(namespace=namespace or None, label_selector=selector or None)
         return [item.to_dict() for item in found.items]
 
-    def execute(self, role: str, namespace: str, selector: str, container: str, command: list[str]) -> dict[str, str]:
-        """Run a command in every selected pod."""
-        selection = PodSelection(cluster=role, namespace=namespace, selector=selector, container=container)
-        return self._pods[role].execute(selection, command)
+    def admin(self, role: str, namespace: str, selector: str, path: str) -> list[str]:
+        """Return an admin page of the proxy in every selected pod."""
+        pages: dict[str, str] = {}
+        for name in self._running(role, namespace, selector):
+            try:
+                pages[name] = self._admin_page(role, namespace, name, path)
+            except (OSError, http.client.HTTPException, ApiException):
+                # A pod that ends meanwhile has no page any more.
+                if name in self._running(role, namespace, selector):
+                    raise
+        return list(pages.values())
+
+    def _running(self, role: str, namespace: str, selector: str) -> list[str]:
+        pods = self.find(role, "v1", "Pod", namespace, selector)
+        return [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
+
+    def _admin_page(self, role: str, namespace: str, name: str, path: str) -> str:
+        # A client of its own: forwarding replaces a method of the client while it begins.
+        api = CoreV1Api(ApiClient(self._clients[role].configuration))
+        forwarded = portforward(api.connect_get_namespaced_pod_portforward, name, namespace, ports=str(ADMIN_PORT))
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = forwarded.socket(ADMIN_PORT)
+        connection.sock.settimeout(ADMIN_SECONDS)
+        try:
+            connection.request("GET", f"/{path}")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
 
     def log(self, role: str, namespace: str, selector: str, container: str, since: int) -> list[str]:
         """Return log lines of every selected pod."""

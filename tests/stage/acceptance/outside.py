@@ -1,4 +1,4 @@
-"""A server on the network between the clusters: part of neither mesh, and free to misbehave on the wire."""
+"""A server and a caller on the network between the clusters: part of neither mesh, free to misbehave on the wire."""
 
 import json
 import os
@@ -14,6 +14,43 @@ from components.rehearsal.stage import Stage
 from .outpost import Outpost
 from .peers import CONTROL_PORT, SOURCE
 from .terms import OUTSIDE, PORTS
+
+CALLER_PORT = CONTROL_PORT + 1
+"""Where the caller outside the clusters takes jobs."""
+
+
+class OutsideCaller:
+    """Makes calls in the stage's fabric, from outside the clusters.
+
+    Args:
+        stage: The stage.
+        outpost: Gives it jobs.
+    """
+
+    def __init__(self, stage: Stage, outpost: Outpost) -> None:
+        self._outpost = outpost
+        self._process = subprocess.Popen(
+            stage.fabric_command([sys.executable, str(SOURCE / "caller.py"), "serve"]),
+            env={**os.environ, "CONTROL_PORT": str(CALLER_PORT)},
+        )
+        wait_until(self._answers, what="the caller outside the clusters answers", timeout=20)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(timeout=10)
+
+    def run(self, job: Mapping[str, Any], timeout: float) -> str:
+        """Do a job and return its result as JSON; see ``workloads/peer/caller.py``."""
+        question = self._outpost.start("http", f"http://{OUTSIDE}:{CALLER_PORT}/", job, timeout)
+        return question.result(timeout=timeout + 5)
+
+    def _answers(self) -> bool:
+        try:
+            self._outpost.ask("http", f"http://{OUTSIDE}:{CALLER_PORT}/", None, 10)
+        except RuntimeError:
+            return False
+        return True
 
 
 class OutsideServer:

@@ -1,10 +1,9 @@
 """What a proxy has: its routes, its clusters and their counters, read from Envoy's admin pages."""
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from components.model import MirroredRoute, Percent, Scrub
 from components.model.render import route_plans
@@ -12,9 +11,6 @@ from components.operations.evidence import ProxyCounters, read_clusters_page
 
 from .outpost import Outpost
 from .terms import NAMESPACE, STAGING
-
-_AGENT_LOG: Final = re.compile(r"^\d{4}-\d\d-\d\dT\S+\t.*\n", re.MULTILINE)
-"""Lines of the agent's own log, which it writes before the page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +24,16 @@ class Proxy:
 
     def page(self, path: str) -> list[str]:
         """Return an admin page of every proxy."""
-        command = ["pilot-agent", "request", "GET", path]
-        answer = self.outpost.ask("execute", self.role, self.namespace, self.selector, "istio-proxy", command)
-        return [_AGENT_LOG.sub("", page) for page in answer.values()]
+        return self.outpost.ask("admin", self.role, self.namespace, self.selector, path)
 
     def counters(self, cluster: str) -> ProxyCounters:
         """Return one cluster's counters."""
         return read_clusters_page(self.page("clusters"), cluster)
+
+    def ejected(self, clusters: Iterable[str]) -> int:
+        """Return how many endpoints of some clusters outlier detection has taken out."""
+        pages = self.page("clusters")
+        return sum(read_clusters_page(pages, cluster).ejected for cluster in clusters)
 
     def connections(self, cluster: str) -> int:
         """Return how many connections were opened to one cluster."""
@@ -54,6 +53,12 @@ class Proxy:
     def routes(self) -> list[dict[str, dict[str, int]]]:
         """Return, for every proxy, the mirrors of each named route: cluster to share in millionths."""
         return [_routes(json.loads(page)) for page in self.page("config_dump?resource=dynamic_route_configs")]
+
+    def settings(self, cluster: str) -> list[dict[str, Any]]:
+        """Return, for every proxy, all that it is told about one cluster."""
+        dumps = [json.loads(page) for page in self.page("config_dump?resource=dynamic_active_clusters")]
+        found = [[config["cluster"] for config in dump.get("configs", [])] for dump in dumps]
+        return [each for clusters in found for each in clusters if each["name"] == cluster]
 
     def bounded_clusters(self) -> list[set[str]]:
         """Return, for every proxy, the clusters whose requests have a bound on their life."""

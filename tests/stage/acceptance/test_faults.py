@@ -1,7 +1,7 @@
 """Faults of mirrors and of what is around them, while 200 calls a second run: clients notice nothing, nothing stays."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from components.rehearsal.processes import wait_until
 
 from .lab import Lab
 from .terms import NAMESPACE, SAY_HELLO, STAGING, TESTING, echo
-from .trials import Subject, run_trial
+from .trials import Subject, Track, run_trial, track
 
 pytestmark = pytest.mark.stage
 
@@ -22,48 +22,54 @@ CUT_SECONDS = 8.0
 """How long the link is cut."""
 
 
-def outside(lab: Lab) -> Subject:
+@pytest.fixture(scope="module")
+def outside(lab: Lab) -> Iterator[Track]:
     """A mirror to the server outside, which can misbehave on the wire."""
     server = lab.outside_server
-    return Subject(mirror=lab.outside(Protocol.GRPC, match=MATCH), seen=lambda run: server.seen(run)["calls"])
+    subject = Subject(mirror=lab.outside(Protocol.GRPC, match=MATCH), seen=lambda run: server.seen(run)["calls"])
+    with track(lab, subject) as place:
+        yield place
 
 
-def testing(lab: Lab) -> Subject:
+@pytest.fixture(scope="module")
+def testing(lab: Lab) -> Iterator[Track]:
     """A mirror to testing, through both gateways."""
-    return Subject(
+    subject = Subject(
         mirror=lab.in_testing(Protocol.GRPC, match=MATCH),
         seen=lambda run: lab.greeted(TESTING, "v1", run).calls,
     )
+    with track(lab, subject) as place:
+        yield place
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "settings"),
+    ("name", "mode"),
     [
-        ("connection refused", "refuse", {}),
-        ("200 ms slow", "delay", {"seconds": 0.2}),
-        ("hangs after accepting", "silent", {}),
-        ("hangs after the request", "hang", {}),
-        ("answers 503", "status", {"status": 503}),
-        ("answers early", "early", {}),
-        ("resets every request", "reset", {}),
-        ("trickles its answer", "trickle", {"seconds": 0.5}),
+        ("connection refused", {"mode": "refuse"}),
+        ("200 ms slow", {"mode": "delay", "seconds": 0.2}),
+        ("hangs after accepting", {"mode": "silent"}),
+        ("hangs after the request", {"mode": "hang"}),
+        ("answers 503", {"mode": "status", "status": 503}),
+        ("answers early", {"mode": "early"}),
+        ("resets every request", {"mode": "reset"}),
+        ("trickles its answer", {"mode": "trickle", "seconds": 0.5}),
     ],
 )
-def test_mirror_misbehaves(lab: Lab, case: Any, name: str, mode: str, settings: dict[str, Any]) -> None:
+def test_mirror_misbehaves(lab: Lab, outside: Track, case: Any, name: str, mode: dict[str, Any]) -> None:
     note = case(f"Mirror: {name}", SOURCE, WANTED)
-    trial = run_trial(lab, outside(lab), fault=lab.outside_server.misbehaving(mode, **settings))
+    trial = run_trial(lab, outside, fault=lab.outside_server.misbehaving(**mode))
     note(str(trial), "client; admin pages of staging's gateway; the mirror's own record")
     trial.check()
 
 
-def test_mirror_drops_packets(lab: Lab, case: Any) -> None:
+def test_mirror_drops_packets(lab: Lab, outside: Track, case: Any) -> None:
     note = case("Mirror: packets dropped", SOURCE, WANTED)
-    trial = run_trial(lab, outside(lab), fault=lab.outside_server.dropped())
+    trial = run_trial(lab, outside, fault=lab.outside_server.dropped())
     note(str(trial), "client; admin pages of staging's gateway; the mirror's own record")
     trial.check()
 
 
-def test_link_is_cut_and_restored(lab: Lab, case: Any) -> None:
+def test_link_is_cut_and_restored(lab: Lab, testing: Track, case: Any) -> None:
     note = case("Link to testing cut for 8 s", SOURCE, WANTED)
 
     def cut() -> None:
@@ -73,24 +79,24 @@ def test_link_is_cut_and_restored(lab: Lab, case: Any) -> None:
         finally:
             lab.stage.run_in_fabric(["ip", "link", "set", f"tm-{TESTING}", "up"], timeout=10)
 
-    trial = run_trial(lab, testing(lab), during=cut, calls=2000)
+    trial = run_trial(lab, testing, during=cut, calls=2000)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
 
 @pytest.mark.parametrize(
-    ("name", "role", "deployment"),
+    ("name", "where"),
     [
-        ("testing's gateway", TESTING, "internal-gateway"),
-        ("staging's istiod", STAGING, "istiod"),
-        ("staging's gateway", STAGING, "internal-gateway"),
-        ("the primary's pod", STAGING, "greeter-v1"),
-        ("the mirror's pod", TESTING, "greeter-v1"),
+        ("testing's gateway", (TESTING, "internal-gateway")),
+        ("staging's istiod", (STAGING, "istiod")),
+        ("staging's gateway", (STAGING, "internal-gateway")),
+        ("the primary's pod", (STAGING, "greeter-v1")),
+        ("the mirror's pod", (TESTING, "greeter-v1")),
     ],
 )
-def test_replaced(lab: Lab, case: Any, name: str, role: str, deployment: str) -> None:
+def test_replaced(lab: Lab, testing: Track, case: Any, name: str, where: tuple[str, str]) -> None:
     note = case(f"Replaced: {name}", SOURCE, WANTED)
-    trial = run_trial(lab, testing(lab), during=rollout(lab, role, deployment), calls=2000)
+    trial = run_trial(lab, testing, during=rollout(lab, *where), calls=2000)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
@@ -107,7 +113,7 @@ def rollout(lab: Lab, role: str, deployment: str) -> Callable[[], None]:
     return replace
 
 
-def test_testing_gateway_is_killed(lab: Lab, case: Any) -> None:
+def test_testing_gateway_is_killed(lab: Lab, testing: Track, case: Any) -> None:
     note = case("Killed: testing's gateway", SOURCE, WANTED)
 
     def kill() -> None:
@@ -115,12 +121,12 @@ def test_testing_gateway_is_killed(lab: Lab, case: Any) -> None:
         lab.stage.kubectl(TESTING, "-n", "istio-system", "delete", "pod", selector, "--now", "--force")
         wait_until(lambda: lab.meshes.all_ready(TESTING), what="the gateway is back", timeout=60)
 
-    trial = run_trial(lab, testing(lab), during=kill, calls=2000)
+    trial = run_trial(lab, testing, during=kill, calls=2000)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
 
-def test_istiod_is_down(lab: Lab, case: Any) -> None:
+def test_istiod_is_down(lab: Lab, testing: Track, case: Any) -> None:
     note = case("Down: staging's istiod", SOURCE, WANTED)
 
     def scale(replicas: int) -> None:
@@ -138,16 +144,16 @@ def test_istiod_is_down(lab: Lab, case: Any) -> None:
             scale(1)
 
     try:
-        trial = run_trial(lab, testing(lab), during=down, calls=2000)
+        trial = run_trial(lab, testing, during=down, calls=2000)
     finally:
         wait_until(lambda: lab.meshes.all_ready(STAGING), what="istiod is back", timeout=60)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
 
-def test_kubelet_is_restarted(lab: Lab, case: Any) -> None:
+def test_kubelet_is_restarted(lab: Lab, testing: Track, case: Any) -> None:
     note = case("Restarted: staging's kubelet", SOURCE, WANTED)
-    trial = run_trial(lab, testing(lab), during=lambda: _restart_kubelet(lab))
+    trial = run_trial(lab, testing, during=lambda: _restart_kubelet(lab))
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
@@ -167,13 +173,14 @@ def test_upload_to_a_mirror_that_does_not_read(lab: Lab, case: Any) -> None:
         protocol=http,
         primary=echo("v1", http),
     )
-    trial = run_trial(
-        lab,
-        subject,
-        fault=lab.outside_server.misbehaving("unread"),
-        calls=10,
-        **{"rate": 0, "concurrency": 2, "method": "POST", "body_bytes": 20 << 20, "timeout": 60},
-    )
+    with track(lab, subject) as place:
+        trial = run_trial(
+            lab,
+            place,
+            fault=lab.outside_server.misbehaving("unread"),
+            calls=10,
+            **{"rate": 0, "concurrency": 2, "method": "POST", "body_bytes": 20 << 20, "timeout": 60},
+        )
     note(str(trial), "client; admin pages of staging's gateway; the mirror's own record")
     assert trial.with_fault["good"] == 10, trial.with_fault["failures"]
     assert trial.idle_after <= 10

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from components.rehearsal.processes import wait_until
 from .peers import SOURCE
 from .report import band, merge, read
 from .table import table
+
+PROTOCOLS = ["http1", "http2", "grpc"]
 
 
 @pytest.mark.parametrize(("percent", "wanted"), [(0, (0, 0)), (100, (500, 500)), (50, (217, 283)), (10, (30, 70))])
@@ -42,6 +45,21 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def post(port: int, path: str, content: dict[str, Any] | None) -> Any:
+    data = None if content is None else json.dumps(content).encode()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{port}/{path}", data, timeout=20) as answer:
+        return json.load(answer)
+
+
+def answers(port: int) -> bool:
+    try:
+        post(port, "", None)
+    except OSError:
+        return False
+    return True
+
+
 class Peer:
     """An echo server on the loopback interface."""
 
@@ -50,17 +68,10 @@ class Peer:
         self.control = control
 
     def ask(self, path: str, order: dict[str, Any] | None = None) -> Any:
-        data = None if order is None else json.dumps(order).encode()
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{self.control}/{path}", data, timeout=5) as answer:
-            return json.load(answer)
+        return post(self.control, path, order)
 
     def answers(self) -> bool:
-        try:
-            self.ask("")
-        except OSError:
-            return False
-        return True
+        return answers(self.control)
 
 
 @pytest.fixture(scope="module")
@@ -77,25 +88,44 @@ def peer() -> Iterator[Peer]:
             process.terminate()
 
 
-def call(peer: Peer, tmp_path: Path, protocol: str, run: str, **changes: Any) -> dict[str, Any]:
-    job = {
+def job_of(peer: Peer, protocol: str, run: str, **changes: Any) -> dict[str, Any]:
+    return {
         **{"protocol": protocol, "address": peer.address, "run": run, "count": 20, "concurrency": 4, "rate": 0},
         **{"timeout": 2, "authority": "h.example:8000", "path": "/", "method": "GET", "headers": {}, "body_bytes": 0},
         **{"rpc": "helloworld.Greeter/SayHello", "kind": "unary", "messages": 1, "message_bytes": 0},
         **changes,
     }
+
+
+def call(peer: Peer, tmp_path: Path, protocol: str, run: str, **changes: Any) -> dict[str, Any]:
+    job = job_of(peer, protocol, run, **changes)
     file = tmp_path / "job.json"
     file.write_text(json.dumps(job))
     command = [sys.executable, str(SOURCE / "caller.py"), str(file)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
 
 
-@pytest.mark.parametrize("protocol", ["http1", "http2", "grpc"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_call_is_counted_once(peer: Peer, tmp_path: Path, protocol: str) -> None:
     result = call(peer, tmp_path, protocol, f"count-{protocol}")
     seen = peer.ask(f"seen?run=count-{protocol}")
     assert (result["good"], seen["calls"], seen["requests"], seen["complete"]) == (20, 20, 20, 20)
     assert seen["authorities"] == {"h.example:8000": 20}
+
+
+def test_jobs_side_by_side_are_each_done(peer: Peer) -> None:
+    (port,) = free_ports(1)
+    command = [sys.executable, str(SOURCE / "caller.py"), "serve"]
+    with subprocess.Popen(command, env={**os.environ, "CONTROL_PORT": str(port)}) as process:
+        try:
+            wait_until(lambda: answers(port), what="the caller answers", timeout=20)
+            jobs = {f"beside-{protocol}": job_of(peer, protocol, f"beside-{protocol}") for protocol in PROTOCOLS}
+            with ThreadPoolExecutor(len(jobs)) as pool:
+                results = dict(zip(jobs, pool.map(lambda job: post(port, "", job), jobs.values()), strict=True))
+        finally:
+            process.terminate()
+    assert {run: result["good"] for run, result in results.items()} == dict.fromkeys(jobs, 20)
+    assert {run: peer.ask(f"seen?run={run}")["calls"] for run in jobs} == dict.fromkeys(jobs, 20)
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def _without_receiver(lab: Lab, route: Any, note: Any) -> None:
         run = result["run"]
         seen = settled(lambda: lab.seen(TESTING, "v1", run), complete=1)
         greeted = lab.greeted(TESTING, "v1", run)
-        answers = read_gateway_log(access_log(lab, run, 100), run)
+        answers = read_gateway_log(access_log(lab, run, 1), run)
     finally:
         lab.outpost.ask("apply", TESTING, kept)
         wait_until(
@@ -179,4 +179,6 @@ def _without_receiver(lab: Lab, route: Any, note: Any) -> None:
     note(f"0 by its own name; without the receiver's route {answers}", "records, access log of testing's gateway")
     assert result["versions"] == {"v1": 100}
     assert calls_of(seen) == calls_of(greeted) == 0
-    assert sum(count for what, count in answers.items() if "route_not_found" in what) == 100
+    # How many arrive is for the brakes to say: to them each such answer is an error, so they let go of the receiver.
+    assert answers
+    assert all("route_not_found" in what for what in answers), answers

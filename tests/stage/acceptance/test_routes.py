@@ -1,5 +1,6 @@
 """Routes with several mirrors, matches, hosts and methods; what mirrors carry and what they do not."""
 
+import json
 from typing import Any
 
 import pytest
@@ -156,6 +157,27 @@ def test_mirrors_carry_no_credentials(lab: Lab, case: Any, via: str) -> None:
     # The copy is found beside its primary by the identifier that both carry.
     pairs = {(record["call"], dict(record["headers"])["x-request-id"]) for record in originals}
     assert {(record["call"], dict(record["headers"])["x-request-id"]) for record in copies} == pairs
+
+
+@pytest.mark.parametrize("via", ["sidecar", "gateway"])
+def test_primary_is_told_the_same(lab: Lab, case: Any, via: str) -> None:
+    note = case(f"The primary's own cluster, {via}", SOURCE, "its settings are the same with and without mirrors")
+    match = Match(rpc_methods=[SAY_HELLO])
+    mirrors: list[Any] = [tm.InClusterMirror(service=greeter("v2"), match=match)]
+    if via == "gateway":
+        mirrors.append(lab.in_testing(GRPC, match=match))
+    proxy = lab.gateway if via == "gateway" else lab.caller
+    cluster = greeter().cluster_name
+    with lab.route(protocol=GRPC, primary=greeter(), via=via):
+        without = proxy.settings(cluster)
+    with lab.route(*mirrors, protocol=GRPC, primary=greeter(), via=via) as route:
+        beside = proxy.settings(cluster)
+        bounded = [proxy.settings(mirror.destination(route.primary).cluster_name) for mirror in mirrors]
+    note(f"{len(json.dumps(beside))} characters, the same", f"configuration dump of the {via}")
+    assert len(without) == 1
+    assert beside == without
+    assert all("max_stream_duration" in json.dumps(settings) for settings in bounded)
+    assert "max_stream_duration" not in json.dumps(beside)
 
 
 def test_http2_to_testing(lab: Lab, case: Any) -> None:

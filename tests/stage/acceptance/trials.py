@@ -1,9 +1,9 @@
 """A fault while load runs: what clients notice of it, what it leaves behind, and how soon copies flow again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,39 +80,58 @@ class Subject:
     primary: Destination = greeter()  # noqa: RUF009 - frozen
 
 
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """Two routes to one primary, one with a mirror, both in place for as long as faults are tried."""
+
+    subject: Subject
+    plain: Route
+    mirrored: Route
+
+
+@contextmanager
+def track(lab: Lab, subject: Subject) -> Iterator[Track]:
+    """Put both routes in place."""
+    with (
+        lab.route(protocol=subject.protocol, primary=subject.primary) as plain,
+        lab.route(subject.mirror, protocol=subject.protocol, primary=subject.primary) as mirrored,
+    ):
+        yield Track(subject=subject, plain=plain, mirrored=mirrored)
+
+
 def run_trial(
     lab: Lab,
-    subject: Subject,
+    place: Track,
     *,
     fault: AbstractContextManager[None] | None = None,
     during: Callable[[], None] | None = None,
     calls: int = CALLS,
     **job: Any,
 ) -> Trial:
-    """Put a mirror in place, let load run, and break something.
+    """Let load run, and break something.
 
     Args:
         lab: The clusters.
-        subject: The mirror that breaks.
+        place: The routes.
         fault: Lasts as long as the load.
         during: Called while load runs; breaks something and mends it.
         calls: Calls of the load.
         job: Changes of the load, see :meth:`Lab.job`.
     """
     load = {"rate": RATE, "concurrency": 256, **job}
-    before = _without_mirror(lab, subject, calls // 4, load)
-    with lab.route(subject.mirror, protocol=subject.protocol, primary=subject.primary) as route:
-        await_copies(lab, route, subject)
-        cluster = subject.mirror.destination(route.primary).cluster_name
-        memory = lab.gateway.memory_mib()
-        with fault or nullcontext():
-            result, ended = _under_load(lab, lab.job(route, calls, **load), subject, during)
-            held = lab.gateway.counters(cluster).active
-        ended = ended or time.monotonic()
-        copies_after = await_copies(lab, route, subject) - ended
-        idle_after, memory_after = _await_idle(lab, cluster, memory)
+    subject, route = place.subject, place.mirrored
+    before = _median(lab, place.plain, calls // 4, load)
+    await_copies(lab, route, subject)
+    cluster = subject.mirror.destination(route.primary).cluster_name
+    memory = lab.gateway.memory_mib()
+    with fault or nullcontext():
+        result, ended = _under_load(lab, lab.job(route, calls, **load), subject, during)
+        held = lab.gateway.counters(cluster).active
+    ended = ended or time.monotonic()
+    copies_after = await_copies(lab, route, subject) - ended
+    idle_after, memory_after = _await_idle(lab, cluster, memory)
     # Other work on the machine makes slow seconds: both sides of the fault are measured.
-    after = _without_mirror(lab, subject, calls // 4, load)
+    after = _median(lab, place.plain, calls // 4, load)
     return Trial(
         without_mirror=max(before, after),
         with_fault=result,
@@ -124,10 +143,8 @@ def run_trial(
     )
 
 
-def _without_mirror(lab: Lab, subject: Subject, calls: int, load: dict[str, Any]) -> float:
-    """Return the median of calls along the same route without a mirror."""
-    with lab.route(protocol=subject.protocol, primary=subject.primary) as route:
-        return float(lab.call(route, calls, **load)["median"])
+def _median(lab: Lab, route: Route, calls: int, load: dict[str, Any]) -> float:
+    return float(lab.call(route, calls, **load)["median"])
 
 
 def _under_load(
