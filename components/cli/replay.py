@@ -148,6 +148,8 @@ def print_report(report: ReplayReport, console: Console) -> None:
     for name, counts in (("skipped", report.skipped), ("answers", report.statuses), ("failures", report.failures)):
         if counts:
             console.print(Text(f"{name}: {', '.join(f'{key} {count:,}' for key, count in counts.items())}"))
+    for damage in report.damage:
+        console.print(Text(f"damaged: {damage.file}: {damage.reason}", style="red"))
     if report.is_dry_run:
         return
     table = Table("", "p50 ms", "p90 ms", "p99 ms", "max ms", box=None, pad_edge=False)
@@ -161,8 +163,6 @@ def print_report(report: ReplayReport, console: Console) -> None:
         f"run {report.run_id}",
     )
     console.print(Text(", ".join(facts)))
-    for damage in report.damage:
-        console.print(Text(f"damaged: {damage.file}: {damage.reason}", style="red"))
     if report.unwritten:
         console.print(Text(f"{report.unwritten:,} results could not be written", style="red"))
 
