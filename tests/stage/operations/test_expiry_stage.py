@@ -13,11 +13,17 @@ from tests.support.mirrored import Mirrored
 pytestmark = [pytest.mark.stage, pytest.mark.slow_stage]
 
 GUARD_SOURCE = Path(__file__).parents[3] / "components" / "workloads" / "expiry" / "server"
-END_SECONDS = 45
-"""Time from now to the end: longer than a deployment takes."""
+DEPLOY_SECONDS = 40
+"""Shortest time from now to the end: longer than a deployment takes, which is refused after the end."""
 
 CRON_SECONDS = 150
 """The guard looks every minute; its pod takes some seconds, and the minute may just have begun."""
+
+
+def soon() -> datetime:
+    """An end two seconds before a full minute, at which the guard looks."""
+    earliest = datetime.now(UTC) + timedelta(seconds=DEPLOY_SECONDS + 2)
+    return earliest.replace(second=0, microsecond=0) + timedelta(minutes=1, seconds=-2)
 
 
 def shares(mirrored: Mirrored) -> set[float]:
@@ -41,7 +47,7 @@ def test_copies_stop_at_the_end_though_nobody_acts_and_the_next_deployment_meets
     mirrored: Mirrored,
 ) -> None:
     image = mirrored.stage.add_python_app("stage.local/expiry-guard", source=GUARD_SOURCE, entry="/app/expiry_guard.py")
-    end = datetime.now(UTC) + timedelta(seconds=END_SECONDS)
+    end = soon()
     mirrored.configure("traffic-mirror:mirrors.inCluster.expires", f"{end:%Y-%m-%dT%H:%M:%SZ}")
     mirrored.configure("traffic-mirror:expiryGuard.image", image)
     mirrored.configure("traffic-mirror:expiryGuard.allowTag", "true", "bool")

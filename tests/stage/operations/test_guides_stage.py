@@ -35,7 +35,7 @@ def follow(mirrored: Mirrored, guide: str, folder: Path, **variables: str) -> su
 
 def test_trying_a_rewrite(mirrored: Mirrored, tmp_path: Path) -> None:
     try:
-        done = follow(mirrored, "try-a-rewrite", tmp_path, STEPS="75,100", HOLD="5", LATENCY="10")
+        done = follow(mirrored, "try-a-rewrite", tmp_path, STEPS="100", HOLD="4", LATENCY="10")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "v2: 100 % is in force, done" in done.stdout
     finally:

@@ -1,43 +1,117 @@
-"""A ramp on two real clusters, by real deployments: a v2 that gets slow under load is noticed and taken back."""
+"""A ramp on two real clusters, by real deployments: a v2 that gets slow is taken back, and a kill loses nothing."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.mirrored import Mirrored
+from components.rehearsal.processes import wait_until
+from tests.support.mirrored import PACKAGE, Mirrored
 
 pytestmark = [pytest.mark.stage, pytest.mark.slow_stage]
 
 KEY = "traffic-mirror:mirrors.inCluster.percent"
+ROOT = Path(__file__).parents[3]
+
+
+def which(mirrored: Mirrored) -> tuple[str, ...]:
+    return ("--mirror", "v2", *mirrored.stack_options)
+
+
+def measured(mirrored: Mirrored, steps: str, hold: str) -> tuple[str, ...]:
+    sites = mirrored.sites
+    kubeconfigs = ("--staging", sites["staging"].kubeconfig, "--testing", sites["testing"].kubeconfig)
+    calls = ("--steps", steps, "--rate", "30", "--hold", hold, "--max-latency", "10")
+    return ("--key", "mirrors.inCluster.percent", *kubeconfigs, *calls)
+
+
+def shares(mirrored: Mirrored) -> set[float]:
+    """Shares of v2 in the live routes."""
+    live = mirrored.get("staging", "virtualservice", "hello", "greeter")
+    return {
+        mirror["percentage"]["value"]
+        for entry in live["spec"]["http"]
+        for mirror in entry.get("mirrors", [])
+        if "greeter-v2" in mirror["destination"]["host"]
+    }
+
+
+def status(mirrored: Mirrored) -> subprocess.CompletedProcess[str]:
+    return mirrored.command("ramp", "status", "--project", str(mirrored.engine.project_folder), "--mirror", "v2")
+
+
+@contextmanager
+def at(mirrored: Mirrored, percent: int) -> Generator[None]:
+    """Deploy another share of v2 for a while."""
+    state = mirrored.engine.project_folder / ".traffic-mirror" / "ramp.staging.v2.json"
+    state.unlink(missing_ok=True)
+    if percent != 50:
+        mirrored.configure(KEY, str(percent), "float")
+        mirrored.engine.up("staging")
+    try:
+        yield
+    finally:
+        state.unlink(missing_ok=True)
+        mirrored.configure(KEY, "50", "float")
+        mirrored.engine.up("staging")
+
+
+def ended_while_measuring(mirrored: Mirrored, number: int, percent: float, *words: str) -> tuple[int, str]:
+    """Run a ramp, send it a signal while a step is measured, and return its exit code and what it said."""
+    command = mirrored.stage.fabric_command([sys.executable, "-m", PACKAGE, "ramp", *words])
+    file = mirrored.engine.project_folder / ".traffic-mirror" / "ramp.staging.v2.json"
+
+    def measuring() -> bool:
+        state: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        assert process.poll() is None, process.communicate()
+        return (state.get("phase"), state.get("percent")) == ("measuring", percent)
+
+    with subprocess.Popen(
+        command, cwd=ROOT, env=mirrored.engine.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            wait_until(measuring, what=f"{percent:g} % is measured", timeout=120)
+            os.kill(process.pid, number)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return process.returncode, said
 
 
 def test_a_v2_that_gets_slow_at_25_percent_goes_back_to_5(mirrored: Mirrored) -> None:
     """v2 takes five calls a second: 1.5 come at 5 %, 7.5 at 25 %."""
-    mirrored.configure(KEY, "1", "float")
-    mirrored.engine.up("staging")
-    sites = mirrored.sites
-    options = ("--mirror", "v2", "--key", "mirrors.inCluster.percent", *mirrored.stack_options)
-    try:
+    with at(mirrored, 1):
         with mirrored.deployment("staging", "greeter-v2", WORKERS="2", FAULT_DELAY_SECONDS="0.4"):
-            measured = ("--steps", "5,25,100", "--rate", "30", "--hold", "12", "--max-latency", "3")
-            kubeconfigs = ("--staging", sites["staging"].kubeconfig, "--testing", sites["testing"].kubeconfig)
-            done = mirrored.command("ramp", "run", *options, *kubeconfigs, *measured, "--json", timeout=240)
+            given = (*which(mirrored), *measured(mirrored, "5,25,100", "10"))
+            done = mirrored.command("ramp", "run", *given, "--json", timeout=240)
         assert done.returncode == 1, done.stderr
         state = json.loads(done.stdout)
         assert (state["phase"], state["percent"], state["good"]) == ("rolled back", 5.0, 5.0), state
         assert state["reason"].startswith("at 25 %: ")
         assert "copies in flight" in state["reason"]
-        live = mirrored.get("staging", "virtualservice", "hello", "greeter")
-        shares = [
-            mirror["percentage"]["value"]
-            for entry in live["spec"]["http"]
-            for mirror in entry.get("mirrors", [])
-            if "greeter-v2" in mirror["destination"]["host"]
-        ]
-        assert set(shares) == {5}
-        shown = mirrored.command("ramp", "status", "--project", str(mirrored.engine.project_folder), "--mirror", "v2")
+        assert shares(mirrored) == {5}
+        shown = status(mirrored)
         assert shown.returncode == 1
         assert "v2: 5 % is in force, rolled back" in shown.stdout
-    finally:
-        mirrored.configure(KEY, "50", "float")
-        mirrored.engine.up("staging")
+
+
+def test_a_killed_ramp_keeps_its_step_and_goes_on(mirrored: Mirrored) -> None:
+    with at(mirrored, 50):
+        given = measured(mirrored, "60,75", "4")
+        code, _ = ended_while_measuring(mirrored, signal.SIGKILL, 60, "run", *which(mirrored), *given)
+        assert code == -signal.SIGKILL
+        shown = status(mirrored)
+        assert (shown.returncode, "v2: 60 % is in force, interrupted" in shown.stdout) == (1, True), shown
+        assert shares(mirrored) == {60}
+        code, said = ended_while_measuring(mirrored, signal.SIGINT, 75, "resume", *which(mirrored))
+        assert (code, "75 % is in force. Go on with 'ramp resume'" in said) == (130, True), said
+        shown = status(mirrored)
+        assert (shown.returncode, "v2: 75 % is in force, interrupted" in shown.stdout) == (1, True), shown
+        assert shares(mirrored) == {75}
