@@ -15,6 +15,7 @@ from typing import Any
 from components.rehearsal.engine import Engine
 from components.rehearsal.scenario import Site
 from components.rehearsal.stage import Stage
+from tests.support.warm import WarmCommands
 
 PACKAGE = "components.cli"
 COMMAND_SECONDS = 120
@@ -29,6 +30,8 @@ class Mirrored:
     stage: Stage
     engine: Engine
     sites: Mapping[str, Site]
+    warm: WarmCommands
+    """Where :meth:`verify` runs, which is called dozens of times."""
 
     def get(self, role: str, kind: str, namespace: str, name: str) -> Object:
         """Return an object of a cluster."""
@@ -121,7 +124,7 @@ class Mirrored:
     def verify(self, *words: str) -> Object:
         """Run ``traffic-mirror verify`` and return its result with its exit code as ``exit``."""
         kubeconfigs = [word for role in ("staging", "testing") for word in (f"--{role}", self.sites[role].kubeconfig)]
-        done = self.command("verify", *kubeconfigs, "--json", *words)
+        done = self.warm.run(["verify", *kubeconfigs, "--json", *words], timeout=COMMAND_SECONDS)
         try:
             return {**json.loads(done.stdout), "exit": done.returncode}
         except ValueError:

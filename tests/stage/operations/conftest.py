@@ -13,6 +13,7 @@ from components.rehearsal.scenario import STAGING, TESTING, RehearsalOptions
 from components.rehearsal.stage import Stage
 from components.rehearsal.venues import stage_engine, stage_site
 from tests.support.mirrored import Mirrored
+from tests.support.warm import warm_commands
 
 PROJECT = Path(__file__).parents[3]
 
@@ -27,4 +28,5 @@ def mirrored(stage: Stage) -> Iterator[Mirrored]:
         place = Place(staging=sites[STAGING], testing=sites[TESTING], wrap=stage.fabric_command)
         report = rehearse(options, place, EngineDeployer(engine, progress), Stopwatch(progress))
         assert report.verdict.outcome.exit_code == 0, report.verdict
-        yield Mirrored(stage=stage, engine=engine, sites=sites)
+        with warm_commands(stage.fabric_command(()), cwd=PROJECT, env=engine.environment) as warm:
+            yield Mirrored(stage=stage, engine=engine, sites=sites, warm=warm)

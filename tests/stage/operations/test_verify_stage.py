@@ -9,7 +9,7 @@ import pytest
 from components.operations.verify.causes import Cause
 from tests.support.mirrored import Mirrored, Object, first_cause
 
-pytestmark = pytest.mark.stage
+pytestmark = [pytest.mark.stage, pytest.mark.slow_stage]
 
 CALLS = ("--calls", "60")
 V2 = "v2"
@@ -234,19 +234,7 @@ def test_a_gateway_that_cannot_be_reached_is_told_from_mirrors_that_fail(mirrore
     assert {first_cause(result, name) for name in (V2, TESTING)} == {Cause.NO_CALLS.value}
 
 
-QUICK = {
-    "testing routes the mirror target's own name",
-    "the filter's list lacks the mirror",
-    "the mirror's host is unknown",
-    "plain text to a TLS listener",
-}
-"""Cases that every run of all tests tries; the whole table takes some minutes."""
-
-
-@pytest.mark.parametrize(
-    ("break_", "mirror", "cause"),
-    [pytest.param(*case[1:], id=case[0], marks=() if case[0] in QUICK else pytest.mark.slow_stage) for case in CASES],
-)
+@pytest.mark.parametrize(("break_", "mirror", "cause"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
 def test_a_broken_set_up_is_diagnosed(mirrored: Mirrored, break_: Break, mirror: str, cause: Cause) -> None:
     def diagnosed(result: Object) -> bool:
         return first_cause(result, mirror) == cause.value
