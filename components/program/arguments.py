@@ -7,16 +7,12 @@ from typing import Final, cast
 import pulumi
 
 from ..clusters import (
-    AutopilotMode,
     ClusterHandle,
     ExistingCluster,
     ExistingClusterArgs,
     GkeCluster,
-    GkeClusterArgs,
     NetworkPeering,
     NetworkPeeringArgs,
-    NewNetwork,
-    StandardMode,
 )
 from ..mesh import (
     Exposure,
@@ -31,8 +27,12 @@ from ..mesh import (
 )
 from ..model import JsonValue, client_server, receiver_server
 from ..workloads import GreeterArgs, MeshNamespace
+from .gke import gke_cluster_args
 from .sections import Section
-from .settings import ClusterChoice, ClusterMode, Role, StackSettings
+from .settings import ClusterChoice, Role, StackSettings
+
+_ISTIO_PLACES: Final = {"image_hub": "hub", "image_tag": "tag"}
+"""Where users wrote what the arguments call otherwise."""
 
 CANARY_KEYS: Final = ("version", "revision", "tag", "compatibilityVersion", "env", "meshConfig", "values")
 
@@ -61,10 +61,10 @@ def make_cluster(name: str, settings: StackSettings) -> StackCluster:
         ValidationError: The settings do not fit the kind of cluster.
     """
     section = settings.cluster
+    if settings.cluster_kind is ClusterChoice.GKE:
+        made = GkeCluster(name, gke_cluster_args(section))
+        return StackCluster(handle=made.handle, network=made.network)
     with section.locating():
-        if settings.cluster_kind is ClusterChoice.GKE:
-            made = GkeCluster(name, _gke_cluster_args(section))
-            return StackCluster(handle=made.handle, network=made.network)
         found = ExistingCluster(
             name,
             ExistingClusterArgs(
@@ -76,24 +76,6 @@ def make_cluster(name: str, settings: StackSettings) -> StackCluster:
             ),
         )
         return StackCluster(handle=found.handle)
-
-
-def _gke_cluster_args(section: Section) -> GkeClusterArgs:
-    autopilot = section.choice("mode", ClusterMode, ClusterMode.STANDARD) is ClusterMode.AUTOPILOT
-    ranges = section.section("network", ("nodeCidr", "podCidr", "serviceCidr"))
-    standard = NewNetwork()
-    return GkeClusterArgs(
-        project=section.text("project"),
-        location=section.text("location"),
-        deletion_protection=section.flag("deletionProtection", default=True),
-        mode=AutopilotMode() if autopilot else StandardMode(),
-        network=NewNetwork(
-            node_cidr=ranges.text("nodeCidr", standard.node_cidr),
-            pod_cidr=ranges.text("podCidr", standard.pod_cidr),
-            service_cidr=ranges.text("serviceCidr", standard.service_cidr),
-        ),
-        labels=_texts(section, "labels"),
-    )
 
 
 def peer_with_testing(
@@ -108,14 +90,10 @@ def peer_with_testing(
         testing: The testing stack, which exports ``network``.
 
     Raises:
-        ValidationError: This program did not create staging's cluster.
+        ValidationError: It is neither true nor false.
     """
-    if not settings.cluster.flag("peerWithTesting", default=False):
+    if cluster.network is None or not settings.cluster.flag("peerWithTesting", default=False):
         return None
-    if cluster.network is None:
-        raise settings.cluster.fault(
-            "peerWithTesting", True, "needs clusterKind: gke", "Connect the networks of existing clusters yourself"
-        )
     return NetworkPeering(name, NetworkPeeringArgs(first=cluster.network, second=testing.require_output("network")))
 
 
@@ -126,7 +104,7 @@ def control_plane_args(settings: StackSettings, cluster: ClusterHandle) -> Istio
         ValidationError: A key of ``istio`` is wrong.
     """
     section = settings.istio
-    with section.locating():
+    with section.locating(_ISTIO_PLACES):
         policy = section.text("imagePullPolicy", "")
         return IstioControlPlaneArgs(
             cluster=cluster,
@@ -153,6 +131,11 @@ def _canary(istio: Section) -> IstiodRevision | None:
     if not istio.has("canary"):
         return None
     section = istio.section("canary", CANARY_KEYS)
+    with section.locating(_ISTIO_PLACES):
+        return _canary_revision(istio, section)
+
+
+def _canary_revision(istio: Section, section: Section) -> IstiodRevision:
     return IstiodRevision(
         version=section.text("version"),
         revision=section.text("revision"),
@@ -199,6 +182,8 @@ def gateway_args(settings: StackSettings, mesh: MeshHandle) -> MeshGatewayArgs:
             servers=[server],
             exposure=section.choice("exposure", Exposure, Exposure.INTERNAL),
             source_ranges=section.texts("sourceRanges"),
+            global_access=section.flag("globalAccess", default=True),
+            service_annotations=_texts(section, "serviceAnnotations"),
             credentials=[_credential(settings.credential_name, settings.credential)] if settings.credential else [],
             size=section.choice("size", Size, Size.PRODUCTION),
             values=_json(section, "values"),

@@ -1,13 +1,24 @@
 """Reading structured configuration so that a wrong key says which key, in which file, and what is allowed."""
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 from ..model import ValidationError
 
 _Closed = TypeVar("_Closed", bound=StrEnum)
+
+
+def _key(field: str, places: Mapping[str, str]) -> str:
+    """A field of the library as users write it in YAML: ``machine_type`` is ``machineType``."""
+    for ours, theirs in places.items():
+        if field == ours or field.startswith((f"{ours}.", f"{ours}[")):
+            field = theirs + field.removeprefix(ours)
+            break
+    return re.sub("_([a-z])", lambda found: found[1].upper(), field)
 
 
 class Section:
@@ -42,8 +53,11 @@ class Section:
         return ValidationError(field=f"{self._field(key)} in {self._file}", value=value, rule=rule, remedy=remedy)
 
     @contextmanager
-    def locating(self) -> Generator[None]:
+    def locating(self, places: Mapping[str, str] = MappingProxyType({})) -> Generator[None]:
         """Give the model's errors, which know only their own field, this section's key and file.
+
+        Args:
+            places: Keys by the field that an error names, where the two differ by more than their spelling.
 
         Raises:
             ValidationError: As the model raised it, with the place where users wrote the value.
@@ -53,7 +67,7 @@ class Section:
         except ValidationError as error:
             if error.field.endswith(f" in {self._file}"):
                 raise
-            raise self.fault(error.field, error.value, error.rule, error.remedy) from None
+            raise self.fault(_key(error.field, places), error.value, error.rule, error.remedy) from None
 
     def _field(self, key: str) -> str:
         joint = "" if self._path.endswith(":") else "."
@@ -112,11 +126,11 @@ class Section:
             raise self.fault(key, value, "must be a whole number", f"Write for example {default}")
         return int(value)
 
-    def flag(self, key: str, *, default: bool) -> bool:
+    def flag(self, key: str, *, default: bool | None = None) -> bool:
         """True or false.
 
         Raises:
-            ValidationError: It is neither.
+            ValidationError: It is neither, or missing without a default.
         """
         value = self._values.get(key, default)
         if not isinstance(value, bool):
@@ -135,6 +149,20 @@ class Section:
         except ValueError:
             names = ", ".join(member.value for member in kind)
             raise self.fault(key, value, f"must be one of {names}", "Choose one of them") from None
+
+    def choices(self, key: str, kind: type[_Closed]) -> tuple[_Closed, ...]:
+        """A list of members of a closed set; empty when not given.
+
+        Raises:
+            ValidationError: It is no list, or has something that is not in the set.
+        """
+        try:
+            return tuple(kind(text) for text in self.texts(key))
+        except ValueError as error:
+            if isinstance(error, ValidationError):
+                raise
+            names = ", ".join(member.value for member in kind)
+            raise self.fault(key, self._values[key], f"must be a list of {names}", "Choose among them") from None
 
     def mapping(self, key: str) -> Mapping[str, object]:
         """An object with any keys; empty when not given.

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum, unique
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pulumi
+from pulumi.runtime import config as runtime_config
 
 from ..model import (
     Expiry,
     Match,
     MirrorContract,
     MirrorTls,
+    Percent,
     Protocol,
     Scrub,
     TlsMode,
@@ -124,15 +127,28 @@ class StackSettings:
         return self.greeter.text("namespace", "hello")
 
 
-CLUSTER_KEYS = (
-    *("project", "location", "mode", "network", "peerWithTesting", "deletionProtection", "labels"),
-    *("kubeconfigPath", "context", "identity"),
+CLUSTER_KEYS: Final = {
+    ClusterChoice.GKE: (
+        *("project", "location", "mode", "nodes", "network", "existingNetwork", "authorizedNetworks"),
+        *("controlPlaneCidr", "releaseChannel", "maintenance", "secretsKey", "binaryAuthorization", "imageProjects"),
+        *("credentials", "deletionProtection", "labels", "peerWithTesting"),
+    ),
+    ClusterChoice.EXISTING: ("kubeconfigPath", "context", "location", "identity"),
+}
+TOP_KEYS: Final = (
+    *("role", "clusterKind", "cluster", "kubeconfig", "contract", "mirrorTls", "mirrorTlsSecretName"),
+    *("istio", "gateway", "greeter", "mirrors", "branches", "expiryGuard", "recorder"),
 )
+STAGING_KEYS: Final = ("mirrors", "branches", "expiryGuard")
+"""What only the stack that owns the traffic can have."""
+
+_SHOWN_KEYS: Final = ("role", "clusterKind", *STAGING_KEYS)
+
 ISTIO_KEYS = (
     *("version", "charts", "hub", "tag", "imagePullPolicy", "size", "cni", "kubernetesVersion", "compatibilityVersion"),
     *("revision", "revisionTags", "canary", "canaryServes", "env", "meshConfig", "values"),
 )
-GATEWAY_KEYS = ("exposure", "size", "sourceRanges", "values")
+GATEWAY_KEYS = ("exposure", "size", "sourceRanges", "globalAccess", "serviceAnnotations", "values")
 GREETER_KEYS = ("image", "allowTag", "replicas", "namespace")
 CONTRACT_KEYS = (
     *("hosts", "port", "protocol", "mirrorHost", "receiver", "transport", "plainTextReason"),
@@ -158,20 +174,17 @@ def load(stack: str | None = None) -> StackSettings:
     def section(key: str, allowed: tuple[str, ...]) -> Section:
         return Section(_object(config, key, file), path=f"{NAMESPACE}:{key}", file=file, allowed=allowed)
 
-    top = Section(
-        {key: config.get(key) for key in ("role", "clusterKind")},
-        path=f"{NAMESPACE}:",
-        file=file,
-        allowed=("role", "clusterKind"),
-    )
+    top = Section(_given(), path=f"{NAMESPACE}:", file=file, allowed=TOP_KEYS)
     role = top.choice("role", Role)
+    kind = top.choice("clusterKind", ClusterChoice)
+    _check_fit(top, role, kind)
     mirrors = section("mirrors", MIRROR_KEYS)
     names = _names(_object(config, "branches", file))
     credential = config.get_secret_object("mirrorTls")
     return StackSettings(
         role=role,
-        cluster_kind=top.choice("clusterKind", ClusterChoice),
-        cluster=section("cluster", CLUSTER_KEYS),
+        cluster_kind=kind,
+        cluster=section("cluster", CLUSTER_KEYS[kind]),
         kubeconfig=config.get_secret("kubeconfig"),
         contract=_contract(section("contract", CONTRACT_KEYS)),
         credential_name=config.get("mirrorTlsSecretName")
@@ -188,6 +201,27 @@ def load(stack: str | None = None) -> StackSettings:
         expiry_guard=section("expiryGuard", GUARD_KEYS),
         recorder=section("recorder", RECORDER_KEYS),
     )
+
+
+def _given() -> Mapping[str, str]:
+    """Every key of the program, so that one with a wrong name does not count as left out."""
+    given: Mapping[str, str] = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    prefix = f"{NAMESPACE}:"
+    keys = [key.removeprefix(prefix) for key in given if key.startswith(prefix)]
+    # Errors show values, and those of other keys may be secrets, in particular under a wrong name.
+    return {key: given[f"{prefix}{key}"] if key in _SHOWN_KEYS else "(given)" for key in keys}
+
+
+def _check_fit(top: Section, role: Role, kind: ClusterChoice) -> None:
+    """Refuse what would be read by nobody."""
+    if role is Role.TESTING:
+        for key in STAGING_KEYS:
+            if top.text(key, "{}") not in ("{}", "null"):
+                raise top.fault(key, "(given)", "belongs to the role staging, which owns the traffic", "Remove it")
+    if kind is ClusterChoice.GKE and top.has("kubeconfig"):
+        raise top.fault(
+            "kubeconfig", "(given)", "belongs to clusterKind existing; a GKE cluster makes its own", "Remove it"
+        )
 
 
 def _object(config: pulumi.Config, key: str, file: str) -> Any:  # noqa: ANN401 -- any JSON; Section checks it
@@ -233,15 +267,25 @@ def _match(mirrors: Section) -> Match:
 
 
 def _end(section: Section) -> Expiry | None:
+    if not section.has("expires"):
+        return None
     with section.locating():
-        return Expiry.parse(section.text("expires")) if section.has("expires") else None
+        end = Expiry.parse(section.text("expires"))
+    if end.has_passed(datetime.now(UTC)):
+        raise section.fault("expires", str(end), "must not have passed", "Remove the mirror, or give it a later end")
+    return end
 
 
 def _in_cluster(mirrors: Section) -> InClusterSettings | None:
     if not mirrors.has("inCluster"):
         return None
     section = mirrors.section("inCluster", ("percent", "expires"))
-    return InClusterSettings(percent=section.number("percent", 100.0), expires=_end(section))
+    return InClusterSettings(percent=_percent(section), expires=_end(section))
+
+
+def _percent(section: Section) -> float:
+    with section.locating():
+        return Percent(section.number("percent", 100.0), field="percent")
 
 
 def _cross_cluster(mirrors: Section) -> CrossClusterSettings | None:
@@ -251,7 +295,7 @@ def _cross_cluster(mirrors: Section) -> CrossClusterSettings | None:
         pulumi.warn("Nothing is mirrored to testing: mirrors.crossCluster.absent is true")
         return None
     return CrossClusterSettings(
-        percent=section.number("percent", 100.0),
+        percent=_percent(section),
         expires=_end(section),
         testing_stack=section.text("testingStack", f"organization/{pulumi.get_project()}/testing"),
     )

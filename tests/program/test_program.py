@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from syrupy.assertion import SnapshotAssertion
 
 import components
 from components.model import MirrorContract, MirrorOffer, ValidationError
+from components.program import settings
+from components.program.branches import BRANCH_KEYS
 from tests.support.recording import Recording, Secret, refused, run_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +64,12 @@ def deploy(stack: str, *, preview: bool = False, **changes: Any) -> Recording:
         outputs=ADDRESS,
         stack_references=TESTING,
     )
+
+
+def gke(**changes: Any) -> dict[str, Any]:
+    """A cluster's section with changes; None leaves a key out."""
+    cluster = {"project": "my-project", "location": "europe-west1", "deletionProtection": True, **changes}
+    return {"cluster": {key: value for key, value in cluster.items() if value is not None}}
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -148,6 +157,73 @@ def test_the_networks_of_both_clusters_are_connected_without_overlap() -> None:
     assert ranges == ["10.66.0.0/20", "10.64.0.0/20"]
 
 
+def test_a_cluster_s_section_reaches_gke() -> None:
+    changes = gke(
+        location="europe-west1-b",
+        nodes={"machineType": "e2-standard-2", "minNodes": 1, "maxNodes": 2, "diskSizeGib": 30, "spot": True},
+        authorizedNetworks={"office": "203.0.113.0/24"},
+        controlPlaneCidr="172.16.4.0/28",
+        maintenance={"days": ["SA", "SU"], "startHourUtc": 4, "hours": 8},
+        releaseChannel="STABLE",
+        secretsKey="projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k",
+        credentials="access-token",
+        labels={"team": "shop"},
+    )
+    recording = deploy("testing", **changes)
+    cluster, pool = recording.one("gcp:container/cluster:Cluster"), recording.one("gcp:container/nodePool:NodePool")
+    assert pool.input("nodeConfig.machineType") == "e2-standard-2"
+    assert pool.input("nodeConfig.spot") is True
+    assert cluster.input("masterAuthorizedNetworksConfig.cidrBlocks.0.cidrBlock") == "203.0.113.0/24"
+    assert cluster.input("privateClusterConfig.masterIpv4CidrBlock") == "172.16.4.0/28"
+    assert cluster.input("maintenancePolicy.recurringWindow.recurrence") == "FREQ=WEEKLY;BYDAY=SA,SU"
+    assert cluster.input("releaseChannel.channel") == "STABLE"
+    assert cluster.input("databaseEncryption.keyName").endswith("/cryptoKeys/k")
+    assert cluster.input("resourceLabels.team") == "shop"
+    assert [call.token for call in recording.calls] == ["gcp:organizations/getClientConfig:getClientConfig"]
+
+
+@pytest.mark.parametrize("autopilot", [False, True])
+def test_a_network_that_exists_is_used(autopilot: bool) -> None:
+    there = {
+        "network": "projects/host/global/networks/shared",
+        "subnetwork": "projects/host/regions/europe-west1/subnetworks/shared",
+        "podsRange": "pods",
+        "servicesRange": "services",
+        "nodeCidr": "10.66.0.0/20",
+        "podCidr": "10.67.0.0/16",
+        "project": "host-project",
+    }
+    recording = deploy("testing", **gke(existingNetwork=there, mode="autopilot" if autopilot else None))
+    assert not recording.of_type("gcp:compute/network:Network")
+    assert recording.one("gcp:container/cluster:Cluster").input("network") == there["network"]
+    assert len(recording.of_type("gcp:container/nodePool:NodePool")) == (not autopilot)
+
+
+def test_the_schema_declares_every_key_with_what_it_may_hold() -> None:
+    """A declared key without a default is required, so the two optional secrets cannot be declared."""
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    keys = {key.removeprefix("traffic-mirror:") for key in declared}
+    assert keys == set(settings.TOP_KEYS) - {"kubeconfig", "mirrorTls"}
+    required = {key.removeprefix("traffic-mirror:") for key, value in declared.items() if "default" not in value}
+    assert required == {"role", "clusterKind", "cluster", "contract", "greeter"}
+    allowed = {
+        "role": list(settings.Role),
+        "clusterKind": list(settings.ClusterChoice),
+        "cluster": [key for keys in settings.CLUSTER_KEYS.values() for key in keys],
+        "contract": settings.CONTRACT_KEYS,
+        "istio": settings.ISTIO_KEYS,
+        "gateway": settings.GATEWAY_KEYS,
+        "greeter": settings.GREETER_KEYS,
+        "mirrors": settings.MIRROR_KEYS,
+        "branches": BRANCH_KEYS,
+        "expiryGuard": settings.GUARD_KEYS,
+        "recorder": settings.RECORDER_KEYS,
+    }
+    for key, words in allowed.items():
+        description = re.findall(r"\w+", declared[f"traffic-mirror:{key}"]["description"])
+        assert set(words) <= set(description), key
+
+
 def test_two_hosts_share_one_route() -> None:
     hosts = ["grpc-hello.staging.example", "second.staging.example"]
     contract = {**config("staging")["traffic-mirror:contract"], "hosts": hosts}
@@ -169,14 +245,36 @@ def test_without_an_in_cluster_mirror_there_is_no_second_version() -> None:
         ({"greeter": {"image": "greeter:1"}}, "traffic-mirror:greeter.image in Pulumi.staging.yaml"),
         ({"greeter": {}}, "traffic-mirror:greeter.image in Pulumi.staging.yaml"),
         ({"istio": {"version": "1.25.0"}}, "traffic-mirror:istio.version in Pulumi.staging.yaml"),
-        ({"istio": {"version": "1.31.0", "kubernetesVersion": "1.28"}}, "traffic-mirror:istio.kubernetes_version"),
+        ({"istio": {"version": "1.31.0", "kubernetesVersion": "1.28"}}, "traffic-mirror:istio.kubernetesVersion"),
         ({"cluster": {"project": "p"}}, "traffic-mirror:cluster.location in Pulumi.staging.yaml"),
-        ({"cluster": {"project": "my-project", "location": "mars"}}, "traffic-mirror:cluster.location"),
+        (gke(location="mars"), "traffic-mirror:cluster.location in Pulumi.staging.yaml"),
+        (gke(deletionProtection=None), "traffic-mirror:cluster.deletionProtection in Pulumi.staging.yaml"),
+        (gke(location="europe-west1-b", mode="autopilot"), "traffic-mirror:cluster.location in Pulumi.staging.yaml"),
+        (gke(mode="autopilot", nodes={"minNodes": 1}), "traffic-mirror:cluster.nodes in Pulumi.staging.yaml"),
+        (gke(nodes={"machineType": "big"}), "traffic-mirror:cluster.nodes.machineType in Pulumi.staging.yaml"),
+        (gke(nodes={"minNodes": 3, "maxNodes": 2}), "traffic-mirror:cluster.nodes.maxNodes in Pulumi.staging.yaml"),
+        (gke(nodes={"zones": ["us-east4-a"]}), "traffic-mirror:cluster.nodes.zones[0] in Pulumi.staging.yaml"),
+        (gke(network={"podCidr": "10.64.0.0/16"}), "traffic-mirror:cluster.network"),
+        (gke(existingNetwork={"network": "n"}), "traffic-mirror:cluster.existingNetwork.subnetwork in Pulumi"),
+        (gke(existingNetwork={}, network={"podCidr": "10.1.0.0/16"}), "traffic-mirror:cluster.network in Pulumi"),
+        (gke(authorizedNetworks={"all": "0.0.0.0/0"}), "traffic-mirror:cluster.authorizedNetworks['all'] in Pulumi"),
+        (gke(controlPlaneCidr="172.16.0.0/28"), "traffic-mirror:cluster.controlPlaneCidr in Pulumi.staging.yaml"),
+        (gke(maintenance={"days": ["monday"]}), "traffic-mirror:cluster.maintenance.days in Pulumi.staging.yaml"),
+        (gke(maintenance={"hours": 2}), "traffic-mirror:cluster.maintenance.hours in Pulumi.staging.yaml"),
+        (gke(secretsKey="my-key"), "traffic-mirror:cluster.secretsKey in Pulumi.staging.yaml"),
+        (gke(credentials="password"), "exec-plugin, access-token"),
+        (gke(releaseChannel="UNSPECIFIED"), "RAPID, REGULAR, STABLE, EXTENDED"),
         ({"clusterKind": "existing", "cluster": {}}, "traffic-mirror:cluster.kubeconfig"),
-        ({"cluster": {"project": "my-project", "location": "europe-west1", "network": {"podCidr": "x"}}}, "pod_cidr"),
+        (gke(network={"podCidr": "x"}), "traffic-mirror:cluster.network.podCidr in Pulumi.staging.yaml"),
         ({"gateway": {"exposure": "public"}}, "traffic-mirror:gateway.servers[0].tls"),
-        ({"mirrors": {"crossCluster": {"percent": 101}}}, "percent = 101"),
-        ({"mirrors": {"inCluster": {"percent": 1, "expires": "2020-01-01"}}}, "mirrors[0].expires"),
+        (
+            {"mirrors": {"crossCluster": {"percent": 101}}},
+            "mirrors.crossCluster.percent in Pulumi.staging.yaml = 101",
+        ),
+        (
+            {"mirrors": {"inCluster": {"percent": 1, "expires": "2020-01-01"}}},
+            "mirrors.inCluster.expires in Pulumi.",
+        ),
     ],
 )
 def test_wrong_configuration_is_refused_by_key_and_file(changes: dict[str, Any], words: str) -> None:

@@ -45,8 +45,8 @@ def test_the_collector_knows_mirrors_by_the_contract_s_mark() -> None:
     [
         ({"image": "recorder:1"}, "traffic-mirror:recorder.image in Pulumi.staging.yaml"),
         ({"image": IMAGE, "sample": 5}, "traffic-mirror:recorder.sample in Pulumi.staging.yaml"),
-        ({"image": IMAGE, "samplePercent": 0}, "traffic-mirror:recorder.sample_percent in Pulumi.staging.yaml"),
-        ({"image": IMAGE, "jsonPaths": ["a"]}, "traffic-mirror:recorder.json_paths[0] in Pulumi.staging.yaml"),
+        ({"image": IMAGE, "samplePercent": 0}, "traffic-mirror:recorder.samplePercent in Pulumi.staging.yaml"),
+        ({"image": IMAGE, "jsonPaths": ["a"]}, "traffic-mirror:recorder.jsonPaths[0] in Pulumi.staging.yaml"),
         (
             {"image": IMAGE, "storage": {"url": "gs://b", "volumeGib": 1}},
             "traffic-mirror:recorder.storage.volumeGib in Pulumi.staging.yaml",

@@ -109,7 +109,7 @@ def test_two_instances_side_by_side_do_not_collide(recording: dict[str, Any]) ->
         for r in recording["resources"]
         if r["type"].startswith("kubernetes:networking.istio.io")
     ]
-    assert len(objects) == len(set(objects)) == 14
+    assert len(objects) == len(set(objects)) == 16
 
 
 def test_children_go_to_the_provider_of_their_cluster(recording: dict[str, Any]) -> None:

@@ -41,9 +41,24 @@ def test_a_staging_stack_is_read() -> None:
 
 
 def test_a_testing_stack_mirrors_nothing() -> None:
-    found, _ = settings({**STAGING, "role": "testing"})
+    found, _ = settings({**without("mirrors")(STAGING), "role": "testing"})
     assert found.in_cluster is None
     assert found.cross_cluster is None
+
+
+@pytest.mark.parametrize("key", ["mirrors", "branches", "expiryGuard"])
+def test_what_only_staging_can_have_is_refused_in_testing(key: str) -> None:
+    testing = {**without("mirrors")(STAGING), "role": "testing"}
+    with pytest.raises(ValidationError, match=rf"traffic-mirror:{key} in Pulumi\.testing\.yaml.*role staging"):
+        settings({**testing, key: {"image": "x"}}, stack="testing")
+    assert settings({**testing, key: {}}, stack="testing")[0].role is Role.TESTING
+
+
+def test_a_secret_under_a_wrong_name_is_not_shown() -> None:
+    with pytest.raises(ValidationError, match="traffic-mirror:mirrorTLS") as caught:
+        settings({**STAGING, "mirrorTLS": {"key": "not-a-key"}})
+    assert "not-a-key" not in str(caught.value)
+    assert "mirrorTls" in str(caught.value)
 
 
 def test_plain_text_needs_its_reason() -> None:
@@ -93,8 +108,15 @@ def with_(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         (with_(mirrors={"crossCluster": {"absent": "yes"}}), ["crossCluster.absent", "true or false"]),
         (
             with_(mirrors={"rpcMethods": ["SayHello"]}),
-            ["traffic-mirror:mirrors.rpc_methods[0]", "package.Service/Method"],
+            ["traffic-mirror:mirrors.rpcMethods[0]", "package.Service/Method"],
         ),
+        (with_(mirror={"inCluster": {}}), ["traffic-mirror:mirror ", "is no key here", "mirrors"]),
+        (with_(mirrors={"inCluster": {"percent": 101}}), ["traffic-mirror:mirrors.inCluster.percent", "101"]),
+        (with_(mirrors={"crossCluster": {"percent": -1}}), ["traffic-mirror:mirrors.crossCluster.percent", "-1"]),
+        (with_(mirrors={"inCluster": {"expires": "2020-01-01"}}), ["mirrors.inCluster.expires", "not have passed"]),
+        (with_(cluster={"project": "my-project"}), ["traffic-mirror:cluster.project", "kubeconfigPath, context"]),
+        (with_(clusterKind="gke", cluster={"kubeconfigPath": "x"}), ["traffic-mirror:cluster.kubeconfigPath", "nodes"]),
+        (with_(clusterKind="gke", kubeconfig="x"), ["traffic-mirror:kubeconfig", "clusterKind existing"]),
         (with_(istio={"versoin": "1.31.0"}), ["traffic-mirror:istio.versoin", "version, charts"]),
     ],
 )
