@@ -214,3 +214,21 @@ def test_branches_are_listed_and_stopped(stack: Stack, capsys: pytest.CaptureFix
 def test_there_must_be_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["expire", "--stack", "staging", "--project", str(tmp_path)]) == 2
     assert "must be a folder with Pulumi.yaml" in capsys.readouterr().err
+
+
+def test_pulumi_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: x\nruntime: python\n", encoding="utf-8")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["expire", "--stack", "staging", "--project", str(tmp_path)]) == 2
+    assert "Pulumi is not on the search path" in capsys.readouterr().err
+
+
+def test_an_unknown_context_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text('{"apiVersion": "v1", "kind": "Config", "clusters": [], "contexts": [], "users": []}')
+    assert main(["expire", "--cluster", str(kubeconfig), "--context", "elsewhere"]) == 2
+    said = capsys.readouterr().err
+    assert "The kubeconfig of elsewhere" in said
+    assert "Give the path of a kubeconfig file and the name of a context in it" in said

@@ -16,6 +16,7 @@ from components.operations.errors import OperationError
 from components.operations.ramp.gates import Measurement
 from components.operations.ramp.run import RampJob
 from components.operations.ramp.state import Phase, StateFile
+from components.operations.verify.run import VerifyJob
 
 
 @pytest.fixture
@@ -109,6 +110,7 @@ class Stack:
 
     def __init__(self) -> None:
         self.done: list[float | str] = []
+        self.meters: list[tuple[VerifyJob, str]] = []
 
     def config(self) -> Mapping[str, Any]:
         return CONFIG
@@ -129,7 +131,12 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
     made = Stack()
     measured = Measurement(percent=0, calls=100, failed=0, p95_seconds=0.01, seconds=5, copies=10)
     monkeypatch.setattr(command, "open_stack", lambda *_: made)
-    monkeypatch.setattr(command, "Meter", lambda **_: lambda percent, _: replace(measured, percent=percent))
+
+    def meter(job: VerifyJob, mirror: str) -> Callable[..., Measurement]:
+        made.meters.append((job, mirror))
+        return lambda percent, _: replace(measured, percent=percent)
+
+    monkeypatch.setattr(command, "Meter", meter)
     return made
 
 
@@ -156,6 +163,16 @@ def test_a_ramp_is_one_deployment_for_each_step(
     assert run(file, "--steps", "50,100") == 0
     assert stack.done == [50, "up", 100, "up"]
     assert "testing: 100 % is in force, done" in capsys.readouterr().out
+
+
+def test_calls_are_made_where_the_options_say_also_after_an_interruption(file: StateFile, stack: Stack) -> None:
+    given = ("--staging-context", "blue", "--gateway", "127.0.0.1:1", "--rate", "10", "--hold", "6")
+    assert run(file, "--steps", "25,50", *given) == 2
+    assert main(["ramp", "resume", "--project", str(file.path.parents[1])]) == 2
+    for job, mirror in stack.meters:
+        assert (mirror, job.staging.context, job.testing, job.address) == ("testing", "blue", None, "127.0.0.1:1")
+        assert (job.calls, job.calls_per_second) == (60, 10)
+    assert len(stack.meters) == 2
 
 
 def test_a_deployment_that_fails_leaves_the_share_in_force_in_the_configuration(
