@@ -3,10 +3,11 @@
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from ...model.request_sampling import is_sampled, sample_threshold
-from ..recording import RecordingReader, RecordingStore, StoredFile
+from ..recording import Damage, RecordingReader, RecordingStore, StoredFile
 from .answers import COLUMNS, Answer, answers_of
 from .comparison import Comparison, DiffJob, nothing_paired
 from .pairing import PairCounts, Selection, selected
@@ -55,6 +56,7 @@ class Follower:
         recordings = {source.recording for source in self._sources.values()}
         self._readers = {url: RecordingReader(store=RecordingStore.open(url)) for url in sorted(recordings)}
         self._read: dict[str, set[str]] = {url: set() for url in self._readers}
+        self._unreadable: dict[str, list[Damage]] = {}
         self._selections = {role: Selection() for role in self._sources}
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._bytes = 0
@@ -69,18 +71,21 @@ class Follower:
     def step(self) -> int:
         """Take the files that were finished since the last step, and return how many.
 
+        A file that cannot be read as a whole may be one that is being copied here, so it is tried again each time.
+
         Raises:
             ValidationError: A file has another schema version.
         """
         taken = 0
+        self._unreadable.clear()
         for url, reader in self._readers.items():
             files = reader.store.files()
-            new = [file for file in files if file.path not in self._read[url]]
             # Files that are gone need not be remembered.
-            self._read[url] = {file.path for file in files}
-            for file in new:
-                self._take(url, reader, file)
-            taken += len(new)
+            read = self._read[url] = self._read[url] & {file.path for file in files}
+            for file in files:
+                if file.path not in read and self._take(url, reader, file):
+                    read.add(file.path)
+                    taken += 1
         return taken
 
     def result(self) -> DiffResult:
@@ -97,10 +102,12 @@ class Follower:
             _count_alone(request, waiting)
         counts.unpaired = self._let_go.unpaired + waiting.unpaired
         counts.surplus = self._let_go.surplus + waiting.surplus
-        damage = tuple(damage for reader in self._readers.values() for damage in reader.damage)
-        return self._comparison.result(self._selections, damage)
+        found = (*(reader.damage for reader in self._readers.values()), *self._unreadable.values())
+        return self._comparison.result(self._selections, tuple(chain.from_iterable(found)))
 
-    def _take(self, url: str, reader: RecordingReader, file: StoredFile) -> None:
+    def _take(self, url: str, reader: RecordingReader, file: StoredFile) -> bool:
+        """Read a file; False when it cannot be opened, so that nothing of it was taken."""
+        known = len(reader.damage)
         for group in reader.row_groups([file]):
             for batch in reader.read(group, columns=COLUMNS):
                 for role, source in self._sources.items():
@@ -108,6 +115,11 @@ class Follower:
                         selection = self._selections[role]
                         for answer in self._wanted(answers_of(selected(batch, source, selection)), selection):
                             self._add(role, answer)
+        if any(damage.row_group is None for damage in reader.damage[known:]):
+            self._unreadable[file.path] = reader.damage[known:]
+            del reader.damage[known:]
+            return False
+        return True
 
     def _wanted(self, answers: Iterator[Answer], selection: Selection) -> Iterator[Answer]:
         for answer in answers:

@@ -121,6 +121,20 @@ def test_damage_is_noted_and_the_rest_compared(tmp_path: Path) -> None:
     assert (result.pairs, len(result.damage), result.exit_code) == (1, 1, 1)
 
 
+def test_a_file_that_is_being_copied_is_read_once_it_is_whole(tmp_path: Path) -> None:
+    _append(tmp_path / "there", [_exchange(n, n, side) for n in range(9) for side in Side])
+    (file,) = (tmp_path / "there").rglob("*.parquet")
+    here = tmp_path / "here"
+    _append(here, [_exchange(n, n, side) for n in range(10, 12) for side in Side])
+    follower = Follower(one_recording(str(here)))
+    (here / "copied.parquet").write_bytes(file.read_bytes()[:-9])
+    assert follower.step() == 1
+    assert len(follower.result().damage) == 1
+    (here / "copied.parquet").write_bytes(file.read_bytes())
+    assert follower.step() == 1
+    assert (follower.result().damage, follower.pairs) == ((), 11)
+
+
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     with pytest.raises(ValidationError, match="schema version must be"):
