@@ -34,6 +34,8 @@ class ClusterHandle:
     """See :class:`ClusterKind`."""
     location: str | None = None
     """Google Cloud region or zone, e.g. ``"europe-west1"``; ``None`` where nobody said."""
+    kubernetes_version: pulumi.Output[str] | None = None
+    """Version of the control plane as it was last read; ``None`` where nobody asked the cluster."""
     ready: tuple[pulumi.Resource, ...] = ()
     """What must exist before pods can run. Objects wait for it already, because the provider does."""
 

@@ -1,7 +1,7 @@
 """Istio's control plane in one cluster."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pulumi
@@ -27,8 +27,9 @@ class IstioControlPlaneArgs(IstiodRevision):
     """Where to install it."""
 
     kubernetes_version: str | None = None
-    """Version of the cluster, e.g. ``"1.35"``; refused when this Istio does not support it. None where it is not
-    known beforehand, as in a GKE release channel."""
+    """Version of the cluster, e.g. ``"1.35"``; refused when this Istio does not support it. None takes what the cluster
+    itself tells, as one on GKE does; of others it is not known. Give it to deploy before a channel's newest version is
+    in the table."""
 
     namespace: str = ROOT_NAMESPACE
     """Root namespace of the mesh."""
@@ -203,9 +204,21 @@ class IstioControlPlane(pulumi.ComponentResource):
             "defaultRevision": self._args.serving.revision or "default",
             "global": {"istioNamespace": self._args.namespace},
         }
-        return self._release("istio-base", newest, newest.charts.base, merged(self._args.base_values, typed)).register(
-            f"{self._name}-base", self._opts(before)
-        )
+        values = merged(self._args.base_values, typed)
+        release = self._release("istio-base", newest, newest.charts.base, values)
+        return replace(release, gate=self._supported()).register(f"{self._name}-base", self._opts(before))
+
+    def _supported(self) -> pulumi.Output[None] | None:
+        """Hold the version that the cluster tells against the table, before the first release."""
+        args = self._args
+        if args.kubernetes_version or args.cluster.kubernetes_version is None:
+            return None
+
+        def check(told: str) -> None:
+            for revision in args.revisions:
+                check_kubernetes(revision.istio_version, told, field=f"Kubernetes of cluster {args.cluster.name}")
+
+        return args.cluster.kubernetes_version.apply(check)
 
     def _cni(self, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
         # The node agent's own compatibility reaches one release back, so it belongs to the newest as well.

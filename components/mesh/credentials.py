@@ -27,15 +27,15 @@ class TlsCredential:
     one, as staging's does for mirrors, needs the CA of the other side, and with mutual TLS its own certificate and key.
 
     Raises:
-        ValidationError: The name is malformed, nothing is given, only one of certificate and key is, or a plain
-            certificate is unreadable or has expired.
+        ValidationError: The name is malformed, nothing is given, only one of certificate and key is, or the
+            certificate is unreadable or has expired: of an Output as soon as its value is known.
     """
 
     name: str
     """Name of the Secret; servers and mirrors refer to it as ``credential``."""
 
     certificate: pulumi.Input[str] | None = None
-    """Certificate chain. Its end is checked when the text is plain and the package ``cryptography`` is there."""
+    """Certificate chain. Its end is checked when the package ``cryptography`` is there."""
 
     key: pulumi.Input[str] | None = field(default=None, repr=False)
     """Private key of the certificate."""
@@ -60,14 +60,18 @@ class TlsCredential:
                 field="certificate", value=None, rule="must be given, or the ca", remedy="Give the PEM texts"
             )
         if isinstance(self.certificate, str):
-            ends = certificate_end(self.certificate)
-            if ends is not None and ends <= self.now:
-                raise ValidationError(
-                    field="certificate",
-                    value=f"valid until {ends:%Y-%m-%dT%H:%M:%SZ}",
-                    rule=f"must not have expired (it is {self.now:%Y-%m-%dT%H:%M:%SZ})",
-                    remedy="Renew it",
-                )
+            self._require_valid(self.certificate)
+
+    def _require_valid(self, pem: str) -> str:
+        ends = certificate_end(pem)
+        if ends is not None and ends <= self.now:
+            raise ValidationError(
+                field="certificate",
+                value=f"valid until {ends:%Y-%m-%dT%H:%M:%SZ}",
+                rule=f"must not have expired (it is {self.now:%Y-%m-%dT%H:%M:%SZ})",
+                remedy="Renew it",
+            )
+        return pem
 
     def register(self, name: str, namespace: str, opts: pulumi.ResourceOptions) -> k8s.core.v1.Secret:
         """Register the Secret, under the keys that Istio looks for.
@@ -77,7 +81,10 @@ class TlsCredential:
             namespace: The gateway's namespace.
             opts: Parent, provider and dependencies.
         """
-        texts = {"tls.crt": self.certificate, "tls.key": self.key, "ca.crt": self.ca}
+        certificate = self.certificate
+        if certificate is not None and not isinstance(certificate, str):
+            certificate = pulumi.Output.secret(certificate).apply(self._require_valid)
+        texts = {"tls.crt": certificate, "tls.key": self.key, "ca.crt": self.ca}
         data = {key: pulumi.Output.secret(text).apply(_encode) for key, text in texts.items() if text is not None}
         return k8s.core.v1.Secret(
             name,
@@ -89,10 +96,15 @@ class TlsCredential:
         )
 
     def warn_of_end(self, resource: pulumi.Resource) -> None:
-        """Log a warning on ``resource`` when a plain certificate ends soon."""
-        ends = certificate_end(self.certificate) if isinstance(self.certificate, str) else None
-        if ends is not None and ends - self.now < EXPIRY_WARNING:
-            pulumi.log.warn(f"The certificate {self.name} ends on {ends:%Y-%m-%d}; renew it", resource)
+        """Log a warning on ``resource`` when the certificate ends soon, as soon as it is known."""
+
+        def warn(pem: str) -> None:
+            ends = certificate_end(pem)
+            if ends is not None and ends - self.now < EXPIRY_WARNING:
+                pulumi.log.warn(f"The certificate {self.name} ends on {ends:%Y-%m-%d}; renew it", resource)
+
+        if self.certificate is not None:
+            pulumi.Output.from_input(self.certificate).apply(warn)
 
 
 def _encode(text: str) -> str:

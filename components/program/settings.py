@@ -1,6 +1,8 @@
 """A stack's configuration, read once and typed: everything that ``__main__.py`` needs to know."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum, unique
@@ -139,6 +141,7 @@ TOP_KEYS: Final = (
     *("role", "clusterKind", "cluster", "kubeconfig", "contract", "mirrorTls", "mirrorTlsSecretName"),
     *("istio", "gateway", "greeter", "mirrors", "branches", "expiryGuard", "recorder"),
 )
+PEM_KEYS: Final = ("certificate", "key", "ca")
 STAGING_KEYS: Final = ("mirrors", "branches", "expiryGuard")
 """What only the stack that owns the traffic can have."""
 
@@ -180,7 +183,7 @@ def load(stack: str | None = None) -> StackSettings:
     _check_fit(top, role, kind)
     mirrors = section("mirrors", MIRROR_KEYS)
     names = _names(_object(config, "branches", file))
-    credential = config.get_secret_object("mirrorTls")
+    credential = config.get_secret("mirrorTls")
     return StackSettings(
         role=role,
         cluster_kind=kind,
@@ -189,7 +192,7 @@ def load(stack: str | None = None) -> StackSettings:
         contract=_contract(section("contract", CONTRACT_KEYS)),
         credential_name=config.get("mirrorTlsSecretName")
         or ("mirror-client" if role is Role.STAGING else "mirror-server"),
-        credential=cast("pulumi.Output[Mapping[str, str]] | None", credential),
+        credential=credential.apply(lambda text: _pem(text, file)) if credential else None,
         istio=section("istio", ISTIO_KEYS),
         gateway=section("gateway", GATEWAY_KEYS),
         greeter=section("greeter", GREETER_KEYS),
@@ -210,6 +213,21 @@ def _given() -> Mapping[str, str]:
     keys = [key.removeprefix(prefix) for key in given if key.startswith(prefix)]
     # Errors show values, and those of other keys may be secrets, in particular under a wrong name.
     return {key: given[f"{prefix}{key}"] if key in _SHOWN_KEYS else "(given)" for key in keys}
+
+
+def _pem(text: str, file: str) -> Mapping[str, str]:
+    """The certificate, key and CA of ``mirrorTls``; no error shows any of it."""
+    with suppress(ValueError):
+        found: object = json.loads(text)
+        texts: Mapping[str, object] = cast("Mapping[str, object]", found) if isinstance(found, dict) else {}
+        if all(isinstance(texts.get(key), str) and texts[key] for key in PEM_KEYS):
+            return {key: str(texts[key]) for key in PEM_KEYS}
+    raise ValidationError(
+        field=f"{NAMESPACE}:mirrorTls in {file}",
+        value="(secret)",
+        rule=f"must be an object with the texts {', '.join(PEM_KEYS)}, each in PEM",
+        remedy="Set each one with: pulumi config set --secret --path mirrorTls.certificate < server.pem",
+    )
 
 
 def _check_fit(top: Section, role: Role, kind: ClusterChoice) -> None:

@@ -16,6 +16,7 @@ import components
 from components.model import MirrorContract, MirrorOffer, ValidationError
 from components.program import settings
 from components.program.branches import BRANCH_KEYS
+from components.rehearsal.mirror_tls import make_mirror_tls
 from tests.support.recording import Recording, Secret, refused, run_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,14 +142,55 @@ def test_an_existing_cluster_takes_the_place_of_gke() -> None:
             "current-context": "x",
         }
     )
-    pem = {"certificate": "CERTIFICATE", "key": "KEY", "ca": "CA"}
+    pem = dict(make_mirror_tls("mirror.testing.example")["testing"])
     recording = deploy("testing", clusterKind="existing", cluster={}, kubeconfig=kubeconfig, mirrorTls=pem)
     assert not [r for r in recording.resources if r.type.startswith("gcp:")]
     secret = recording.one("kubernetes:core/v1:Secret")
     assert isinstance(secret.inputs["data"], Secret)
     shown = repr([recording.snapshot(), recording.exports, recording.logs])
     assert "not-a-token" not in shown
+    assert not any(str(text) in shown for text in pem.values())
     assert isinstance(recording.one("pulumi:providers:kubernetes").inputs["kubeconfig"], Secret)
+
+
+@pytest.mark.parametrize(
+    "tls", ["PRIVATE", {"certificate": "PRIVATE"}, {"certificate": "", "key": "PRIVATE", "ca": "PRIVATE"}]
+)
+def test_a_certificate_that_is_not_whole_is_refused_without_showing_it(tls: Any) -> None:
+    refusal = refused(
+        ROOT / "__main__.py",
+        ValidationError,
+        config={**config("testing"), "traffic-mirror:mirrorTls": tls},
+        secret_keys=["traffic-mirror:mirrorTls"],
+        outputs=ADDRESS,
+        stack="testing",
+    )
+    assert "traffic-mirror:mirrorTls in Pulumi.testing.yaml = '(secret)': must be an object" in str(refusal.error)
+    assert "PRIVATE" not in str(refusal.error)
+
+
+def test_a_kubernetes_that_istio_does_not_support_is_refused_with_the_table() -> None:
+    """GKE tells its version; nobody has to write it down."""
+    refusal = refused(
+        ROOT / "__main__.py",
+        ValidationError,
+        config=config("testing"),
+        outputs={**ADDRESS, "gcp:container/cluster:Cluster": {"masterVersion": "1.31.9-gke.100"}},
+        stack="testing",
+    )
+    assert "Kubernetes of cluster cluster = '1.31.9-gke.100': must be a version that Istio 1.31" in str(refusal.error)
+    assert "Istio 1.31: Kubernetes 1.32 to 1.36" in str(refusal.error)
+    assert not refusal.recording.of_type("kubernetes:helm.sh/v3:Release")
+
+
+def test_a_kubernetes_version_that_is_written_down_wins() -> None:
+    recording = run_program(
+        ROOT / "__main__.py",
+        config={**config("testing"), "traffic-mirror:istio": {"version": "1.31.0", "kubernetesVersion": "1.36"}},
+        outputs={**ADDRESS, "gcp:container/cluster:Cluster": {"masterVersion": "1.37.1-gke.100"}},
+        stack="testing",
+    )
+    assert recording.one("kubernetes:helm.sh/v3:Release", "istio-base")
 
 
 def test_the_networks_of_both_clusters_are_connected_without_overlap() -> None:

@@ -159,5 +159,10 @@ class GkeCluster(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=ready),
         )
         return ClusterHandle(
-            name=self._name, provider=provider, kind=ClusterKind.GKE, location=self._args.location, ready=ready
+            name=self._name,
+            provider=provider,
+            kind=ClusterKind.GKE,
+            location=self._args.location,
+            kubernetes_version=cluster.master_version,
+            ready=ready,
         )

@@ -1,17 +1,12 @@
 """MeshGateway: release, address, Gateway object, certificates, and who may reach it."""
 
-import base64
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from components.clusters import ClusterHandle, ClusterKind
 from components.mesh import (
@@ -34,7 +29,7 @@ from components.model import (
     client_server,
     receiver_server,
 )
-from tests.support.recording import Recording, Secret, refused, run_program
+from tests.support.recording import Recording, refused, run_program
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SECRET = "kubernetes:core/v1:Secret"
@@ -81,22 +76,6 @@ def recorded(
 
 def values_of(recording: Recording) -> dict[str, Any]:
     return recording.one(RELEASE, "gateway-release").inputs["values"]
-
-
-def certificate(ends: datetime) -> str:
-    """A self-signed certificate without any use but its end."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(ends - timedelta(days=90))
-        .not_valid_after(ends)
-    )
-    return built.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 @pytest.mark.parametrize("preview", [False, True])
@@ -248,38 +227,6 @@ def test_values_are_open_below_the_arguments() -> None:
     assert values["service"]["type"] == "LoadBalancer"
 
 
-@pytest.mark.parametrize("preview", [False, True])
-def test_certificates_become_secrets_that_the_gateway_object_waits_for(preview: bool) -> None:
-    def program() -> None:
-        credential = TlsCredential(
-            name="edge",
-            certificate=pulumi.Output.from_input("certificate"),
-            key=pulumi.Output.secret("key"),
-            ca="authority",
-        )
-        server = GatewayServer(hosts=[HOST], tls=TlsMode.MUTUAL, credential="edge")
-        arguments = MeshGatewayArgs(mesh=mesh(), servers=[server], credentials=[credential])
-        MeshGateway("gateway", arguments)
-
-    recording = run_program(
-        program,
-        preview=preview,
-        top_level={"staging-provider"},
-        outputs={SERVICE: {"status": {"loadBalancer": {"ingress": [{"ip": "198.18.0.10"}]}}}},
-    )
-    secret = recording.one(SECRET, "gateway-credential-edge")
-    assert secret.inputs["metadata"] == {"name": "edge", "namespace": "istio-system"}
-    data = secret.inputs["data"]
-    given = data.value if isinstance(data, Secret) else {key: item.value for key, item in data.items()}
-    assert {key: base64.b64decode(text).decode() for key, text in given.items()} == {
-        "tls.crt": "certificate",
-        "tls.key": "key",
-        "ca.crt": "authority",
-    }
-    assert base64.b64encode(b"authority").decode() not in repr(recording.snapshot())
-    assert "gateway-credential-edge" in recording.names(recording.one(GATEWAY).depends_on)
-
-
 def test_outputs_for_routes_are_plain() -> None:
     seen: list[MeshGateway] = []
     recorded(see=seen.append)
@@ -334,45 +281,3 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], field: str, rule: 
         MeshGatewayArgs(mesh=plain_mesh(), **given)
     assert refusal.value.field == field
     assert rule in str(refusal.value)
-
-
-def test_mutual_tls_needs_the_clients_authority() -> None:
-    ends = NOW + timedelta(days=60)
-    credential = TlsCredential(name="edge", certificate=certificate(ends), key="key", now=NOW)
-    with pytest.raises(ValidationError, match="must have a ca for MUTUAL"):
-        MeshGatewayArgs(mesh=plain_mesh(), servers=[TLS], credentials=[credential])
-
-
-def test_an_expired_or_unreadable_certificate_is_refused_before_anything_is_made() -> None:
-    with pytest.raises(ValidationError, match="must not have expired"):
-        TlsCredential(name="edge", certificate=certificate(NOW), key="key", now=NOW)
-    with pytest.raises(ValidationError, match="PEM text") as refusal:
-        TlsCredential(name="edge", certificate="not a certificate", key="private", now=NOW)
-    assert "not a certificate" not in str(refusal.value)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "field"),
-    [
-        ({"name": "Edge", "ca": "x"}, "name"),
-        ({"name": "edge"}, "certificate"),
-        ({"name": "edge", "key": "x"}, "certificate"),
-        ({"name": "edge", "certificate": "x"}, "key"),
-    ],
-)
-def test_an_incomplete_credential_is_refused(arguments: dict[str, Any], field: str) -> None:
-    with pytest.raises(ValidationError) as refusal:
-        TlsCredential(**arguments)
-    assert refusal.value.field == field
-
-
-@pytest.mark.parametrize(("days", "warned"), [(5, True), (60, False)])
-def test_a_certificate_that_ends_soon_is_warned_about(days: int, warned: bool) -> None:
-    credential = TlsCredential(name="edge", certificate=certificate(NOW + timedelta(days=days)), key="key", now=NOW)
-    logs = recorded(credentials=[credential]).logs
-    assert any("ends on" in line.message and line.severity == "WARNING" for line in logs) is warned
-
-
-def test_a_key_does_not_show_in_the_credential_s_text() -> None:
-    ends = NOW + timedelta(days=60)
-    assert "private" not in repr(TlsCredential(name="edge", certificate=certificate(ends), key="private", now=NOW))
