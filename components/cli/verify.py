@@ -98,7 +98,7 @@ def command(
         open_console(stderr=True).print(headline(report), highlight=False)
     else:
         print_verification(report, open_console())
-    raise typer.Exit(report.standing.exit_code)
+    raise typer.Exit(report.outcome.exit_code)
 
 
 def _access(name: str, kubeconfig: Path, context: str) -> ClusterAccess:

@@ -8,8 +8,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .evidence import PRIMARY
+from .outcome import Outcome
 from .report import SIGN_OF, Report
-from .verdict import Outcome
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 ROW_HEIGHT: Final = 92

@@ -12,7 +12,8 @@ from ..model import JsonObject
 from .calls import CallSummary
 from .evidence import PRIMARY, Arrivals, Evidence
 from .mirror_plan import MirrorPlan
-from .verdict import Outcome, Verdict
+from .outcome import Outcome
+from .verdict import Verdict
 
 STYLE_OF: Final[Mapping[Outcome, str]] = {
     Outcome.HOLDS: "green",

@@ -4,13 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum, unique
 from typing import Final
 
 from ..model import JsonObject
 from .calls import CallSummary
 from .evidence import PRIMARY, Arrivals, Evidence, ProxyCounters
 from .mirror_plan import MirrorPlan
+from .outcome import Outcome
 from .verify.access_log import NO_ROUTE
 from .verify.diagnosis import share_cause
 from .verify.facts import MirrorFacts, Receiver, Wanted
@@ -21,25 +21,6 @@ SIGMAS: Final = 3.0
 
 PASSED_ON: Final = "via_upstream"
 """Details of an answer that came from behind a gateway. Source: Envoy's response code details."""
-
-
-@unique
-class Outcome(StrEnum):
-    """How a claim stands."""
-
-    HOLDS = "holds"
-    """Everything that was claimed was seen."""
-
-    FAILS = "fails"
-    """Something else was seen."""
-
-    UNKNOWN = "cannot tell"
-    """There is not enough to see."""
-
-    @property
-    def exit_code(self) -> int:
-        """Exit code of a command with this outcome: 0, 1 or 2."""
-        return {Outcome.HOLDS: 0, Outcome.FAILS: 1, Outcome.UNKNOWN: 2}[self]
 
 
 @dataclass(frozen=True, kw_only=True)

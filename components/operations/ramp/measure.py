@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import OperationError
 from ..kube import Pods, PodSelection
-from ..verify.diagnosis import Standing
+from ..outcome import Outcome
 from ..verify.run import VerifyJob, VerifyReport, verify
 from .gates import Measurement
 
@@ -48,7 +48,7 @@ class Meter:
             copy_errors=counters.error if counters else 0,
             in_flight=report.in_flight.get(self.mirror, 0),
             memory_bytes=self._memory(report),
-            arrived=verdict.standing is Standing.HOLDS,
+            arrived=verdict.outcome is Outcome.HOLDS,
             trouble="; ".join(f"{each.cause}: {each.detail}" for each in verdict.diagnoses),
         )
 

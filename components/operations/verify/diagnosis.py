@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum, unique
 from typing import Final
 
 from ...model.rules.hosts import covers
 from ...model.values import SHADOW_SUFFIX
 from ..evidence import Arrivals, ProxyCounters
+from ..outcome import Outcome
 from .causes import Cause, Diagnosis
 from .facts import MirrorFacts, Source
 from .proxy import MirrorPolicy
@@ -17,26 +17,12 @@ UNROUTED: Final = "404, or grpc-status 12 with status 200"
 """How a gateway without a route answers. Source: gRPC's mapping of HTTP status codes, and Envoy's local replies."""
 
 
-@unique
-class Standing(StrEnum):
-    """How a mirror stands; worded like the outcomes of a rehearsal."""
-
-    HOLDS = "holds"
-    FAILS = "fails"
-    UNKNOWN = "cannot tell"
-
-    @property
-    def exit_code(self) -> int:
-        """Exit code of a command with this result: 0, 1 or 2."""
-        return {Standing.HOLDS: 0, Standing.FAILS: 1, Standing.UNKNOWN: 2}[self]
-
-
 @dataclass(frozen=True, kw_only=True)
 class MirrorVerdict:
     """What became of one mirror."""
 
     facts: MirrorFacts
-    standing: Standing
+    outcome: Outcome
     share: Interval
     """Shares that the count is compatible with."""
 
@@ -52,10 +38,10 @@ def judge_mirror(facts: MirrorFacts) -> MirrorVerdict:
     """
     share = interval(facts.copies, facts.calls)
     if facts.calls <= 0 and facts.route_known and facts.route is None:
-        return MirrorVerdict(facts=facts, standing=Standing.FAILS, share=share, diagnoses=(share_cause(facts),))
+        return MirrorVerdict(facts=facts, outcome=Outcome.FAILS, share=share, diagnoses=(share_cause(facts),))
     if facts.calls <= 0:
         nothing = Diagnosis(cause=Cause.NO_CALLS, detail="no call was made or seen, so nothing can be told")
-        return MirrorVerdict(facts=facts, standing=Standing.UNKNOWN, share=share, diagnoses=(nothing,))
+        return MirrorVerdict(facts=facts, outcome=Outcome.UNKNOWN, share=share, diagnoses=(nothing,))
     wrong = list(_contents(facts))
     if facts.refused:
         # Even where copies still arrive, they do so by a configuration that nobody sees any more.
@@ -63,16 +49,16 @@ def judge_mirror(facts: MirrorFacts) -> MirrorVerdict:
     if facts.source is Source.NONE:
         found = None if facts.refused else next(_causes(facts), None)
         diagnoses = ([found] if found else []) + wrong
-        standing = Standing.FAILS if diagnoses else Standing.UNKNOWN
-        return MirrorVerdict(facts=facts, standing=standing, share=share, diagnoses=tuple(diagnoses))
+        outcome = Outcome.FAILS if diagnoses else Outcome.UNKNOWN
+        return MirrorVerdict(facts=facts, outcome=outcome, share=share, diagnoses=tuple(diagnoses))
     if not fits(facts.copies, facts.calls, facts.wanted.percent, slack=facts.slack) and not facts.refused:
         wrong.insert(0, share_cause(facts))
     elif not facts.refused:
         wrong += _hanging(facts)
-    standing = Standing.FAILS if wrong else Standing.HOLDS
-    if standing is Standing.HOLDS and _left_only(facts):
-        standing = Standing.UNKNOWN
-    return MirrorVerdict(facts=facts, standing=standing, share=share, diagnoses=tuple(wrong))
+    outcome = Outcome.FAILS if wrong else Outcome.HOLDS
+    if outcome is Outcome.HOLDS and _left_only(facts):
+        outcome = Outcome.UNKNOWN
+    return MirrorVerdict(facts=facts, outcome=outcome, share=share, diagnoses=tuple(wrong))
 
 
 def _refusal(facts: MirrorFacts) -> Diagnosis:

@@ -14,8 +14,10 @@ from ...model.checks import bounded, whole
 from ..calls import MAX_CALLS, CallJob, CallResult, CallSummary
 from ..cluster_objects import read_cluster
 from ..kube import ClusterAccess
+from ..outcome import Outcome
 from .calling import HttpCall, run_calls
-from .diagnosis import Diagnosis, MirrorVerdict, Standing, judge_mirror
+from .causes import Diagnosis
+from .diagnosis import MirrorVerdict, judge_mirror
 from .observation import observe
 from .request import Request
 from .survey import Side, Survey
@@ -128,14 +130,14 @@ class VerifyReport:
         return "; ".join(f"{count:,} calls failed ({what})" for what, count in self.calls.failures.items())
 
     @property
-    def standing(self) -> Standing:
+    def outcome(self) -> Outcome:
         """How the whole stands. Without a mirror or without calls nothing holds."""
-        found = {verdict.standing for verdict in self.mirrors}
-        if Standing.FAILS in found:
-            return Standing.FAILS
+        found = {verdict.outcome for verdict in self.mirrors}
+        if Outcome.FAILS in found:
+            return Outcome.FAILS
         if self.primary_fails:
-            return Standing.FAILS
-        return Standing.HOLDS if found == {Standing.HOLDS} else Standing.UNKNOWN
+            return Outcome.FAILS
+        return Outcome.HOLDS if found == {Outcome.HOLDS} else Outcome.UNKNOWN
 
     @property
     def diagnoses(self) -> list[tuple[str, Diagnosis]]:

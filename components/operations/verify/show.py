@@ -7,11 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ...model import JsonObject, JsonValue
-from .diagnosis import MirrorVerdict, Standing
+from ..outcome import Outcome
+from .diagnosis import MirrorVerdict
 from .run import VerifyReport
 
-STYLES = {Standing.HOLDS: "green", Standing.FAILS: "bold red", Standing.UNKNOWN: "yellow"}
-SIGNS = {Standing.HOLDS: "✓", Standing.FAILS: "✗", Standing.UNKNOWN: "?"}
+STYLES = {Outcome.HOLDS: "green", Outcome.FAILS: "bold red", Outcome.UNKNOWN: "yellow"}
+SIGNS = {Outcome.HOLDS: "✓", Outcome.FAILS: "✗", Outcome.UNKNOWN: "?"}
 
 
 def print_verification(report: VerifyReport, console: Console) -> None:
@@ -30,7 +31,7 @@ def print_verification(report: VerifyReport, console: Console) -> None:
     for verdict in report.mirrors:
         facts = verdict.facts
         table.add_row(
-            Text(SIGNS[verdict.standing], style=STYLES[verdict.standing]),
+            Text(SIGNS[verdict.outcome], style=STYLES[verdict.outcome]),
             Text(facts.wanted.name),
             f"{facts.wanted.percent:g} %",
             f"{facts.copies:,} of {facts.calls:,}",
@@ -50,20 +51,20 @@ def print_verification(report: VerifyReport, console: Console) -> None:
 def headline(report: VerifyReport) -> Text:
     """Return the one line that says how it went."""
     words = {
-        Standing.HOLDS: "The mirrors do what they should",
-        Standing.FAILS: "The mirrors do not do what they should",
-        Standing.UNKNOWN: "There is not enough evidence to tell",
-    }[report.standing]
+        Outcome.HOLDS: "The mirrors do what they should",
+        Outcome.FAILS: "The mirrors do not do what they should",
+        Outcome.UNKNOWN: "There is not enough evidence to tell",
+    }[report.outcome]
     if not report.mirrors:
         words = "Nothing is mirrored for this call, so nothing can be told"
-    return Text(f"{SIGNS[report.standing]} {words}", style=STYLES[report.standing])
+    return Text(f"{SIGNS[report.outcome]} {words}", style=STYLES[report.outcome])
 
 
 def to_json(report: VerifyReport) -> JsonObject:
     """The result for machines."""
     mirrors: list[JsonValue] = [_mirror(verdict) for verdict in report.mirrors]
     return {
-        "outcome": report.standing.value,
+        "outcome": report.outcome.value,
         "route": report.plan.route,
         "authority": report.plan.request.authority,
         "path": report.plan.request.path,
@@ -85,7 +86,7 @@ def _mirror(verdict: MirrorVerdict) -> JsonObject:
     ]
     return {
         "name": facts.wanted.name,
-        "outcome": verdict.standing.value,
+        "outcome": verdict.outcome.value,
         "percent": facts.wanted.percent,
         "calls": facts.calls,
         "copies": facts.copies,

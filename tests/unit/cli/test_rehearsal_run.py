@@ -10,8 +10,8 @@ from components.operations.calls import CallSummary
 from components.operations.errors import OperationError
 from components.operations.evidence import Arrivals, Evidence
 from components.operations.jobs import unwrapped
+from components.operations.outcome import Outcome
 from components.operations.trial import TrialJob, TrialResult
-from components.operations.verdict import Outcome
 from components.rehearsal import rehearse as module
 from components.rehearsal.progress import SilentProgress
 from components.rehearsal.rehearse import Place, Stopwatch, rehearse

@@ -17,8 +17,9 @@ from components.operations.calls import CallJob
 from components.operations.errors import OperationError
 from components.operations.kube import ClusterAccess, Pods, PodSelection
 from components.operations.mirror_plan import MirrorPlan
+from components.operations.outcome import Outcome
 from components.operations.trial import TrialJob, run_trial, trial_in_child
-from components.operations.verdict import Outcome, judge
+from components.operations.verdict import judge
 from components.operations.witness import MirrorPlace, WitnessJob
 
 AUTHORITY = "grpc-hello.staging.example:8000"

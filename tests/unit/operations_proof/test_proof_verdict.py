@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from components.operations.calls import CallSummary
 from components.operations.evidence import Arrivals, Evidence, ProxyCounters
 from components.operations.mirror_plan import MirrorPlan
-from components.operations.verdict import Band, Outcome, Verdict, judge
+from components.operations.outcome import Outcome
+from components.operations.verdict import Band, Verdict, judge
 
 CROSS = "cross-cluster"
 HOST = "grpc-hello.staging.example:8000"

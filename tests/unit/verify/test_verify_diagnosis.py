@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from components.operations.evidence import Arrivals, ProxyCounters
+from components.operations.outcome import Outcome
 from components.operations.verify.causes import REMEDIES, Cause
-from components.operations.verify.diagnosis import Standing, accepts, carried, judge_mirror
+from components.operations.verify.diagnosis import accepts, carried, judge_mirror
 from components.operations.verify.facts import MirrorFacts, Receiver, Source, Wanted
 from components.operations.verify.proxy import ClusterView, MirrorPolicy, RouteView
 from components.operations.verify.shares import CONFIDENCE, fits, interval
@@ -64,7 +65,7 @@ def received(**changes: Any) -> Receiver:
 
 def test_a_faithful_mirror_holds() -> None:
     verdict = judge_mirror(GOOD)
-    assert verdict.standing is Standing.HOLDS
+    assert verdict.outcome is Outcome.HOLDS
     assert verdict.diagnoses == ()
 
 
@@ -188,7 +189,7 @@ CASES: list[tuple[Cause, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("cause", "changes", "words"), CASES, ids=[f"{case[0]}-{i}" for i, case in enumerate(CASES)])
 def test_each_cause_is_named_from_its_evidence(cause: Cause, changes: dict[str, Any], words: str) -> None:
     verdict = judge_mirror(seen(**changes))
-    assert verdict.standing is (Standing.UNKNOWN if cause is Cause.NO_CALLS else Standing.FAILS)
+    assert verdict.outcome is (Outcome.UNKNOWN if cause is Cause.NO_CALLS else Outcome.FAILS)
     first = verdict.diagnoses[0]
     assert (first.cause, words in first.detail) == (cause, True), first
     assert first.remedy == REMEDIES[cause]
@@ -207,7 +208,7 @@ def test_copies_that_arrive_and_are_never_answered_fail() -> None:
 
 def test_calls_that_no_route_takes_fail_though_none_is_answered() -> None:
     verdict = judge_mirror(seen(**UNREACHED, calls=0, route=None))
-    assert (verdict.standing, verdict.diagnoses[0].cause) == (Standing.FAILS, Cause.NO_ROUTE)
+    assert (verdict.outcome, verdict.diagnoses[0].cause) == (Outcome.FAILS, Cause.NO_ROUTE)
 
 
 def test_every_cause_has_a_row_and_a_remedy() -> None:
@@ -216,26 +217,26 @@ def test_every_cause_has_a_row_and_a_remedy() -> None:
 
 def test_without_any_evidence_nothing_is_claimed() -> None:
     facts = MirrorFacts(wanted=GOOD.wanted, calls=200, copies=0, source=Source.NONE)
-    assert judge_mirror(facts).standing is Standing.UNKNOWN
+    assert judge_mirror(facts).outcome is Outcome.UNKNOWN
 
 
 def test_copies_that_were_only_seen_to_leave_are_not_called_arrived() -> None:
     left = seen(source=Source.COUNTERS, arrivals=None, receiver=None)
-    assert judge_mirror(left).standing is Standing.UNKNOWN
+    assert judge_mirror(left).outcome is Outcome.UNKNOWN
     inside = replace(left, wanted=replace(GOOD.wanted, across=False))
-    assert judge_mirror(inside).standing is Standing.HOLDS
+    assert judge_mirror(inside).outcome is Outcome.HOLDS
 
 
 def test_a_mirror_at_rest_holds_when_nothing_is_copied_and_fails_otherwise() -> None:
     rest = replace(GOOD.wanted, percent=0)
     nothing = seen(**UNREACHED, wanted=rest, route=replace(ROUTE, policies=()), counters=counted(total=0, success=0))
-    assert judge_mirror(nothing).standing is Standing.HOLDS
+    assert judge_mirror(nothing).outcome is Outcome.HOLDS
     assert judge_mirror(replace(nothing, copies=1)).diagnoses[0].cause is Cause.TOO_MANY
 
 
 def test_copies_under_way_are_forgiven_in_running_traffic_only() -> None:
-    assert judge_mirror(seen(copies=195, slack=5, arrivals=None)).standing is Standing.HOLDS
-    assert judge_mirror(seen(copies=195, arrivals=None)).standing is Standing.FAILS
+    assert judge_mirror(seen(copies=195, slack=5, arrivals=None)).outcome is Outcome.HOLDS
+    assert judge_mirror(seen(copies=195, arrivals=None)).outcome is Outcome.FAILS
 
 
 @given(st.integers(0, 400), st.integers(1, 400))
