@@ -92,6 +92,11 @@ class TrafficRecorderArgs:
     image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
     """When nodes pull the image."""
 
+    keep_request_ids: bool = False
+    """Whether the gateway keeps the ``x-request-id`` that requests come with: needed where mirrors of another cluster
+    arrive, or nothing recorded here pairs with its primary, because Envoy gives requests from outside a new one. Leave
+    it off where clients enter, who could choose theirs. Sidecars keep it anyway."""
+
     metrics_namespaces: Sequence[str] = ()
     """Namespaces that may read its metrics, e.g. that of Prometheus."""
 
@@ -134,6 +139,7 @@ class TrafficRecorderArgs:
             collector_port=PORT,
             side=self.settings.side,
             sample_percent=self.settings.sample_percent,
+            keep_request_ids=self.keep_request_ids,
         )
 
 

@@ -23,6 +23,8 @@ SOURCE_KEY: Final = "x-traffic-recorder-source"
 """Stream metadata in which the filter names itself."""
 
 _API: Final = "type.googleapis.com/envoy"
+_MANAGER: Final = "envoy.filters.network.http_connection_manager"
+_MANAGER_KIND: Final = "network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -54,6 +56,9 @@ class RecorderFilter:
         max_streams: Exchanges reported at once, 1 to 65,536; further ones go on unreported.
         max_exchange_seconds: Longest time one exchange is reported, 1 to 86,400 s. Ends streams of a collector that
             hangs.
+        keep_request_ids: Whether a gateway keeps the ``x-request-id`` that requests come with. Envoy gives a request
+            from outside a new one, and since 1.33 every address counts as outside, so where mirrors of another cluster
+            arrive nothing would pair with its primary otherwise. Leave it off where clients enter.
 
     Raises:
         ValidationError: A value breaks its rule.
@@ -70,6 +75,7 @@ class RecorderFilter:
     sample_percent: float = 100.0
     max_streams: int = 4_096
     max_exchange_seconds: float = 300.0
+    keep_request_ids: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", DnsLabel(self.name, field="name"))
@@ -113,10 +119,7 @@ class RecorderFilter:
 def render_recorder_filter(recorder: RecorderFilter) -> JsonObject:
     """Return the EnvoyFilter: the collector as a bounded cluster, and the filter before the router."""
     context = recorder.point.value
-    router: JsonObject = {
-        "name": "envoy.filters.network.http_connection_manager",
-        "subFilter": {"name": "envoy.filters.http.router"},
-    }
+    router: JsonObject = {"name": _MANAGER, "subFilter": {"name": "envoy.filters.http.router"}}
     patches: list[JsonValue] = [
         {
             "applyTo": "CLUSTER",
@@ -129,6 +132,18 @@ def render_recorder_filter(recorder: RecorderFilter) -> JsonObject:
             "patch": {"operation": "INSERT_BEFORE", "value": recorder_http_filter(recorder)},
         },
     ]
+    if recorder.keep_request_ids:
+        keeping: JsonObject = {
+            "@type": f"{_API}.extensions.filters.{_MANAGER_KIND}",
+            "preserve_external_request_id": True,
+        }
+        patches.append(
+            {
+                "applyTo": "NETWORK_FILTER",
+                "match": {"context": context, "listener": {"filterChain": {"filter": {"name": _MANAGER}}}},
+                "patch": {"operation": "MERGE", "value": {"typed_config": keeping}},
+            }
+        )
     spec: JsonObject = {
         "workloadSelector": {"labels": dict(sorted(recorder.workload_labels.items()))},
         "configPatches": patches,

@@ -8,7 +8,7 @@ from ..model import Scrub
 from ..model.recording import ObjectStorage, RecorderSettings, Redaction, ScratchStorage, Storage, VolumeStorage
 from ..workloads import MeshNamespace
 from .sections import Section
-from .settings import StackSettings
+from .settings import Role, StackSettings
 
 STORAGE_KEYS: Final = ("url", "accountAnnotations", "volumeGib")
 
@@ -32,6 +32,7 @@ def recorder_args(
             namespace=namespace,
             image=section.text("image"),
             allow_tag=section.flag("allowTag", default=False),
+            keep_request_ids=settings.role is Role.TESTING,
             settings=RecorderSettings(
                 storage=_storage(section.section("storage", STORAGE_KEYS)),
                 redaction=Redaction(json_paths=section.texts("jsonPaths")),

@@ -21,6 +21,9 @@ def test_the_recorder_is_there_when_it_has_an_image(stack: str) -> None:
     recording = deploy(stack, recorder={"image": IMAGE, "samplePercent": 5, "storage": {"volumeGib": 50}})
     (filter_,) = [child for child in recording.children_of(recording.one(TYPE)) if child.type.endswith(":EnvoyFilter")]
     assert filter_.input("spec.workloadSelector.labels") == {"istio": "internal-gateway"}
+    # Testing's gateway gets mirrors, whose identifiers pair them with their primaries.
+    kept = [patch["applyTo"] for patch in filter_.input("spec.configPatches")].count("NETWORK_FILTER")
+    assert kept == (1 if stack == "testing" else 0)
     assert recording.one("kubernetes:core/v1:PersistentVolumeClaim")
     assert recording.exports["recordings"]["at"] == "/recordings"
 

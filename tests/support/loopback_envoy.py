@@ -77,7 +77,7 @@ def bootstrap(recorder: RecorderFilter, *, collector_port: int, upstream_port: i
     manager = {
         "@type": _HCM,
         "stat_prefix": "in",
-        # As Istio has it at gateways: the client's own identifier is kept.
+        # As `keep_request_ids` has it: the client's own identifier is kept.
         "preserve_external_request_id": True,
         "route_config": {
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **answer}]}]

@@ -74,6 +74,19 @@ def test_the_filter_tells_the_collector_its_place_under_the_keys_that_the_collec
     assert [one["key"] for one in _processor()["grpc_service"]["initial_metadata"]] == [SOURCE_KEY]
 
 
+def test_request_identifiers_are_kept_only_where_it_is_asked_for() -> None:
+    def manager(**changes: Any) -> list[Any]:
+        patches: Any = render_recorder_filter(recorder_filter(**changes))["spec"]["configPatches"]
+        return [patch["patch"] for patch in patches if patch["applyTo"] == "NETWORK_FILTER"]
+
+    assert manager() == []
+    (patch,) = manager(keep_request_ids=True)
+    assert patch["operation"] == "MERGE"
+    config = patch["value"]["typed_config"]
+    assert config.pop("@type").endswith(".network.http_connection_manager.v3.HttpConnectionManager")
+    assert config == {"preserve_external_request_id": True}
+
+
 def test_sampling_wraps_the_filter_in_a_match_on_the_request_id() -> None:
     config: Any = _processor(sample_percent=25)
     (matcher,) = config["xds_matcher"]["matcher_list"]["matchers"]
