@@ -67,6 +67,9 @@ class MirrorReceiver(pulumi.ComponentResource):
     virtual_service: k8s.apiextensions.CustomResource
     """The routes."""
 
+    envoy_filter: k8s.apiextensions.CustomResource
+    """Keeps ``x-request-id``, by which a mirror is found beside its primary."""
+
     offer: pulumi.Output[dict[str, Any]]
     """What staging needs: the contract's terms and digest, and the gateway's address. Export it."""
 
@@ -83,15 +86,19 @@ class MirrorReceiver(pulumi.ComponentResource):
         paths, entrance = mirror_paths(), str(args.gateway.ref)
         paths.add_receiver(name, args.contract, args.mesh.cluster, entrance)
         super().__init__(self.TYPE, name, {}, opts)
+
+        def after(needs: list[pulumi.Resource]) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
+
         needs: list[pulumi.Resource] = [*args.mesh.ready, args.gateway.gateway]
-        child = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
+        before = [istio_resource(f"{name}-envoy-filter", render.receiver_envoy_filter(route), after(needs))]
+        self.envoy_filter = before[0]
         rule = render.receiver_destination_rule(route)
         if rule:
-            limits = istio_resource(f"{name}-destination-rule", rule, child)
-            child = pulumi.ResourceOptions(
-                parent=self, provider=args.mesh.cluster.provider, depends_on=[*needs, limits]
-            )
-        self.virtual_service = istio_resource(f"{name}-virtual-service", render.receiver_virtual_service(route), child)
+            before.append(istio_resource(f"{name}-destination-rule", rule, after(needs)))
+        self.virtual_service = istio_resource(
+            f"{name}-virtual-service", render.receiver_virtual_service(route), after([*needs, *before])
+        )
 
         def offer(address: str) -> dict[str, Any]:
             onward = paths.onward(args.mesh.cluster, entrance)

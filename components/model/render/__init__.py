@@ -4,7 +4,7 @@ from .destinations import destination_rules, service_entry, traffic_policy
 from .envoy_filter import cluster_brakes, envoy_filter, scrubs_by_cluster
 from .objects import ANNOTATION, compact, duration, istio_object
 from .plans import RoutePlan, route_plans
-from .receiver import gateway, receiver_destination_rule, receiver_virtual_service
+from .receiver import gateway, receiver_destination_rule, receiver_envoy_filter, receiver_virtual_service
 from .virtual_service import virtual_service, waivers
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "gateway",
     "istio_object",
     "receiver_destination_rule",
+    "receiver_envoy_filter",
     "receiver_virtual_service",
     "route_plans",
     "scrubs_by_cluster",

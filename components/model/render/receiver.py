@@ -1,6 +1,7 @@
-"""Testing's objects: Gateway servers, VirtualService and DestinationRule of a mirror receiver."""
+"""Testing's objects: Gateway servers, VirtualService, DestinationRule and EnvoyFilter of a mirror receiver."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from ..errors import ValidationError
 from ..jsontypes import JsonObject, JsonValue
@@ -9,6 +10,9 @@ from ..routing import GatewayRef
 from ..safety import Scrub
 from .destinations import subset, traffic_policy
 from .objects import ANNOTATION, ANY_VALUE, compact, destination, home, istio_object
+
+_CONNECTION_MANAGER: Final = "envoy.filters.network.http_connection_manager"
+_HTTP_CONNECTIONS: Final = f"{_CONNECTION_MANAGER.replace('envoy.', 'envoy.extensions.')}.v3.HttpConnectionManager"
 
 
 def gateway(ref: GatewayRef, selector: JsonObject, servers: Sequence[GatewayServer]) -> JsonObject:
@@ -83,6 +87,30 @@ def receiver_virtual_service(route: MirrorReceiverRoute) -> JsonObject:
     }
     notes: JsonObject = {f"{ANNOTATION}/contract.{contract.receiver}": contract.digest}
     return istio_object("VirtualService", route.name, route.namespace, spec, notes)
+
+
+def receiver_envoy_filter(route: MirrorReceiverRoute) -> JsonObject:
+    """Keeps the identifier by which a mirror is found beside its primary.
+
+    A gateway gives every request from outside an ``x-request-id`` of its own, mirrors too (measured), unless told not
+    to. Only where the contract's mirrors enter: by their server name, or by the port when they come in plain text.
+    Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-request-id
+    """
+    contract = route.contract
+    chain: JsonObject = {"filter": {"name": _CONNECTION_MANAGER}}
+    listener: JsonObject = {"filterChain": chain}
+    if contract.tls:
+        chain["sni"] = str(contract.mirror_host)
+    else:
+        listener["portNumber"] = int(contract.port)
+    options: JsonObject = {"@type": f"type.googleapis.com/{_HTTP_CONNECTIONS}", "preserve_external_request_id": True}
+    patch: JsonObject = {
+        "applyTo": "NETWORK_FILTER",
+        "match": {"context": "GATEWAY", "listener": listener},
+        "patch": {"operation": "MERGE", "value": {"name": _CONNECTION_MANAGER, "typed_config": options}},
+    }
+    name = f"{route.namespace}-{route.name}-request-ids"
+    return istio_object("EnvoyFilter", name, str(route.gateway.namespace), {"configPatches": [patch]})
 
 
 def receiver_destination_rule(route: MirrorReceiverRoute) -> JsonObject | None:

@@ -239,6 +239,7 @@ def test_the_receiver_registers_its_routing(preview: bool) -> None:
     assert {child.name for child in recording.children_of(component)} == {
         "greeter-virtual-service",
         "greeter-destination-rule",
+        "greeter-envoy-filter",
     }
     assert recording.one(VIRTUAL_SERVICE).input("spec.hosts") == [
         "grpc-hello.staging.example",

@@ -107,7 +107,8 @@ def receiving(wanted: MirrorReceiverRoute | None = None) -> list[Object]:
     given = wanted or receiver()
     server = receiver_server(given.contract, "mirror-server" if given.contract.tls else "")
     gateway = render.gateway(GATEWAY, {"istio": "internal-gateway"}, [server])
-    return plain([gateway, render.receiver_virtual_service(given), render.receiver_destination_rule(given)])
+    bounds = [render.receiver_destination_rule(given), render.receiver_envoy_filter(given)]
+    return plain([gateway, render.receiver_virtual_service(given), *bounds])
 
 
 def service(name: str = "greeter", namespace: str = "hello", **spec: Any) -> Object:

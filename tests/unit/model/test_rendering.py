@@ -478,3 +478,21 @@ def test_a_mended_mirror_gets_copies_again_within_ten_seconds() -> None:
     look = float(rendered["outlierDetection"]["interval"].removesuffix("s"))
     assert brakes.ejection_seconds + look + brakes.connect_timeout_seconds < 10
     assert brakes.max_duration_seconds + look < 10
+
+
+@pytest.mark.parametrize(
+    ("given", "listener"),
+    [
+        (receiver(), {"sni": str(contract().mirror_host)}),
+        (receiver(contract=contract(transport=REASON)), {"portNumber": 8000}),
+    ],
+)
+def test_the_receiver_keeps_identifiers_where_mirrors_enter_and_nowhere_else(
+    given: Any, listener: dict[str, Any]
+) -> None:
+    [found] = of_kind(receiving(given), "EnvoyFilter")
+    (patch,) = found["spec"]["configPatches"]
+    match = patch["match"]["listener"]
+    chosen = {key: value for key, value in {**match, **match["filterChain"]}.items() if key in {"sni", "portNumber"}}
+    assert chosen == listener
+    assert patch["patch"]["value"]["typed_config"]["preserve_external_request_id"] is True
