@@ -490,7 +490,7 @@ def test_a_mended_mirror_gets_copies_again_within_ten_seconds() -> None:
 def test_the_receiver_keeps_identifiers_where_mirrors_enter_and_nowhere_else(
     given: Any, listener: dict[str, Any]
 ) -> None:
-    [found] = of_kind(receiving(given), "EnvoyFilter")
+    found = of_kind(receiving(given), "EnvoyFilter")
     (patch,) = found["spec"]["configPatches"]
     match = patch["match"]["listener"]
     chosen = {key: value for key, value in {**match, **match["filterChain"]}.items() if key in {"sni", "portNumber"}}
