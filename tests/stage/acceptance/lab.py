@@ -67,6 +67,8 @@ class Lab:
     suffixed: bool = False
     """Whether staging's istiod appends ``-shadow``."""
     _turns: Iterator[int] = field(default_factory=itertools.count)
+    _begun: dict[str, float] = field(default_factory=dict[str, float])
+    """When each run was made up: logs need not be read from before."""
 
     @property
     def gateway(self) -> Proxy:
@@ -216,6 +218,7 @@ class Lab:
     def job_to(self, address: str, count: int, **values: Any) -> dict[str, Any]:
         """Return the job of calls to an address."""
         tag = f"r{uuid.uuid4().hex[:10]}"
+        self._begun[tag] = time.monotonic()
         common = {"address": address, "run": tag, "count": count, "concurrency": 16, "rate": 0, "timeout": 10}
         return {**common, **values}
 
@@ -253,14 +256,18 @@ class Lab:
 
     def greeted(self, role: str, version: str, run: str, method: str = "SayHello") -> Arrivals:
         """Return what a greeter has logged of a run."""
-        lines = self.outpost.ask("log", role, NAMESPACE, f"app=greeter,version={version}", "greeter", 300)
+        lines = self._greeter_log(role, version, run)
         return Arrivals.of(lines, run_id=run, method=method)
 
     def messages(self, role: str, version: str, run: str, method: str) -> list[int]:
         """Return how many messages each of a run's calls had that a greeter has logged."""
-        lines = self.outpost.ask("log", role, NAMESPACE, f"app=greeter,version={version}", "greeter", 120)
+        lines = self._greeter_log(role, version, run)
         entries = [json.loads(line) for line in lines if f'"{run}-' in line]
         return [entry["messages"] for entry in entries if entry.get("method") == method]
+
+    def _greeter_log(self, role: str, version: str, run: str) -> list[str]:
+        seconds = int(time.monotonic() - self._begun[run]) + 2
+        return self.outpost.ask("log", role, NAMESPACE, f"app=greeter,version={version}", "greeter", seconds)
 
     def rejects(self, role: str) -> int:
         """Return how many configurations proxies have refused since istiod started."""

@@ -1,5 +1,6 @@
 """The report of the acceptance suite: one entry per case, written to ``reports/acceptance.json``."""
 
+import fcntl
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -19,11 +20,16 @@ def band(count: int, percent: float) -> tuple[int, int]:
 
 
 def merge(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Lay entries over those of earlier runs; a case that is not run keeps its last result."""
-    known = {entry["case"]: entry for entry in read(path)}
-    known.update({entry["case"]: {**entry, "measured": f"{datetime.now(tz=UTC):%Y-%m-%d}"} for entry in entries})
+    """Lay entries over those of earlier runs; a case that is not run keeps its last result.
+
+    Processes that share the tests of a run write one after another.
+    """
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(list(known.values()), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = {entry["case"]: entry for entry in read(path)}
+        known.update({entry["case"]: {**entry, "measured": f"{datetime.now(tz=UTC):%Y-%m-%d}"} for entry in entries})
+        path.write_text(json.dumps(list(known.values()), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from components.rehearsal.processes import wait_until
 from .peers import SOURCE
 from .report import band, merge, read
 from .table import table
+from .trials import Trial
 
 PROTOCOLS = ["http1", "http2", "grpc"]
 
@@ -35,6 +37,37 @@ def test_report_keeps_cases_that_were_not_run(tmp_path: Path) -> None:
     found = {item["case"]: item["result"] for item in read(file)}
     assert found == {"A": "passed", "B": "passed"}
     assert "1 \\| 2" in table(read(file))
+
+
+GOOD_TRIAL = Trial(
+    without_mirror=0.002,
+    with_fault={"good": 1000, "calls": 1000, "median": 0.003, "failures": {}},
+    held=256,
+    memory_before=9.0,
+    memory_after=28.9,
+    idle_after=9.9,
+    copies_after=9.9,
+)
+
+
+def test_a_trial_holds_within_its_bounds() -> None:
+    GOOD_TRIAL.check()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"with_fault": {**GOOD_TRIAL.with_fault, "good": 999}},
+        {"with_fault": {**GOOD_TRIAL.with_fault, "median": 0.0031}},
+        {"memory_after": 29.1},
+        {"idle_after": 10.1},
+        {"idle_after": float("inf")},
+        {"copies_after": 10.1},
+    ],
+)
+def test_a_trial_fails_beyond_its_bounds(change: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError):
+        replace(GOOD_TRIAL, **change).check()
 
 
 def free_ports(count: int) -> list[int]:

@@ -33,7 +33,8 @@ async def serve(state: State, reader: asyncio.StreamReader, writer: asyncio.Stre
             start += data
         protocol = serve_http2 if start.startswith(PREFACE) else serve_http1
         await protocol(state, number, start, reader, writer)
-    except (OSError, asyncio.IncompleteReadError):
+    except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        # The other side has gone, or this one is told to end its connections.
         return
     finally:
         state.closed(number)

@@ -96,7 +96,7 @@ async def _answer(session: _Session, stream: int) -> None:
                 connection.send_data(stream, body[index : index + 1])
                 session.flush()
                 await asyncio.sleep(mode.seconds)
-        else:
+        elif record.method != "HEAD":
             connection.send_data(stream, body)
         if record.is_grpc:
             connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
