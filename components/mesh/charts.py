@@ -90,9 +90,6 @@ class ChartRelease:
     timeout_seconds: int
     """How long Helm may wait for the release's objects."""
 
-    gate: pulumi.Output[None] | None = None
-    """What must hold before the release is registered; an error in it refuses the release."""
-
     def register(self, name: str, opts: pulumi.ResourceOptions) -> k8s.helm.v3.Release:
         """Register the release.
 
@@ -105,13 +102,12 @@ class ChartRelease:
         """
         repository = self.charts.repository
         oci = repository.startswith("oci://")
-        chart = f"{repository.rstrip('/')}/{self.chart}" if oci else self.chart
         return k8s.helm.v3.Release(
             name,
             k8s.helm.v3.ReleaseArgs(
                 name=self.release,
                 namespace=self.namespace,
-                chart=self.gate.apply(lambda _: chart) if self.gate else chart,
+                chart=f"{repository.rstrip('/')}/{self.chart}" if oci else self.chart,
                 version=self.version if repository else None,
                 repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=repository) if repository and not oci else None,
                 values=dict(self.values),

@@ -1,7 +1,7 @@
 """Istio's control plane in one cluster."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -182,7 +182,7 @@ class IstioControlPlane(pulumi.ComponentResource):
         self.version = pulumi.Output.from_input(args.serving.version)
         self.register_outputs({"version": self.version})
 
-    def _opts(self, depends_on: Sequence[pulumi.Resource] = ()) -> pulumi.ResourceOptions:
+    def _opts(self, depends_on: Sequence[pulumi.Input[pulumi.Resource]] = ()) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, provider=self._args.cluster.provider, depends_on=list(depends_on))
 
     def _namespace(self) -> k8s.core.v1.Namespace:
@@ -205,20 +205,25 @@ class IstioControlPlane(pulumi.ComponentResource):
             "global": {"istioNamespace": self._args.namespace},
         }
         values = merged(self._args.base_values, typed)
-        release = self._release("istio-base", newest, newest.charts.base, values)
-        return replace(release, gate=self._supported()).register(f"{self._name}-base", self._opts(before))
+        return self._release("istio-base", newest, newest.charts.base, values).register(
+            f"{self._name}-base", self._opts([*before, *self._supported()])
+        )
 
-    def _supported(self) -> pulumi.Output[None] | None:
-        """Hold the version that the cluster tells against the table, before the first release."""
-        args = self._args
-        if args.kubernetes_version or args.cluster.kubernetes_version is None:
-            return None
+    def _supported(self) -> list[pulumi.Output[k8s.Provider]]:
+        """A dependency that holds only if the version that the cluster tells is in the table.
 
-        def check(told: str) -> None:
+        Not an input of the release, which a preview of a new cluster would not know and policies could not judge.
+        """
+        args, told = self._args, self._args.cluster.kubernetes_version
+        if args.kubernetes_version or told is None:
+            return []
+
+        def checked(version: str) -> k8s.Provider:
             for revision in args.revisions:
-                check_kubernetes(revision.istio_version, told, field=f"Kubernetes of cluster {args.cluster.name}")
+                check_kubernetes(revision.istio_version, version, field=f"Kubernetes of cluster {args.cluster.name}")
+            return args.cluster.provider
 
-        return args.cluster.kubernetes_version.apply(check)
+        return [told.apply(checked)]
 
     def _cni(self, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
         # The node agent's own compatibility reaches one release back, so it belongs to the newest as well.
