@@ -224,6 +224,13 @@ def test_a_cluster_s_section_reaches_gke() -> None:
     assert [call.token for call in recording.calls] == ["gcp:organizations/getClientConfig:getClientConfig"]
 
 
+def test_the_section_in_the_documentation_makes_a_cluster() -> None:
+    text = (ROOT / "docs" / "gke.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    recording = deploy("testing", cluster=yaml.safe_load(block)["traffic-mirror:cluster"])
+    assert recording.one("gcp:container/nodePool:NodePool").input("nodeConfig.machineType") == "e2-standard-4"
+
+
 @pytest.mark.parametrize("autopilot", [False, True])
 def test_a_network_that_exists_is_used(autopilot: bool) -> None:
     there = {
