@@ -1,0 +1,146 @@
+"""How gateways, their Services and the routes on them are read, and what is said of what is wrong with them."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.model import Expiry, MirrorOffer, ValidationError
+from components.model.rules import ClusterObjects, Node, RuleSettings, check_loops, describe_loop, read_object, require
+from components.model.rules.gateways import Listener, pod_labels, read_listeners, service_addresses
+from components.model.rules.hosts import covers
+from components.model.rules.loops import MAX_PLACES, Hop, Place
+from components.model.rules.objects import KubeObject
+from tests.unit.model.samples import HOST, NEW, NOW, contract, cross_cluster, deployment, findings, mesh, route, sending
+
+
+def kube(kind: str, api: str, spec: dict[str, Any], **root: Any) -> KubeObject:
+    """An object of the cluster `staging`."""
+    metadata = {"name": "it", "namespace": "ns"}
+    found = read_object("staging", Node({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec, **root}))
+    assert found is not None
+    return found
+
+
+def native(**listener: Any) -> Listener:
+    """A listener of a Gateway API gateway."""
+    gateway = kube("Gateway", "gateway.networking.k8s.io/v1", {"listeners": [listener]})
+    (found,) = read_listeners([gateway]).known
+    return found
+
+
+@pytest.mark.parametrize(
+    ("listener", "protocol", "tls_mode"),
+    [
+        ({"protocol": "HTTP"}, "HTTP", ""),
+        ({"protocol": "https"}, "HTTPS", "SIMPLE"),
+        ({"protocol": "TLS"}, "TLS", "SIMPLE"),
+        ({"protocol": "HTTPS", "tls": {"frontendValidation": {}}}, "HTTPS", "MUTUAL"),
+        ({"protocol": "HTTP", "tls": {"frontendValidation": {}}}, "HTTP", ""),
+    ],
+)
+def test_a_listener_of_the_gateway_api_tells_its_protocol_and_tls(
+    listener: dict[str, Any], protocol: str, tls_mode: str
+) -> None:
+    found = native(port=8000, hostname="a.example", **listener)
+    assert (found.protocol, found.tls_mode, found.port, found.hosts) == (protocol, tls_mode, 8000, ("a.example",))
+    assert found.source.kind == "KubernetesGateway"
+    assert found.node.path == "spec.listeners[0]"
+
+
+def test_a_listener_without_a_hostname_takes_every_host() -> None:
+    assert native(port=80, protocol="HTTP").takes("anything.example")
+
+
+def test_a_service_is_reached_by_every_address_that_it_tells() -> None:
+    ingress = {"loadBalancer": {"ingress": [{"ip": "10.0.0.3"}, {"hostname": "lb.example"}]}}
+    spec = {"externalIPs": ["10.0.0.1"], "loadBalancerIP": "10.0.0.2"}
+    assert service_addresses(kube("Service", "v1", spec, status=ingress)) == {
+        "10.0.0.1",
+        "10.0.0.2",
+        "10.0.0.3",
+        "lb.example",
+    }
+    assert service_addresses(kube("Service", "v1", {})) == set()
+
+
+def test_pods_are_labelled_by_their_template_or_by_themselves() -> None:
+    pod = kube("Pod", "v1", {}, metadata={"name": "it", "namespace": "ns", "labels": {"app": "own"}})
+    assert pod_labels(pod) == {"app": "own"}
+    workload = read_object("staging", Node(deployment("greeter", version="v2")))
+    assert workload is not None
+    assert pod_labels(workload)["version"] == "v2"
+
+
+def test_a_pattern_takes_names_below_it_and_not_itself_without_the_star() -> None:
+    assert covers("*.x", "a.x")
+    assert not covers("*.x", ".x")
+    assert not covers("*.x", "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "api", "spec", "place"),
+    [
+        ("VirtualService", "networking.istio.io/v1", {"gateways": ["ns/gone"]}, "spec.gateways"),
+        ("HTTPRoute", "gateway.networking.k8s.io/v1", {"parentRefs": [{"name": "gone"}]}, "spec.parentRefs"),
+    ],
+)
+def test_a_gateway_that_is_gone_is_reported_where_it_is_named(
+    kind: str, api: str, spec: dict[str, Any], place: str
+) -> None:
+    istio = {"http": [{"route": [{"destination": {"host": "a"}}], "mirrors": [{"destination": {"host": "b"}}]}]}
+    filters = [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 80}}}]
+    native_rules = {"rules": [{"filters": filters, "backendRefs": [{"name": "a", "port": 80}]}]}
+    body = {"hosts": [HOST], **istio} if kind == "VirtualService" else {"hostnames": [HOST], **native_rules}
+    given = {"apiVersion": api, "kind": kind, "metadata": {"name": "r", "namespace": "ns"}, "spec": {**spec, **body}}
+    (found,) = findings(mesh([given]), "gateway-undefined")
+    assert (found.field, found.message) == (place, "no Gateway ns/gone is defined")
+
+
+def test_an_offer_of_other_terms_is_refused_with_both_values() -> None:
+    offer = dict(MirrorOffer.of(contract(), "198.18.0.120").to_json())
+    offer["terms"] = {**contract().terms, "port": 9000}
+    with pytest.raises(ValidationError) as refusal:
+        MirrorOffer.accept(offer, contract(), now=NOW)
+    assert (refusal.value.value, refusal.value.rule) == (9000, "must be 8000, as in this stack's contract")
+    assert refusal.value.remedy.startswith("Give both stacks the same contract")
+
+
+def test_a_house_may_allow_less_than_the_rules_do() -> None:
+    cluster = ClusterObjects(name="staging", objects=sending(), istio=NEW, complete=False)
+    require(cluster, now=NOW)
+    with pytest.raises(ValidationError, match="5 %"):
+        require(cluster, now=NOW, settings=RuleSettings(max_percent=5))
+
+
+def test_an_end_is_judged_by_the_time_that_is_given() -> None:
+    ended = route(mirrors=[cross_cluster(expires=Expiry.parse("2026-11-30"))])
+    cluster = ClusterObjects(name="staging", objects=sending(ended), istio=NEW, complete=False)
+    require(cluster, now=NOW)
+    with pytest.raises(ValidationError, match="2026-11-30"):
+        require(cluster, now=NOW.replace(year=2027))
+
+
+def test_a_long_loop_is_told_by_its_beginning_and_its_end() -> None:
+    places = [Place(cluster=f"c{index}", gateway="g", host="h.x") for index in range(30)]
+    hops = [
+        Hop(start=place, cluster=places[(index + 1) % 30].cluster, authority="h.x")
+        for index, place in enumerate(places)
+    ]
+    said = describe_loop(hops)
+    kept = [str(place) for place in places if str(place) in said]
+    assert kept[: MAX_PLACES // 2] == [str(place) for place in places[: MAX_PLACES // 2]]
+    assert said.startswith("c0 ")
+    assert said.endswith("-> c0 g h.x")
+    assert str(places[-1]) in said
+    assert str(places[15]) not in said
+    short = describe_loop([replace(hop, start=places[0], cluster="c0") for hop in hops[: MAX_PLACES - 1]])
+    assert "more" not in short
+
+
+def test_a_loop_is_refused_in_words() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        check_loops({"testing": [route(mirrors=[cross_cluster()])]})
+    assert refusal.value.field == "mirrors"
+    assert refusal.value.rule == "must not lead in a circle: every copy would be copied again without end"
+    assert refusal.value.remedy == "Take one of these mirrors off"
