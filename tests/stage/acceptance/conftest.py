@@ -1,7 +1,8 @@
 """Both meshes for the acceptance cases, and the report of what came of them."""
 
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,10 @@ from .meshes import Meshes
 from .outpost import Outpost
 from .outside import OutsideCaller, OutsideServer
 from .report import PROPERTY
-from .terms import STAGING, TESTING
+from .terms import PORTS, STAGING, TESTING
+
+STAGE_PORTS = (2379, 6443, 9000, 9001, 10250, 15000, 15012, 15017, *PORTS.values())
+"""Of the database, the API server, the kubelet, istiod, proxies, gateways, and the cases' own servers."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,10 +32,19 @@ _ended = ExitStack()
 """Ends what the cases share."""
 
 
+def take_ports(until: ExitStack) -> tuple[int, ...]:
+    """Take the ports that programs of the stage listen on, on the machine itself; return them."""
+    for port in STAGE_PORTS:
+        with suppress(OSError):  # somebody else has it: as good
+            until.enter_context(socket.create_server(("", port)))
+    return STAGE_PORTS
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Istio, gateways, greeters and echo servers in both clusters of a stage of these cases' own."""
     with _ended:
+        taken = take_ports(_ended)
         stage = _ended.enter_context(Stage.up(PlainProgress()))
         outpost = Outpost(stage.fabric_command, stage.kubeconfigs)
         _ended.callback(outpost.close)
@@ -42,7 +55,9 @@ def lab() -> Iterator[Lab]:
         meshes = Meshes(stage, outpost)
         with stage.progress.step("bring the meshes up"):
             meshes.bring_up()
-        yield Lab(stage=stage, outpost=outpost, meshes=meshes, outside_server=outside, outside_caller=caller)
+        yield Lab(
+            stage=stage, outpost=outpost, meshes=meshes, outside_server=outside, outside_caller=caller, taken=taken
+        )
 
 
 @pytest.hookimpl(trylast=True)

@@ -64,6 +64,8 @@ class Lab:
     """A server that is in neither cluster."""
     outside_caller: OutsideCaller
     """Makes calls from where no cluster is."""
+    taken: tuple[int, ...] = ()
+    """Ports of the machine that were taken before the stage came up."""
     suffixed: bool = False
     """Whether staging's istiod appends ``-shadow``."""
     _turns: Iterator[int] = field(default_factory=itertools.count)

@@ -11,7 +11,7 @@ from components.rehearsal.processes import wait_until
 
 from .lab import Lab
 from .terms import NAMESPACE, SAY_HELLO, STAGING, TESTING, echo
-from .trials import Subject, Track, run_trial, track
+from .trials import Fault, Subject, Track, run_trial, track
 
 pytestmark = pytest.mark.stage
 
@@ -57,14 +57,14 @@ def testing(lab: Lab) -> Iterator[Track]:
 )
 def test_mirror_misbehaves(lab: Lab, outside: Track, case: Any, name: str, mode: dict[str, Any]) -> None:
     note = case(f"Mirror: {name}", SOURCE, WANTED)
-    trial = run_trial(lab, outside, fault=lab.outside_server.misbehaving(**mode))
+    trial = run_trial(lab, outside, Fault(whole=lambda: lab.outside_server.misbehaving(**mode)))
     note(str(trial), "client; admin pages of staging's gateway; the mirror's own record")
     trial.check()
 
 
 def test_mirror_drops_packets(lab: Lab, outside: Track, case: Any) -> None:
     note = case("Mirror: packets dropped", SOURCE, WANTED)
-    trial = run_trial(lab, outside, fault=lab.outside_server.dropped())
+    trial = run_trial(lab, outside, Fault(whole=lab.outside_server.dropped))
     note(str(trial), "client; admin pages of staging's gateway; the mirror's own record")
     trial.check()
 
@@ -79,7 +79,7 @@ def test_link_is_cut_and_restored(lab: Lab, testing: Track, case: Any) -> None:
         finally:
             lab.stage.run_in_fabric(["ip", "link", "set", f"tm-{TESTING}", "up"], timeout=10)
 
-    trial = run_trial(lab, testing, during=cut, calls=2000)
+    trial = run_trial(lab, testing, Fault(during=cut), calls=2000)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
@@ -96,7 +96,7 @@ def test_link_is_cut_and_restored(lab: Lab, testing: Track, case: Any) -> None:
 )
 def test_replaced(lab: Lab, testing: Track, case: Any, name: str, where: tuple[str, str]) -> None:
     note = case(f"Replaced: {name}", SOURCE, WANTED)
-    trial = run_trial(lab, testing, during=rollout(lab, *where), calls=2000)
+    trial = run_trial(lab, testing, Fault(during=rollout(lab, *where)), calls=2000)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
@@ -121,7 +121,7 @@ def test_testing_gateway_is_killed(lab: Lab, testing: Track, case: Any) -> None:
         lab.stage.kubectl(TESTING, "-n", "istio-system", "delete", "pod", selector, "--force", "--grace-period=0")
         wait_until(lambda: lab.meshes.all_ready(TESTING), what="the gateway is back", timeout=60)
 
-    trial = run_trial(lab, testing, during=kill, calls=2000)
+    trial = run_trial(lab, testing, Fault(during=kill), calls=2000)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
@@ -144,7 +144,7 @@ def test_istiod_is_down(lab: Lab, testing: Track, case: Any) -> None:
             scale(1)
 
     try:
-        trial = run_trial(lab, testing, during=down, calls=2000)
+        trial = run_trial(lab, testing, Fault(during=down), calls=2000)
     finally:
         wait_until(lambda: lab.meshes.all_ready(STAGING), what="istiod is back", timeout=60)
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
@@ -153,7 +153,7 @@ def test_istiod_is_down(lab: Lab, testing: Track, case: Any) -> None:
 
 def test_kubelet_is_restarted(lab: Lab, testing: Track, case: Any) -> None:
     note = case("Restarted: staging's kubelet", SOURCE, WANTED)
-    trial = run_trial(lab, testing, during=lambda: _restart_kubelet(lab))
+    trial = run_trial(lab, testing, Fault(during=lambda: _restart_kubelet(lab)))
     note(str(trial), "client; admin pages of staging's gateway; pod log in testing")
     trial.check()
 
@@ -177,8 +177,9 @@ def test_upload_to_a_mirror_that_does_not_read(lab: Lab, case: Any) -> None:
         trial = run_trial(
             lab,
             place,
-            fault=lab.outside_server.misbehaving("unread"),
+            Fault(whole=lambda: lab.outside_server.misbehaving("unread")),
             calls=4,
+            attempts=1,
             **{"rate": 0, "concurrency": 4, "method": "POST", "body_bytes": 20 << 20, "timeout": 60},
         )
     note(str(trial), "client; admin pages of staging's gateway; the mirror's own record")
