@@ -90,11 +90,23 @@ def peer_with_testing(
         testing: The testing stack, which exports ``network``.
 
     Raises:
-        ValidationError: It is neither true nor false.
+        ValidationError: It is neither true nor false; or testing exports no network, as soon as that is known.
     """
     if cluster.network is None or not settings.cluster.flag("peerWithTesting", default=False):
         return None
-    return NetworkPeering(name, NetworkPeeringArgs(first=cluster.network, second=testing.require_output("network")))
+
+    def given(network: object) -> str:
+        if not isinstance(network, str) or not network:
+            raise settings.cluster.fault(
+                "peerWithTesting",
+                True,
+                "needs a testing stack that made its network and exports it",
+                "Deploy testing on GKE first, or connect the networks yourself",
+            )
+        return network
+
+    second = testing.get_output("network").apply(given)
+    return NetworkPeering(name, NetworkPeeringArgs(first=cluster.network, second=second))
 
 
 def control_plane_args(settings: StackSettings, cluster: ClusterHandle) -> IstioControlPlaneArgs:

@@ -169,6 +169,34 @@ def test_a_certificate_that_is_not_whole_is_refused_without_showing_it(tls: Any)
     assert "PRIVATE" not in str(refusal.error)
 
 
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("receiver", "mirrors[1].offer = None: must be the offer that the testing stack exports"),
+        (
+            "network",
+            "cluster.peerWithTesting in Pulumi.staging.yaml = True: needs a testing stack that made its network",
+        ),
+    ],
+)
+def test_a_testing_stack_that_is_not_there_yet_is_an_error_with_a_way_out(
+    missing: str, words: str, preview: bool
+) -> None:
+    (outputs,) = TESTING.values()
+    refusal = refused(
+        ROOT / "__main__.py",
+        ValidationError,
+        config=config("staging"),
+        outputs=ADDRESS,
+        stack="staging",
+        preview=preview,
+        stack_references={name: {key: outputs[key] for key in outputs if key != missing} for name in TESTING},
+    )
+    assert words in str(refusal.error)
+    assert isinstance(refusal.error, pulumi.RunError), "the engine would print a traceback"
+
+
 def test_a_kubernetes_that_istio_does_not_support_is_refused_with_the_table() -> None:
     """GKE tells its version; nobody has to write it down."""
     refusal = refused(
