@@ -100,20 +100,20 @@ class Mirrored:
             argv, timeout=timeout, check=False, cwd=Path(__file__).parents[2], env=self.engine.environment
         )
 
-    def pulumi(self, *words: str) -> str:
-        """Run the engine's command line on the staging stack."""
+    def pulumi(self, *words: str, stack: str = "staging") -> str:
+        """Run the engine's command line on a stack."""
         cli = str(self.engine.installation.cli)
         done = self.stage.run_in_fabric(
-            [cli, "--non-interactive", *words, "--stack", "staging"],
+            [cli, "--non-interactive", *words, "--stack", stack],
             timeout=COMMAND_SECONDS,
             cwd=self.engine.project_folder,
             env=self.engine.environment,
         )
         return done.stdout
 
-    def configure(self, key: str, value: str, kind: str = "string") -> None:
-        """Set a value in staging's configuration."""
-        self.pulumi("config", "set", "--path", "--type", kind, key, value)
+    def configure(self, key: str, value: str, kind: str = "string", *, stack: str = "staging") -> None:
+        """Set a value in a stack's configuration."""
+        self.pulumi("config", "set", "--path", "--type", kind, key, value, stack=stack)
 
     @property
     def stack_options(self) -> tuple[str, ...]:
