@@ -293,7 +293,7 @@ def test_live_answers_of_both_gateways_are_paired(recorded: Recorded, tmp_path: 
     page = tmp_path / "page.html"
     with recorder_at(recorded.mirrored, "testing", recorded.image) as at_mirror:
         at_mirror.recording(folders[1], lambda found: bool(found) or not recorded.calls("rouse", 20))
-        with followed(*folders, page) as following:
+        with followed(folders[0], folders[1], page) as following:
             recorded.calls("live", 200)
             sides = [
                 of_run(exchanges(recorder.recording(folder, lambda found: len(of_run(found, "live")) >= 190)), "live")
