@@ -21,6 +21,14 @@ _SCALARS: Final = (
     "duration_us",
 )
 
+_UUID_LENGTH: Final = 36
+_TRACE_REASON: Final = 14
+"""Where Envoy notes in a UUID whether a request is traced, which each gateway decides anew.
+Source: Envoy's UuidRequestIdConfig, pack_trace_reason."""
+
+_REASONS: Final = frozenset("49ab")
+"""Not traced, sampled, forced, asked for by the client."""
+
 FILTER_COLUMNS: Final = ("side", "source")
 """Columns by which rows are chosen before anything else is looked at."""
 
@@ -41,6 +49,18 @@ class Answer:
     is_grpc: bool
     duration_us: int | None
     response: Part
+
+    @property
+    def pair_key(self) -> str:
+        """What pairs it with its partners."""
+        return pair_key(self.request_id)
+
+
+def pair_key(request_id: str) -> str:
+    """Return a request's identifier without what gateways on its way note in it."""
+    if len(request_id) == _UUID_LENGTH and request_id[_TRACE_REASON] in _REASONS:
+        return f"{request_id[:_TRACE_REASON]}4{request_id[_TRACE_REASON + 1 :]}"
+    return request_id
 
 
 def answers_of(batch: RecordBatch) -> Iterator[Answer]:

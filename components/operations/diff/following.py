@@ -133,7 +133,7 @@ class Follower:
 
     def _add(self, role: str, answer: Answer) -> None:
         """Compare an answer with those that it is the partner of: the first with the first, and so on."""
-        request = self._requests.setdefault(answer.request_id, _Request())
+        request = self._requests.setdefault(answer.pair_key, _Request())
         own = request.answers[role]
         position = len(own)
         own.append(answer)

@@ -17,7 +17,7 @@ from zlib import crc32
 from ...model.request_sampling import is_sampled
 from ..recording import RecordingReader, Side
 from ..recording.arrow import RecordBatch, pa, pc
-from .answers import COLUMNS, Answer, answers_of
+from .answers import COLUMNS, Answer, answers_of, pair_key
 
 PARTITION_BYTES: Final = 24 * 1024 * 1024
 """Bytes of recordings in one partition; as objects they take about four times as much."""
@@ -99,7 +99,7 @@ class Partitions:
             elif not is_sampled(request_id, self._threshold):
                 selection.sampled_out += 1
             else:
-                rows[crc32(request_id.encode()) % self.count].append(row)
+                rows[crc32(pair_key(request_id).encode()) % self.count].append(row)
         for number, indices in rows.items():
             selection.chosen += len(indices)
             yield number, batch.take(pa.array(indices, type=pa.int32()))
@@ -145,7 +145,7 @@ def by_request(answers: Iterator[Answer]) -> Mapping[str, list[Answer]]:
     """Group answers by request, each group in the order of their starts."""
     grouped: dict[str, list[Answer]] = {}
     for answer in answers:
-        grouped.setdefault(answer.request_id, []).append(answer)
+        grouped.setdefault(answer.pair_key, []).append(answer)
     for group in grouped.values():
         group.sort(key=lambda answer: answer.started_at)
     return grouped
@@ -157,12 +157,13 @@ def pairs_of(
     """Yield the first answers of both to a request together, then the second ones, and so on."""
     taken: Counter[str] = Counter()
     for other in others:
-        group = primary.get(other.request_id)
+        key = other.pair_key
+        group = primary.get(key)
         if group is None:
             counts.unpaired += 1
             continue
-        position = taken[other.request_id]
-        taken[other.request_id] += 1
+        position = taken[key]
+        taken[key] += 1
         if position >= len(group):
             counts.surplus += 1
         else:

@@ -152,6 +152,19 @@ def test_answers_are_paired_by_request_and_the_rest_is_counted(tmp_path: Path) -
     assert result.fields == ()
 
 
+@pytest.mark.parametrize(("noted", "pairs"), [("4", 1), ("9", 1), ("a", 1), ("7", 0)])
+def test_what_gateways_note_of_tracing_does_not_part_a_pair(tmp_path: Path, noted: str, pairs: int) -> None:
+    sides = [
+        _exchange(
+            1, {}, request_id=f"6f0c3a1e-0000-{noted if side is Side.MIRROR else '4'}000-8000-00000000000b", side=side
+        )
+        for side in Side
+    ]
+    other = [_exchange(2, {}, side=side) for side in Side]
+    recording = _record(tmp_path, "r", [*sides, *other])
+    assert diff(one_recording(recording)).pairs == pairs + 1
+
+
 def test_partitions_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _compare(tmp_path / "one", 1, planted=0.3)
     monkeypatch.setattr(pairing_module, "PARTITION_BYTES", 5_000)
