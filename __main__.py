@@ -14,6 +14,7 @@ primary = tm.Greeter("greeter-v1", program.greeter_args(settings, mesh, hello, "
 
 pulumi.export("gatewayAddress", gateway.address)
 pulumi.export("network", cluster.network)
+pulumi.export("networkRanges", cluster.ranges)
 
 if recording := program.recorder_args(settings, mesh, gateway, hello):
     recorder = tm.TrafficRecorder("recorder", recording)

@@ -36,6 +36,8 @@ class ClusterHandle:
     """Google Cloud region or zone, e.g. ``"europe-west1"``; ``None`` where nobody said."""
     kubernetes_version: pulumi.Output[str] | None = None
     """Version of the control plane as it was last read; ``None`` where nobody asked the cluster."""
+    autopilot: bool = False
+    """Whether Google runs the nodes, on which nothing may be installed then."""
     ready: tuple[pulumi.Resource, ...] = ()
     """What must exist before pods can run. Objects wait for it already, because the provider does."""
 

@@ -83,6 +83,13 @@ class IstioControlPlaneArgs(IstiodRevision):
                 rule="must be at least 1",
                 remedy="Give the seconds that Helm may wait, e.g. 600",
             )
+        if self.cni and self.cluster.autopilot:
+            raise ValidationError(
+                field="cni",
+                value=True,
+                rule=f"must be off on the Autopilot cluster {self.cluster.name}, which refuses its host paths",
+                remedy="Leave it out: GkeCluster lets injected pods redirect their traffic themselves there",
+            )
         self._check_revisions()
         for index, tag in enumerate(self.revision_tags):
             _check_tag(tag, field=f"revision_tags[{index}]", taken=[*self.revision_tags[:index], *self._names])

@@ -44,10 +44,12 @@ class StackCluster:
     Attributes:
         handle: For the components in it.
         network: Self link of its network; None unless this program created the cluster.
+        ranges: Address ranges that it takes there; None like the network.
     """
 
     handle: ClusterHandle
     network: pulumi.Output[str] | None = None
+    ranges: Mapping[str, str] | None = None
 
 
 def make_cluster(name: str, settings: StackSettings) -> StackCluster:
@@ -63,7 +65,7 @@ def make_cluster(name: str, settings: StackSettings) -> StackCluster:
     section = settings.cluster
     if settings.cluster_kind is ClusterChoice.GKE:
         made = GkeCluster(name, gke_cluster_args(section))
-        return StackCluster(handle=made.handle, network=made.network)
+        return StackCluster(handle=made.handle, network=made.network, ranges=made.ranges)
     with section.locating():
         found = ExistingCluster(
             name,
@@ -87,7 +89,7 @@ def peer_with_testing(
         name: Name of the component.
         settings: Staging's settings.
         cluster: Staging's cluster.
-        testing: The testing stack, which exports ``network``.
+        testing: The testing stack, which exports ``network`` and ``networkRanges``.
 
     Raises:
         ValidationError: It is neither true nor false; or testing exports no network, as soon as that is known.
@@ -105,8 +107,15 @@ def peer_with_testing(
             )
         return network
 
-    second = testing.get_output("network").apply(given)
-    return NetworkPeering(name, NetworkPeeringArgs(first=cluster.network, second=second))
+    return NetworkPeering(
+        name,
+        NetworkPeeringArgs(
+            first=cluster.network,
+            second=testing.get_output("network").apply(given),
+            first_ranges=cluster.ranges,
+            second_ranges=testing.get_output("networkRanges"),
+        ),
+    )
 
 
 def control_plane_args(settings: StackSettings, cluster: ClusterHandle) -> IstioControlPlaneArgs:

@@ -225,6 +225,21 @@ def test_the_networks_of_both_clusters_are_connected_without_overlap() -> None:
     assert deploy("staging").one("trafficmirror:index:NetworkPeering")
     ranges = [deploy(stack).one("gcp:compute/subnetwork:Subnetwork").input("ipCidrRange") for stack in STACKS]
     assert ranges == ["10.66.0.0/20", "10.64.0.0/20"]
+    assert deploy("testing").exports["networkRanges"]["node_cidr"] == ranges[0]
+
+
+def test_networks_of_both_stacks_that_overlap_are_refused() -> None:
+    (outputs,) = TESTING.values()
+    same = {"node_cidr": "10.64.0.0/20", "pod_cidr": "10.67.0.0/16", "service_cidr": "10.66.16.0/20"}
+    refusal = refused(
+        ROOT / "__main__.py",
+        ValidationError,
+        config=config("staging"),
+        outputs=ADDRESS,
+        stack="staging",
+        stack_references={name: {**outputs, "networkRanges": same} for name in TESTING},
+    )
+    assert "overlaps with first_ranges.node_cidr (10.64.0.0/20)" in str(refusal.error)
 
 
 def test_a_cluster_s_section_reaches_gke() -> None:
@@ -335,6 +350,7 @@ def test_without_an_in_cluster_mirror_there_is_no_second_version() -> None:
         (gke(existingNetwork={"network": "n"}), "traffic-mirror:cluster.existingNetwork.subnetwork in Pulumi"),
         (gke(existingNetwork={}, network={"podCidr": "10.1.0.0/16"}), "traffic-mirror:cluster.network in Pulumi"),
         (gke(authorizedNetworks={"all": "0.0.0.0/0"}), "traffic-mirror:cluster.authorizedNetworks['all'] in Pulumi"),
+        ({**gke(mode="autopilot"), "istio": {"cni": True}}, "traffic-mirror:istio.cni in Pulumi.staging.yaml"),
         (gke(controlPlaneCidr="172.16.0.0/28"), "traffic-mirror:cluster.controlPlaneCidr in Pulumi.staging.yaml"),
         (gke(maintenance={"days": ["monday"]}), "traffic-mirror:cluster.maintenance.days in Pulumi.staging.yaml"),
         (gke(maintenance={"hours": 2}), "traffic-mirror:cluster.maintenance.hours in Pulumi.staging.yaml"),

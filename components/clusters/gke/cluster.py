@@ -44,6 +44,8 @@ class GkeCluster(pulumi.ComponentResource):
     """Kubeconfig for this cluster alone; secret."""
     network: pulumi.Output[str]
     """Self link of the network that the cluster is in (or what was given for it); :class:`NetworkPeering` takes it."""
+    ranges: dict[str, str]
+    """Address ranges that the cluster takes in its network; :class:`NetworkPeering` compares them with another's."""
     node_account_email: pulumi.Output[str]
     """Service account of the nodes, e.g. to let them read another registry."""
 
@@ -147,6 +149,7 @@ class GkeCluster(pulumi.ComponentResource):
         self.server = address(cluster, args.endpoint)
         self.kubeconfig = kubeconfig(cluster, endpoint=args.endpoint, credentials=args.credentials, parent=self)
         self.network = pulumi.Output.from_input(placement.network)
+        self.ranges = args.network.ranges
         self.node_account_email = account.email
 
     def _handle(self, cluster: "gcp.container.Cluster", ready: tuple[pulumi.Resource, ...]) -> ClusterHandle:
@@ -164,5 +167,6 @@ class GkeCluster(pulumi.ComponentResource):
             kind=ClusterKind.GKE,
             location=self._args.location,
             kubernetes_version=cluster.master_version,
+            autopilot=not isinstance(self._args.mode, StandardMode),
             ready=ready,
         )

@@ -46,7 +46,12 @@ class NewNetwork:
             ("service_cidr", _SERVICE_SIZES),
         ):
             check_private_range(getattr(self, name), field=f"network.{name}", widest=widest, narrowest=narrowest)
-        check_disjoint({f"network.{name}": getattr(self, name) for name in ("node_cidr", "pod_cidr", "service_cidr")})
+        check_disjoint({f"network.{name}": cidr for name, cidr in self.ranges.items()})
+
+    @property
+    def ranges(self) -> dict[str, str]:
+        """Every range by the name of its field."""
+        return {"node_cidr": self.node_cidr, "pod_cidr": self.pod_cidr, "service_cidr": self.service_cidr}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +87,14 @@ class ExistingNetwork:
         """
         check_private_range(self.node_cidr, field="network.node_cidr", widest=_NODE_SIZES[0], narrowest=_NODE_SIZES[1])
         check_private_range(self.pod_cidr, field="network.pod_cidr", widest=_POD_SIZES[0], narrowest=_POD_SIZES[1])
-        check_disjoint({"network.node_cidr": self.node_cidr, "network.pod_cidr": self.pod_cidr})
+        check_disjoint({f"network.{name}": cidr for name, cidr in self.ranges.items()})
         if self.project is not None:
             check_project(self.project, field="network.project")
+
+    @property
+    def ranges(self) -> dict[str, str]:
+        """Every range that is known, by the name of its field."""
+        return {"node_cidr": self.node_cidr, "pod_cidr": self.pod_cidr}
 
 
 Network: TypeAlias = NewNetwork | ExistingNetwork

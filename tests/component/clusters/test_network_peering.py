@@ -1,5 +1,6 @@
 """NetworkPeering: both directions, one after the other."""
 
+import pulumi
 import pytest
 
 from components.clusters import GkeCluster, GkeClusterArgs, NetworkPeering, NetworkPeeringArgs, NewNetwork
@@ -36,3 +37,29 @@ def test_a_network_is_not_connected_with_itself() -> None:
     )
     assert "is the first network itself" in str(refusal.error)
     assert refusal.recording.resources == ()
+
+
+def overlapping(late: bool) -> None:
+    """Two clusters with the default ranges, which are the same."""
+    ranges = NewNetwork().ranges
+    second = pulumi.Output.from_input(ranges) if late else ranges
+    NetworkPeering("mirrors", NetworkPeeringArgs(first="a", second="b", first_ranges=ranges, second_ranges=second))
+
+
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_networks_that_overlap_are_refused(late: bool, preview: bool) -> None:
+    refusal = refused(lambda: overlapping(late), ValidationError, preview=preview)
+    assert "second_ranges.node_cidr = '10.64.0.0/20': overlaps with first_ranges.node_cidr" in str(refusal.error)
+    assert not refusal.recording.of_type(PEERING)
+
+
+def test_networks_whose_ranges_fit_are_connected() -> None:
+    def program() -> None:
+        other = NewNetwork(node_cidr="10.68.0.0/20", pod_cidr="10.69.0.0/16", service_cidr="10.68.16.0/20").ranges
+        arguments = NetworkPeeringArgs(
+            first="a", second="b", first_ranges=NewNetwork().ranges, second_ranges=pulumi.Output.from_input(other)
+        )
+        NetworkPeering("mirrors", arguments)
+
+    assert len(run_program(program, outputs=OUTPUTS).of_type(PEERING)) == 2
