@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from pathlib import PurePosixPath
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from .checks import bounded, instance, listed, member, whole
 from .errors import ValidationError
@@ -61,6 +61,7 @@ _VOLUME_SHARE: Final = 0.8
 """Share of a volume that finished files may fill; the rest is for the one being written."""
 
 _FIELD_NAME: Final = re.compile(r"\w+(\.\w+)+", re.ASCII)
+_SECRET: Final = re.compile(r"key|token|sig|secret|password", re.IGNORECASE)
 _ANNOTATION: Final = re.compile(r"([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -201,7 +202,8 @@ class ObjectStorage:
         parts = urlsplit(self.url) if isinstance(self.url, str) else urlsplit("")  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
         # An abfss URL names the container before the @; nothing else may stand there, least of all a key.
         user, _, _ = parts.netloc.rpartition("@")
-        if ":" in user or (user and parts.scheme != "abfss") or re.search(r"key|token|sig|secret", parts.query, re.I):
+        secrets = any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+        if secrets or ":" in user or (user and parts.scheme != "abfss"):
             raise ValidationError(
                 field="storage.url",
                 value=f"{parts.scheme}://(credentials)",

@@ -336,3 +336,4 @@ def test_credentials_in_a_url_are_refused_without_being_repeated(url: str) -> No
         ObjectStorage(url=url)
     assert "topsecret" not in str(refusal.value)
     assert ObjectStorage(url="abfss://container@account.dfs.core.windows.net/x").url
+    assert ObjectStorage(url="s3://bucket/x?region=eu-west-1&endpoint_override=tokens.example").url
