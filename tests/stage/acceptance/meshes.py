@@ -93,7 +93,8 @@ class Meshes:
         for pod in pods:
             if pod["metadata"].get("deletionTimestamp"):
                 name = pod["metadata"]["name"]
-                self.stage.kubectl(role, "-n", "istio-system", "delete", "pod", name, "--force", "--grace-period=0")
+                now = ("--force", "--grace-period=0", "--ignore-not-found")
+                self.stage.kubectl(role, "-n", "istio-system", "delete", "pod", name, *now)
 
     def issue(self, name: str, *, own: bool = True) -> tuple[bytes, bytes]:
         """Return certificate and key of a client, by the authority that the gateways trust or by another one."""

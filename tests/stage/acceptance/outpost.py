@@ -46,6 +46,7 @@ class Outpost:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the tests, which still need it to clean up
         )
         self._waiting: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()

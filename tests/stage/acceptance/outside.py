@@ -32,6 +32,7 @@ class OutsideCaller:
         self._process = subprocess.Popen(
             stage.fabric_command([sys.executable, str(SOURCE / "caller.py"), "serve"]),
             env={**os.environ, "CONTROL_PORT": str(CALLER_PORT)},
+            start_new_session=True,
         )
         wait_until(self._answers, what="the caller outside the clusters answers", timeout=20)
 
@@ -73,6 +74,7 @@ class OutsideServer:
             stage.fabric_command([sys.executable, str(SOURCE / "echo.py")]),
             env={**os.environ, **settings},
             stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
         wait_until(self._answers, what="the server outside the clusters answers", timeout=20)
 

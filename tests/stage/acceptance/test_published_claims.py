@@ -168,7 +168,7 @@ def _without_receiver(lab: Lab, route: Any, note: Any) -> None:
         run = result["run"]
         seen = settled(lambda: lab.seen(TESTING, "v1", run), complete=1)
         greeted = lab.greeted(TESTING, "v1", run)
-        answers = read_gateway_log(access_log(lab, run, 1), run)
+        answers = read_gateway_log(access_log(lab, run, 1), [run])
     finally:
         lab.outpost.ask("apply", TESTING, kept)
         wait_until(

@@ -43,7 +43,7 @@ class Trial:
     memory_after: float
     """MiB in use by the proxy."""
     idle_after: float
-    """Seconds from the end of the fault until nothing was in flight and memory was back."""
+    """Seconds from the end of fault and load, whichever was later, until nothing was in flight and memory was back."""
     copies_after: float
     """Seconds from the end of the fault until copies arrived."""
 
@@ -143,16 +143,18 @@ def _try(lab: Lab, place: Track, fault: Fault, calls: int, load: dict[str, Any])
     cluster = subject.mirror.destination(route.primary).cluster_name
     memory = lab.gateway.memory_mib()
     with fault.whole():
-        job, ended = lab.job(route, calls, **load), 0.0
+        job, ended, copies = lab.job(route, calls, **load), 0.0, 0.0
         if fault.during:
-            result, median, ended = _under_load(lab, job, {**plain, "rate": RATE / 4}, subject, fault.during)
+            beside = {**plain, "rate": RATE / 4}
+            result, median, ended, copies = _under_load(lab, job, beside, place, fault.during)
             medians.append(median)
         else:
             result = lab.run_job(job, inside=False)
         held = lab.gateway.counters(cluster).active
-    ended = ended or time.monotonic()
-    copies_after = await_copies(lab, route, subject) - ended
-    idle_after, memory_after = _await_idle(lab, cluster, memory)
+    load_ended = time.monotonic()
+    if not fault.during:
+        ended, copies = load_ended, await_copies(lab, route, subject)
+    idle, memory_after = _await_idle(lab, cluster, memory)
     if not fault.during:
         medians.append(_median(lab, plain))
     return Trial(
@@ -161,8 +163,8 @@ def _try(lab: Lab, place: Track, fault: Fault, calls: int, load: dict[str, Any])
         held=held,
         memory_before=memory,
         memory_after=memory_after,
-        idle_after=idle_after - ended,
-        copies_after=copies_after,
+        idle_after=idle - load_ended,
+        copies_after=copies - ended,
     )
 
 
@@ -171,16 +173,17 @@ def _median(lab: Lab, job: dict[str, Any]) -> float:
 
 
 def _under_load(
-    lab: Lab, job: dict[str, Any], plain: dict[str, Any], subject: Subject, during: Callable[[], None]
-) -> tuple[dict[str, Any], float, float]:
-    """Return the load's result, the median of the calls beside it, and when ``during`` had ended."""
+    lab: Lab, job: dict[str, Any], plain: dict[str, Any], place: Track, during: Callable[[], None]
+) -> tuple[dict[str, Any], float, float, float]:
+    """Return the load's result, the median of the calls beside it, when ``during`` had ended, and when copies came."""
     with ThreadPoolExecutor(2) as pool:
         running = pool.submit(lab.run_job, job, inside=False)
         beside = pool.submit(_median, lab, plain)
-        wait_until(lambda: subject.seen(job["run"]) >= RATE // 4, what="load runs", timeout=10)
+        wait_until(lambda: place.subject.seen(job["run"]) >= RATE // 4, what="load runs", timeout=10)
         during()
         ended = time.monotonic()
-        return running.result(timeout=120), beside.result(timeout=120), ended
+        copies = await_copies(lab, place.mirrored, place.subject)
+        return running.result(timeout=120), beside.result(timeout=120), ended, copies
 
 
 def await_copies(lab: Lab, route: Route, subject: Subject) -> float:
