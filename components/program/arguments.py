@@ -23,7 +23,6 @@ from ..mesh import (
     MeshGatewayArgs,
     MeshHandle,
     Size,
-    TlsCredential,
 )
 from ..model import JsonValue, client_server, receiver_server
 from ..workloads import GreeterArgs, MeshNamespace
@@ -205,19 +204,10 @@ def gateway_args(settings: StackSettings, mesh: MeshHandle) -> MeshGatewayArgs:
             source_ranges=section.texts("sourceRanges"),
             global_access=section.flag("globalAccess", default=True),
             service_annotations=_texts(section, "serviceAnnotations"),
-            credentials=[_credential(settings.credential_name, settings.credential)] if settings.credential else [],
+            credentials=[settings.credential] if settings.credential else [],
             size=section.choice("size", Size, Size.PRODUCTION),
             values=_json(section, "values"),
         )
-
-
-def _credential(name: str, pem: pulumi.Output[Mapping[str, str]]) -> TlsCredential:
-    return TlsCredential(
-        name=name,
-        certificate=pem.apply(lambda texts: texts["certificate"]),
-        key=pem.apply(lambda texts: texts["key"]),
-        ca=pem.apply(lambda texts: texts["ca"]),
-    )
 
 
 def greeter_args(settings: StackSettings, mesh: MeshHandle, namespace: MeshNamespace, version: str) -> GreeterArgs:

@@ -1,8 +1,6 @@
 """A stack's configuration, read once and typed: everything that ``__main__.py`` needs to know."""
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum, unique
@@ -11,6 +9,7 @@ from typing import Any, Final, cast
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from ..mesh import TlsCredential
 from ..model import (
     Expiry,
     Match,
@@ -23,6 +22,7 @@ from ..model import (
     ValidationError,
     Waiver,
 )
+from .credentials import tls_credential
 from .sections import Section
 
 NAMESPACE = "traffic-mirror"
@@ -91,8 +91,8 @@ class StackSettings:
         cluster: Details of the cluster.
         kubeconfig: Content of a kubeconfig as a secret; None to find the cluster by path or context.
         contract: What both stacks agree on.
-        credential_name: Secret with this side's certificate in the gateway's namespace.
-        credential: That certificate with ``certificate``, ``key`` and ``ca`` in PEM; None when the Secret exists.
+        credential_name: Secret with this side's certificates in the gateway's namespace.
+        credential: Those certificates; None when the Secret exists.
         istio: Control plane.
         gateway: Gateway.
         greeter: The sample service.
@@ -111,7 +111,7 @@ class StackSettings:
     kubeconfig: pulumi.Output[str] | None
     contract: MirrorContract
     credential_name: str
-    credential: pulumi.Output[Mapping[str, str]] | None
+    credential: TlsCredential | None
     istio: Section
     gateway: Section
     greeter: Section
@@ -141,10 +141,10 @@ TOP_KEYS: Final = (
     *("role", "clusterKind", "cluster", "kubeconfig", "contract", "mirrorTls", "mirrorTlsSecretName"),
     *("istio", "gateway", "greeter", "mirrors", "branches", "expiryGuard", "recorder"),
 )
-PEM_KEYS: Final = ("certificate", "key", "ca")
 STAGING_KEYS: Final = ("mirrors", "branches", "expiryGuard")
 """What only the stack that owns the traffic can have."""
 
+_SECRET_NAMES: Final = {Role.STAGING: "mirror-client", Role.TESTING: "mirror-server"}
 _SHOWN_KEYS: Final = ("role", "clusterKind", *STAGING_KEYS)
 
 ISTIO_KEYS = (
@@ -183,16 +183,26 @@ def load(stack: str | None = None) -> StackSettings:
     _check_fit(top, role, kind)
     mirrors = section("mirrors", MIRROR_KEYS)
     names = _names(_object(config, "branches", file))
+    contract = _contract(section("contract", CONTRACT_KEYS))
+    credential_name = config.get("mirrorTlsSecretName") or _SECRET_NAMES[role]
     credential = config.get_secret("mirrorTls")
     return StackSettings(
         role=role,
         cluster_kind=kind,
         cluster=section("cluster", CLUSTER_KEYS[kind]),
         kubeconfig=config.get_secret("kubeconfig"),
-        contract=_contract(section("contract", CONTRACT_KEYS)),
-        credential_name=config.get("mirrorTlsSecretName")
-        or ("mirror-client" if role is Role.STAGING else "mirror-server"),
-        credential=credential.apply(lambda text: _pem(text, file)) if credential else None,
+        contract=contract,
+        credential_name=credential_name,
+        credential=tls_credential(
+            credential,
+            name=credential_name,
+            tls=contract.tls,
+            calls=role is Role.STAGING,
+            key=f"{NAMESPACE}:mirrorTls",
+            file=file,
+        )
+        if credential
+        else None,
         istio=section("istio", ISTIO_KEYS),
         gateway=section("gateway", GATEWAY_KEYS),
         greeter=section("greeter", GREETER_KEYS),
@@ -213,21 +223,6 @@ def _given() -> Mapping[str, str]:
     keys = [key.removeprefix(prefix) for key in given if key.startswith(prefix)]
     # Errors show values, and those of other keys may be secrets, in particular under a wrong name.
     return {key: given[f"{prefix}{key}"] if key in _SHOWN_KEYS else "(given)" for key in keys}
-
-
-def _pem(text: str, file: str) -> Mapping[str, str]:
-    """The certificate, key and CA of ``mirrorTls``; no error shows any of it."""
-    with suppress(ValueError):
-        found: object = json.loads(text)
-        texts: Mapping[str, object] = cast("Mapping[str, object]", found) if isinstance(found, dict) else {}
-        if all(isinstance(texts.get(key), str) and texts[key] for key in PEM_KEYS):
-            return {key: str(texts[key]) for key in PEM_KEYS}
-    raise ValidationError(
-        field=f"{NAMESPACE}:mirrorTls in {file}",
-        value="(secret)",
-        rule=f"must be an object with the texts {', '.join(PEM_KEYS)}, each in PEM",
-        remedy="Set each one with: pulumi config set --secret --path mirrorTls.certificate < server.pem",
-    )
 
 
 def _check_fit(top: Section, role: Role, kind: ClusterChoice) -> None:
@@ -261,7 +256,7 @@ def _names(given: object) -> tuple[str, ...]:
 
 def _contract(section: Section) -> MirrorContract:
     transport = section.choice("transport", Transport, Transport.MUTUAL)
-    with section.locating():
+    with section.locating({"reason": "plainTextReason"}):
         return MirrorContract(
             hosts=section.texts("hosts"),
             port=section.whole("port", 8000),
