@@ -178,6 +178,9 @@ class MeshGateway(pulumi.ComponentResource):
     ref: GatewayRef
     """The Gateway object, for routes."""
 
+    mesh: MeshHandle
+    """Control plane that configures it, and by that its cluster."""
+
     servers: tuple[GatewayServer, ...]
     """The listeners, for those who check that a host is served."""
 
@@ -195,6 +198,7 @@ class MeshGateway(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self.ref = args.ref
+        self.mesh = args.mesh
         self.servers = tuple(args.servers)
         self.selector = {"istio": args.gateway_name}
         release = self._release()
@@ -252,6 +256,21 @@ class MeshGateway(pulumi.ComponentResource):
     def _gateway(self, before: Sequence[pulumi.Resource]) -> k8s.apiextensions.CustomResource:
         rendered = render.gateway(self.ref, {**self.selector}, self.servers)
         return istio_resource(f"{self._name}-gateway", rendered, self._opts([*self._args.mesh.ready, *before]))
+
+
+def check_gateway(gateway: MeshGateway, mesh: MeshHandle) -> None:
+    """Refuse the gateway of another cluster.
+
+    Raises:
+        ValidationError: It is one.
+    """
+    if gateway.mesh.cluster.provider is not mesh.cluster.provider:
+        raise ValidationError(
+            field="gateway",
+            value=f"{gateway.ref} in {gateway.mesh.cluster.name}",
+            rule=f"must be a gateway of the cluster {mesh.cluster.name!r}",
+            remedy="Give the gateway and the mesh of one cluster",
+        )
 
 
 def _first_address(status: Any, gateway: str) -> str:  # noqa: ANN401 -- untyped where the provider left it out

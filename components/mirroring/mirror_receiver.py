@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from ..mesh import MeshGateway, MeshHandle
+from ..mesh.gateway import check_gateway
 from ..mesh.objects import istio_resource
 from ..model import (
     Brakes,
@@ -110,6 +111,7 @@ class MirrorReceiver(pulumi.ComponentResource):
 
 
 def _check_accepted(args: MirrorReceiverArgs) -> None:
+    check_gateway(args.gateway, args.mesh)
     contract = args.contract
     needed = receiver_server(contract, "any") if contract.tls else receiver_server(contract)
     accepted = {

@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 
 from .. import model
 from ..mesh import MeshGateway, MeshHandle
+from ..mesh.gateway import check_gateway
 from ..mesh.objects import is_plain, istio_resource
 from ..model import (
     Destination,
@@ -122,6 +123,7 @@ class MirroredServiceArgs:
                     remedy="Remove the mirror, or give it a later end",
                 )
         if isinstance(self.gateway, MeshGateway):
+            check_gateway(self.gateway, self.mesh)
             _check_served(self.gateway, route)
         rendered = RenderedRoute.of(route)
         rendered.require_rules(self.mesh, self.now)

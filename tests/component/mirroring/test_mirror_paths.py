@@ -245,3 +245,19 @@ def test_clients_and_mirrors_of_two_hosts_share_a_gateway() -> None:
             service(handle, contract("testing", host), gateway=gateway, host=host, name=f"service-{index}")
 
     assert len(run(program).of_type(MirroredService.TYPE)) == 2
+
+
+def test_the_gateway_of_another_cluster_is_refused() -> None:
+    def program(receives: bool) -> None:
+        here, there, of = mesh("staging"), mesh("testing"), contract("testing")
+        servers = [receiver_server(of, "mirror-server") if receives else client_server([HOST])]
+        gateway = MeshGateway("edge", MeshGatewayArgs(mesh=there, servers=servers))
+        if receives:
+            args = MirrorReceiverArgs(mesh=here, gateway=gateway, contract=of, namespace="hello", service=GREETER)
+            MirrorReceiver("receiver", args)
+        else:
+            service(here, of, gateway=gateway)
+
+    for receives in (False, True):
+        text = refusal(lambda receives=receives: program(receives))
+        assert f"gateway = '{EDGE} in testing': must be a gateway of the cluster 'staging'" in text
