@@ -39,6 +39,10 @@ ROUTE_SECONDS: Final = 30.0
 ARRIVAL_SECONDS: Final = 10.0
 """Until copies that are not there count as lost."""
 
+PACE: Final = 300
+"""Calls per second unless a case says otherwise, or makes all of them at once. As fast as they can be answered, copies could fall behind on a busy
+machine until the brakes hold some back, and counts would tell of the machine."""
+
 Mirror = tm.InClusterMirror | tm.CrossClusterMirror
 
 
@@ -221,8 +225,9 @@ class Lab:
         """Return the job of calls to an address."""
         tag = f"r{uuid.uuid4().hex[:10]}"
         self._begun[tag] = time.monotonic()
-        common = {"address": address, "run": tag, "count": count, "concurrency": 16, "rate": 0, "timeout": 10}
-        return {**common, **values}
+        common = {"address": address, "run": tag, "count": count, "concurrency": 16, "timeout": 10}
+        job = {**common, **values}
+        return {"rate": 0 if job["concurrency"] >= count else PACE, **job}
 
     def run_job(self, job: Mapping[str, Any], *, inside: bool, timeout: float = 120) -> dict[str, Any]:
         """Do a job, in the caller's pod or from outside the clusters."""
