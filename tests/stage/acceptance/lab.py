@@ -40,8 +40,11 @@ ARRIVAL_SECONDS: Final = 10.0
 """Until copies that are not there count as lost."""
 
 PACE: Final = 300
-"""Calls per second unless a case says otherwise, or makes all of them at once. As fast as they can be answered, copies could fall behind on a busy
-machine until the brakes hold some back, and counts would tell of the machine."""
+"""Calls per second, unless a case says otherwise or makes all of them at once.
+
+As fast as they can be answered, copies could fall behind on a busy machine until the brakes hold some back, and counts
+would tell of the machine.
+"""
 
 Mirror = tm.InClusterMirror | tm.CrossClusterMirror
 
