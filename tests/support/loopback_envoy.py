@@ -60,10 +60,15 @@ def recorder_filter(**changes: Any) -> RecorderFilter:
     return RecorderFilter(**{**values, **changes})
 
 
-def bootstrap(recorder: RecorderFilter, *, collector_port: int, upstream_port: int | None, h2: bool) -> dict[str, Any]:
-    """A static configuration around the rendered patches; only the collector's address is replaced."""
+def bootstrap(
+    recorder: RecorderFilter, *, collector_port: int, upstream_port: int | None, h2: bool, at_edge: bool = False
+) -> dict[str, Any]:
+    """A static configuration around the rendered patches; only the collector's address is replaced.
+
+    At the edge every caller is from outside, as Istio has it at gateways.
+    """
     patches: Any = render_recorder_filter(recorder)["spec"]
-    cluster, http_filter = (patch["patch"]["value"] for patch in patches["configPatches"])
+    cluster, http_filter, *merged = (patch["patch"]["value"] for patch in patches["configPatches"])
     cluster = json.loads(
         json.dumps(cluster)
         .replace(str(recorder.collector_host), "127.0.0.1")
@@ -77,13 +82,14 @@ def bootstrap(recorder: RecorderFilter, *, collector_port: int, upstream_port: i
     manager = {
         "@type": _HCM,
         "stat_prefix": "in",
-        # As `keep_request_ids` has it: the client's own identifier is kept.
-        "preserve_external_request_id": True,
+        "use_remote_address": at_edge,
         "route_config": {
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **answer}]}]
         },
         "http_filters": [http_filter, _ROUTER],
     }
+    for value in merged:
+        manager |= value["typed_config"]
     options = {"http2_protocol_options": {}} if h2 else {"http_protocol_options": {}}
     upstream = {
         "name": "upstream",

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from components.model.request_sampling import is_sampled, sample_threshold
+from components.operations.diff.answers import pair_key
 from components.operations.recording import Ending, Side
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 from tests.support.loopback_envoy import Proxy, bootstrap, recorder_filter, running_envoy
@@ -55,8 +56,15 @@ async def _answering_server() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def _recorded_proxy(binary: Path, folder: Path, *, collector_port: int, **changes: Any) -> AsyncIterator[Proxy]:
+    at_edge = changes.pop("at_edge", False)
     async with _answering_server() as upstream:
-        config = bootstrap(recorder_filter(**changes), collector_port=collector_port, upstream_port=upstream, h2=False)
+        config = bootstrap(
+            recorder_filter(**changes),
+            collector_port=collector_port,
+            upstream_port=upstream,
+            h2=False,
+            at_edge=at_edge,
+        )
         async with running_envoy(binary, folder, config) as proxy:
             yield proxy
 
@@ -78,6 +86,23 @@ async def test_a_call_through_the_proxy_is_recorded_whole_and_scrubbed(tmp_path:
     assert exchange.duration_us is not None
     files = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet"))
     assert b"fake" not in files
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_gateway_keeps_identifiers_from_outside_only_where_it_is_told_to(
+    tmp_path: Path, envoy: Path, kept: bool
+) -> None:
+    async with (
+        running_collector(tmp_path / "out") as running,
+        _recorded_proxy(envoy, tmp_path, collector_port=running.port, at_edge=True, keep_request_ids=kept) as proxy,
+    ):
+        (identifier,) = await _post(proxy)
+        await _until_recorded(running)
+    (exchange,) = running.exchanges()
+    assert exchange.request_id
+    # The proxy may note in the identifier whether it traces; that is not what pairs.
+    assert (pair_key(exchange.request_id) == pair_key(identifier)) is kept
 
 
 @asynccontextmanager
