@@ -20,7 +20,7 @@ from components.model import (
     MirrorOffer,
     Protocol,
 )
-from components.operations.evidence import Arrivals, read_rejects
+from components.operations.evidence import Arrivals
 from components.rehearsal.processes import wait_until
 from components.rehearsal.stage import Stage
 
@@ -279,9 +279,10 @@ class Lab:
         seconds = int(time.monotonic() - self._begun[run]) + 2
         return self.outpost.ask("log", role, NAMESPACE, f"app=greeter,version={version}", "greeter", seconds)
 
-    def rejects(self, role: str) -> int:
-        """Return how many configurations proxies have refused since istiod started."""
-        return read_rejects([self.outpost.ask("ask_pod", role, "istio-system", "app=istiod", "15014/metrics", None)])
+    def rejects(self) -> dict[str, int]:
+        """Return how many configurations proxies of each cluster have refused since its istiod started."""
+        questions = {role: self.outpost.start("rejects", role) for role in self.stage.roles}
+        return {role: question.result(timeout=60) for role, question in questions.items()}
 
 
 def together(questions: Sequence[Future[Any]]) -> None:

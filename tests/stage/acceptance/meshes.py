@@ -93,7 +93,8 @@ class Meshes:
         for pod in pods:
             if pod["metadata"].get("deletionTimestamp"):
                 name = pod["metadata"]["name"]
-                now = ("--force", "--grace-period=0", "--ignore-not-found")
+                # Without force: that would take the pod off the list and leave the node its time.
+                now = ("--grace-period=1", "--wait=false", "--ignore-not-found")
                 self.stage.kubectl(role, "-n", "istio-system", "delete", "pod", name, *now)
 
     def issue(self, name: str, *, own: bool = True) -> tuple[bytes, bytes]:

@@ -19,6 +19,7 @@ from kubernetes import config, dynamic
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
 from kubernetes.stream import portforward
 
+from components.operations.evidence import read_rejects
 from components.operations.kube import ClusterAccess, Pods, PodSelection
 
 FIELD_MANAGER = "acceptance"
@@ -180,6 +181,10 @@ class Clerk:
         verb = "get" if content is None else "post"
         answer: Any = self._clients[role].request(verb, proxied, body=content, serialize=False)
         return answer.data.decode()
+
+    def rejects(self, role: str) -> int:
+        """Return how many configurations proxies have refused since istiod started; its pages are long."""
+        return read_rejects([self.ask_pod(role, "istio-system", "app=istiod", "15014/metrics", None)])
 
     def http(self, url: str, content: Any, timeout: float) -> str:
         """Get a URL, or post JSON to it when there is content."""
