@@ -143,7 +143,9 @@ class IstioControlPlane(pulumi.ComponentResource):
     """Installs Istio: its CRDs, istiod, optionally istio-cni, a second istiod and revision tags.
 
     It installs no gateway (see :class:`MeshGateway`) and nothing of ambient mode. On destroy the CRDs stay, as Istio's
-    chart asks Helm to keep them: deleting a CRD deletes everybody's objects of that kind.
+    chart asks Helm to keep them: deleting a CRD deletes everybody's objects of that kind. In namespaces that are not
+    this program's, so do the ConfigMaps that istiod wrote there, with certificates that proxies trust; they carry the
+    label ``istio.io/config=true`` and go with ``kubectl delete configmap -A -l istio.io/config=true``.
 
     What makes Istio objects safe to create is :attr:`ready`. Helm waits for istiod's Deployment; istiod's readiness
     probe holds only once its injection and validation webhooks are served; and until istiod has seen its own
