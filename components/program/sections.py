@@ -44,8 +44,9 @@ class Section:
         self._values = dict(cast("Mapping[str, object]", values or {}))
         for key in self._values:
             if key not in allowed:
+                # Not its value, which may be a secret that was put here by mistake.
                 raise self.fault(
-                    key, self._values[key], f"is no key here; allowed are {', '.join(allowed)}", "Correct its spelling"
+                    key, "(given)", f"is no key here; allowed are {', '.join(allowed)}", "Correct its spelling"
                 )
 
     def fault(self, key: str, value: object, rule: str, remedy: str) -> ValidationError:

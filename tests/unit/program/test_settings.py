@@ -54,11 +54,15 @@ def test_what_only_staging_can_have_is_refused_in_testing(key: str) -> None:
     assert settings({**testing, key: {}}, stack="testing")[0].role is Role.TESTING
 
 
-def test_a_secret_under_a_wrong_name_is_not_shown() -> None:
-    with pytest.raises(ValidationError, match="traffic-mirror:mirrorTLS") as caught:
-        settings({**STAGING, "mirrorTLS": {"key": "not-a-key"}})
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"mirrorTLS": {"key": "not-a-key"}}, "mirrorTls"), ({"cluster": {"kubeconfig": "not-a-key"}}, "kubeconfigPath")],
+)
+def test_a_secret_in_a_wrong_place_is_not_shown(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValidationError, match="is no key here") as caught:
+        settings({**STAGING, **change})
     assert "not-a-key" not in str(caught.value)
-    assert "mirrorTls" in str(caught.value)
+    assert named in str(caught.value)
 
 
 def test_plain_text_needs_its_reason() -> None:
