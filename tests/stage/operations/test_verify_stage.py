@@ -1,10 +1,13 @@
 """Deliberately broken set-ups on two real clusters: each is diagnosed by its right cause, and a healthy one holds."""
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from components.operations.verify.causes import Cause
 from tests.support.mirrored import Mirrored, Object, first_cause
@@ -243,6 +246,42 @@ def test_a_broken_set_up_is_diagnosed(mirrored: Mirrored, break_: Break, mirror:
         result = mirrored.verify_until(diagnosed, *CALLS)
     assert diagnosed(result), result
     assert result["exit"] == 1
+
+
+def with_least_rights(mirrored: Mirrored, role: str, folder: Path) -> str:
+    """Bind what ``verify --role`` prints to an account of its own, and return a kubeconfig of that account."""
+    kubectl = mirrored.stage.kubectl
+    granted = folder / "role.yaml"
+    granted.write_text(mirrored.command("verify", "--role").stdout, encoding="utf-8")
+    kubectl(role, "apply", "-f", str(granted))
+    kubectl(role, "create", "serviceaccount", "verifier", "-n", "hello")
+    account, name = "--serviceaccount=hello:verifier", "traffic-mirror-verify"
+    kubectl(role, "create", "clusterrolebinding", name, f"--clusterrole={name}", account)
+    kubectl(role, "create", "rolebinding", name, "-n", "istio-system", f"--role={name}", account)
+    document = yaml.safe_load(Path(mirrored.sites[role].kubeconfig).read_text(encoding="utf-8"))
+    token = kubectl(role, "create", "token", "verifier", "-n", "hello").strip()
+    document["users"] = [{"name": user["name"], "user": {"token": token}} for user in document["users"]]
+    path = folder / f"{role}.kubeconfig"
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return str(path)
+
+
+def test_verify_needs_no_more_than_the_role_that_it_prints(mirrored: Mirrored, tmp_path: Path) -> None:
+    roles = ("staging", "testing")
+    given = [word for role in roles for word in (f"--{role}", with_least_rights(mirrored, role, tmp_path))]
+    try:
+        done = mirrored.command("verify", *given, "--calls", "60", "--json")
+        assert (done.returncode, json.loads(done.stdout)["gaps"]) == (0, []), done.stdout + done.stderr
+        for role in roles:
+            mirrored.stage.kubectl(role, "delete", "rolebinding", "traffic-mirror-verify", "-n", "istio-system")
+        refused = mirrored.command("verify", *given, "--calls", "60")
+        assert refused.returncode == 2
+        assert "No permission to create pods/exec in namespace istio-system of staging" in refused.stderr
+    finally:
+        for role in roles:
+            mirrored.stage.kubectl(role, "delete", "serviceaccount", "verifier", "-n", "hello")
+            mirrored.stage.kubectl(role, "delete", "clusterrole,clusterrolebinding", "traffic-mirror-verify")
 
 
 def test_a_share_that_is_not_met_is_told_from_the_expected_one(mirrored: Mirrored) -> None:
