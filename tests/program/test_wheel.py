@@ -28,6 +28,7 @@ print(json.dumps({
         for r in recording.resources
     ],
     "shop": {k: v for k, v in vars(recording.one("shop:index:Shop")).items() if k in ("protect", "aliases")},
+    "transforms": {r.urn: len(r.transforms) for r in recording.resources if r.transforms},
 }))
 """
 
@@ -100,6 +101,20 @@ def test_the_package_needs_nothing_but_what_it_declares(recording: dict[str, Any
 def test_options_of_the_outer_component_stay_its_own(recording: dict[str, Any]) -> None:
     assert recording["shop"]["protect"] is True
     assert "name=old-shop" in recording["shop"]["aliases"][0]
+
+
+def test_every_object_descends_from_the_outer_component_whose_transforms_reach_it(recording: dict[str, Any]) -> None:
+    """The engine applies a component's transforms to all that descends from it."""
+    parents = {r["urn"]: r["parent"] for r in recording["resources"]}
+    (shop,) = [r["urn"] for r in recording["resources"] if r["type"] == "shop:index:Shop"]
+    assert recording["transforms"] == {shop: 1}
+    objects = [r["urn"] for r in recording["resources"] if r["type"].startswith("kubernetes:")]
+    assert objects
+    for first in objects:
+        urn = first
+        while urn in parents and urn != shop:
+            urn = parents[urn]
+        assert urn == shop, first
 
 
 def test_two_instances_side_by_side_do_not_collide(recording: dict[str, Any]) -> None:
