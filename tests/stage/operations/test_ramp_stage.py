@@ -89,7 +89,8 @@ def test_a_v2_that_gets_slow_at_25_percent_goes_back_to_5(mirrored: Mirrored) ->
     """v2 takes five calls a second: 1.5 come at 5 %, 7.5 at 25 %."""
     with at(mirrored, 1):
         with mirrored.deployment("staging", "greeter-v2", WORKERS="2", FAULT_DELAY_SECONDS="0.4"):
-            given = (*which(mirrored), *measured(mirrored, "5,25,100", "10"))
+            # At 5 % two copies may happen to be in flight, which are 1.3 s of copies; at 25 % they pile up.
+            given = (*which(mirrored), *measured(mirrored, "5,25,100", "8"), "--max-in-flight", "1.5")
             done = mirrored.command("ramp", "run", *given, "--json", timeout=240)
         assert done.returncode == 1, done.stderr
         state = json.loads(done.stdout)
