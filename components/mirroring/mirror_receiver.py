@@ -72,8 +72,8 @@ class MirrorReceiver(pulumi.ComponentResource):
     """Keeps ``x-request-id``, by which a mirror is found beside its primary."""
 
     offer: pulumi.Output[dict[str, Any]]
-    """What staging needs: the contract's terms and digest, and the gateway's address; and where this program mirrors what
-    enters by that gateway, so that staging refuses a circle. Export it."""
+    """What staging needs: the contract's terms and digest, and the gateway's address; and where this program mirrors
+    what enters by that gateway, so that staging refuses a circle. Export it."""
 
     def __init__(self, name: str, args: MirrorReceiverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         route = MirrorReceiverRoute(
