@@ -245,7 +245,7 @@ def _drift(site: Site, patch: Patch) -> Iterator[Report]:
     if not same:
         yield problem(patch.source, patch.value, f"the list leaves out {site.target.cluster_name} of {site.source}")
     elif site.percent is not None and all(share is None or abs(share - site.percent) > 1e-4 for share in shares):  # noqa: PLR2004 -- the proxy's resolution
-        theirs = ", ".join(f"{share:g} %" for share in shares if share is not None)
+        theirs = ", ".join("an unreadable share" if share is None else f"{share:g} %" for share in shares)
         message = f"{site.target.cluster_name} gets {theirs}, but {site.source} says {site.percent:g} %"
         yield problem(patch.source, same[0].node, message)
 

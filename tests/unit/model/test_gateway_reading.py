@@ -11,6 +11,7 @@ from components.model.rules.gateways import Listener, pod_labels, read_listeners
 from components.model.rules.hosts import covers
 from components.model.rules.loops import MAX_PLACES, Hop, Place
 from components.model.rules.objects import KubeObject
+from components.model.rules.ports import name_fault
 from tests.unit.model.samples import HOST, NEW, NOW, contract, cross_cluster, deployment, findings, mesh, route, sending
 
 
@@ -144,3 +145,34 @@ def test_a_loop_is_refused_in_words() -> None:
     assert refusal.value.field == "mirrors"
     assert refusal.value.rule == "must not lead in a circle: every copy would be copied again without end"
     assert refusal.value.remedy == "Take one of these mirrors off"
+
+
+@pytest.mark.parametrize(
+    ("kind", "port", "spoken", "fault"),
+    [
+        ("Service", {"port": 80, "name": "grpc"}, "http2", ""),
+        ("Service", {"port": 80, "name": "grpc-web-a"}, "http2", ""),
+        ("Service", {"port": 80, "name": "GRPC-web"}, "http2", ""),
+        ("Service", {"port": 80, "name": "web", "appProtocol": "grpc"}, "http2", ""),
+        ("Service", {"port": 80}, "http2", "port 80 has no name, so its protocol is guessed"),
+        (
+            "Service",
+            {"port": 80, "name": "web"},
+            "",
+            "port 80 is named 'web', which says no protocol, so it is guessed",
+        ),
+        ("Service", {"port": 80, "name": "http-a"}, "http2", "port 80 is named 'http-a' but carries gRPC"),
+        ("Service", {"port": 80, "name": "grpc-a"}, "http1", "port 80 is named 'grpc-a' but carries HTTP/1.1"),
+        ("Service", {"port": 80, "name": "tcp"}, "http1", "port 80 is named 'tcp' but carries HTTP/1.1"),
+        ("Service", {"port": 80, "name": "http"}, "", ""),
+        ("ServiceEntry", {"number": 81, "name": "web"}, "http2", ""),
+        ("ServiceEntry", {"number": 81, "name": "http2"}, "http2", ""),
+        ("ServiceEntry", {"number": 81, "name": "http1"}, "http2", "port 81 is named 'http1' but carries gRPC"),
+        ("ServiceEntry", {"number": 81}, "", "port 81 has no name, so its protocol is guessed"),
+    ],
+)
+def test_a_port_is_named_for_what_it_carries(kind: str, port: dict[str, Any], spoken: str, fault: str) -> None:
+    api = "v1" if kind == "Service" else "networking.istio.io/v1"
+    subject = kube(kind, api, {"ports": [port]})
+    (node,) = subject.spec["ports"].elements()
+    assert name_fault(subject, node, spoken) == fault
