@@ -19,6 +19,11 @@ def band(count: int, percent: float) -> tuple[int, int]:
     return math.ceil(count * share - spread), math.floor(count * share + spread)
 
 
+def span(least: int, most: int) -> str:
+    """Return a band in words."""
+    return str(least) if least == most else f"{least} to {most}"
+
+
 def merge(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     """Lay entries over those of earlier runs; a case that is not run keeps its last result.
 

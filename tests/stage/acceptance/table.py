@@ -1,5 +1,6 @@
 """Writes the report as a table into the documentation: ``python -m tests.stage.acceptance.table``."""
 
+import html
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +33,7 @@ def _section(source: str, entries: list[Mapping[str, Any]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", " ")
 
 
 def main() -> None:

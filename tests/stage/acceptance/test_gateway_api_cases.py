@@ -8,7 +8,7 @@ import components as tm
 from components.model import HeaderRules, Protocol
 
 from .lab import Lab, settled
-from .report import band
+from .report import band, span
 from .terms import STAGING, echo
 
 pytestmark = pytest.mark.stage
@@ -47,7 +47,7 @@ def values(record: dict[str, Any], name: str) -> list[str]:
 def test_http_route(lab: Lab, case: Any, name: str, versions: list[str], percent: float) -> None:
     modified = "modified" in name
     least, most = band(CALLS, percent)
-    note = case(name, SOURCE, f"{least} to {most} of {CALLS} at each mirror" + (", same headers" if modified else ""))
+    note = case(name, SOURCE, f"{span(least, most)} of {CALLS} at each mirror" + (", same headers" if modified else ""))
     with lab.route(
         *mirrors(*versions, percent=percent),
         protocol=Protocol.HTTP,

@@ -9,7 +9,7 @@ import components as tm
 from components.model import Match, Protocol
 
 from .lab import Lab, Mirror, calls_of, settled
-from .report import band
+from .report import band, span
 from .terms import PLAIN_TEXT, SAY_HELLO, STAGING, TESTING, echo, greeter
 
 pytestmark = pytest.mark.stage
@@ -48,7 +48,7 @@ def test_share(lab: Lab, case: Any, protocol: Protocol, path: str, name: str) ->
     share = SHARES[name]
     percent = 100 if share is None else share
     least, most = band(CALLS, percent)
-    note = case(f"{name} {protocol.value} {path}", SOURCE, f"{least} to {most} of {CALLS} calls are mirrored")
+    note = case(f"{name} {protocol.value} {path}", SOURCE, f"{span(least, most)} of {CALLS} calls are mirrored")
     via, at = ("sidecar", "v2") if path == "sidecar" else ("gateway", "testing" if "testing" in path else "v2")
     mirror: Mirror = across(lab, protocol, share) if at == "testing" else in_cluster(protocol, share)
     primary = greeter() if protocol is Protocol.GRPC else echo("v1", protocol)
