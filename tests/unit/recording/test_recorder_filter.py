@@ -76,7 +76,8 @@ def test_the_filter_tells_the_collector_its_place_under_the_keys_that_the_collec
 
 def test_request_identifiers_are_kept_only_where_it_is_asked_for() -> None:
     def manager(**changes: Any) -> list[Any]:
-        patches: Any = render_recorder_filter(recorder_filter(**changes))["spec"]["configPatches"]
+        rendered: Any = render_recorder_filter(recorder_filter(**changes))
+        patches = rendered["spec"]["configPatches"]
         return [patch["patch"] for patch in patches if patch["applyTo"] == "NETWORK_FILTER"]
 
     assert manager() == []
