@@ -186,8 +186,9 @@ class MirroredService(pulumi.ComponentResource):
             # Before the routes, or the first mirrors would leave unscrubbed and unbounded.
             targets.append(self.envoy_filter)
         self.virtual_service = istio_resource(f"{name}-virtual-service", rendered.virtual_service, self._opts(*targets))
+        summary = _summary(rendered.route)
         # Not lifted: every value in it would become an output of its own.
-        self.mirrors = pulumi.Output.from_input("").apply(lambda _: _summary(rendered.route))
+        self.mirrors = pulumi.Output.from_input("").apply(lambda _: summary)
         self.register_outputs({"mirrors": self.mirrors})
 
     def _opts(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
