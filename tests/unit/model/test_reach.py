@@ -1,0 +1,65 @@
+"""Which of several clusters a mirror leads to, by what is known of it."""
+
+from typing import Any
+
+import pytest
+
+from components.model import MirrorContract
+from components.model.rules import ClusterObjects, Mesh
+from components.model.rules.reach import Side, reach
+from tests.unit.model.samples import HOST, NEW, NOW, Object, cross_cluster, receiving, route, sending, service
+
+ADDRESS = "198.18.0.120"
+CALLED_SERVICE = {"selector": {"istio": "internal-gateway"}, "loadBalancerIP": ADDRESS}
+
+
+def listening(host: str) -> list[Object]:
+    """A gateway that takes a host, without any route."""
+    gateway: Any = next(each for each in receiving() if each["kind"] == "Gateway")
+    gateway["spec"]["servers"][0]["hosts"] = [host]
+    return [gateway]
+
+
+def answering(host: str) -> list[Object]:
+    """A gateway that takes every host, and a route for one, written by nobody that knows of contracts."""
+    found: list[Any] = [*listening("*"), *(each for each in receiving() if each["kind"] == "VirtualService")]
+    found[1]["metadata"].pop("annotations", None)
+    found[1]["spec"]["hosts"] = [host]
+    return found
+
+
+def reached(objects: list[Object]) -> tuple[Side, list[str]]:
+    """Where staging's cross-cluster mirror leads when ``testing`` has some objects and ``other`` has a gateway."""
+    sent = sending(route(mirrors=[cross_cluster()]), address=ADDRESS)
+    staging = ClusterObjects(name="staging", objects=sent, istio=NEW)
+    other = ClusterObjects(name="other", objects=listening("unrelated.example"), istio=NEW)
+    testing = ClusterObjects(name="testing", objects=objects, istio=NEW)
+    mesh = Mesh(clusters=[staging, other, testing], now=NOW)
+    (site,) = staging.routing.sites
+    found = reach(mesh, staging, site.route, site.target)
+    assert found.entry is not None
+    assert found.port == 8000
+    return found.side, [cluster.name for cluster in found.clusters]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [*listening("x.example"), service("ingress", "istio-system", **CALLED_SERVICE)],
+        receiving(),
+        answering(HOST),
+        answering(f"{HOST}-shadow"),
+    ],
+    ids=["by its address", "by its contract", "by the authority", "by the suffixed authority"],
+)
+def test_the_cluster_is_found_by_what_is_known_of_it(objects: list[Object]) -> None:
+    assert reached(objects) == (Side.REMOTE, ["testing"])
+
+
+def test_the_cluster_is_found_by_the_name_that_the_mirror_is_sent_to() -> None:
+    mirror_host = str(MirrorContract(hosts=[HOST]).mirror_host)
+    assert reached(listening(mirror_host)) == (Side.REMOTE, ["testing"])
+
+
+def test_without_any_evidence_it_may_be_each_of_them() -> None:
+    assert reached(listening("x.example")) == (Side.REMOTE, ["other", "testing"])
