@@ -21,8 +21,8 @@ def listening(host: str) -> list[Object]:
 
 
 def answering(host: str) -> list[Object]:
-    """A gateway that takes every host, and a route for one, written by nobody that knows of contracts."""
-    found: list[Any] = [*listening("*"), *(each for each in receiving() if each["kind"] == "VirtualService")]
+    """A gateway and a route for a host, written by somebody who knows of no contracts."""
+    found: list[Any] = [*listening(host), *(each for each in receiving() if each["kind"] == "VirtualService")]
     found[1]["metadata"].pop("annotations", None)
     found[1]["spec"]["hosts"] = [host]
     return found
