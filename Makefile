@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := uv==0.13.9
 BIN := .venv/bin
 # Tests run in as many processes as there are cores, up to four; all tests of the stage in one, at the end.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 .DEFAULT_GOAL := help
 # Hundreds of Python processes import the same SDKs: without compiled files each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -13,6 +13,7 @@ from weakref import WeakSet
 import pytest
 from hypothesis import settings
 from pulumi.runtime.settings import reset_options
+from xdist.scheduler import LoadScopeScheduling
 
 # A shared machine makes single examples slow, never wrong, so no deadline.
 settings.register_profile("default", deadline=None)
@@ -24,6 +25,25 @@ SDK_WARNINGS = ("ignore:gcp.compute.(MangedSslCertificate|RouterStatus) has been
 
 FOREIGN_SETTINGS = ("GOOGLE_", "GCLOUD_", "GCP_", "CLOUDSDK_", "KUBE", "HELM_", "PULUMI_", "XDG_", "AWS_")
 """Prefixes of variables through which a developer's own clouds and clusters would reach into a test."""
+
+
+LOOPBACK_ONLY = "tests/stage/acceptance/test_instruments.py"
+"""Tests of what measures on the stage; they need none."""
+
+
+class StageScheduling(LoadScopeScheduling):
+    """Hands tests out one by one, but all of the stage to one process: a machine holds one stage."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/stage/provider/"):
+            return "provider"  # has an API server of its own and may run beside the stage
+        needs_stage = nodeid.startswith("tests/stage/") and not nodeid.startswith(LOOPBACK_ONLY)
+        return "stage" if needs_stage else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StageScheduling:
+    return StageScheduling(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -17,9 +17,6 @@ BUILD_SECONDS = 2700
 SLOW_FOLDERS = ("acceptance", "operations")
 """Suites that take minutes each; `make test-slow` runs them."""
 
-PROVIDER_FOLDER = "provider"
-"""Tests against an API server of their own, which may run beside the one stage."""
-
 STAGE_SECONDS = 300
 """Limit of every other test on the stage."""
 
@@ -31,14 +28,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     shared = [item for item in on_stage if "stage" in getattr(item, "fixturenames", ())]
     own = [item for item in on_stage if item not in shared]
     items[:] = [item for item in items if item not in on_stage] + own + shared
-    limit = BUILD_SECONDS if missing_parts(cache_directory()) else STAGE_SECONDS
+    building = bool(missing_parts(cache_directory()))
     for item in on_stage:
-        # A machine holds one stage, so all that need it run in one process, one after another.
-        item.add_marker(pytest.mark.xdist_group("provider" if item.path.parent.name == PROVIDER_FOLDER else "stage"))
         if item.path.parent.name in SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow_stage)
-        if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(limit))
+        if building:
+            # Whichever test comes first waits for the build, also one with a limit of its own.
+            item.add_marker(pytest.mark.timeout(BUILD_SECONDS), append=False)
+        elif item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(STAGE_SECONDS))
 
 
 @pytest.fixture(scope="session", autouse=True)
