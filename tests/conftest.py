@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StageSchedul
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that starts something in the background has it ignore Ctrl-C, and so would every child of a test.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in SDK_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
 
