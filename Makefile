@@ -5,7 +5,8 @@ PYTHON ?= python3
 UV := uv==0.13.9
 BIN := .venv/bin
 # Tests run in as many processes as there are cores, up to four; all tests of the stage in one, at the end.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+PARALLEL := --numprocesses auto --maxprocesses 4
+STAGE_LAST := --dist loadscope --no-loadscope-reorder
 .DEFAULT_GOAL := help
 # Hundreds of Python processes import the same SDKs: without compiled files each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,7 +20,7 @@ rehearsal: .venv/.ready ## Both stacks on two embedded clusters, real traffic, a
 	$(BIN)/traffic-mirror rehearse $(ARGS)
 
 test: .venv/.ready lint ## Every check and every test, the embedded stage included
-	$(BIN)/pytest $(PARALLEL) -m "not slow_stage" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) $(STAGE_LAST) -m "not slow_stage" $(ARGS)
 
 test-slow: .venv/.ready ## The tests on the embedded stage that take longer: faults, long traffic
 	$(BIN)/pytest -m slow_stage $(ARGS)

@@ -43,8 +43,8 @@ class StageScheduling(LoadScopeScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StageScheduling:
-    return StageScheduling(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StageScheduling | None:
+    return StageScheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
