@@ -23,17 +23,15 @@ from ..model import (
     render,
 )
 from ..model.checks import bounded
-from ..workloads.greeter.image import check_image
+from ..workloads.greeter.image import check_image, late_image
 from ..workloads.namespace import MeshNamespace
+from ..workloads.parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, container_security, pod_security, service_spec
 
 DEFAULT_HOURS: Final = 24.0
 MAX_HOURS: Final = 14 * 24.0
 """A branch that is needed for longer is a version of its own."""
 
-CLUSTER_DOMAIN: Final = "cluster.local"
 EXPIRES: Final = f"{render.ANNOTATION}/expires"
-WAIT_FOR_ADDRESS: Final = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
-"""The Deployment tells when pods are ready; without it each new Service waits 10 s more (measured)."""
 
 
 def _now() -> datetime:
@@ -224,19 +222,10 @@ class BranchService(pulumi.ComponentResource):
 
     def _service(self, opts: pulumi.ResourceOptions) -> None:
         args = self._args
-        protocol = args.protocol.port_name
         k8s.core.v1.Service(
             f"{self._name}-service",
             metadata=self._meta(**WAIT_FOR_ADDRESS),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=self._labels,
-                ports=[
-                    k8s.core.v1.ServicePortArgs(
-                        name=protocol, app_protocol=protocol, port=args.port, target_port=args.port, protocol="TCP"
-                    )
-                ],
-            ),
+            spec=service_spec(self._labels, args.protocol.port_name, args.port),
             opts=opts,
         )
 
@@ -250,9 +239,7 @@ class BranchService(pulumi.ComponentResource):
                 service_account_name=str(self._name),
                 automount_service_account_token=False,
                 enable_service_links=False,
-                security_context=k8s.core.v1.PodSecurityContextArgs(
-                    run_as_non_root=True, seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault")
-                ),
+                security_context=pod_security(user=None),
                 containers=[self._container()],
             ),
         )
@@ -273,7 +260,7 @@ class BranchService(pulumi.ComponentResource):
         args = self._args
         return k8s.core.v1.ContainerArgs(
             name="branch",
-            image=self._image(),
+            image=late_image(args.image, allow_tag=args.allow_tag),
             image_pull_policy=args.image_pull_policy.value,
             command=list(args.command) or None,
             env=[k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in sorted(args.env.items())],
@@ -283,18 +270,9 @@ class BranchService(pulumi.ComponentResource):
             resources=k8s.core.v1.ResourceRequirementsArgs(
                 requests=dict(args.requests), limits={"memory": args.memory_limit}
             ),
-            security_context=k8s.core.v1.SecurityContextArgs(
-                allow_privilege_escalation=False,
-                capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
-            ),
+            security_context=container_security(read_only_root=None),
             # No liveness probe: a pod that stands at a breakpoint must not be killed.
             readiness_probe=k8s.core.v1.ProbeArgs(
                 tcp_socket=k8s.core.v1.TCPSocketActionArgs(port=args.port), period_seconds=2
             ),
         )
-
-    def _image(self) -> pulumi.Input[str]:
-        args = self._args
-        if isinstance(args.image, str):
-            return args.image
-        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))

@@ -9,11 +9,9 @@ import pulumi_kubernetes as k8s
 from ..mesh import ImagePullPolicy, MeshHandle
 from ..model import DnsLabel, ValidationError, render
 from ..model.checks import whole
-from ..workloads.greeter.image import check_image
+from ..workloads.greeter.image import check_image, late_image
+from ..workloads.parts import container_security, pod_security
 from .mirrored_service import MirroredService
-
-NON_ROOT: Final = 65532
-"""User and group of the image; by number, so that Kubernetes can check that it is not root."""
 
 ISTIO_GROUP: Final = "networking.istio.io"
 MAX_CRON_NAME: Final = 52
@@ -151,12 +149,7 @@ class ExpiryGuard(pulumi.ComponentResource):
             automount_service_account_token=True,
             enable_service_links=False,
             restart_policy="Never",
-            security_context=k8s.core.v1.PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=NON_ROOT,
-                run_as_group=NON_ROOT,
-                seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-            ),
+            security_context=pod_security(),
             containers=[self._container(routes, filters)],
         )
         template = k8s.core.v1.PodTemplateSpecArgs(
@@ -188,22 +181,12 @@ class ExpiryGuard(pulumi.ComponentResource):
         args = self._args
         return k8s.core.v1.ContainerArgs(
             name="expiry-guard",
-            image=self._image(),
+            image=late_image(args.image, allow_tag=args.allow_tag),
             image_pull_policy=args.image_pull_policy.value,
             env=[
                 k8s.core.v1.EnvVarArgs(name="VIRTUAL_SERVICE", value=routes),
                 k8s.core.v1.EnvVarArgs(name="ENVOY_FILTER", value=filters),
             ],
             resources=k8s.core.v1.ResourceRequirementsArgs(requests=args.requests, limits={"memory": "64Mi"}),
-            security_context=k8s.core.v1.SecurityContextArgs(
-                allow_privilege_escalation=False,
-                read_only_root_filesystem=True,
-                capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
-            ),
+            security_context=container_security(),
         )
-
-    def _image(self) -> pulumi.Input[str]:
-        args = self._args
-        if isinstance(args.image, str):
-            return args.image
-        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))

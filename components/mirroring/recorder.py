@@ -22,18 +22,13 @@ from ..model.recording import (
     RecorderSettings,
     VolumeStorage,
 )
-from ..workloads.greeter.image import check_image
+from ..workloads.greeter.image import check_image, late_image
 from ..workloads.namespace import MeshNamespace
+from ..workloads.parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
 from ..workloads.recorder.pod import HTTP_PORT, PORT, SETTINGS_FILE, RecorderPod, pod_template
-
-CLUSTER_DOMAIN: Final = "cluster.local"
-"""DNS domain of a cluster's Services; Kubernetes' and Istio's default."""
 
 EXPORT: Final = "python3 -m pulumi_traffic_mirror.operations.recording.export"
 """What the image runs to give its finished files away."""
-
-WAIT_FOR_ADDRESS: Final = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
-"""The Deployment tells when pods are ready; without it each new Service waits 10 s more (measured)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,15 +247,7 @@ class TrafficRecorder(pulumi.ComponentResource):
         return k8s.core.v1.Service(
             f"{self._name}-service",
             metadata=self._meta(**WAIT_FOR_ADDRESS),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=self._labels,
-                ports=[
-                    k8s.core.v1.ServicePortArgs(
-                        name="grpc", app_protocol="grpc", port=PORT, target_port=PORT, protocol="TCP"
-                    )
-                ],
-            ),
+            spec=service_spec(self._labels, "grpc", PORT),
             opts=self._opts(),
         )
 
@@ -269,7 +256,7 @@ class TrafficRecorder(pulumi.ComponentResource):
         pod = RecorderPod(
             name=self._name,
             labels=self._labels,
-            image=self._image(),
+            image=late_image(args.image, allow_tag=args.allow_tag),
             pull_policy=args.image_pull_policy.value,
             settings=args.settings,
             digest=self._digest(),
@@ -287,12 +274,6 @@ class TrafficRecorder(pulumi.ComponentResource):
             ),
             opts=self._opts(*before),
         )
-
-    def _image(self) -> pulumi.Input[str]:
-        args = self._args
-        if isinstance(args.image, str):
-            return args.image
-        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))
 
     def _network_policy(self) -> k8s.networking.v1.NetworkPolicy:
         recorded = self._args.filter(self._name)

@@ -12,17 +12,12 @@ from ...mesh import ImagePullPolicy, MeshHandle
 from ...mesh.handle import DATA_PLANE_ANNOTATION, ROOT_NAMESPACE
 from ...model import Destination, DnsLabel, Port, ValidationError
 from ..namespace import MeshNamespace, check_mesh
-from .image import check_image
+from ..parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
+from .image import check_image, late_image
 from .pod import OWN_VARIABLES, greeter_container, own_environment, pod_template
-
-CLUSTER_DOMAIN: Final = "cluster.local"
-"""DNS domain of a cluster's Services; Kubernetes' and Istio's default."""
 
 FIRST_VERSION: Final = "v1"
 """The version whose Service is called like the service."""
-
-WAIT_FOR_ADDRESS: Final = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
-"""The Deployment tells when pods are ready; without it each new Service waits 10 s more (measured)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,16 +181,7 @@ class Greeter(pulumi.ComponentResource):
                 labels=self.labels,
                 annotations=WAIT_FOR_ADDRESS,
             ),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type="ClusterIP",
-                selector=self.labels,
-                # Istio chooses the protocol by either of them; without, it would guess from each connection.
-                ports=[
-                    k8s.core.v1.ServicePortArgs(
-                        name="grpc", app_protocol="grpc", port=args.port, target_port=args.port, protocol="TCP"
-                    )
-                ],
-            ),
+            spec=service_spec(self.labels, "grpc", args.port),
             opts=opts,
         )
 
@@ -203,7 +189,7 @@ class Greeter(pulumi.ComponentResource):
         args = self._args
         extra = [k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in sorted(args.env.items())]
         container = greeter_container(
-            image=self._image(),
+            image=late_image(args.image, allow_tag=args.allow_tag),
             pull_policy=args.image_pull_policy.value,
             port=args.port,
             environment=[*own_environment(args.version, args.port), *extra],
@@ -234,12 +220,6 @@ class Greeter(pulumi.ComponentResource):
             ),
             opts=opts,
         )
-
-    def _image(self) -> pulumi.Input[str]:
-        args = self._args
-        if isinstance(args.image, str):
-            return args.image
-        return pulumi.Output.from_input(args.image).apply(lambda image: check_image(image, allow_tag=args.allow_tag))
 
     def _network_policy(self, opts: pulumi.ResourceOptions) -> k8s.networking.v1.NetworkPolicy:
         args = self._args

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+import pulumi
+
 from ...model import ValidationError
 
 _IMAGE: Final = re.compile(
@@ -49,3 +51,15 @@ def check_image(image: str, *, allow_tag: bool, field: str = "image") -> str:
             remedy="Give it a tag of its own, e.g. ':1'",
         )
     return image
+
+
+def late_image(image: pulumi.Input[str], *, allow_tag: bool) -> pulumi.Input[str]:
+    """Return ``image``, held against the same rules when it is known if it is not known yet.
+
+    Args:
+        image: Reference of the image; text has been checked already, when the arguments were made.
+        allow_tag: As for :func:`check_image`.
+    """
+    if isinstance(image, str):
+        return image
+    return pulumi.Output.from_input(image).apply(lambda known: check_image(known, allow_tag=allow_tag))

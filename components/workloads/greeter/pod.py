@@ -6,10 +6,9 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
-CONTAINER: Final = "greeter"
+from ..parts import container_security, pod_security
 
-NON_ROOT: Final = 65532
-"""User and group of the image; by number, so that Kubernetes can check that it is not root."""
+CONTAINER: Final = "greeter"
 
 STARTUP_SECONDS: Final = 60
 """Python and gRPC need about 1 s; a busy node many times that."""
@@ -41,12 +40,7 @@ def pod_template(
             automount_service_account_token=False,
             # Environment variables for every Service of the namespace, which nothing here reads.
             enable_service_links=False,
-            security_context=k8s.core.v1.PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=NON_ROOT,
-                run_as_group=NON_ROOT,
-                seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-            ),
+            security_context=pod_security(),
             containers=[container],
             topology_spread_constraints=[constraint] if spread else None,
         ),
@@ -73,11 +67,7 @@ def greeter_container(
         ports=[k8s.core.v1.ContainerPortArgs(name="grpc", container_port=port, protocol="TCP")],
         # No CPU limit: it would throttle answers although the node has time to spare, and so blur measurements.
         resources=k8s.core.v1.ResourceRequirementsArgs(requests=dict(requests), limits={"memory": memory_limit}),
-        security_context=k8s.core.v1.SecurityContextArgs(
-            allow_privilege_escalation=False,
-            read_only_root_filesystem=True,
-            capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
-        ),
+        security_context=container_security(),
         startup_probe=k8s.core.v1.ProbeArgs(grpc=health, period_seconds=1, failure_threshold=STARTUP_SECONDS),
         readiness_probe=k8s.core.v1.ProbeArgs(grpc=health, period_seconds=5, timeout_seconds=2),
         # Slower than readiness: a busy pod leaves the Service first and is killed only when that does not help.

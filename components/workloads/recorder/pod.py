@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from ...model.recording import DIRECTORY, ObjectStorage, RecorderSettings, ScratchStorage
+from ..parts import NON_ROOT, container_security, pod_security
 
 CONTAINER: Final = "collector"
 PORT: Final = 9100
@@ -18,9 +19,6 @@ HTTP_PORT: Final = 9101
 
 SETTINGS_DIRECTORY: Final = "/etc/traffic-recorder"
 SETTINGS_FILE: Final = "settings.json"
-
-NON_ROOT: Final = 65532
-"""User and group of the image; by number, so that Kubernetes can check that it is not root."""
 
 STARTUP_SECONDS: Final = 60
 """Python, gRPC and Arrow need about 2 s; a busy node many times that."""
@@ -68,14 +66,7 @@ def pod_template(pod: RecorderPod) -> k8s.core.v1.PodTemplateSpecArgs:
             automount_service_account_token=False,
             enable_service_links=False,
             termination_grace_period_seconds=STOP_SECONDS,
-            security_context=k8s.core.v1.PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=NON_ROOT,
-                run_as_group=NON_ROOT,
-                # Else a volume would be root's.
-                fs_group=NON_ROOT,
-                seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-            ),
+            security_context=pod_security(fs_group=NON_ROOT),
             containers=[_container(pod)],
             volumes=volumes,
         ),
@@ -109,11 +100,7 @@ def _container(pod: RecorderPod) -> k8s.core.v1.ContainerArgs:
         volume_mounts=mounts,
         # No CPU limit: a throttled collector lags, and what it does not read in time is lost.
         resources=k8s.core.v1.ResourceRequirementsArgs(requests=dict(pod.requests), limits={"memory": f"{limit}Mi"}),
-        security_context=k8s.core.v1.SecurityContextArgs(
-            allow_privilege_escalation=False,
-            read_only_root_filesystem=True,
-            capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
-        ),
+        security_context=container_security(),
         startup_probe=k8s.core.v1.ProbeArgs(grpc=health, period_seconds=1, failure_threshold=STARTUP_SECONDS),
         readiness_probe=k8s.core.v1.ProbeArgs(grpc=health, period_seconds=5, timeout_seconds=2),
         # Slower than readiness: a busy collector lags before it hangs.
