@@ -75,7 +75,7 @@ def command(
         raise ValidationError(
             field="--staging", value=None, rule="must be given", remedy="Give the kubeconfig of the sending cluster"
         )
-    with named_as_options(calls="--calls", watch_seconds="--watch", calls_per_second="--rate"):
+    with named_as_options(address="--gateway", calls="--calls", watch_seconds="--watch", calls_per_second="--rate"):
         job = VerifyJob(
             staging=_access("staging", staging, staging_context),
             testing=_access("testing", testing, testing_context) if testing else None,

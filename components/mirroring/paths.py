@@ -13,7 +13,7 @@ import pulumi
 
 from ..clusters import ClusterHandle
 from ..model import AuthorityMode, CrossClusterMirror, JsonValue, MirrorContract, MirroredRoute, ValidationError
-from ..model.rules import Hop, Place, describe_loop, find_loops
+from ..model.rules import Hop, Place, find_loops, loop_error
 from ..model.rules.sites import authority_form
 
 ONWARD: Final = "onward"
@@ -178,12 +178,7 @@ class MirrorPaths:
                 replace(hop, start=replace(hop.start, cluster=self._clusters.get(hop.start.cluster, hop.start.cluster)))
                 for hop in loop
             ]
-            raise ValidationError(
-                field="mirrors",
-                value=describe_loop(named),
-                rule="must not lead in a circle: every copy would be copied again without end",
-                remedy="Take one of these mirrors off",
-            )
+            raise loop_error(named)
 
     def _hops(self, leg: _Leg) -> Iterator[Hop]:
         """Under both authority modes, to the entrance that is known, or to any of the cluster with that name."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from .checks import bounded, instance, member
@@ -138,6 +139,10 @@ class CrossClusterMirror:
 
     def destination(self, primary: Destination) -> Destination:
         """Where copies go: the host that stands for the other cluster's gateway."""
+        return self._gateway
+
+    @cached_property
+    def _gateway(self) -> Destination:
         return Destination(self.contract.mirror_host, self.contract.port)
 
 

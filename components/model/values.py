@@ -110,6 +110,8 @@ class Hostname(str):
 
     def __new__(cls, value: str, *, field: str = "host") -> Self:
         """Validate ``value``; ``field`` is its path in an error."""
+        if isinstance(value, cls):
+            return value
         host = _text(value, field, "DNS name", "grpc-hello.staging.example")
         rule, remedy = _hostname_fault(host)
         if rule:

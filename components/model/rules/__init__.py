@@ -3,7 +3,7 @@
 from .catalogue import ROUTE_RULES, RULES, require, run_rules
 from .clusters import ROOT_NAMESPACE, ClusterObjects, Mesh
 from .control_plane import control_plane_of
-from .loops import Hop, Place, check_loops, describe_loop, find_loops
+from .loops import Hop, Place, check_loops, describe_loop, find_loops, loop_error
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
 from .objects import KubeObject, read_object
 from .registry import Finding, Outcome, Rule, RuleSettings, Scope, Severity
@@ -38,6 +38,7 @@ __all__ = [
     "control_plane_of",
     "describe_loop",
     "find_loops",
+    "loop_error",
     "preview_upgrade",
     "read_object",
     "require",

@@ -138,6 +138,16 @@ def describe_loop(loop: Sequence[Hop]) -> str:
     return " ".join(parts)
 
 
+def loop_error(loop: Sequence[Hop]) -> ValidationError:
+    """What is said of mirrors that lead in a circle; the error's value is the path."""
+    return ValidationError(
+        field="mirrors",
+        value=describe_loop(loop),
+        rule="must not lead in a circle: every copy would be copied again without end",
+        remedy="Take one of these mirrors off",
+    )
+
+
 def check_loops(routes: Mapping[str, Iterable[MirroredRoute]]) -> None:
     """Refuse routes that mirror in a circle, before anything is rendered.
 
@@ -149,12 +159,7 @@ def check_loops(routes: Mapping[str, Iterable[MirroredRoute]]) -> None:
     """
     hops = [hop for cluster, found in routes.items() for route in found for hop in route_hops(cluster, route)]
     for loop in find_loops(hops):
-        raise ValidationError(
-            field="mirrors",
-            value=describe_loop(loop),
-            rule="must not lead in a circle: every copy would be copied again without end",
-            remedy="Take one of these mirrors off",
-        )
+        raise loop_error(loop)
 
 
 def route_hops(cluster: str, route: MirroredRoute) -> Iterator[Hop]:

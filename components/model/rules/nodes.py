@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from ..jsontypes import JsonValue
 
@@ -41,28 +41,29 @@ class Node:
 
     __slots__ = ("_above", "_key", "value")
 
-    def __init__(self, value: object, key: str = "", above: "Node | None" = None) -> None:
-        self.value = value
+    def __init__(self, value: object, key: str | int = "", above: "Node | None" = None) -> None:
+        self.value: Any = value
         self._key = key
         self._above = above
 
     @property
     def path(self) -> str:
         """Path from the object's root, e.g. ``spec.http[0].mirror``."""
-        keys: list[str] = []
+        keys: list[str | int] = []
         node: Node | None = self
         while node is not None:
             keys.append(node._key)  # noqa: SLF001 -- of the same class
             node = node._above  # noqa: SLF001
-        return "".join(f"[{key[1:]}]" if key.startswith("#") else f".{key}" for key in reversed(keys) if key)[1:]
+        parts = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in reversed(keys) if key != "")
+        return "".join(parts).removeprefix(".")
 
     def __repr__(self) -> str:
         return f"Node({self.value!r}, path={self.path!r})"
 
     def __getitem__(self, key: str) -> "Node":
         known = self.value
-        if isinstance(known, dict):
-            return Node(cast("dict[str, object]", known).get(key), key, self)
+        if known.__class__ is dict:  # nearly always; the quickest test that there is
+            return Node(known.get(key), key, self)
         if known is UNKNOWN:
             raise NotJudgedError(self.path)
         # The host of policies hands objects over as mappings of its own.
@@ -106,7 +107,7 @@ class Node:
         known = self.known
         if not isinstance(known, list | tuple) and (not isinstance(known, Sequence) or isinstance(known, str | bytes)):
             return []
-        return [Node(element, f"#{index}", self) for index, element in enumerate(cast("Sequence[object]", known))]
+        return [Node(element, index, self) for index, element in enumerate(cast("Sequence[object]", known))]
 
     def entries(self) -> "list[tuple[str, Node]]":
         """The entries of an object, by name; none when it is something else."""

@@ -1,6 +1,8 @@
 """What a rule and a finding are, and how rules are run."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import gc
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, unique
@@ -226,9 +228,22 @@ class Finding:
 _WEIGHT: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Rules make millions of places that never lead in a circle; the collector took a third of the time (measured)."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+
+
 def run(mesh: Mesh, rules: Iterable[Rule], settings: RuleSettings) -> list[Finding]:
     """Run ``rules`` over ``mesh``; the heaviest findings come first, then by cluster, object and field."""
-    findings = {_finding(rule, report, mesh.now) for rule in rules for report in rule.check(mesh, settings)}
+    with _uncollected():
+        findings = {_finding(rule, report, mesh.now) for rule in rules for report in rule.check(mesh, settings)}
     return sorted(
         findings,
         key=lambda found: (

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from ..calls import CallJob, CallResult, make_calls
 
 ANSWERED: Final = 500
 """HTTP status from which on an answer counts as a failure of the server."""
+
+
+CONNECT_SECONDS: Final = 5.0
+"""A connection that takes longer is of no use to a client; as long as the bound on a call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,20 @@ async def run_calls(job: CallJob, http: HttpCall | None) -> AsyncIterator[CallRe
     """
     async for result in make_calls(job) if http is None else _http_calls(job, http):
         yield result
+
+
+def connects(address: str) -> bool:
+    """Whether a connection can be made from this machine.
+
+    Args:
+        address: ``host:port``; an IPv6 address in brackets.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 async def _http_calls(job: CallJob, http: HttpCall) -> AsyncIterator[CallResult]:

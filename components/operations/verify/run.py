@@ -15,7 +15,7 @@ from ..calls import MAX_CALLS, CallJob, CallResult, CallSummary
 from ..cluster_objects import read_cluster
 from ..kube import ClusterAccess
 from ..outcome import Outcome
-from .calling import HttpCall, run_calls
+from .calling import HttpCall, connects, run_calls
 from .causes import Diagnosis
 from .diagnosis import MirrorVerdict, judge_mirror
 from .observation import observe
@@ -93,6 +93,14 @@ class VerifyJob:
         whole(self.calls, "calls", 1, MAX_CALLS)
         bounded(self.watch_seconds, "watch_seconds", 0, DAY_SECONDS, "seconds")
         bounded(self.calls_per_second, "calls_per_second", 0, MAX_RATE, "calls per second")
+        host, _, port = self.address.rpartition(":")
+        if self.address and not (host and port.isdecimal()):
+            raise ValidationError(
+                field="address",
+                value=self.address,
+                rule="must be HOST:PORT",
+                remedy="Write for example 127.0.0.1:8000, or [::1]:8000",
+            )
 
     @property
     def request(self) -> Request:
@@ -122,10 +130,13 @@ class VerifyReport:
     in_flight: Mapping[str, int] = field(default_factory=dict[str, int])
     """Copies in flight when the last call had been answered, by mirror."""
 
+    unreached: str = ""
+    """The gateway's address where no connection to it can be made from here; empty otherwise."""
+
     @property
     def primary_fails(self) -> str:
-        """Why calls were not answered; empty when all were."""
-        if self.calls is None or not self.calls.failures:
+        """Why calls were not answered; empty when all were, or when none came as far as the gateway."""
+        if self.calls is None or not self.calls.failures or self.unreached:
             return ""
         return "; ".join(f"{count:,} calls failed ({what})" for what, count in self.calls.failures.items())
 
@@ -169,12 +180,16 @@ def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
     if job.watch_seconds:
         tell(f"watching {host} for {job.watch_seconds:g} s")
         time.sleep(job.watch_seconds)
-        summary, run_id, after = None, "", survey.counts()
+        summary, run_id, unreached, after = None, "", "", survey.counts()
         calling, in_flight = job.watch_seconds, after
     else:
         run_id = f"verify-{uuid.uuid4().hex[:12]}"
         begun = time.monotonic()
-        summary = CallSummary.of(asyncio.run(_call(job, plan, run_id, tell)))
+        address = _address(job, plan)
+        tell(f"{job.calls:,} calls to {plan.request.authority} at {address}")
+        summary = CallSummary.of(asyncio.run(_call(job, plan, run_id, address)))
+        none_answered = sum(summary.failures.values()) == summary.total
+        unreached = address if none_answered and not connects(address) else ""
         calling, in_flight = time.monotonic() - begun, survey.counts()
         tell("waiting for the copies")
         after = survey.settled(before, quiet_seconds=QUIET_SECONDS, timeout_seconds=SETTLE_SECONDS)
@@ -189,6 +204,7 @@ def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
         seconds=time.monotonic() - started,
         calling_seconds=calling,
         in_flight={name: counters.active for name, counters in in_flight.mirrors.items()},
+        unreached=unreached,
     )
 
 
@@ -226,7 +242,8 @@ def _check_clocks(survey: Survey) -> None:
             survey.gaps.append(f"the clock of {side.access.name} differs by {skew:+.0f} s from this machine's")
 
 
-async def _call(job: VerifyJob, plan: Plan, run_id: str, tell: Tell) -> list[CallResult]:
+def _address(job: VerifyJob, plan: Plan) -> str:
+    """Where the gateway is called."""
     if not job.address and not plan.gateway.addresses:
         raise ValidationError(
             field="--gateway",
@@ -234,8 +251,10 @@ async def _call(job: VerifyJob, plan: Plan, run_id: str, tell: Tell) -> list[Cal
             rule=f"must be given, because the Service of {plan.gateway.name} has no address",
             remedy="Give HOST:PORT by which this machine reaches the gateway, e.g. of a port-forward",
         )
-    address = job.address or _joined(plan.gateway.addresses[0], plan.gateway.port)
-    tell(f"{job.calls:,} calls to {plan.request.authority} at {address}")
+    return job.address or _joined(plan.gateway.addresses[0], plan.gateway.port)
+
+
+async def _call(job: VerifyJob, plan: Plan, run_id: str, address: str) -> list[CallResult]:
     calls = CallJob(
         address=address,
         authority=plan.request.authority,

@@ -25,6 +25,14 @@ def print_verification(report: VerifyReport, console: Console) -> None:
     console.print(Text(f"{report.plan.route}, {report.plan.request.authority}{report.plan.request.path}"))
     if report.primary_fails:
         console.print(Text.assemble(("the primary fails  ", "bold red"), report.primary_fails))
+    if report.unreached:
+        console.print(
+            Text.assemble(
+                ("not reached  ", "bold yellow"),
+                f"no connection to the gateway at {report.unreached} from this machine. "
+                "Give --gateway HOST:PORT by which it is reached, e.g. of a port-forward.",
+            )
+        )
     table = Table(box=None, padding=(0, 2), header_style="bold", pad_edge=False)
     for name in ("", "mirror", "wanted", "copies", "share (99.73 %)", "seen in"):
         table.add_column(name, overflow="fold")
@@ -71,6 +79,7 @@ def to_json(report: VerifyReport) -> JsonObject:
         "gateway": report.plan.gateway.name,
         "calls": report.calls.to_json() if report.calls else None,
         "primaryFails": report.primary_fails or None,
+        "unreached": report.unreached or None,
         "mirrors": mirrors,
         "gaps": list(report.gaps),
         "seconds": round(report.seconds, 3),

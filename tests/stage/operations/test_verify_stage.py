@@ -232,8 +232,8 @@ def test_watching_without_traffic_never_passes(mirrored: Mirrored) -> None:
 
 def test_a_gateway_that_cannot_be_reached_is_told_from_mirrors_that_fail(mirrored: Mirrored) -> None:
     result = mirrored.verify("--calls", "8", "--gateway", "198.18.0.199:8000")
-    assert result["exit"] == 1
-    assert "8 calls failed" in result["primaryFails"], result
+    assert result["exit"] == 2
+    assert (result["unreached"], result["primaryFails"]) == ("198.18.0.199:8000", None), result
     assert {first_cause(result, name) for name in (V2, TESTING)} == {Cause.NO_CALLS.value}
 
 

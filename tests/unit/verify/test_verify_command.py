@@ -206,6 +206,7 @@ def test_a_cluster_without_mirrors_is_bad_input(kubeconfig: str, capsys: pytest.
         (["--staging", "absent"], "--staging = 'absent': must be a file that exists"),
         (["--staging", "KUBECONFIG", "--calls", "0"], "--calls = 0: must be from 1 to"),
         (["--staging", "KUBECONFIG", "--rate", "-1"], "--rate = -1.0: must be from 0 to"),
+        (["--staging", "KUBECONFIG", "--gateway", "gate.example"], "--gateway = 'gate.example': must be HOST:PORT"),
         (["--staging", "KUBECONFIG", "--watch", "-1"], "--watch = -1.0: must be from 0 to"),
         (["--staging", "KUBECONFIG", "--header", "alice"], "--header = 'alice': must be NAME=VALUE"),
         (["--staging", "KUBECONFIG", "--expect", "v2=half"], "--expect = 'half': must be a number of per cent"),
