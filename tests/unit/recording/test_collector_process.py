@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
 
 from components.model import Scrub, ValidationError
+from components.model.recording import ObjectStorage
 from components.operations.recording import RecordingReader
 from components.operations.recording.bundle import COMMAND, PACKAGE, PARTS, write_bundle
 from components.operations.recording.protocol import METHOD, SERVICE
@@ -28,15 +29,29 @@ from tests.support.loopback_service import free_port
 _SERVER = Path(__file__).resolve().parents[3] / "components" / "workloads" / "recorder" / "server"
 
 
+S3_ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "made-up",
+    "AWS_SECRET_ACCESS_KEY": "made-up",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
 @contextmanager
-def _process(tmp_path: Path, settings: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+def _process(
+    tmp_path: Path, settings: dict[str, Any], account: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run the bundle as the image does: nothing but the bundle and the installed packages can be imported."""
     write_bundle(tmp_path / "app")
     (tmp_path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, *COMMAND, str(tmp_path / "settings.json")],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path / "app"), "PATH": os.environ["PATH"], "RECORDER_INSTANCE": "pod-1"},
+        env={
+            "PYTHONPATH": str(tmp_path / "app"),
+            "PATH": os.environ["PATH"],
+            "RECORDER_INSTANCE": "pod-1",
+            **(account or {}),
+        },
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -76,6 +91,50 @@ def test_the_bundle_serves_records_and_finishes_its_file_on_sigterm(tmp_path: Pa
     exported = _export(tmp_path, "out")
     with tarfile.open(exported) as archive:
         assert ["out/" + member.name for member in archive] == [str(Path(file.path).relative_to(tmp_path))]
+
+
+@pytest.fixture
+def standin_bucket() -> Iterator[str]:
+    """A bucket of moto's stand-in for S3, over the real protocol on the loopback."""
+    server: Any = importlib.import_module("moto.server").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
+    server.start()
+    host, port = server.get_host_and_port()
+    made = urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT")
+    urllib.request.urlopen(made, timeout=10).close()  # noqa: S310 -- on the loopback
+    yield f"s3://bucket/recordings?region=us-east-1&scheme=http&endpoint_override={host}%3A{port}"
+    server.stop()
+
+
+def test_recordings_appear_in_a_bucket_whole_or_not_at_all(
+    tmp_path: Path, standin_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in S3_ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+    assert ObjectStorage(url=standin_bucket).url == standin_bucket
+    port = free_port()
+    settings = {"url": standin_bucket, "port": port, "http_port": free_port(), "bounds": {"stop_seconds": 1}}
+    for number, end in enumerate((signal.SIGKILL, signal.SIGTERM)):
+        with _process(tmp_path / str(number), settings, S3_ACCOUNT) as process:
+            assert process.stderr is not None
+            assert "recording to" in process.stderr.readline()
+            _report(port)
+            process.send_signal(end)
+            assert process.wait(timeout=20) == (0 if end is signal.SIGTERM else -end)
+    (file,) = RecordingReader.open(standin_bucket).store.files()
+    assert file.path.startswith("bucket/recordings/day=")
+    assert len(list(RecordingReader.open(standin_bucket).exchanges())) == 1
+
+
+def _report(port: int) -> None:
+    """Report one request without an answer, as Envoy does."""
+    request: Any = getattr(ext_proc, "ProcessingRequest")  # noqa: B009 -- generated code without type information
+    report = request(observability_mode=True, request_headers={"end_of_stream": True})
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        make_call: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}")
+        grpc.channel_ready_future(channel).result(timeout=10)
+        assert list(make_call(iter([report.SerializeToString()]))) == []
 
 
 def _status(answer: bytes) -> str:
