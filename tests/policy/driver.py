@@ -131,7 +131,7 @@ _OPTIONS: Final = PolicyResourceOptions(
 
 
 class InProcess:
-    """The pack's policies, called as the SDK calls them."""
+    """The pack's policies, called as the SDK calls them in the pack's process: all get the same copy of a resource."""
 
     def __init__(
         self, config: Mapping[str, Mapping[str, Any]] | None = None, now: datetime = NOW, only: str | None = None
@@ -144,7 +144,8 @@ class InProcess:
         """Resource policies on each resource, then stack policies, in the pack's order."""
         report = Report()
         for one in given:
-            self._run_all(report, one.urn, lambda policy, one=one: self._resource_args(policy, one))
+            resource = self._resource(one)
+            self._run_all(report, one.urn, lambda policy, resource=resource: self._resource_args(policy, resource))
         resources = {one.urn: self._resource(one) for one in given}
         for one in given:
             for key, origins in one.origins.items():
@@ -182,13 +183,11 @@ class InProcess:
             except _NotApplicableError:
                 report.not_applicable.add(policy.name)
 
-    def _resource_args(self, policy: Policy, one: Given) -> ResourceValidationArgs | None:
+    def _resource_args(self, policy: Policy, one: PolicyResource) -> ResourceValidationArgs | None:
         if not isinstance(policy, ResourceValidationPolicy):
             return None
         config = self._config.get(policy.name, {})
-        return ResourceValidationArgs(
-            one.type, _proxied(one.props), one.urn, one.name, _OPTIONS, _provider(one.provider), config
-        )
+        return ResourceValidationArgs(one.resource_type, one.props, one.urn, one.name, _OPTIONS, one.provider, config)
 
     def _stack_args(self, policy: Policy, resources: list[PolicyResource]) -> StackValidationArgs | None:
         if not isinstance(policy, StackValidationPolicy):

@@ -79,13 +79,13 @@ class Recorded:
     def scale(self, replicas: int) -> None:
         """Set the collector's number of pods, by force."""
         kubectl = self.mirrored.stage.kubectl
-        kubectl("staging", "scale", "deployment/recorder", "-n", "hello", f"--replicas={replicas}")
+        kubectl(self.role, "scale", "deployment/recorder", "-n", "hello", f"--replicas={replicas}")
         if not replicas:
             chosen = ("-l", "app=traffic-recorder", "--grace-period=0", "--force")
-            kubectl("staging", "delete", "pod", "-n", "hello", *chosen)
+            kubectl(self.role, "delete", "pod", "-n", "hello", *chosen)
             return
         wait = ("rollout", "status", "deployment/recorder", "-n", "hello", "--timeout=90s")
-        kubectl("staging", *wait, timeout=COMMAND_SECONDS)
+        kubectl(self.role, *wait, timeout=COMMAND_SECONDS)
 
 
 def exchanges(recording: Path) -> list[Exchange]:
@@ -116,8 +116,10 @@ def recorded(mirrored: Mirrored, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @contextmanager
-def recorder_at(mirrored: Mirrored, role: str, image: str) -> Generator[Recorded]:
+def recorder_at(mirrored: Mirrored, role: str, image: str, *, volume_gib: int = 0) -> Generator[Recorded]:
     """Deploy a recorder at a stack's gateway and remove it, both by configuration and the engine."""
+    if volume_gib:
+        mirrored.configure(f"{RECORDER}.storage.volumeGib", str(volume_gib), "int", stack=role)
     mirrored.configure(f"{RECORDER}.image", image, stack=role)
     mirrored.configure(f"{RECORDER}.allowTag", "true", "bool", stack=role)
     mirrored.configure(f"{RECORDER}.fileSeconds", "2", "float", stack=role)
@@ -311,6 +313,45 @@ def test_live_answers_of_both_gateways_are_paired(recorded: Recorded, tmp_path: 
     # Testing's greeter is another pod, and time and sequence differ; nothing else does.
     differing = {one["field"] for one in result["fields"] if one["field"].startswith(("message", "status", "grpc"))}
     assert differing == {"message $.1", "message $.3", "message $.4", "message $.5"}
+
+
+def test_recordings_on_a_volume_outlive_their_pod(recorded: Recorded, tmp_path: Path) -> None:
+    mirrored = recorded.mirrored
+    with (
+        volume_of_a_node(mirrored, "testing", tmp_path / "disk"),
+        recorder_at(mirrored, "testing", recorded.image, volume_gib=1) as recorder,
+    ):
+        fetched = tmp_path / "fetched"
+        fetched.mkdir()
+        recorder.recording(fetched, lambda found: bool(found) or not recorder.calls("rouse", 20))
+        recorder.calls("volume", 200)
+        kept = recorder.recording(fetched, lambda found: len(of_run(found, "volume")) >= 190)
+        names = {file.name for file in kept.rglob("*.parquet")}
+        recorder.scale(0)
+        recorder.scale(1)
+        again = tmp_path / "again"
+        again.mkdir()
+        recorder.recording(again, bool)
+        assert names <= {file.name for file in again.rglob("*.parquet")}
+
+
+@contextmanager
+def volume_of_a_node(mirrored: Mirrored, role: str, folder: Path) -> Generator[None]:
+    """Offer a directory of the node, which belongs to root, as the one volume of a cluster."""
+    folder.mkdir()
+    linux = {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "local": {"path": str(folder)},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [linux]}]}},
+    }
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "recordings"}, "spec": spec}
+    mirrored.put(role, volume, verb="create")
+    try:
+        yield
+    finally:
+        mirrored.stage.kubectl(role, "delete", "persistentvolume", "recordings", timeout=COMMAND_SECONDS)
 
 
 @contextmanager
