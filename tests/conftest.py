@@ -31,6 +31,9 @@ FOREIGN_SETTINGS = ("GOOGLE_", "GCLOUD_", "GCP_", "CLOUDSDK_", "KUBE", "HELM_", 
 LOOPBACK_ONLY = "tests/stage/acceptance/test_instruments.py"
 """Tests of what measures on the stage; they need none."""
 
+NEEDS_ENVOY = "tests/unit/recording/test_with_envoy.py"
+"""Tests with an Envoy on the loopback: after the stage, which builds it."""
+
 
 class StageScheduling(LoadScopeScheduling):
     """Hands tests out one by one, but all of the stage to one process: a machine holds one stage."""
@@ -38,7 +41,7 @@ class StageScheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith("tests/stage/provider/"):
             return "provider"  # has an API server of its own and may run beside the stage
-        needs_stage = nodeid.startswith("tests/stage/") and not nodeid.startswith(LOOPBACK_ONLY)
+        needs_stage = nodeid.startswith(("tests/stage/", NEEDS_ENVOY)) and not nodeid.startswith(LOOPBACK_ONLY)
         return "stage" if needs_stage else nodeid
 
 

@@ -10,6 +10,7 @@ from components.rehearsal.places import cache_directory
 from components.rehearsal.progress import PlainProgress
 from components.rehearsal.stage import Stage
 from components.rehearsal.toolchain import missing_parts
+from tests.support.lasting import end_unused
 
 BUILD_SECONDS = 2700
 """Limit of the test that has to build the tool chain first; a warm one is up in about ten seconds."""
@@ -37,6 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(BUILD_SECONDS), append=False)
         elif item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(STAGE_SECONDS))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    end_unused(item, nextitem)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ import pytest
 
 from components.rehearsal.progress import PlainProgress
 from components.rehearsal.stage import Stage
+from tests.support.lasting import until_last_use_of
 
 from .collector import Collector
 from .lab import Lab
@@ -28,10 +29,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Collector())
 
 
-_ended = ExitStack()
-"""Ends what the cases share."""
-
-
 def take_ports(until: ExitStack) -> tuple[int, ...]:
     """Take the ports that programs of the stage listen on, on the machine itself; return them."""
     for port in STAGE_PORTS:
@@ -43,28 +40,21 @@ def take_ports(until: ExitStack) -> tuple[int, ...]:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Istio, gateways, greeters and echo servers in both clusters of a stage of these cases' own."""
-    with _ended:
-        taken = take_ports(_ended)
-        stage = _ended.enter_context(Stage.up(PlainProgress()))
+    with until_last_use_of("lab") as end:
+        taken = take_ports(end)
+        stage = end.enter_context(Stage.up(PlainProgress()))
         outpost = Outpost(stage.fabric_command, stage.kubeconfigs)
-        _ended.callback(outpost.close)
+        end.callback(outpost.close)
         outside = OutsideServer(stage, outpost)
-        _ended.callback(outside.close)
+        end.callback(outside.close)
         caller = OutsideCaller(stage, outpost)
-        _ended.callback(caller.close)
+        end.callback(caller.close)
         meshes = Meshes(stage, outpost)
         with stage.progress.step("bring the meshes up"):
             meshes.bring_up()
         yield Lab(
             stage=stage, outpost=outpost, meshes=meshes, outside_server=outside, outside_caller=caller, taken=taken
         )
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End the stage after the last case: a machine holds one, and tests elsewhere bring up theirs."""
-    if "lab" in getattr(item, "fixturenames", ()) and "lab" not in getattr(nextitem, "fixturenames", ()):
-        _ended.close()
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from components.operations.ramp.state import Phase
+from components.rehearsal.engine.recovery import stale_lock
 from components.rehearsal.processes import wait_until
 from tests.support.mirrored import PACKAGE, Mirrored
 
@@ -63,21 +65,21 @@ def at(mirrored: Mirrored, percent: int) -> Generator[None]:
         mirrored.engine.up("staging")
 
 
-def ended_while_measuring(mirrored: Mirrored, number: int, percent: float, *words: str) -> tuple[int, str]:
-    """Run a ramp, send it a signal while a step is measured, and return its exit code and what it said."""
+def ended_while(mirrored: Mirrored, number: int, phase: Phase, percent: float, *words: str) -> tuple[int, str]:
+    """Run a ramp, send it a signal in a phase of a step, and return its exit code and what it said."""
     command = mirrored.stage.fabric_command([sys.executable, "-m", PACKAGE, "ramp", *words])
     file = mirrored.engine.project_folder / ".traffic-mirror" / "ramp.staging.v2.json"
 
-    def measuring() -> bool:
+    def is_there() -> bool:
         state: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
         assert process.poll() is None, process.communicate()
-        return (state.get("phase"), state.get("percent")) == ("measuring", percent)
+        return (state.get("phase"), state.get("target")) == (phase.value, percent)
 
     with subprocess.Popen(
         command, cwd=ROOT, env=mirrored.engine.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
-            wait_until(measuring, what=f"{percent:g} % is measured", timeout=120)
+            wait_until(is_there, what=f"{phase.value} {percent:g} %", timeout=120)
             os.kill(process.pid, number)
             _, said = process.communicate(timeout=60)
         finally:
@@ -106,13 +108,31 @@ def test_a_v2_that_gets_slow_at_25_percent_goes_back_to_5(mirrored: Mirrored) ->
 def test_a_killed_ramp_keeps_its_step_and_goes_on(mirrored: Mirrored) -> None:
     with at(mirrored, 50):
         given = measured(mirrored, "60,75", "4")
-        code, _ = ended_while_measuring(mirrored, signal.SIGKILL, 60, "run", *which(mirrored), *given)
+        code, _ = ended_while(mirrored, signal.SIGKILL, Phase.MEASURING, 60, "run", *which(mirrored), *given)
         assert code == -signal.SIGKILL
         shown = status(mirrored)
         assert (shown.returncode, "v2: 60 % is in force, interrupted" in shown.stdout) == (1, True), shown
         assert shares(mirrored) == {60}
-        code, said = ended_while_measuring(mirrored, signal.SIGINT, 75, "resume", *which(mirrored))
+        code, said = ended_while(mirrored, signal.SIGINT, Phase.MEASURING, 75, "resume", *which(mirrored))
         assert (code, "75 % is in force. Go on with 'ramp resume'" in said) == (130, True), said
         shown = status(mirrored)
         assert (shown.returncode, "v2: 75 % is in force, interrupted" in shown.stdout) == (1, True), shown
         assert shares(mirrored) == {75}
+
+
+def test_a_ramp_killed_while_it_deploys_goes_on_from_its_last_good_step(mirrored: Mirrored) -> None:
+    with at(mirrored, 50):
+        given = measured(mirrored, "60", "4")
+        code, _ = ended_while(mirrored, signal.SIGKILL, Phase.APPLYING, 60, "run", *which(mirrored), *given)
+        assert code == -signal.SIGKILL
+        shown = status(mirrored)
+        assert (shown.returncode, "interrupted" in shown.stdout) == (1, True), shown
+        assert shares(mirrored) in ({50}, {60})
+        # The engine notices that the program is gone, and gives the stack back.
+        backend = Path(mirrored.engine.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
+        wait_until(lambda: not stale_lock(backend, "staging"), what="the stack is free again", timeout=60)
+        done = mirrored.command("ramp", "resume", *which(mirrored), "--json", timeout=240)
+        assert done.returncode == 0, done.stderr
+        state = json.loads(done.stdout)
+        assert (state["phase"], state["percent"], state["good"]) == ("done", 60.0, 60.0), state
+        assert shares(mirrored) == {60}
