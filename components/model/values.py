@@ -8,6 +8,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from functools import lru_cache
 from typing import Final, Self
 
 from .checks import instance
@@ -124,6 +125,7 @@ class Hostname(str):
         return self + SHADOW_SUFFIX
 
 
+@lru_cache(maxsize=1024)  # one service names its few hosts many times
 def _hostname_fault(host: str) -> tuple[str, str]:  # noqa: C901, PLR0911, PLR0912 -- one line per rule
     if "://" in host:
         return "must be a name without a scheme", "Remove everything up to '://'"

@@ -20,7 +20,7 @@ ANY_VALUE: Final[JsonObject] = {"regex": ".*"}
 
 def compact(entries: Mapping[str, JsonValue]) -> JsonObject:
     """``entries`` without those that are None, empty text, empty list or empty object."""
-    return {key: value for key, value in entries.items() if value is not None and value not in ("", [], {}, ())}
+    return {key: value for key, value in entries.items() if value or isinstance(value, (int, float))}
 
 
 def duration(seconds: float) -> str:

@@ -111,7 +111,7 @@ class Fault:
     during: Callable[[], None] | None = None
 
 
-def run_trial(lab: Lab, place: Track, fault: Fault, *, calls: int = CALLS, attempts: int = 2, **changes: Any) -> Trial:
+def run_trial(lab: Lab, place: Track, fault: Fault, *, calls: int = CALLS, attempts: int = 3, **changes: Any) -> Trial:
     """Let load run, and break something.
 
     The median is held against that of calls without a mirror, right before or right after, whichever is slower: other
