@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
+
 from components.operations.recording import Exchange, MemoryBudget, RecordingReader, RecordingStore, RecordingWriter
 from components.operations.recording.collector import Collector, new_server
 from components.operations.recording.counters import Counters
@@ -23,6 +25,7 @@ class LoopbackCollector:
     collector: Collector
     budget: MemoryBudget
     counters: Counters
+    server: grpc.aio.Server
 
     def exchanges(self) -> list[Exchange]:
         return list(RecordingReader.open(self.settings.url).exchanges())
@@ -47,8 +50,7 @@ async def running_collector(directory: Path, *, port: int = 0, **settings: Any) 
     await server.start()
     sink.start()
     try:
-        yield LoopbackCollector(chosen, bound, collector, budget, counters)
+        yield LoopbackCollector(chosen, bound, collector, budget, counters, server)
     finally:
-        await server.stop(chosen.bounds.stop_seconds)
-        collector.cut()
+        await collector.stop(server)
         sink.close()

@@ -56,8 +56,7 @@ async def run(settings: CollectorSettings, *, instance: str) -> None:
     tasks = [asyncio.create_task(collector.sweep()), asyncio.create_task(_report(counters))]
     await stopping.wait()
     _LOG.info("stopping")
-    await server.stop(settings.bounds.stop_seconds)
-    collector.cut()
+    await collector.stop(server)
     for task in tasks:
         task.cancel()
     if not await asyncio.to_thread(sink.close):

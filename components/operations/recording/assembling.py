@@ -18,6 +18,9 @@ _MESSAGE_OVERHEAD = 200
 
 _GRPC = "application/grpc"
 
+_CODE_DIGITS = 3
+"""Of a status: HTTP's have three, gRPC's fewer. An application may send anything, and a column holds 32 bits."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptureLimits:
@@ -76,17 +79,30 @@ class _Direction:
         """Return how many bytes were reserved for this chunk."""
         self.size += len(chunk)
         wanted = min(len(chunk), limits.max_body_bytes - self._kept)
-        reserved = wanted + (_MESSAGE_OVERHEAD if self.splitter else 0)
-        if wanted < 0 or not budget.take(reserved):
-            wanted = reserved = 0
+        if not budget.take(wanted):
+            wanted = 0
         if self.splitter is not None:
-            self._kept += self.splitter.feed(chunk, offset_us=offset_us, allowance=wanted)
-        else:
-            self.truncated = self.truncated or wanted < len(chunk)
-            if wanted:
-                self._kept += wanted
-                self._body.append(chunk if wanted == len(chunk) else chunk[:wanted])
-        return reserved
+            return self._feed_splitter(self.splitter, chunk, offset_us=offset_us, allowance=wanted, budget=budget)
+        self.truncated = self.truncated or wanted < len(chunk)
+        if wanted:
+            self._kept += wanted
+            self._body.append(chunk if wanted == len(chunk) else chunk[:wanted])
+        return wanted
+
+    def _feed_splitter(
+        self, splitter: FrameSplitter, chunk: bytes, *, offset_us: int, allowance: int, budget: MemoryBudget
+    ) -> int:
+        """Return how many bytes stay reserved; ``allowance`` bytes are already, of which not all may be kept."""
+        before = len(splitter.messages)
+        kept = splitter.feed(chunk, offset_us=offset_us, allowance=allowance)
+        budget.give(allowance - kept)
+        self._kept += kept
+        # One chunk may end no message, or thousands of small ones.
+        overhead = _MESSAGE_OVERHEAD * (len(splitter.messages) - before)
+        if not budget.take(overhead):
+            splitter.omit(before)
+            return kept
+        return kept + overhead
 
     def part(self, *, offset_us: int) -> Part:
         splitter = self.splitter
@@ -285,8 +301,9 @@ def weight(headers: Headers) -> int:
 
 
 def to_int(text: str | None) -> int | None:
-    """Return the number in ``text``, or ``None`` where there is none."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    """Return the number in ``text``; ``None`` where there is none, or one that is no status code."""
+    is_code = text is not None and len(text) <= _CODE_DIGITS and text.isascii() and text.isdigit()
+    return int(text) if text is not None and is_code else None
 
 
 def _first(headers: Headers, name: str) -> str | None:

@@ -107,11 +107,22 @@ class Collector:
         for stream in [one for one in self._streams if one.started_ns <= oldest]:
             self._end(stream, cut=True)
 
+    async def stop(self, server: grpc.aio.Server) -> None:
+        """Take nothing new, let open exchanges go on for a while, and record what was seen of them until then."""
+        seconds = self._settings.bounds.stop_seconds
+        # A server that is out of patience cancels its streams just as a proxy does, so that is kept from happening.
+        stopping = asyncio.ensure_future(server.stop(2 * seconds))
+        await asyncio.wait([stopping], timeout=seconds)
+        self.cut()
+        await server.stop(None)
+        await stopping
+
     async def _follow(self, stream: _Stream, context: Any) -> None:  # noqa: ANN401 -- see above
         is_first = True
         while not stream.is_done:
             content = await context.read()
-            if content is grpc.aio.EOF:
+            if content is grpc.aio.EOF or stream.is_done:
+                # What was cut while its next report was awaited is in the writer's hands.
                 return
             message = ProcessingRequest.FromString(content)
             kind: str = message.WhichOneof("request") or ""

@@ -26,7 +26,7 @@ class FrameSplitter:
         self._inside = False
         self.messages: list[Message] = []
         self.omitted = 0
-        """Messages beyond ``max_messages``: seen, counted, not kept."""
+        """Messages beyond ``max_messages`` or memory: seen, counted, not kept."""
 
     def feed(self, chunk: bytes, *, offset_us: int, allowance: int) -> int:
         """Take the next bytes of the body.
@@ -64,6 +64,11 @@ class FrameSplitter:
         """Keep what has arrived of a message that the stream broke off inside of."""
         if self._inside:
             self._close(offset_us)
+
+    def omit(self, first: int) -> None:
+        """Forget the messages from ``first`` on, for which there is no memory; they stay counted."""
+        self.omitted += len(self.messages) - first
+        del self.messages[first:]
 
     def _open(self) -> None:
         self._inside = True

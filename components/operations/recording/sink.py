@@ -80,7 +80,7 @@ class RecordingSink:
         self._write_waiting()
         try:
             self._writer.close()
-        except OSError as error:
+        except Exception as error:  # see _write_waiting
             _LOG.error("recording could not be finished: %s", error)
         self._count()
 
@@ -95,7 +95,8 @@ class RecordingSink:
                 batch.append(redacted)
         try:
             self._writer.write(batch)
-        except OSError as error:
+        except Exception as error:
+            # Clients of buckets raise what they like. Whatever it was, the thread must live on to write what comes.
             _LOG.error("recording could not be written: %s", error)
         self._budget.give(freed)
         self._count()

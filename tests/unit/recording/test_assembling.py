@@ -136,6 +136,28 @@ def test_endless_tiny_messages_stay_within_the_budget() -> None:
     assert budget.used <= 20_000
 
 
+def test_messages_that_are_not_kept_hold_no_memory() -> None:
+    budget = MemoryBudget(20_000)
+    assembler = _assembler(budget=budget, limits=CaptureLimits(max_messages=1))
+    assembler.request_headers(_GRPC_REQUEST, end=False, at_ns=0)
+    assembler.request_body(b"\0\0\0\0\x01x", end=False, at_ns=0)
+    used = budget.used
+    for _ in range(1_000):
+        assembler.request_body(b"\0\0\0\0\x01x", end=False, at_ns=0)
+    assert budget.used == used == assembler.reserved
+
+
+def test_many_messages_in_one_report_are_kept_as_far_as_memory_goes() -> None:
+    budget = MemoryBudget(20_000)
+    assembler = _assembler(budget=budget)
+    assembler.request_headers(_GRPC_REQUEST, end=False, at_ns=0)
+    assembler.request_body(b"\0\0\0\0\x01x" * 2, end=False, at_ns=0)
+    assembler.request_body(b"\0\0\0\0\0" * 500, end=False, at_ns=0)
+    request = _finished(assembler).request
+    assert ([message.data for message in request.messages], request.truncated) == ([b"x", b"x"], True)
+    assert budget.used == assembler.reserved
+
+
 @pytest.mark.parametrize(("marked", "side"), [(True, Side.MIRROR), (False, Side.PRIMARY)])
 def test_the_mark_decides_the_side_when_none_is_fixed(marked: bool, side: Side) -> None:
     assembler = _assembler(origin=Origin(side=None, source="", mark_header="x-mark"))
@@ -158,4 +180,4 @@ def test_only_grpc_framing_counts_as_grpc(content_type: str, expected: bool) -> 
 
 
 def test_a_status_that_is_no_number_is_no_status() -> None:
-    assert [to_int(text) for text in ("200", "", None, "x", "²")] == [200, None, None, None, None]
+    assert [to_int(text) for text in ("200", "", None, "x", "²", "9999")] == [200, None, None, None, None, None]

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
 
-from components.operations.recording import CaptureLimits, Ending, Side
+from components.operations.recording import CaptureLimits, Ending, RollLimits, Side
 from components.operations.recording.counters import DROPS
 from components.operations.recording.protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY
 from components.operations.recording.redaction import Redactor
@@ -126,6 +126,32 @@ async def test_what_is_open_at_the_end_is_recorded_as_cut(tmp_path: Path) -> Non
 
 
 @pytest.mark.asyncio
+async def test_what_is_open_when_the_collector_stops_is_cut_and_not_reset(tmp_path: Path) -> None:
+    bounds = Bounds(stop_seconds=0.1)
+    async with running_collector(tmp_path, bounds=bounds) as running, _proxy(running) as process:
+        await process().write(_call()[0].SerializeToString())
+        await _until(lambda: running.budget.used)
+        await running.collector.stop(running.server)
+    assert [exchange.ending for exchange in running.exchanges()] == [Ending.CUT]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "late", [_body("response_body", b"later", end=False), _headers("response_headers", server="s")]
+)
+async def test_what_comes_after_a_cut_takes_and_gives_no_memory(tmp_path: Path, late: Any) -> None:
+    async with running_collector(tmp_path) as running, _proxy(running) as process:
+        call = process()
+        await call.write(_call()[0].SerializeToString())
+        await _until(lambda: running.budget.used)
+        running.collector.cut()
+        await _until(lambda: not running.budget.used)
+        await call.write(late.SerializeToString())
+        assert await call.read() is grpc.aio.EOF
+    assert running.budget.used == 0
+
+
+@pytest.mark.asyncio
 async def test_a_large_transfer_is_let_go_before_it_can_hold_traffic_back(tmp_path: Path) -> None:
     limits = CaptureLimits(max_body_bytes=4, max_followed_bytes=100)
     reports = [_call()[0], *[_body("request_body", b"x" * 60, end=False) for _ in range(2)]]
@@ -191,14 +217,32 @@ async def test_a_body_that_breaks_redaction_is_not_written_and_does_not_end_the_
 
 
 @pytest.mark.asyncio
-async def test_a_failing_storage_loses_rows_not_traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("the bucket's client is upset")]
+)
+async def test_a_failing_storage_loses_rows_not_traffic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
 
-    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
-    async with running_collector(tmp_path) as running, _proxy(running) as process:
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", fails)
+    bounds, roll = Bounds(max_waiting=1), RollLimits(max_seconds=0.001)
+    async with running_collector(tmp_path, bounds=bounds, roll=roll) as running, _proxy(running) as process:
         await _report(process, _call())
-    assert (running.counters.lost, running.counters.written, running.budget.used) == (1, 0, 0)
+        await _until(lambda: running.counters.lost)
+        await _report(process, _call())
+    assert (running.counters.lost, running.counters.written, running.budget.used) == (2, 0, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_status_that_no_column_holds_does_not_end_the_recording(tmp_path: Path) -> None:
+    strange = _call("strange")
+    strange[2].response_headers.headers.headers.add(key="grpc-status", raw_value=b"9" * 11)
+    async with running_collector(tmp_path) as running, _proxy(running) as process:
+        await _report(process, strange)
+        await _report(process, _call("usual"))
+    assert [(one.request_id, one.grpc_status) for one in running.exchanges()] == [("strange", None), ("usual", None)]
 
 
 @pytest.mark.asyncio
