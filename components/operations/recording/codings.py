@@ -45,5 +45,6 @@ def _inflate(data: bytes) -> bytes | None:
             plain = inflater.decompress(data, MAX_DECODED_BYTES)
         except zlib.error:
             continue
-        return plain if inflater.eof else None
+        # More may follow the end of a stream: another one, which gzip allows. What was not read is not known.
+        return plain if inflater.eof and not inflater.unused_data else None
     return None

@@ -60,6 +60,13 @@ class Descriptors:
         types = self._methods.get(path)
         return types[1] if types else None
 
+    def message_type(self, name: str) -> type[Message] | None:
+        """Return ``package.Message``, or ``None`` when it is not in the set."""
+        try:
+            return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(name))
+        except KeyError:
+            return None
+
     def check_field(self, name: str) -> None:
         """Make sure that ``package.Message.field`` exists.
 

@@ -4,6 +4,7 @@ Whatever a rule cannot look into (a cut body, a broken one, an unknown coding) i
 keeping it might keep what the rule forbids.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -19,6 +20,22 @@ from .redaction_protobuf import ProtobufRedactor
 
 REDACTED: Final = "[redacted]"
 """Stands where a value was."""
+
+_URL_HEADERS: Final = frozenset(
+    {
+        "content-location",
+        "location",
+        "referer",
+        "x-envoy-original-path",
+        "x-forwarded-uri",
+        "x-original-uri",
+        "x-original-url",
+        "x-rewrite-url",
+    }
+)
+"""Headers whose value is a URL or path, with parameters like those of the request's own path."""
+
+_DELIMITER: Final = re.compile("([?#])")
 
 Payload: TypeAlias = tuple[bytes | None, int]
 """Bytes that may be kept, or ``None``, and how many values were replaced."""
@@ -68,6 +85,7 @@ class Redactor:
             ValidationError: A JSON path or protobuf field is wrong.
         """
         self._headers = frozenset(rules.headers)
+        self._looked_at = self._headers | _URL_HEADERS
         self._query = frozenset(rules.query)
         self._json = JsonRedactor(rules.json_paths) if rules.json_paths else None
         self._protobuf: ProtobufRedactor | None = None
@@ -77,7 +95,7 @@ class Redactor:
 
     def apply(self, exchange: Exchange) -> Exchange:
         """Return the exchange without what must not be kept."""
-        path, in_path = self._redact_query(exchange.path)
+        path, in_path = self._redact_url(exchange.path)
         request, in_request = self._redact_part(exchange.request, exchange, is_request=True)
         response, in_response = self._redact_part(exchange.response, exchange, is_request=False)
         count = in_path + in_request + in_response
@@ -86,12 +104,13 @@ class Redactor:
         redactions = exchange.redactions + count
         return replace(exchange, path=path, request=request, response=response, redactions=redactions)
 
-    def _redact_query(self, path: str) -> tuple[str, int]:
-        base, mark, query = path.partition("?")
-        if not mark:
-            return path, 0
-        redacted, count = self._redact_parameters(query)
-        return (f"{base}?{redacted}", count) if count else (path, 0)
+    def _redact_url(self, url: str) -> tuple[str, int]:
+        """Replace parameters of the query, and of the fragment, where OAuth 2.0's implicit grant has its token."""
+        pieces, count = _DELIMITER.split(url), 0
+        for index in range(2, len(pieces), 2):
+            pieces[index], found = self._redact_parameters(pieces[index])
+            count += found
+        return "".join(pieces), count
 
     def _redact_parameters(self, text: str) -> tuple[str, int]:
         pairs, count = text.split("&"), 0
@@ -103,10 +122,19 @@ class Redactor:
         return "&".join(pairs), count
 
     def _redact_headers(self, headers: Headers) -> tuple[Headers, int]:
-        count = sum(name in self._headers for name, _ in headers)
-        if not count:
+        if self._looked_at.isdisjoint([name for name, _ in headers]):
             return headers, 0
-        return tuple((n, REDACTED if n in self._headers else v) for n, v in headers), count
+        redacted: list[tuple[str, str]] = []
+        count = 0
+        for name, value in headers:
+            kept, found = value, 0
+            if name in self._headers:
+                kept, found = REDACTED, 1
+            elif name in _URL_HEADERS:
+                kept, found = self._redact_url(value)
+            redacted.append((name, kept))
+            count += found
+        return (tuple(redacted), count) if count else (headers, 0)
 
     def _redact_part(self, part: Part, exchange: Exchange, *, is_request: bool) -> tuple[Part, int]:
         headers, in_headers = self._redact_headers(part.headers)
@@ -117,10 +145,8 @@ class Redactor:
         rule = self._payload_rule(part, exchange, is_request=is_request)
         if rule is None:
             return part, count
-        if exchange.is_grpc:
-            part, in_payload = _redact_messages(part, rule)
-        else:
-            part, in_payload = _redact_body(part, rule)
+        # By what was recorded: a gRPC call may be answered by a plain page, and the other way round.
+        part, in_payload = _redact_messages(part, rule) if part.messages else _redact_body(part, rule)
         return part, count + in_payload
 
     def _payload_rule(self, part: Part, exchange: Exchange, *, is_request: bool) -> Callable[[bytes], Payload] | None:
@@ -129,13 +155,20 @@ class Redactor:
             return self._redact_form
         if "json" in content_type:
             return self._json.redact if self._json else None
-        if exchange.is_grpc and self._protobuf:
+        if self._protobuf and part.messages:
             return self._protobuf.rule(exchange.path, is_request=is_request)
+        if self._protobuf and ("grpc" in content_type or "proto" in content_type):
+            return _drop
         return None
 
     def _redact_form(self, data: bytes) -> Payload:
         text, count = self._redact_parameters(data.decode("latin-1"))
         return text.encode("latin-1"), count
+
+
+def _drop(_data: bytes) -> Payload:
+    """Keep nothing of what holds messages in a framing that is not understood here, such as gRPC-Web's."""
+    return None, 1
 
 
 def _redact_body(part: Part, rule: Callable[[bytes], Payload]) -> tuple[Part, int]:

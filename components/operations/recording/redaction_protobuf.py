@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
 
 from .descriptors import Descriptors
+
+_ANY: Final = "google.protobuf.Any"
 
 
 class ProtobufRedactor:
@@ -40,6 +42,8 @@ class ProtobufRedactor:
         return (message.SerializeToString(), count) if count else (data, 0)
 
     def _clear(self, message: Message) -> int:
+        if message.DESCRIPTOR.full_name == _ANY:
+            return self._clear_packed(message)
         count = 0
         for field, value in message.ListFields():
             if field.full_name in self._fields:
@@ -47,6 +51,14 @@ class ProtobufRedactor:
                 count += 1
             elif field.message_type is not None:
                 count += sum(self._clear(inner) for inner in _inner(field, value))
+        return count
+
+    def _clear_packed(self, packed: Any) -> int:  # noqa: ANN401 -- google.protobuf.Any, of the descriptor set's pool
+        """Clear inside a message that carries another one as bytes."""
+        kind = self._descriptors.message_type(packed.type_url.rpartition("/")[2])
+        data, count = self._redact(kind, packed.value)
+        if count:
+            packed.value = data or b""
         return count
 
 

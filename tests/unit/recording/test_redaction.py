@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2, json_format
+from google.protobuf import any_pb2, descriptor_pb2, json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +105,21 @@ def test_credentials_in_the_query_are_replaced(path: str, expected: str) -> None
     assert _redact(_exchange(path=path)).path == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("x-envoy-original-path", "/a?token=x&b=c", f"/a?token={REDACTED}&b=c"),
+        ("referer", "https://shop.example/a?b=c&password=x#top", f"https://shop.example/a?b=c&password={REDACTED}#top"),
+        ("location", "https://shop.example/#access_token=x&n=1", f"https://shop.example/#access_token={REDACTED}&n=1"),
+        ("x-note", "?token=x", "?token=x"),
+    ],
+)
+def test_credentials_in_urls_that_headers_repeat_are_replaced(name: str, value: str, expected: str) -> None:
+    part = Part(headers=((name, value),))
+    after = _redact(_exchange(request=part, response=part))
+    assert after.request.headers == after.response.headers == ((name, expected),)
+
+
 def test_credentials_in_a_form_are_replaced() -> None:
     form = Part(headers=(("content-type", "application/x-www-form-urlencoded"),), body=b"user=u&password=p")
     assert _redact(_exchange(request=form)).request.body == f"user=u&password={REDACTED}".encode()
@@ -137,11 +152,26 @@ def test_a_compressed_body_is_redacted_inside() -> None:
         Part(headers=_JSON, body=b"[" * 100_000),
         Part(headers=(*_JSON, ("content-encoding", "br")), body=b"?"),
         Part(headers=(*_JSON, ("content-encoding", "gzip")), body=b"?"),
+        Part(headers=(*_JSON, ("content-encoding", "gzip")), body=gzip.compress(b'{"b": 1}') + gzip.compress(b" ")),
     ],
 )
 def test_a_body_that_cannot_be_looked_into_is_dropped(part: Part) -> None:
     after = _redact(_exchange(request=part), json_paths=["$.a"])
     assert (after.request.body, after.request.truncated, after.redactions) == (b"", True, 1)
+
+
+def test_a_grpc_call_that_is_answered_by_plain_json_is_redacted_too() -> None:
+    message = Message(offset_us=0, size=0, data=b"")
+    call = _exchange(request=Part(headers=_GRPC, messages=(message,)), response=_json_part({"a": "secret", "b": 1}))
+    assert _redact(call, json_paths=["$.a"]).response.body == f'{{"a":"{REDACTED}","b":1}}'.encode()
+
+
+@pytest.mark.parametrize("kind", ["application/grpc-web+proto", "application/x-protobuf", "application/proto"])
+def test_messages_in_a_framing_that_is_not_understood_are_dropped(kind: str) -> None:
+    part = Part(headers=(("content-type", kind),), body=_order({"card": "4"}).SerializeToString())
+    rules = {"protobuf_fields": ["shop.v1.Order.card"], "descriptor_set": _descriptor_set()}
+    after = _redact(_exchange(path="/shop.v1.Shop/Buy", request=part), **rules)
+    assert (after.request.body, after.request.truncated) == (b"", True)
 
 
 def _order(fields: dict[str, Any]) -> Any:
@@ -166,6 +196,30 @@ def test_protobuf_fields_are_cleared_at_any_depth(compressed: bool) -> None:
     kept_fields = json_format.MessageToDict(plain, preserving_proto_field_name=True)
     assert kept_fields == {"note": "n", "buyers": [{}], "by_name": {"k": {}}}
     assert (after.redactions, kept.compressed) == (3, compressed)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "kept"), [("shop.v1.Order", {"note": "n"}), ("shop.v1.Buyer", {"name": "b"}), ("other.Type", {})]
+)
+def test_a_message_packed_into_another_is_looked_into(type_name: str, kept: dict[str, str]) -> None:
+    files = descriptor_pb2.FileDescriptorSet.FromString(_descriptor_set())
+    any_pb2.DESCRIPTOR.CopyToProto(files.file.add())
+    files.file[0].dependency.append("google/protobuf/any.proto")
+    files.file[0].service[0].method.add(
+        name="Pass", input_type=".google.protobuf.Any", output_type=".google.protobuf.Any"
+    )
+    inner = {"shop.v1.Order": {"card": "4", "note": "n"}}.get(type_name, {"name": "b"})
+    descriptors = Descriptors(files)
+    known = descriptors.message_type(type_name) or descriptors.message_type("shop.v1.Buyer")
+    assert known is not None
+    packed = any_pb2.Any(type_url=f"type.googleapis.com/{type_name}")
+    packed.value = json_format.ParseDict(inner, known()).SerializeToString()
+    data = packed.SerializeToString()
+    part = Part(headers=_GRPC, messages=(Message(offset_us=0, size=len(data), data=data),))
+    rules = {"protobuf_fields": ["shop.v1.Order.card"], "descriptor_set": files.SerializeToString()}
+    (after,) = _redact(_exchange(path="/shop.v1.Shop/Pass", request=part), **rules).request.messages
+    left = known.FromString(any_pb2.Any.FromString(after.data).value)
+    assert json_format.MessageToDict(left) == kept
 
 
 @pytest.mark.parametrize(
