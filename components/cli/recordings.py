@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..operations.plaintext import printable
 from ..operations.recording import Damage, Exchange, Headers, Part, RecordingReader, Side
 from ..operations.recording.summary import (
     RecordingListing,
@@ -177,7 +178,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _text(data: bytes) -> str:
-    return data[:_SHOWN_BODY].decode("utf-8", "backslashreplace")
+    return printable(data[:_SHOWN_BODY].decode("utf-8", "backslashreplace"), keep="\t\n")
 
 
 def _json(document: Any) -> str:  # noqa: ANN401 -- what asdict gives

@@ -1,7 +1,7 @@
 """What to compare, and everything that is counted while comparing, wherever the pairs come from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from statistics import median
 from typing import Final
@@ -56,6 +56,26 @@ class DiffJob:
             raise ValidationError(
                 field="level", value=self.level, rule="must be from 1e-9 to 0.1", remedy="Choose for example 0.001"
             )
+        self._keep_baselines_apart()
+
+    def _keep_baselines_apart(self) -> None:
+        """Answers that were held against themselves would seem never to vary."""
+        primary = self.primary
+        beside = [one for one in self.baseline if (_place(one), one.side) == (_place(primary), primary.side)]
+        if any(one.source == primary.source for one in beside):
+            raise ValidationError(
+                field="baseline",
+                value=primary.recording,
+                rule="must be other answers than those of the primary itself",
+                remedy="Replay the recording to the primary, or name a second instance of it with --baseline-source",
+            )
+        if primary.source is None:
+            without = tuple(one.source for one in beside if one.source is not None)
+            object.__setattr__(self, "primary", replace(primary, without=without))
+
+
+def _place(source: Source) -> str:
+    return source.recording.rstrip("/")
 
 
 class Comparison:
@@ -122,4 +142,14 @@ def nothing_paired(job: DiffJob, selections: Mapping[str, Selection]) -> Operati
     return OperationError(
         f"No request has an answer on both sides: {counts}{detail}",
         remedy="Check that both recordings cover the same time and that the mirror keeps x-request-id",
+    )
+
+
+def nothing_in_baseline(job: DiffJob, selections: Mapping[str, Selection]) -> OperationError:
+    """Return the error for a baseline that has no answer to any request of the primary."""
+    chosen = sum(one.chosen for role, one in selections.items() if role.startswith("baseline"))
+    names = [f" of the source {one.source}" for one in job.baseline if one.source is not None]
+    return OperationError(
+        f"No request has a second answer of the primary: {chosen} baseline exchange(s){''.join(names)}",
+        remedy="Check the baseline's recording and source, and that it was recorded as the primary's side",
     )

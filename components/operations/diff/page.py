@@ -46,18 +46,24 @@ def render_page(result: DiffResult) -> str:
 def headline(result: DiffResult) -> str:
     """Return the result in one sentence."""
     pairs = f"{result.pairs:,} pair{'' if result.pairs == 1 else 's'}"
-    found = len(result.findings)
-    if found:
-        count, itself = (
-            ("One field differs", "it varies by itself")
-            if found == 1
-            else (f"{found} fields differ", "they vary by themselves")
-        )
-        if not result.has_baseline:
-            return f"{count} in {pairs}; without a baseline nothing tells how much {itself}"
-        return f"{count} more often than {itself}, in {pairs}"
+    tested = sum(field.standing is Standing.FINDING for field in result.findings)
+    untested = len(result.findings) - tested
+    if tested:
+        more = f"; {untested:,} more without a baseline of the same calls" if untested else ""
+        return f"{_fields(tested)} more often than {_itself(tested)}, in {pairs}{more}"
+    if untested:
+        missing = "without a baseline" if not result.has_baseline else "without a baseline of the same calls"
+        return f"{_fields(untested)} in {pairs}; {missing} nothing tells how much {_itself(untested)}"
     if not result.can_tell:
         return f"{pairs} and {result.baseline_pairs:,} of the baseline are too few to tell"
     if not result.has_baseline:
         return f"No field differs in {pairs}"
     return f"No field differs more often than it varies by itself, in {pairs}"
+
+
+def _fields(count: int) -> str:
+    return "One field differs" if count == 1 else f"{count} fields differ"
+
+
+def _itself(count: int) -> str:
+    return "it varies by itself" if count == 1 else "they vary by themselves"

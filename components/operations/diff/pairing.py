@@ -4,12 +4,14 @@ The recordings are cut by a hash of the request's identifier into partitions tha
 folder; answers to one request always fall into the same one.
 """
 
+import atexit
 import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
@@ -35,6 +37,8 @@ class Source:
     side: Side
     source: str | None = None
     """Only what this recorder or replay saw; ``None`` for all."""
+    without: tuple[str, ...] = ()
+    """Not what these saw."""
 
 
 @dataclass(kw_only=True)
@@ -56,6 +60,8 @@ def selected(batch: RecordBatch, source: Source, selection: Selection) -> Record
     mask = pc.equal(batch.column("side"), source.side.value)
     if source.source is not None:
         mask = pc.and_(mask, pc.equal(batch.column("source"), source.source))
+    if source.without:
+        mask = pc.and_not(mask, pc.is_in(batch.column("source"), pa.array(source.without)))
     return batch.filter(mask)
 
 
@@ -124,10 +130,14 @@ def partitions(readers: Sequence[RecordingReader], *, threshold: int) -> Generat
     size = sum(group.bytes for reader in readers for group in reader.row_groups())
     count = max(1, min(_MAX_PARTITIONS, -(-size // PARTITION_BYTES)))
     folder = Path(tempfile.mkdtemp(prefix="traffic-mirror-diff-"))
+    remove = partial(shutil.rmtree, folder, ignore_errors=True)
+    # A comparison that was given up, or interrupted, goes on in its thread until the process ends.
+    atexit.register(remove)
     try:
         yield Partitions(folder, count, threshold=threshold)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove()
+        atexit.unregister(remove)
 
 
 @dataclass(kw_only=True)

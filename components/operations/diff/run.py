@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from ...model.request_sampling import sample_threshold
 from ..recording import RecordingReader, Side
-from .comparison import Comparison, DiffJob, nothing_paired
+from .comparison import Comparison, DiffJob, nothing_in_baseline, nothing_paired
 from .pairing import Partitions, Selection, Source, by_request, pairs_of, partitions
 from .result import DiffResult
 
@@ -18,7 +18,7 @@ def diff(job: DiffJob, *, on_progress: Callable[[float], None] | None = None) ->
 
     Raises:
         ValidationError: A recording is empty or has another schema version.
-        OperationError: No request has an answer on both sides, so nothing can be told.
+        OperationError: No request has an answer on both sides, or none has one in the baseline, so nothing can be told.
     """
     sources = {"primary": job.primary, "mirror": job.mirror}
     sources |= {f"baseline-{number}": source for number, source in enumerate(job.baseline)}
@@ -35,6 +35,8 @@ def diff(job: DiffJob, *, on_progress: Callable[[float], None] | None = None) ->
             _show(on_progress, 0.3 + 0.7 * (number + 1) / parts.count)
     if not comparison.counts.paired:
         raise nothing_paired(job, selections)
+    if job.baseline and not comparison.baseline_counts.paired:
+        raise nothing_in_baseline(job, selections)
     damage = tuple(damage for reader in readers.values() for damage in reader.damage)
     return comparison.result(selections, damage)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from ..plaintext import printable
 from ..recording.endpoints import Groups
 from ..recording.quantiles import Quantiles
 from .answers import Answer
@@ -121,4 +122,4 @@ def shorten(value: Any) -> str:  # noqa: ANN401 -- any value of any field
         text = value
     else:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+    return printable(text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…")

@@ -1,8 +1,12 @@
 """The commands on recordings: exit codes, JSON, tables, pages, and a sentence for every bad input."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -191,6 +195,40 @@ def test_the_page_stands_alone_and_values_cannot_break_out(tmp_path: Path, recor
     assert parser.found == []
     embedded = text.partition('id="result">')[2].partition("</script>")[0]
     assert json.loads(embedded)["pairs"] == 1
+
+
+def test_what_an_application_sent_works_nobodys_terminal_and_fits_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = (("content-type", "application/json"),)
+    sides = [
+        replace(
+            _exchange(1, 1, side=side), response=Part(headers=kind, body=json.dumps(f"\ud83d{side}").encode() + end)
+        )
+        for side, end in zip(Side, (b"", b"\n"), strict=True)
+    ]
+    raw = replace(_exchange(2, 2), response=Part(body=b"a\n\x1b[2Jb"))
+    recording = _record(tmp_path / "r", [*sides, raw])
+    page = tmp_path / "diff.html"
+    assert main(["diff", recording, "--html", str(page)]) == 1
+    assert r"\ud83dmirror" in page.read_text(encoding="utf-8")
+    main(["recordings", "show", recording, "--id", raw.request_id])
+    assert "a\n\\x1b[2Jb" in capsys.readouterr().out
+
+
+def test_a_comparison_that_is_given_up_leaves_nothing_behind(tmp_path: Path, recording: str) -> None:
+    hangs = "import sys, threading; from components.operations.diff import pairing; "
+    hangs += "pairing.Partitions.add = lambda *_: threading.Event().wait(); "
+    hangs += "from components.cli.app import main; sys.exit(main(sys.argv[1:]))"
+    left = tmp_path / "left"
+    left.mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", hangs, "diff", recording, "--timeout", "1"],
+        env={**os.environ, "TMPDIR": str(left)},
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, list(left.iterdir())) == (2, [])
 
 
 def test_a_dry_run_tells_what_would_be_sent(recording: str, capsys: pytest.CaptureFixture[str]) -> None:

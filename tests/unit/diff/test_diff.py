@@ -17,6 +17,7 @@ from components.model import ValidationError
 from components.model.request_sampling import is_sampled, sample_threshold
 from components.operations.diff import DiffJob, DiffResult, Source, Standing, diff, one_recording
 from components.operations.diff import pairing as pairing_module
+from components.operations.diff.page import headline
 from components.operations.diff.significance import Count, exact_p_values, holm, interval
 from components.operations.errors import OperationError
 from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
@@ -139,6 +140,47 @@ def test_a_second_instance_in_the_same_recording_is_told_by_its_source(tmp_path:
     assert (result.pairs, result.baseline_pairs, result.surplus) == (50, 50, 0)
 
 
+def test_a_second_instance_is_no_answer_of_the_primary_even_if_its_clock_is_ahead(tmp_path: Path) -> None:
+    ahead = timedelta(seconds=-1)
+    exchanges = [*_answers(100, 1), *_answers(100, 2, side=Side.MIRROR)]
+    exchanges += [replace(e, source="second", started_at=e.started_at + ahead) for e in _answers(100, 3)]
+    recording = _record(tmp_path, "r", exchanges)
+    result = diff(one_recording(recording, baseline=[Source(recording=recording, side=Side.PRIMARY, source="second")]))
+    assert (result.pairs, result.baseline_pairs, result.unanswered, result.findings) == (100, 100, 0, ())
+
+
+@pytest.mark.parametrize(("place", "source"), [("r", None), ("r/", None), ("r", "v1")])
+def test_the_primary_is_no_baseline_of_itself(tmp_path: Path, place: str, source: str | None) -> None:
+    recording = _record(tmp_path, "r", _answers(1, 1))
+    primary = Source(recording=recording, side=Side.PRIMARY, source=source)
+    baseline = replace(primary, recording=str(tmp_path / "r") + place.removeprefix("r"))
+    with pytest.raises(ValidationError, match="other answers than those of the primary"):
+        DiffJob(primary=primary, mirror=replace(primary, side=Side.MIRROR), baseline=[baseline])
+
+
+def test_a_baseline_without_any_answer_is_said(tmp_path: Path) -> None:
+    recording = _record(tmp_path, "r", [*_answers(3, 1), *_answers(3, 2, side=Side.MIRROR)])
+    baseline = Source(recording=recording, side=Side.PRIMARY, source="v1-secnd")
+    with pytest.raises(OperationError, match=r"0 baseline exchange\(s\) of the source v1-secnd"):
+        diff(one_recording(recording, baseline=[baseline]))
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_field_that_no_baseline_covers_is_not_said_to_differ_more_often(tmp_path: Path, planted: bool) -> None:
+    covered = _answers(20, 1)
+    mirror = _answers(20, 1, planted=float(planted), side=Side.MIRROR)
+    other = [_exchange(99, {"a": side}, side=side, path="/others") for side in Side]
+    recording = _record(tmp_path, "r", [*covered, *mirror, *other])
+    second = _record(tmp_path, "b", covered)
+    result = diff(one_recording(recording, baseline=[Source(recording=second, side=Side.PRIMARY)]))
+    said = (
+        "One field differs in 21 pairs; without a baseline of the same calls nothing tells how much it varies by itself"
+    )
+    if planted:
+        said = "One field differs more often than it varies by itself, in 21 pairs; 1 more without a baseline"
+    assert headline(result).startswith(said)
+
+
 def test_answers_are_paired_by_request_and_the_rest_is_counted(tmp_path: Path) -> None:
     primary = [_exchange(n, {"a": n}) for n in range(10)]
     mirror = [_exchange(n, {"a": n}, side=Side.MIRROR) for n in (3, 4, 99)]
@@ -199,6 +241,12 @@ def test_endpoints_have_their_own_rates_and_times(tmp_path: Path) -> None:
     assert result.endpoints[0].primary_p50_ms == pytest.approx(1, rel=0.02)
     assert result.endpoints[0].mirror_p50_ms == pytest.approx(4, rel=0.02)
     assert [(f.endpoint, f.field, f.rate) for f in result.fields] == [("GET /b", "status", 1.0)]
+
+
+def test_values_that_a_terminal_would_obey_and_no_page_can_hold_are_escaped(tmp_path: Path) -> None:
+    sides = [_exchange(1, {"a": f"\x1b[2J\ud83d{side}"}, side=side) for side in Side]
+    (field,) = diff(one_recording(_record(tmp_path, "r", sides))).fields
+    assert field.examples[0].mirror == r"\x1b[2J\ud83dmirror"
 
 
 def test_the_offset_of_the_clocks_is_told_and_does_not_hinder(tmp_path: Path) -> None:
