@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..model import ValidationError
+from ..model.checks import bounded
 from ..operations.cluster_objects import read_cluster
 from ..operations.errors import OperationError
 from ..operations.expiry.ends import ConfiguredEnd, End, State, configured_ends, ended, live_ends
@@ -26,6 +27,9 @@ EPILOG: Final = """\
 Examples: "traffic-mirror expire --cluster a.kubeconfig" lists what a cluster has;
 "traffic-mirror expire --stack staging" lists what a stack's configuration has;
 "traffic-mirror expire --stack staging --apply" takes what has ended out of it and runs pulumi up."""
+
+MAX_SOON: Final = 366 * 24.0
+"""A year; mirrors with an end live for days."""
 
 STYLES: Final = {State.ENDED: "bold red", State.SOON: "yellow", State.LATER: "green", State.UNREADABLE: "bold red"}
 
@@ -62,6 +66,7 @@ def command(
         )
     if apply and not stack:
         raise ValidationError(field="--apply", value=True, rule="needs --stack", remedy="Name the stack to deploy")
+    bounded(soon, "--soon", 0, MAX_SOON, "hours")
     now, margin = datetime.now(UTC), timedelta(hours=soon)
     opened = open_stack(project, stack, program) if stack else None
     configured = configured_ends(opened.config(), now, margin) if opened else []

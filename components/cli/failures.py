@@ -29,7 +29,8 @@ def explain(error: Exception) -> Failure:
     """Return what to tell about an error.
 
     Errors of this package say what went wrong and what to do; they carry ``exit_code``, or are a
-    :class:`ValidationError`. Any other error is a defect: it gets its place, and its traceback on demand.
+    :class:`ValidationError`. What a disk, a bucket or the network refuses is said in its own words. Any other error is
+    a defect: it gets its place, and its traceback on demand.
 
     Args:
         error: The error.
@@ -41,6 +42,9 @@ def explain(error: Exception) -> Failure:
         return Failure(text=str(error), exit_code=code)
     if os.environ.get(TRACEBACK_VARIABLE):
         return Failure(text="".join(traceback.format_exception(error)), exit_code=CANNOT_TELL)
+    if isinstance(error, OSError):
+        text = f"{error}. Check the path or address, the rights to it, and that it can be reached."
+        return Failure(text=text, exit_code=CANNOT_TELL)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" at {frame.filename}:{frame.lineno}" for frame in last)
     kind = type(error).__name__

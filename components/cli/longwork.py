@@ -10,11 +10,30 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from ..model.checks import bounded
 from ..operations.errors import OperationError
 
 _T = TypeVar("_T")
 
-Timeout: TypeAlias = Annotated[float, typer.Option(help="Give up after this time.", metavar="SECONDS")]
+_SHORTEST: Final = 0.1
+_LONGEST: Final = 366 * 86_400.0
+"""A year; the system's own clocks take no more than some hundred."""
+
+
+def in_time(seconds: float | None) -> float | None:
+    """Check ``--timeout``.
+
+    Raises:
+        ValidationError: It is no time that anybody waits: nothing, for ever, or not a number.
+    """
+    if seconds is not None:
+        bounded(seconds, "--timeout", _SHORTEST, _LONGEST, "seconds")
+    return seconds
+
+
+Timeout: TypeAlias = Annotated[
+    float, typer.Option(help="Give up after this time.", metavar="SECONDS", callback=in_time)
+]
 """``--timeout``"""
 
 _PLAIN_STEP: Final = 0.1

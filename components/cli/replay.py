@@ -28,6 +28,7 @@ from ..operations.replay import (
 )
 from .app import INTERRUPTED
 from .console import open_console
+from .longwork import in_time
 from .options import Json, input_file, named_as_options
 
 EPILOG: Final = """\
@@ -77,7 +78,7 @@ def command(
     server_name: Annotated[str | None, typer.Option(help="Name in the target's certificate.")] = None,
     request_timeout: Annotated[float, typer.Option(help="Bound on each request.", metavar="SECONDS")] = 30.0,
     timeout: Annotated[
-        float | None, typer.Option(help="Stop sending after this time.", metavar="SECONDS", min=0.1)
+        float | None, typer.Option(help="Stop sending after this time.", metavar="SECONDS", callback=in_time)
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be sent, send nothing.")] = False,
     as_json: Json = False,

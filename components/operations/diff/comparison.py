@@ -11,6 +11,7 @@ from ...model.request_sampling import sample_threshold
 from ..errors import OperationError
 from ..recording import Damage
 from ..recording.descriptors import Descriptors
+from ..recording.storage import without_credentials
 from .answers import Answer
 from .comparing import DEFAULT_IGNORED_HEADERS, Comparer
 from .ignoring import IgnoreRules
@@ -65,7 +66,7 @@ class DiffJob:
         if any(one.source == primary.source for one in beside):
             raise ValidationError(
                 field="baseline",
-                value=primary.recording,
+                value=without_credentials(primary.recording),
                 rule="must be other answers than those of the primary itself",
                 remedy="Replay the recording to the primary, or name a second instance of it with --baseline-source",
             )
@@ -137,7 +138,8 @@ def nothing_paired(job: DiffJob, selections: Mapping[str, Selection]) -> Operati
     for role, source in (("primary", job.primary), ("mirror", job.mirror)):
         others = {side: n for side, n in seen[role].by_side.items() if side != source.side}
         if not seen[role].chosen and others:
-            hints.append(f"{source.recording} holds only {', '.join(f'{n} {side}' for side, n in others.items())}")
+            held = ", ".join(f"{n} {side}" for side, n in others.items())
+            hints.append(f"{without_credentials(source.recording)} holds only {held}")
     detail = f" ({'; '.join(hints)})" if hints else ""
     return OperationError(
         f"No request has an answer on both sides: {counts}{detail}",

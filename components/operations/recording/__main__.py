@@ -18,7 +18,7 @@ from .health import health_handler
 from .redaction import Redactor
 from .settings import CollectorSettings, read_settings
 from .sink import RecordingSink
-from .storage import RecordingStore
+from .storage import RecordingStore, without_credentials
 from .writing import RecordingWriter
 
 _LOG = logging.getLogger("recorder")
@@ -52,7 +52,7 @@ async def run(settings: CollectorSettings, *, instance: str) -> None:
     sink.start()
     await server.start()
     endpoint.start()
-    _LOG.info("recording to %s on port %d", settings.url, settings.port)
+    _LOG.info("recording to %s on port %d", without_credentials(settings.url), settings.port)
     tasks = [asyncio.create_task(collector.sweep()), asyncio.create_task(_report(counters))]
     await stopping.wait()
     _LOG.info("stopping")

@@ -8,7 +8,7 @@ from ...model import ValidationError
 from .arrow import DAMAGE, ParquetFile, RecordBatch, pq
 from .exchange import Exchange
 from .schema import SCHEMA_VERSION, VERSION_KEY, from_batch
-from .storage import RecordingStore, StoredFile
+from .storage import RecordingStore, StoredFile, without_credentials
 
 _BATCH_ROWS: Final = 512
 """Rows handed on at once: 1 MiB of 2 KiB exchanges; more would not read faster."""
@@ -61,7 +61,7 @@ class RecordingReader:
             unfinished = len(store.unfinished())
             raise ValidationError(
                 field="recording",
-                value=url,
+                value=without_credentials(url),
                 rule=f"holds no finished recording ({unfinished} unfinished file(s))",
                 remedy="Check the path, or wait until the recorder has rolled its first file",
             )

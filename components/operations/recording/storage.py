@@ -136,15 +136,35 @@ class PendingFile:
             self._store.filesystem.delete_file(self._written_as)
 
 
+def without_credentials(url: str) -> str:
+    """Return a path as it is, and a URL as it may be shown: without user and query, except a container's name."""
+    if "://" not in url:
+        return url
+    address, mark, _ = url.partition("?")
+    scheme, separator, rest = address.partition("://")
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if at and (":" in user or not scheme.startswith("abfs")):
+        address = f"{scheme}{separator}(credentials)@{rest[len(user) + len(at) :]}"
+    return f"{address}?(options)" if mark else address
+
+
 def _remote(url: str, scheme: str) -> tuple[FileSystem, str]:
     if scheme in _NATIVE_SCHEMES:
-        return fs.FileSystem.from_uri(url)
+        try:
+            return fs.FileSystem.from_uri(url)
+        except ValueError:
+            raise ValidationError(
+                field="recording",
+                value=without_credentials(url),
+                rule=f"must be a URL as {scheme}:// has them",
+                remedy=f"Write for example '{scheme}://bucket/recordings'",
+            ) from None
     try:
         filesystem, root = url_to_fs(url)
     except (ValueError, ImportError) as error:
         raise ValidationError(
             field="recording",
-            value=url,
+            value=without_credentials(url),
             rule=f"no file system here understands {scheme}:// ({error})",
             remedy="Use a path, gs:// or s3://, or install the fsspec package for this scheme",
         ) from error

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections import OrderedDict
 from typing import Any, Final
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -20,6 +21,9 @@ _MAX_CHANNELS: Final = 64
 
 _OWN_HEADERS: Final = frozenset({"content-type", "user-agent", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding"})
 """Headers that the gRPC library writes itself."""
+
+_UNQUOTED: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+"""Characters that stand for themselves in grpc-message. Source: gRPC over HTTP/2, "Percent-Encoded"."""
 
 _LOCAL: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 """Status codes that this end also makes up itself, when no response came."""
@@ -185,14 +189,15 @@ def _binary(value: str) -> bytes:
 
 
 def _headers(metadata: Any) -> Headers:  # noqa: ANN401 -- grpc.aio.Metadata, or None
+    """Return metadata as it was on the wire, and as a recorder at a proxy sees it; the library decodes it."""
     return tuple(
-        (str(name), value.decode("latin-1") if isinstance(value, bytes) else str(value))
+        (str(name), b64encode(value).decode().rstrip("=") if isinstance(value, bytes) else str(value))
         for name, value in metadata or ()
     )
 
 
 def _grpc_message(details: str | None) -> Headers:
-    return (("grpc-message", details),) if details else ()
+    return (("grpc-message", quote(details, safe=_UNQUOTED)),) if details else ()
 
 
 def _credentials(target: Target) -> grpc.ChannelCredentials | None:

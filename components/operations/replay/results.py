@@ -15,7 +15,7 @@ _WRITE_ROWS: Final = 256
 
 
 class ResultWriter:
-    """Collects outcomes and writes them in a thread; redacts as the recorder does."""
+    """Collects outcomes and writes them in a thread; redacts what a recorder without rules of its own redacts."""
 
     def __init__(self, writer: RecordingWriter, *, side: Side, source: str, on_loss: Callable[[int], None]) -> None:
         """Prepare to write.
@@ -68,12 +68,12 @@ class ResultWriter:
         lost = self._writer.rows_lost
         try:
             self._writer.write([self._redactor.apply(exchange) for exchange in batch])
-        except OSError:
+        except Exception:  # clients of buckets raise what they like
             self._on_loss(self._writer.rows_lost - lost)
 
     def _finish(self) -> None:
         lost = self._writer.rows_lost
         try:
             self._writer.close()
-        except OSError:
+        except Exception:  # see above
             self._on_loss(self._writer.rows_lost - lost)

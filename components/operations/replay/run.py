@@ -174,12 +174,26 @@ class _Run:
             return await self._send_in_time(ordered)
         finally:
             # Also after Ctrl-C: nothing that was sent is forgotten.
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=self._job.timeout_seconds + _GRACE_SECONDS)
+            await self._finish()
             if self._results:
                 await self._results.close()
             await self._http.close()
             await self._grpc.close()
+
+    async def _finish(self) -> None:
+        """Wait for what was sent. Each call has a limit of its own, which for a stream is longer than the usual one."""
+        sent = set(self._tasks)
+        if not sent:
+            return
+        stopping = asyncio.ensure_future(self._stop.wait())
+        ended = asyncio.gather(*sent, return_exceptions=True)
+        await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        # Whoever stops the replay waits no longer than for a usual call.
+        _, late = await asyncio.wait(sent, timeout=self._job.timeout_seconds + _GRACE_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _send_in_time(self, ordered: OrderedReader) -> str:
         due = schedule(self._job.pace)
@@ -232,8 +246,8 @@ class _Run:
             sender = self._grpc if exchange.is_grpc else self._http
             try:
                 outcome = await sender.send(exchange, headers)
-            except asyncio.CancelledError:
-                raise
+            except asyncio.CancelledError:  # the replay is over, and this call is counted all the same
+                outcome = Outcome(failure="cut off")
             except Exception as error:  # one request that cannot be sent must not end the others
                 outcome = Outcome(failure=type(error).__name__)
         finally:

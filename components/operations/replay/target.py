@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ...model import HeaderName, ValidationError
 from ..recording import Headers
 from ..recording.redaction import REDACTED
+from ..recording.storage import without_credentials
 
 _NOT_SENT: Final = frozenset(
     {
@@ -150,13 +151,14 @@ def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        bare = parts.path in ("", "/") and not parts.query and not parts.fragment and not parts.username
+        (parts.hostname or "").encode("idna")
+        bare = parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
     except ValueError:
         valid = bare = False
     if not valid or not bare:
         raise ValidationError(
             field="target",
-            value=url,
+            value=without_credentials(url),
             rule="must be http:// or https:// with a host, an optional port, and nothing else",
             remedy="Write for example 'http://203.0.113.7:8000'",
         )

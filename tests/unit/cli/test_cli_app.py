@@ -82,6 +82,16 @@ def test_a_known_error_is_one_message_and_exit_code_2(
     assert captured.err.strip() == words
 
 
+def test_what_the_system_refuses_is_no_defect(
+    command: Callable[[Work], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(failing(PermissionError(13, "Permission denied", "/recordings")))
+    assert main(["try"]) == 2
+    text = capsys.readouterr().err
+    assert "Permission denied: '/recordings'. Check the path" in text
+    assert "defect" not in text
+
+
 def test_a_defect_names_its_place_and_shows_a_traceback_only_on_demand(
     command: Callable[[Work], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,13 @@ def test_it_ends_in_time(words: str) -> None:
     assert "--timeout" in options(words)
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("words", ["recordings ls nowhere", "replay nowhere http://127.0.0.1:1", "ramp run", "verify"])
+def test_a_time_that_nobody_waits_is_refused(words: str, seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words.split(), "--timeout", seconds]) == 2
+    assert "--timeout" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", sorted(CHANGING))
 def test_what_changes_something_can_be_tried_first(words: str) -> None:
     assert "--dry-run" in options(words)

@@ -25,6 +25,7 @@ from components.operations.recording import (
     Side,
 )
 from components.operations.recording.schema import SCHEMA, from_batch, to_batch
+from components.operations.recording.storage import without_credentials
 from components.operations.recording.writing import COUNTERS_KEY
 
 _START = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
@@ -264,10 +265,31 @@ def test_any_file_system_that_fsspec_knows_will_do() -> None:
     assert [e.side for e in reader.exchanges()] == [Side.PRIMARY, Side.MIRROR]
 
 
-@pytest.mark.parametrize("url", ["", "  ", "nonsense://x"])
+@pytest.mark.parametrize("url", ["", "  ", "nonsense://x", "s3://two words"])
 def test_a_place_that_cannot_be_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="recording"):
         RecordingStore.open(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("recordings/a@b?c", "recordings/a@b?c"),
+        ("s3://key:fake@bucket/prefix@x", "s3://(credentials)@bucket/prefix@x"),
+        ("https://fake@shop.example", "https://(credentials)@shop.example"),
+        ("abfss://container@account.example/prefix", "abfss://container@account.example/prefix"),
+        ("abfss://account:fake@container/prefix", "abfss://(credentials)@container/prefix"),
+        ("s3://bucket/prefix?secret_key=fake", "s3://bucket/prefix?(options)"),
+    ],
+)
+def test_a_url_is_shown_without_its_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
+
+
+def test_an_error_shows_no_credentials() -> None:
+    with pytest.raises(ValidationError) as refused:
+        RecordingReader.open("memory://user:fake@nothing/here?token=fake")
+    assert "fake" not in str(refused.value)
 
 
 def test_the_footer_tells_when_the_exchanges_of_a_row_group_started(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ async def _echo(**options: Any) -> AsyncIterator[tuple[str, list[Any]]]:
         context.set_trailing_metadata((("x-sum", "1"),))
 
     async def refuse(_messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
+        await context.abort(grpc.StatusCode.NOT_FOUND, "100% gone: ä", (("x-why-bin", b"\0\1\2\xff"),))
         yield b""
 
     async def hang(_messages: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
@@ -275,8 +275,46 @@ async def test_a_grpc_stream_is_replayed_message_by_message(tmp_path: Path, codi
 async def test_a_grpc_error_is_a_response_and_no_failure(tmp_path: Path) -> None:
     recording = _record(tmp_path, _grpc_exchange("Refuse", [b"a"]))
     async with _echo() as (url, _):
-        report = await _replay(recording, url, guard=ReplayGuard(waiver=_WAIVER))
+        report = await _replay(recording, url, guard=ReplayGuard(waiver=_WAIVER), result=str(tmp_path / "result"))
     assert (report.statuses, report.failures, report.changed_status) == ({"grpc 5": 1}, {}, 1)
+    (result,) = RecordingReader.open(str(tmp_path / "result")).exchanges()
+    assert {*result.response.trailers} >= {("grpc-message", "100%25 gone: %C3%A4"), ("x-why-bin", "AAEC/w")}
+
+
+@pytest.mark.asyncio
+async def test_a_last_stream_that_is_longer_than_any_call_may_be_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.operations.replay.run._GRACE_SECONDS", 0.0)
+    recording = _record(tmp_path, _grpc_exchange("Echo", [b"a", b"b"], gap_us=800_000))
+    async with _echo() as (url, _):
+        report = await _replay(recording, url, guard=ReplayGuard(waiver=_WAIVER), timeout_seconds=0.5)
+    assert (report.sent, report.completed, report.failures) == (1, 1, {})
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_is_still_open_after_a_stop_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.operations.replay.run._GRACE_SECONDS", 0.0)
+    stop = asyncio.Event()
+    async with _echo() as (url, seen):
+        job = ReplayJob(
+            recording=_record(tmp_path, _grpc_exchange("Echo", [b"a", b"b"], gap_us=60_000_000)),
+            target=Target(url=url),
+            guard=ReplayGuard(waiver=_WAIVER),
+            result=str(tmp_path / "result"),
+            timeout_seconds=0.1,
+        )
+        running = asyncio.ensure_future(replay(job, stop=stop))
+        async with asyncio.timeout(10):
+            while not seen:
+                await asyncio.sleep(0.005)
+            stop.set()
+            report = await running
+    assert (report.sent, report.completed, report.failures) == (1, 0, {"cut off": 1})
+    (result,) = RecordingReader.open(job.result or "").exchanges()
+    assert result.ending is Ending.RESET
 
 
 @pytest.mark.asyncio

@@ -75,6 +75,8 @@ def test_time_never_goes_back() -> None:
         (lambda: Target(url="http://shop.example/path"), "target"),
         (lambda: Target(url="http://u:p@shop.example"), "target"),
         (lambda: Target(url="http://shop.example:x"), "target"),
+        (lambda: Target(url="http://:p@shop.example"), "target"),
+        (lambda: Target(url="http://shop..example"), "target"),
         (lambda: Target(url="https://a", key_file=Path("k")), "certificate_file"),
         (lambda: Target(url="http://a", headers={"Bad Name": "x"}), "headers"),
         (lambda: ReplayGuard(rpc_methods=["SayHello"]), "rpc_methods"),
@@ -87,3 +89,13 @@ def test_time_never_goes_back() -> None:
 def test_bad_input_is_refused_by_its_field(make: Any, field_name: str) -> None:
     with pytest.raises(ValidationError, match=field_name):
         make()
+
+
+def test_a_password_in_the_target_is_not_repeated() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Target(url="http://user:fake@shop.example")
+    assert "fake" not in str(refused.value)
+
+
+def test_an_address_is_a_target() -> None:
+    assert Target(url="http://[::1]:8000").address == "[::1]:8000"
