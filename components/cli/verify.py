@@ -75,7 +75,14 @@ def command(
         raise ValidationError(
             field="--staging", value=None, rule="must be given", remedy="Give the kubeconfig of the sending cluster"
         )
-    with named_as_options(address="--gateway", calls="--calls", watch_seconds="--watch", calls_per_second="--rate"):
+    with named_as_options(
+        address="--gateway",
+        calls="--calls",
+        watch_seconds="--watch",
+        calls_per_second="--rate",
+        headers="--header",
+        path="--path",
+    ):
         job = VerifyJob(
             staging=_access("staging", staging, staging_context),
             testing=_access("testing", testing, testing_context) if testing else None,
@@ -91,6 +98,7 @@ def command(
                 name: Percent(_number(text), field="--expect") for name, text in _pairs(expect or [], "--expect")
             },
         )
+    _check_time(job, timeout)
     with open_progress() as progress:
         report = within(timeout, lambda: verify(job, progress.note))
     if as_json:
@@ -99,6 +107,19 @@ def command(
     else:
         print_verification(report, open_console())
     raise typer.Exit(report.outcome.exit_code)
+
+
+def _check_time(job: VerifyJob, timeout: float) -> None:
+    """Refuse now what would be given up half-way."""
+    calling = job.calls / job.calls_per_second if job.calls_per_second else 0.0
+    seconds = job.watch_seconds or calling
+    if seconds >= timeout:
+        raise ValidationError(
+            field="--timeout",
+            value=timeout,
+            rule=f"must be longer than the {seconds:g} s that {'--watch' if job.watch_seconds else '--rate'} takes",
+            remedy=f"Write for example --timeout {seconds + 60:.0f}",
+        )
 
 
 def _access(name: str, kubeconfig: Path, context: str) -> ClusterAccess:

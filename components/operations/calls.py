@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -137,7 +137,7 @@ async def make_calls(job: CallJob) -> AsyncIterator[CallResult]:
         # Gateways log the user agent, so their lines can be told from those of other traffic.
         ("grpc.primary_user_agent", job.run_id),
     ]
-    results: asyncio.Queue[CallResult] = asyncio.Queue()
+    results: asyncio.Queue[CallResult | Exception] = asyncio.Queue()
     indices = iter(range(job.count))
     start = time.monotonic()
     async with grpc.aio.insecure_channel(job.address, options=options) as channel:
@@ -152,16 +152,31 @@ async def make_calls(job: CallJob) -> AsyncIterator[CallResult]:
             for index in indices:
                 if job.calls_per_second:
                     await asyncio.sleep(start + index / job.calls_per_second - time.monotonic())
-                results.put_nowait(await _call_once(method, job, index))
+                results.put_nowait(await settled(_call_once(method, job, index)))
 
         workers = [asyncio.create_task(work()) for _ in range(min(job.concurrency, job.count))]
         try:
             for _ in range(job.count):
-                yield await results.get()
+                yield result_of(await results.get())
         finally:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def settled(call: Awaitable[CallResult]) -> CallResult | Exception:
+    """Return what came of a call, or why it could not even be made; whoever waits for it must not wait for ever."""
+    try:
+        return await call
+    except Exception as error:
+        return error
+
+
+def result_of(found: CallResult | Exception) -> CallResult:
+    """Return what came of a call, or raise why it could not be made."""
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 async def _call_once(method: Any, job: CallJob, index: int) -> CallResult:  # noqa: ANN401 -- grpc's own type is generic

@@ -145,7 +145,8 @@ def _gates(before: Measurement, first: Measurement, now: Measurement, gates: Gat
         passes=grown <= most,
         detail=f"{grown / MEBIBYTE:+.1f} MiB since the ramp began, at most {most / MEBIBYTE:g} MiB",
     )
-    yield GateResult(name="copies arrive", passes=now.arrived, detail=now.trouble or "as they should")
+    arriving = "as they should" if now.arrived else "there is not enough evidence to tell; see 'traffic-mirror verify'"
+    yield GateResult(name="copies arrive", passes=now.arrived, detail=now.trouble or arriving)
 
 
 def _in_flight(now: Measurement, gates: Gates) -> GateResult:

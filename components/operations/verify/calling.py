@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..calls import CallJob, CallResult, make_calls
+from ...model import ValidationError
+from ..calls import CallJob, CallResult, make_calls, result_of, settled
 
 ANSWERED: Final = 500
 """HTTP status from which on an answer counts as a failure of the server."""
@@ -20,10 +21,23 @@ CONNECT_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class HttpCall:
-    """A plain HTTP request."""
+    """A plain HTTP request.
+
+    Raises:
+        ValidationError: The path is none.
+    """
 
     method: str
     path: str
+
+    def __post_init__(self) -> None:
+        if not (self.path.startswith("/") and self.path.isascii() and self.path.isprintable()):
+            raise ValidationError(
+                field="path",
+                value=self.path,
+                rule="must begin with / and have printable ASCII characters only",
+                remedy="Write for example /orders?page=1, with other characters as %C3%BC",
+            )
 
 
 async def run_calls(job: CallJob, http: HttpCall | None) -> AsyncIterator[CallResult]:
@@ -53,7 +67,7 @@ def connects(address: str) -> bool:
 
 async def _http_calls(job: CallJob, http: HttpCall) -> AsyncIterator[CallResult]:
     httpx: Any = importlib.import_module("httpx")
-    results: asyncio.Queue[CallResult] = asyncio.Queue()
+    results: asyncio.Queue[CallResult | Exception] = asyncio.Queue()
     indices = iter(range(job.count))
     start = time.monotonic()
     headers = {"host": job.authority, "user-agent": job.run_id}
@@ -67,12 +81,12 @@ async def _http_calls(job: CallJob, http: HttpCall) -> AsyncIterator[CallResult]
             for index in indices:
                 if job.calls_per_second:
                     await asyncio.sleep(start + index / job.calls_per_second - time.monotonic())
-                results.put_nowait(await _request(client, job, http, index))
+                results.put_nowait(await settled(_request(client, job, http, index)))
 
         workers = [asyncio.create_task(work()) for _ in range(min(job.concurrency, job.count))]
         try:
             for _ in range(job.count):
-                yield await results.get()
+                yield result_of(await results.get())
         finally:
             for worker in workers:
                 worker.cancel()

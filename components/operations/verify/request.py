@@ -23,7 +23,9 @@ class Request:
     @property
     def at_proxy(self) -> dict[str, str]:
         """Its headers as routes of a proxy match them."""
-        return {**dict(self.headers), "content-type": "application/grpc"}
+        # gRPC posts, and plain requests are made by GET.
+        framing = {"content-type": "application/grpc"} if self.method == "POST" else {}
+        return {**dict(self.headers), **framing}
 
     @property
     def host(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from ...model import ValidationError
+from ...model import HeaderName, ValidationError
 from ...model.checks import bounded, whole
 from ..calls import MAX_CALLS, CallJob, CallResult, CallSummary
 from ..cluster_objects import read_cluster
@@ -93,6 +93,8 @@ class VerifyJob:
         whole(self.calls, "calls", 1, MAX_CALLS)
         bounded(self.watch_seconds, "watch_seconds", 0, DAY_SECONDS, "seconds")
         bounded(self.calls_per_second, "calls_per_second", 0, MAX_RATE, "calls per second")
+        for name, value in self.headers:
+            _check_header(name, value)
         host, _, port = self.address.rpartition(":")
         if self.address and not (host and port.isdecimal()):
             raise ValidationError(
@@ -108,6 +110,17 @@ class VerifyJob:
         if self.http is not None:
             return Request(authority=self.host, path=self.http.path, method=self.http.method, headers=self.headers)
         return Request(authority=self.host, path=f"/{self.rpc}", headers=self.headers)
+
+
+def _check_header(name: str, value: str) -> None:
+    HeaderName(name, field="headers")
+    if name.endswith("-bin") or not (value.isascii() and value.isprintable()):
+        raise ValidationError(
+            field="headers",
+            value=name,
+            rule="must have a value of printable ASCII characters, and be no binary one of gRPC (-bin)",
+            remedy="Choose another header; its value is not shown here, as it may be a credential",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

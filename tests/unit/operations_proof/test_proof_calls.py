@@ -22,6 +22,7 @@ from components.operations.calls import (
 )
 from components.operations.errors import OperationError
 from components.operations.jobs import run_child
+from components.operations.verify.calling import HttpCall, run_calls
 
 Answer = Callable[[str, grpc.ServicerContext], str]
 
@@ -219,3 +220,16 @@ def test_the_summary_counts_versions_failures_and_times() -> None:
 
 def test_the_summary_of_nothing_has_no_times() -> None:
     assert CallSummary.of([]).median_seconds == 0
+
+
+@pytest.mark.parametrize(("name", "http"), [("x-user-bin", None), ("x-user", HttpCall(method="GET", path="/"))])
+def test_calls_that_cannot_be_made_end_at_once(name: str, http: HttpCall | None) -> None:
+    job = CallJob(address="127.0.0.1:1", authority="a", run_id="r", count=20, headers={name: "J\u00fcrgen"})
+
+    async def make() -> None:
+        async with asyncio.timeout(10):
+            async for _ in run_calls(job, http):
+                pytest.fail("no call can be made")
+
+    with pytest.raises((TypeError, ValueError)):
+        asyncio.run(make())

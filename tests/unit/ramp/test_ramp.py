@@ -56,6 +56,12 @@ def test_each_gate_fails_for_its_own_reason(now: Measurement, gate: str) -> None
     assert failed(now) == [gate]
 
 
+def test_copies_of_which_nobody_can_tell_are_not_said_to_arrive() -> None:
+    *_, gate = judge_step(BEFORE, BEFORE, replace(NOW, arrived=False), GATES)
+    assert (gate.name, gate.passes) == ("copies arrive", False)
+    assert "not enough evidence" in gate.detail
+
+
 @pytest.mark.parametrize(
     "now",
     [

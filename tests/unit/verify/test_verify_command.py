@@ -212,6 +212,17 @@ def test_a_cluster_without_mirrors_is_bad_input(kubeconfig: str, capsys: pytest.
         (["--staging", "KUBECONFIG", "--expect", "v2=half"], "--expect = 'half': must be a number of per cent"),
         (["--staging", "KUBECONFIG", "--expect", "v2=101"], "--expect"),
         (["--staging", "KUBECONFIG", "--rpc", "SayHello"], "--rpc"),
+        (["--staging", "KUBECONFIG", "--header", "x user=alice"], "--header = 'x user': must be a header name"),
+        (
+            ["--staging", "KUBECONFIG", "--header", "x-user=Jürgen"],
+            "--header = 'x-user': must have a value of printable",
+        ),
+        (["--staging", "KUBECONFIG", "--path", "orders"], "--path = 'orders': must begin with /"),
+        (
+            ["--staging", "KUBECONFIG", "--watch", "600"],
+            "--timeout = 300.0: must be longer than the 600 s that --watch",
+        ),
+        (["--staging", "KUBECONFIG", "--rate", "0.5"], "--timeout = 300.0: must be longer than the 400 s that --rate"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_asked(

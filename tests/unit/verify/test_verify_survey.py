@@ -122,3 +122,8 @@ def test_a_share_that_never_comes_is_not_waited_for_without_end(monkeypatch: pyt
     asked.clear()
     looking_at(Pods(grows=[])).await_shares(0)
     assert not asked
+
+
+@pytest.mark.parametrize(("method", "kind"), [("POST", "application/grpc"), ("GET", None)])
+def test_only_grpc_calls_meet_routes_as_grpc(method: str, kind: str | None) -> None:
+    assert Request(authority="hello.example", path="/orders", method=method).at_proxy.get("content-type") == kind
