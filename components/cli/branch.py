@@ -10,7 +10,6 @@ import typer
 
 from ..model import DnsLabel, Expiry, HeaderMatch, JsonObject, Percent, RpcMethod, ValidationError
 from ..model.checks import bounded
-from ..operations.errors import OperationError
 from ..operations.expiry.ends import BRANCH_HOURS, ConfiguredEnd, configured_ends
 from ..operations.ramp.stack import PulumiStack
 from ..rehearsal.progress import open_progress
@@ -82,8 +81,8 @@ def start(
     DnsLabel(name, field="NAME")
     bounded(hours, "--hours", 0.01, MAX_HOURS, "hours, which are 14 days")
     headers = dict(_pair(text, "--header") for text in header)
-    for key, value in headers.items():
-        HeaderMatch(name=key, value=value)
+    for header_name, value in headers.items():
+        HeaderMatch(name=header_name, value=value)
     started = datetime.now(UTC).replace(second=0, microsecond=0)
     entry: JsonObject = {
         "image": image,
@@ -98,13 +97,15 @@ def start(
     }
     end = Expiry(started + timedelta(hours=hours))
     opened = open_stack(project, stack, program)
+    _refuse_second(opened, name, stack)
     if not dry_run:
-        opened.set_object(f"{KEY}.{name}", entry)
-        _deploy(opened, timeout, lambda: opened.remove(f"{KEY}.{name}"))
+        _deploy(
+            opened, timeout, lambda: opened.set_object(f"{KEY}.{name}", entry), lambda: opened.remove(f"{KEY}.{name}")
+        )
     if as_json:
         typer.echo(json.dumps({"name": name, "expires": str(end), **entry}, indent=2))
     else:
-        what = " and ".join(f"{key}: {value}" for key, value in headers.items())
+        what = " and ".join(f"{each}: {value}" for each, value in headers.items())
         would = "would get" if dry_run else "gets"
         typer.echo(f"{name} {would} {percent:g} % of the calls with {what} until {end}.")
 
@@ -130,8 +131,7 @@ def stop(
             remedy="See 'branch list'",
         )
     if not dry_run:
-        opened.remove(f"{KEY}.{name}")
-        _deploy(opened, timeout)
+        _deploy(opened, timeout, lambda: opened.remove(f"{KEY}.{name}"))
     if as_json:
         typer.echo(json.dumps({"name": name, "removed": not dry_run}))
     else:
@@ -159,11 +159,31 @@ def _branches(stack: PulumiStack) -> list[ConfiguredEnd]:
     return [end for end in found if end.key.rpartition(".")[0].rpartition(":")[2] == KEY]
 
 
-def _deploy(stack: PulumiStack, timeout: float, undo: Callable[[], None] | None = None) -> None:
+def _refuse_second(stack: PulumiStack, name: str, stack_name: str) -> None:
+    """Refuse a name that is taken: the two branches would mix, and a failure would take the one that runs away."""
+    for end in _branches(stack):
+        if end.name == name:
+            raise ValidationError(
+                field="NAME",
+                value=name,
+                rule=f"must be new; {stack_name} has a branch of this name until {end.ends}",
+                remedy=f"Choose another name, or end that one with 'branch stop {name}'",
+            )
+
+
+def _deploy(
+    stack: PulumiStack, timeout: float, change: Callable[[], None], undo: Callable[[], None] | None = None
+) -> None:
+    """Change the configuration and deploy.
+
+    Raises:
+        OperationError: One of them failed; the configuration is as before where ``undo`` is given.
+    """
     with open_progress() as progress, progress.step("pulumi up"):
         try:
+            change()
             stack.up(lambda _: None, timeout_seconds=timeout)
-        except OperationError:
+        except BaseException:
             if undo is not None:
                 undo()
             raise

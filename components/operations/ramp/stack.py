@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import runpy
 import signal
 import sys
@@ -21,6 +22,8 @@ SHOWN_LINES: Final = 12
 
 SECTIONS: Final = ("Outputs:", "Resources:", "Policies:")
 """Headings after the engine's diagnostics; outputs may be long and tell nothing about a failure."""
+
+_PLAIN_NAME: Final = re.compile(r"[\w-]+", re.ASCII)
 
 Tell = Callable[[str], None]
 
@@ -114,16 +117,17 @@ class PulumiStack:
             OperationError: Pulumi refuses.
         """
         for name, item in value.items():
+            inner = key + _step(name)
             if isinstance(item, Mapping):
-                self.set_object(f"{key}.{name}", cast("Mapping[str, JsonValue]", item))
+                self.set_object(inner, cast("Mapping[str, JsonValue]", item))
             elif isinstance(item, list):
                 for index, each in enumerate(item):
-                    self._config("set", "--path", "--type", "string", "--", f"{key}.{name}[{index}]", str(each))
+                    self._config("set", "--path", "--type", "string", "--", f"{inner}[{index}]", str(each))
             else:
                 kinds: dict[type, str] = {bool: "bool", int: "int", float: "float"}
                 kind = kinds.get(type(item), "string")
                 text = str(item).lower() if isinstance(item, bool) else str(item)
-                self._config("set", "--path", "--type", kind, "--", f"{key}.{name}", text)
+                self._config("set", "--path", "--type", kind, "--", inner, text)
 
     def remove(self, key: str) -> None:
         """Remove what is below a key.
@@ -189,6 +193,14 @@ class PulumiStack:
             remedy = "Wait until the other update ends; if it was killed, run 'pulumi cancel'"
         shown = "\n  ".join(lines[-SHOWN_LINES:])
         return OperationError(f"Stack {self._choice.stack} {what}:\n  {shown}", remedy=remedy)
+
+
+def _step(name: str) -> str:
+    """Return a name as a step of a configuration path, in which a point would part it."""
+    if _PLAIN_NAME.fullmatch(name):
+        return f".{name}"
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'["{quoted}"]'
 
 
 def _cancel(expired: threading.Event) -> None:

@@ -184,9 +184,24 @@ def test_a_branch_that_cannot_be_deployed_leaves_the_configuration(stack: Stack)
     assert stack.done[-1] == ("remove", "branches.b")
 
 
+def test_a_branch_whose_configuration_is_refused_half_way_leaves_nothing_of_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(key: str, value: object) -> None:
+        raise OperationError(f"Stack staging does not take {key}: {value}", remedy="Correct that")
+
+    monkeypatch.setattr(stack, "set_object", refuses)
+    assert main(["branch", "start", "b", "--image", "x", "--header", "x-user=alice"]) == 2
+    assert stack.done == [("remove", "branches.b")]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            ["start", "new", "--image", "x", "--header", "x-user=alice"],
+            "NAME = 'new': must be new; staging has a branch",
+        ),
         (["start", "b", "--image", "x", "--header", "x-user=alice", "--hours", "337"], "--hours = 337"),
         (["start", "B", "--image", "x", "--header", "x-user=alice"], "NAME = 'B'"),
         (["start", "b", "--image", "x", "--header", "alice"], "--header = 'alice': must be NAME=VALUE"),

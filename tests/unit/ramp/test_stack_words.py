@@ -7,8 +7,9 @@ import threading
 from pathlib import Path
 
 import psutil
+import pytest
 
-from components.operations.ramp.stack import _cancel, said_by_engine
+from components.operations.ramp.stack import PulumiStack, _cancel, said_by_engine
 from components.rehearsal.processes import wait_until
 
 FAILED = """ code: 255
@@ -53,3 +54,18 @@ def test_the_engine_is_interrupted_and_nobody_else(tmp_path: Path) -> None:
             ended.kill()
             other.kill()
     assert expired.is_set()
+
+
+def test_a_name_with_a_point_stays_one_name_in_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = object.__new__(PulumiStack)
+    paths: list[str] = []
+    monkeypatch.setattr(stack, "_config", lambda *words: paths.append(words[-2]), raising=False)
+    stack.set_object(
+        "branches.b", {"headers": {"x-user": "a", "x.user": "b"}, "rpcMethods": ["s.S/M"], 'a"b': {"c": 1}}
+    )
+    assert paths == [
+        "branches.b.headers.x-user",
+        'branches.b.headers["x.user"]',
+        "branches.b.rpcMethods[0]",
+        r'branches.b["a\"b"].c',
+    ]
