@@ -22,5 +22,5 @@ ParquetFile: TypeAlias = Any
 FileSystem: TypeAlias = Any
 """A ``pyarrow.fs.FileSystem``."""
 
-DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError)
-"""What reading a damaged or vanished Parquet file raises; ``pyarrow.ArrowInvalid`` is a ``ValueError``."""
+DAMAGE: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, ArithmeticError, pa.ArrowException)
+"""What reading a damaged or vanished Parquet file raises; a damaged footer can say anything."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from ...model import ValidationError
 from .arrow import DAMAGE, ParquetFile, RecordBatch, pq
 from .exchange import Exchange
-from .schema import SCHEMA_VERSION, VERSION_KEY, from_batch
+from .schema import SCHEMA, SCHEMA_VERSION, VERSION_KEY, from_batch
 from .storage import RecordingStore, StoredFile, without_credentials
 
 _BATCH_ROWS: Final = 512
@@ -80,8 +80,13 @@ class RecordingReader:
             parquet = self._open_file(file)
             if parquet is None:
                 continue
-            with parquet:
-                yield from self._groups_of(file, parquet)
+            try:
+                with parquet:
+                    groups = list(_groups_of(file, parquet))
+            except DAMAGE as error:
+                self._note(file, error, row_group=None, rows=None)
+                continue
+            yield from groups
 
     def metadata(self) -> Iterator[tuple[StoredFile, dict[bytes, bytes], int]]:
         """Yield each readable file with its key-value metadata and its number of rows."""
@@ -122,21 +127,6 @@ class RecordingReader:
             return
         yield from table.to_batches(max_chunksize=_BATCH_ROWS)
 
-    def _groups_of(self, file: StoredFile, parquet: ParquetFile) -> Iterator[RowGroup]:
-        column = parquet.schema_arrow.get_field_index("started_at")
-        for index in range(parquet.metadata.num_row_groups):
-            group = parquet.metadata.row_group(index)
-            statistics: Any = group.column(column).statistics
-            known = bool(statistics) and statistics.has_min_max
-            yield RowGroup(
-                file=file,
-                index=index,
-                rows=group.num_rows,
-                bytes=group.total_byte_size,
-                first_start=statistics.min if known else None,
-                last_start=statistics.max if known else None,
-            )
-
     def _open_file(self, file: StoredFile) -> ParquetFile | None:
         try:
             parquet = pq.ParquetFile(file.path, filesystem=self.store.filesystem)
@@ -153,6 +143,10 @@ class RecordingReader:
                 rule=f"schema version must be {SCHEMA_VERSION}",
                 remedy="Read it with the release that wrote it, or leave it out",
             )
+        if not parquet.schema_arrow.equals(SCHEMA):
+            parquet.close()
+            self._note(file, ValueError("its columns are not those of a recording"), row_group=None, rows=None)
+            return None
         return parquet
 
     def _note(self, file: StoredFile, error: Exception, *, row_group: int | None, rows: int | None) -> None:
@@ -168,3 +162,19 @@ class RecordingReader:
                     reason=str(error).splitlines()[0] if str(error) else type(error).__name__,
                 )
             )
+
+
+def _groups_of(file: StoredFile, parquet: ParquetFile) -> Iterator[RowGroup]:
+    column = parquet.schema_arrow.get_field_index("started_at")
+    for index in range(parquet.metadata.num_row_groups):
+        group = parquet.metadata.row_group(index)
+        statistics: Any = group.column(column).statistics
+        known = bool(statistics) and statistics.has_min_max
+        yield RowGroup(
+            file=file,
+            index=index,
+            rows=group.num_rows,
+            bytes=group.total_byte_size,
+            first_start=statistics.min if known else None,
+            last_start=statistics.max if known else None,
+        )

@@ -245,6 +245,29 @@ def test_another_schema_version_is_refused(tmp_path: Path, version: bytes | None
         list(RecordingReader.open(str(tmp_path)).exchanges())
 
 
+@pytest.mark.parametrize("column", [b"grpc_status", b"offset_us"])
+def test_a_file_whose_footer_names_other_columns_is_skipped_and_counted(tmp_path: Path, column: bytes) -> None:
+    file = _three_row_groups(tmp_path)
+    content = bytearray(file.read_bytes())
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[content.index(column, footer)] ^= 1
+    file.write_bytes(content)
+    reader = RecordingReader.open(str(tmp_path))
+    assert list(reader.exchanges()) == []
+    assert [damage.reason for damage in reader.damage] == ["its columns are not those of a recording"]
+
+
+def test_a_footer_that_makes_no_sense_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_range(*_: object) -> None:
+        raise OverflowError("date value out of range")
+
+    _three_row_groups(tmp_path)
+    monkeypatch.setattr("components.operations.recording.reading._groups_of", out_of_range)
+    reader = RecordingReader.open(str(tmp_path))
+    assert list(reader.exchanges()) == []
+    assert [damage.reason for damage in reader.damage] == ["date value out of range"]
+
+
 def test_an_empty_place_is_refused_and_unfinished_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet.unfinished").touch()
     with pytest.raises(ValidationError, match=r"no finished recording \(1 unfinished"):
