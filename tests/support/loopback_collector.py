@@ -8,7 +8,8 @@ from typing import Any
 
 import grpc.aio
 
-from components.operations.recording import Exchange, MemoryBudget, RecordingReader, RecordingStore, RecordingWriter
+from components.operations.recording import Exchange, MemoryBudget, RecordingReader
+from components.operations.recording.__main__ import open_writer
 from components.operations.recording.collector import Collector, new_server
 from components.operations.recording.counters import Counters
 from components.operations.recording.redaction import Redactor
@@ -37,7 +38,7 @@ async def running_collector(directory: Path, *, port: int = 0, **settings: Any) 
     chosen = CollectorSettings(url=str(directory), **settings)
     counters, budget = Counters(), MemoryBudget(chosen.bounds.memory_bytes)
     sink = RecordingSink(
-        writer=RecordingWriter(RecordingStore.open(chosen.url), instance="test", limits=chosen.roll),
+        writer=open_writer(chosen, instance="test", counters=counters),
         redactor=Redactor(chosen.redaction),
         budget=budget,
         counters=counters,

@@ -15,6 +15,7 @@ from .collector import Collector, new_server
 from .counters import Counters
 from .endpoint import Endpoint
 from .health import health_handler
+from .noted_rules import note_of
 from .redaction import Redactor
 from .settings import CollectorSettings, read_settings
 from .sink import RecordingSink
@@ -27,14 +28,22 @@ _REPORT_SECONDS = 60.0
 """How often the totals go to the log, for clusters without Prometheus."""
 
 
+def open_writer(settings: CollectorSettings, *, instance: str, counters: Counters) -> RecordingWriter:
+    """Return what writes the recording, each file with the rules by which it was redacted."""
+    return RecordingWriter(
+        RecordingStore.open(settings.url),
+        instance=instance,
+        limits=settings.roll,
+        counters=counters.as_dict,
+        notes=note_of([settings.redaction]),
+    )
+
+
 async def run(settings: CollectorSettings, *, instance: str) -> None:
     """Serve until SIGTERM or SIGINT, then write everything that is at hand."""
     counters, budget = Counters(), MemoryBudget(settings.bounds.memory_bytes)
-    writer = RecordingWriter(
-        RecordingStore.open(settings.url), instance=instance, limits=settings.roll, counters=counters.as_dict
-    )
     sink = RecordingSink(
-        writer=writer,
+        writer=open_writer(settings, instance=instance, counters=counters),
         redactor=Redactor(settings.redaction),
         budget=budget,
         counters=counters,

@@ -51,6 +51,7 @@ class RecordingWriter:
         limits: RollLimits | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         counters: Callable[[], Mapping[str, int]] = dict,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare to write; the first file is begun with the first exchange.
 
@@ -60,12 +61,14 @@ class RecordingWriter:
             limits: When to roll.
             now: Wall clock in UTC.
             counters: Totals to note in each file, such as drops.
+            notes: Further entries of each file's metadata.
         """
         self._store = store
         self._instance = instance
         self._limits = limits or RollLimits()
         self._now = now
         self._counters = counters
+        self._notes = dict(notes or {})
         self._counted: Mapping[str, int] = dict(counters())
         self._sequence = 0
         self._file: PendingFile | None = None
@@ -109,7 +112,8 @@ class RecordingWriter:
         try:
             self._flush_row_group()
             if self._file is not None:
-                self._writer.add_key_value_metadata({COUNTERS_KEY: json.dumps(self._counters_since_last_file())})
+                counted = json.dumps(self._counters_since_last_file())
+                self._writer.add_key_value_metadata({COUNTERS_KEY: counted, **self._notes})
                 self._writer.close()
                 self._file.commit()
         except BaseException:

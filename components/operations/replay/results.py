@@ -1,9 +1,10 @@
 """Writing a replay's responses as a recording, paired with the recorded ones by request identifier."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 from typing import Final
 
 from ..recording import Ending, Exchange, RecordingWriter, Side
@@ -15,13 +16,22 @@ _WRITE_ROWS: Final = 256
 
 
 class ResultWriter:
-    """Collects outcomes and writes them in a thread; redacts what a recorder without rules of its own redacts."""
+    """Collects outcomes and writes them in a thread; redacts as the recorder did."""
 
-    def __init__(self, writer: RecordingWriter, *, side: Side, source: str, on_loss: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        writer: RecordingWriter,
+        *,
+        rules: Sequence[RedactionRules],
+        side: Side,
+        source: str,
+        on_loss: Callable[[int], None],
+    ) -> None:
         """Prepare to write.
 
         Args:
             writer: Where to.
+            rules: What must not be kept.
             side: Which side the responses stand for.
             source: What wrote them, e.g. the run's identifier.
             on_loss: Told how many results a failing storage lost.
@@ -30,7 +40,7 @@ class ResultWriter:
         self._side = side
         self._source = source
         self._on_loss = on_loss
-        self._redactor = Redactor(RedactionRules())
+        self._redactors = [Redactor(one) for one in rules]
         self._waiting: list[Exchange] = []
         self._lock = asyncio.Lock()
 
@@ -67,7 +77,7 @@ class ResultWriter:
     def _write(self, batch: list[Exchange]) -> None:
         lost = self._writer.rows_lost
         try:
-            self._writer.write([self._redactor.apply(exchange) for exchange in batch])
+            self._writer.write([reduce(_redacted, self._redactors, exchange) for exchange in batch])
         except Exception:  # clients of buckets raise what they like
             self._on_loss(self._writer.rows_lost - lost)
 
@@ -77,3 +87,7 @@ class ResultWriter:
             self._writer.close()
         except Exception:  # see above
             self._on_loss(self._writer.rows_lost - lost)
+
+
+def _redacted(exchange: Exchange, redactor: Redactor) -> Exchange:
+    return redactor.apply(exchange)

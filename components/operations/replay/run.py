@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +11,9 @@ from typing import Final
 
 from ...model import HeaderName, ValidationError
 from ..recording import Exchange, RecordingReader, RecordingStore, RecordingWriter, Side
+from ..recording.noted_rules import note_of, noted_rules
 from ..recording.ordering import OrderedReader
+from ..recording.redaction import RedactionRules
 from .feed import read_ahead
 from .grpc_sender import GrpcSender
 from .guard import ReplayGuard
@@ -98,8 +100,8 @@ async def replay(
     Raises:
         ValidationError: The recording is empty or of another schema version, or the target's files cannot be read.
     """
-    run = _Run(job, stop or asyncio.Event())
     reader = RecordingReader.open(job.recording)
+    run = _Run(job, stop or asyncio.Event(), noted_rules(reader) if job.result else [])
     ordered = OrderedReader(reader)
     started = time.monotonic()
     showing = asyncio.ensure_future(_show(run.statistics, on_progress)) if on_progress else None
@@ -140,7 +142,7 @@ async def _show(statistics: ReplayStatistics, on_progress: Callable[[ReplayStati
 class _Run:
     """One replay."""
 
-    def __init__(self, job: ReplayJob, stop: asyncio.Event) -> None:
+    def __init__(self, job: ReplayJob, stop: asyncio.Event, rules: Sequence[RedactionRules]) -> None:
         self._job = job
         self._stop = stop
         self._chosen = 0
@@ -159,7 +161,7 @@ class _Run:
             max_body_bytes=job.max_body_bytes,
             speed=None if job.pace.rate else job.pace.speed,
         )
-        self._results = self._result_writer()
+        self._results = self._result_writer([RedactionRules(), *rules])
 
     async def plan(self, ordered: OrderedReader) -> str:
         """Count what would be sent."""
@@ -263,7 +265,7 @@ class _Run:
             self.statistics.skip(reason)
         return reason is None
 
-    def _result_writer(self) -> ResultWriter | None:
+    def _result_writer(self, rules: Sequence[RedactionRules]) -> ResultWriter | None:
         job = self._job
         if job.result is None:
             return None
@@ -272,5 +274,5 @@ class _Run:
             self.statistics.unwritten += count
 
         name = f"replay-{job.run_id}"
-        writer = RecordingWriter(RecordingStore.open(job.result), instance=name)
-        return ResultWriter(writer, side=job.result_side, source=name, on_loss=lose)
+        writer = RecordingWriter(RecordingStore.open(job.result), instance=name, notes=note_of(rules))
+        return ResultWriter(writer, rules=rules, side=job.result_side, source=name, on_loss=lose)

@@ -11,10 +11,11 @@ import grpc.aio
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
 
-from components.operations.recording import CaptureLimits, Ending, RollLimits, Side
+from components.operations.recording import CaptureLimits, Ending, RecordingReader, RollLimits, Side
 from components.operations.recording.counters import DROPS
+from components.operations.recording.noted_rules import noted_rules
 from components.operations.recording.protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY
-from components.operations.recording.redaction import Redactor
+from components.operations.recording.redaction import RedactionRules, Redactor
 from components.operations.recording.settings import Bounds
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 
@@ -79,6 +80,14 @@ async def test_an_exchange_is_recorded_redacted_and_the_stream_ended_at_once(tmp
     assert exchange.ending is Ending.COMPLETE
     assert running.budget.used == 0
     assert (running.counters.streams, running.counters.written, running.counters.files) == (1, 1, 1)
+
+
+@pytest.mark.asyncio
+async def test_the_recording_has_the_rules_for_whoever_replays_it(tmp_path: Path) -> None:
+    rules = RedactionRules(json_paths=["$.email"])
+    async with running_collector(tmp_path, redaction=rules) as running, _proxy(running) as process:
+        await _report(process, _call())
+    assert noted_rules(RecordingReader.open(str(tmp_path))) == [rules]
 
 
 @pytest.mark.asyncio

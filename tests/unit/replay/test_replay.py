@@ -13,6 +13,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
+from google.protobuf import descriptor_pb2
 
 from components.model import ValidationError, Waiver
 from components.operations.recording import (
@@ -26,6 +27,8 @@ from components.operations.recording import (
     Side,
 )
 from components.operations.recording.codings import encode
+from components.operations.recording.noted_rules import RULES_KEY, note_of, noted_rules
+from components.operations.recording.redaction import RedactionRules
 from components.operations.replay import (
     HttpVersion,
     Pace,
@@ -74,8 +77,10 @@ def _grpc_exchange(method: str, messages: list[bytes], *, coding: str = "", gap_
     )
 
 
-def _record(directory: Path, *exchanges: Exchange) -> str:
-    writer = RecordingWriter(RecordingStore.open(str(directory / "recording")), instance="t", now=lambda: _START)
+def _record(directory: Path, *exchanges: Exchange, rules: RedactionRules | None = None) -> str:
+    notes = note_of([rules]) if rules else None
+    store = RecordingStore.open(str(directory / "recording"))
+    writer = RecordingWriter(store, instance="t", now=lambda: _START, notes=notes)
     writer.write(exchanges)
     writer.close()
     return str(directory / "recording")
@@ -211,6 +216,36 @@ async def test_responses_are_written_and_pair_with_the_recorded_ones(tmp_path: P
     }
     assert ("set-cookie", "[redacted]") in results[0].response.headers
     assert report.changed_status == 2
+
+
+@pytest.mark.asyncio
+async def test_responses_are_redacted_by_the_rules_of_the_recording_also_if_replayed_again(tmp_path: Path) -> None:
+    rules = RedactionRules(headers=["x-user"], json_paths=["$.email"])
+    answer = b'{"email":"fake","id":1}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-user: fake\r\nset-cookie: fake\r\n"
+    recording = _record(tmp_path, _exchange(), rules=rules)
+    async with _service(answer=head + b"content-length: %d\r\n\r\n" % len(answer) + answer) as service:
+        await _replay(recording, service.url, result=str(tmp_path / "one"), result_side=Side.PRIMARY)
+        await _replay(str(tmp_path / "one"), service.url, result=str(tmp_path / "two"))
+    for result in ("one", "two"):
+        (exchange,) = RecordingReader.open(str(tmp_path / result)).exchanges()
+        assert exchange.response.body == b'{"email":"[redacted]","id":1}'
+        assert {value for name, value in exchange.response.headers if name in ("x-user", "set-cookie")} == {
+            "[redacted]"
+        }
+
+
+def test_rules_are_read_as_they_were_noted_and_never_guessed(tmp_path: Path) -> None:
+    descriptors = descriptor_pb2.FileDescriptorSet(file=[descriptor_pb2.FileDescriptorProto(name="a.proto")])
+    rules = RedactionRules(query=["code"], protobuf_fields=["a.B.c"], descriptor_set=descriptors.SerializeToString())
+    assert noted_rules(RecordingReader.open(_record(tmp_path / "a", _exchange(), rules=rules))) == [rules]
+    assert noted_rules(RecordingReader.open(_record(tmp_path / "b", _exchange()))) == []
+    store = RecordingStore.open(str(tmp_path / "c"))
+    writer = RecordingWriter(store, instance="t", notes={RULES_KEY: '[{"later": 1}]'})
+    writer.write([_exchange()])
+    writer.close()
+    with pytest.raises(ValidationError, match="must tell the redaction rules"):
+        noted_rules(RecordingReader.open(str(tmp_path / "c")))
 
 
 @pytest.mark.asyncio
