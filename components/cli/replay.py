@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..model import ValidationError, Waiver
-from ..operations.recording import Side
+from ..operations.recording import RecordingReader, Side
 from ..operations.replay import (
     HttpVersion,
     Pace,
@@ -28,13 +28,16 @@ from ..operations.replay import (
 )
 from .app import INTERRUPTED
 from .console import open_console
-from .longwork import in_time
+from .longwork import in_time, within
 from .options import Json, input_file, named_as_options
 
 EPILOG: Final = """\
 Examples: "traffic-mirror replay recordings/ http://203.0.113.7:8000 --dry-run" tells what would be sent;
 "traffic-mirror replay recordings/ http://v2.example:8000 --rpc shop.v1.Shop/Get --result replayed/" sends it in its
 original timing; "--speed 4" is four times as fast, "--rate 200" at 200 requests per second."""
+
+OPEN_SECONDS: Final = 300.0
+"""A storage that has not listed its files by then does not answer; --timeout may end it sooner."""
 
 
 def register(app: typer.Typer) -> None:
@@ -124,6 +127,8 @@ def command(
             max_in_flight=max_in_flight,
             timeout_seconds=request_timeout,
         )
+    # A storage that does not answer is given up here, where a signal or the time can end it.
+    within(timeout or OPEN_SECONDS, lambda: RecordingReader.open(recording))
     report = asyncio.run(_replay(job, timeout=timeout, dry_run=dry_run))
     if as_json:
         typer.echo(json.dumps({**asdict(report), "rate": report.rate, "holds": report.holds}, indent=2))

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -169,7 +169,9 @@ class PulumiStack:
         if timeout_seconds > 0:
             timer.start()
         try:
-            result: Any = getattr(self._stack, verb)(on_output=tell, color="never")
+            # A program in this process may print; standard output is for the command's own result.
+            with redirect_stdout(sys.stderr):
+                result: Any = getattr(self._stack, verb)(on_output=tell, color="never")
         except self._command_error as error:
             if expired.is_set():
                 raise OperationError(

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,15 @@ from typing import Any
 import pytest
 
 from components.cli.app import main
-from components.operations.recording import Exchange, Message, Part, RecordingStore, RecordingWriter, Side
+from components.operations.recording import (
+    Exchange,
+    Message,
+    Part,
+    RecordingReader,
+    RecordingStore,
+    RecordingWriter,
+    Side,
+)
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -250,6 +259,14 @@ def test_a_replay_ends_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str
     main(["replay", recording, "http://127.0.0.1:1", "--timeout", "0.5", "--json"])
     report = json.loads(capsys.readouterr().out)
     assert (report["sent"], report["stopped_by"]) == (1, "timeout")
+
+
+def test_a_storage_that_does_not_answer_is_given_up_in_time(
+    recording: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(RecordingReader, "open", lambda *_: threading.Event().wait())
+    assert main(["replay", recording, "http://127.0.0.1:1", "--timeout", "0.2"]) == 2
+    assert "did not end within 0.2 s" in capsys.readouterr().err
 
 
 def test_nothing_to_send_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -69,3 +70,18 @@ def test_a_name_with_a_point_stays_one_name_in_the_configuration(monkeypatch: py
         "branches.b.rpcMethods[0]",
         r'branches.b["a\"b"].c',
     ]
+
+
+class Prints:
+    """Stands for a stack of the Automation API whose program prints."""
+
+    def preview(self, **_: object) -> SimpleNamespace:
+        print("hello")
+        return SimpleNamespace(change_summary={"same": 1})
+
+
+def test_what_a_program_prints_is_no_part_of_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    stack = object.__new__(PulumiStack)
+    stack._stack, stack._command_error = Prints(), RuntimeError
+    assert stack.preview(lambda _: None) == {"same": 1}
+    assert capsys.readouterr() == ("", "hello\n")
