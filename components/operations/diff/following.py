@@ -20,7 +20,10 @@ MAX_WAITING: Final = 50_000
 """Requests whose answers are held for partners that may come: 50 s of 1,000 per second."""
 
 MAX_WAITING_BYTES: Final = 128 * 1024 * 1024
-"""Bytes of their bodies."""
+"""Bytes that they take. It also holds where one identifier comes again and again, as from a careless client."""
+
+_ANSWER_BYTES: Final = 500
+"""What an answer takes beside its body, at least."""
 
 
 @dataclass(slots=True)
@@ -171,4 +174,4 @@ def _count_alone(request: _Request, counts: PairCounts) -> None:
 
 def _size(answer: Answer) -> int:
     response = answer.response
-    return len(response.body or b"") + sum(len(message.data) for message in response.messages)
+    return _ANSWER_BYTES + len(response.body or b"") + sum(len(message.data) for message in response.messages)

@@ -106,6 +106,8 @@ class _Direction:
 
     def part(self, *, offset_us: int) -> Part:
         splitter = self.splitter
+        # What broke off is not whole either: sent again it would be another request, compared another answer.
+        broken = self.seen and not self.ended
         if splitter is None:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             kept = body if self.size or self.ended else None
@@ -113,11 +115,11 @@ class _Direction:
                 headers=self.headers,
                 body=kept,
                 body_size=self.size,
-                truncated=self.truncated,
+                truncated=self.truncated or broken,
                 trailers=self.trailers,
             )
         splitter.finish(offset_us=offset_us)
-        truncated = splitter.omitted > 0 or any(message.truncated for message in splitter.messages)
+        truncated = broken or splitter.omitted > 0 or any(message.truncated for message in splitter.messages)
         return Part(
             headers=self.headers,
             body_size=self.size,

@@ -52,7 +52,7 @@ class Part:
     body_size: int = 0
     """Bytes seen, framing included; larger than what is kept when ``truncated``."""
     truncated: bool = False
-    """True when not everything was kept: a limit was reached or redaction had to drop the body."""
+    """True when not everything is here: a limit was reached, it broke off, or redaction had to drop the body."""
     messages: tuple[Message, ...] = ()
     """The messages of a gRPC stream, in order; empty for plain HTTP."""
     trailers: Headers = ()

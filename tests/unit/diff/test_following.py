@@ -19,6 +19,7 @@ import pytest
 from components.cli.app import main
 from components.model import ValidationError
 from components.operations.diff import DiffJob, Follower, Source, diff, one_recording
+from components.operations.diff.following import MIRROR
 from components.operations.diff.page import to_json
 from components.operations.errors import OperationError
 from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, Side
@@ -100,6 +101,16 @@ def test_memory_is_bounded_and_what_is_let_go_counts_as_unpaired(tmp_path: Path)
     follower.step()
     result = follower.result()
     assert (result.pairs, result.unpaired, result.unanswered) == (5, 45, 0)
+
+
+def test_memory_is_bounded_also_when_one_identifier_comes_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.operations.diff.following.MAX_WAITING_BYTES", 10_000)
+    follower = Follower(one_recording(str(tmp_path)))
+    _append(tmp_path, [replace(_exchange(1, 1, Side.MIRROR), response=Part()) for _ in range(1_000)])
+    follower.step()
+    assert sum(len(each.answers[MIRROR]) for each in follower._requests.values()) < 50
 
 
 def test_surplus_answers_and_those_without_identifier_are_counted(tmp_path: Path) -> None:

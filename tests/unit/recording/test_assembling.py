@@ -92,6 +92,15 @@ def test_an_exchange_that_breaks_off_says_so(cut: bool, ending: Ending) -> None:
     assert (exchange.ending, exchange.status) == (ending, None)
 
 
+@pytest.mark.parametrize("kind", ["application/json", "application/grpc"])
+def test_what_breaks_off_is_not_whole(kind: str) -> None:
+    assembler = _assembler()
+    assembler.request_headers(((":method", "POST"), ("content-type", kind)), end=False, at_ns=0)
+    assembler.request_body(b"\0\0\0\0\x01x", end=False, at_ns=0)
+    exchange = _finished(assembler)
+    assert (exchange.request.truncated, exchange.response.truncated) == (True, False)
+
+
 def test_nothing_seen_is_no_exchange() -> None:
     assert _assembler().finish() is None
 
