@@ -165,17 +165,25 @@ def pairs_of(
     primary: Mapping[str, list[Answer]], others: Iterator[Answer], counts: PairCounts
 ) -> Iterator[tuple[Answer, Answer]]:
     """Yield the first answers of both to a request together, then the second ones, and so on."""
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
+    several: dict[str, list[Answer]] = {}
     for other in others:
         key = other.pair_key
         group = primary.get(key)
         if group is None:
             counts.unpaired += 1
-            continue
-        position = taken[key]
-        taken[key] += 1
-        if position >= len(group):
+        elif len(group) > 1:
+            several.setdefault(key, []).append(other)
+        elif key in taken:
             counts.surplus += 1
         else:
+            taken.add(key)
             counts.paired += 1
-            yield group[position], other
+            yield group[0], other
+    # Files have exchanges in the order of their ends, and a first try may well end last.
+    for key, found in several.items():
+        found.sort(key=lambda answer: answer.started_at)
+        counts.surplus += max(0, len(found) - len(primary[key]))
+        for pair in zip(primary[key], found, strict=False):
+            counts.paired += 1
+            yield pair

@@ -194,6 +194,20 @@ def test_answers_are_paired_by_request_and_the_rest_is_counted(tmp_path: Path) -
     assert result.fields == ()
 
 
+def test_a_retry_that_ended_before_the_first_try_pairs_with_the_retry(tmp_path: Path) -> None:
+    later = timedelta(seconds=1)
+    first, retry = _exchange(1, {"a": "first"}), _exchange(1, {"a": "retry"}, started_at=_START + later)
+    primary = _record(tmp_path, "p", [first, retry])
+    mirror = tmp_path / "m"
+    for name, exchange in (("1", retry), ("2", first)):
+        _record(mirror, name, [replace(exchange, side=Side.MIRROR)])
+    sources = {
+        side: Source(recording=place, side=side) for side, place in zip(Side, (primary, str(mirror)), strict=True)
+    }
+    result = diff(DiffJob(primary=sources[Side.PRIMARY], mirror=sources[Side.MIRROR]))
+    assert (result.pairs, result.fields) == (2, ())
+
+
 @pytest.mark.parametrize(("noted", "pairs"), [("4", 1), ("9", 1), ("a", 1), ("7", 0)])
 def test_what_gateways_note_of_tracing_does_not_part_a_pair(tmp_path: Path, noted: str, pairs: int) -> None:
     sides = [
