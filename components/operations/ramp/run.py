@@ -193,6 +193,9 @@ class _Ramp:
                 self._save(self._state.to(Phase.GOOD, good=step))
                 self.tell(f"{step:g} % is good")
         except BaseException as error:
+            if isinstance(error, Interrupted) and self._state.ended:
+                # It came while the share was taken back, after which there is nothing to interrupt.
+                return self._state
             self._save(self._state.to(Phase.INTERRUPTED, reason=str(error).splitlines()[0] if str(error) else ""))
             raise
         return self._save(self._state.to(Phase.DONE))

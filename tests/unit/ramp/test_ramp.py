@@ -186,6 +186,15 @@ def test_a_signal_while_deploying_waits_for_its_end(world: World) -> None:
     assert (state.phase, state.percent, state.good) == (Phase.INTERRUPTED, 5, 1)
 
 
+def test_a_signal_while_going_back_does_not_hide_why(world: World) -> None:
+    world.slow_from = 25
+    world.on_apply = lambda percent: os.kill(os.getpid(), signal.SIGINT) if 25 in world.applied else None
+    assert world.run(job()) is Phase.ROLLED_BACK
+    state = world.file.read()
+    assert state is not None
+    assert (state.phase, state.percent, state.reason[:23]) == (Phase.ROLLED_BACK, 5, "at 25 %: copies in flig")
+
+
 def test_a_deployment_that_a_signal_cancelled_is_an_interruption(world: World) -> None:
     def cancelled(percent: float) -> None:
         if percent == 5:
