@@ -84,6 +84,7 @@ def show(
     found, damage = within(timeout, find)
     if as_json:
         typer.echo(_json([asdict(exchange) for exchange in found]))
+        _print_damage(damage, open_console(stderr=True))
     else:
         console = open_console()
         for exchange in found:

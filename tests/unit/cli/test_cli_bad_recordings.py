@@ -1,5 +1,6 @@
 """Every command on recordings, given one that is damaged, of another version, empty, or has nothing that fits."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,6 +94,14 @@ def test_a_damaged_row_group_is_skipped_counted_and_exit_code_1(
     shown = capsys.readouterr()
     assert shown.out.lower().count("damaged:") == 1
     assert "Traceback" not in shown.err
+
+
+def test_damage_is_said_beside_a_result_for_machines(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damage_middle_row_group(file_of(recording))
+    assert run("show", recording, ["--json"]) == 1
+    shown = capsys.readouterr()
+    assert len(json.loads(shown.out)) == 4
+    assert "damaged: " in shown.err
 
 
 @pytest.mark.parametrize("version", [b"2", b""])
