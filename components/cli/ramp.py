@@ -1,6 +1,7 @@
 """``traffic-mirror ramp``: raise a mirror's share step by step, by deployments, as long as nothing suffers."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
@@ -21,7 +22,7 @@ from ..operations.verify.run import VerifyJob
 from ..rehearsal.progress import open_progress
 from .console import open_console
 from .longwork import Timeout
-from .options import Json, input_file
+from .options import Json, input_file, named_as_options
 from .stackoptions import DryRun, Program, Project, StackName, open_stack
 
 EPILOG: Final = """\
@@ -131,6 +132,8 @@ def run(
         "memoryGrowthMebibytes": max_memory,
         "retreat": retreat.value,
     }
+    with named_as_options(address="--gateway", calls="--rate times --hold", calls_per_second="--rate"):
+        _calls(options)
     opened = open_stack(project, stack, program)
     start = _percent_at(opened.config(), key)
     job = _job(options, stack=stack, key=key, mirror=mirror, start=start, steps=_steps(steps))
@@ -337,8 +340,11 @@ def _steps(text: str) -> list[float]:
 
 
 def _above_zero(value: float, option: str) -> float:
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise ValidationError(
-            field=option, value=value, rule="must be above 0, or nothing is measured", remedy="Use for example 20"
+            field=option,
+            value=value,
+            rule="must be above 0, or nothing is measured, and have an end",
+            remedy="Use for example 20",
         )
     return value

@@ -157,6 +157,24 @@ def test_a_dry_run_says_the_steps_and_changes_nothing(
     assert (stack.done, file.read()) == ([], None)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rate", "inf"], "--rate = inf: must be above 0"),
+        (["--hold", "nan"], "--hold = nan: must be above 0"),
+        (["--rate", "100001", "--hold", "1"], "--rate = 100001.0: must be from 0"),
+        (["--hold", "1e9"], "--rate times --hold = 20000000000: must be from 1"),
+        (["--gateway", "gate.example"], "--gateway = 'gate.example': must be HOST:PORT"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_ramp_would(
+    words: list[str], said: str, file: StateFile, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "--dry-run", *words) == 2
+    assert said in capsys.readouterr().err
+    assert stack.done == []
+
+
 def test_a_ramp_is_one_deployment_for_each_step(
     file: StateFile, stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
