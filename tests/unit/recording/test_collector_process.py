@@ -42,6 +42,8 @@ def _process(
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the bundle as the image does: nothing but the bundle and the installed packages can be imported."""
     write_bundle(tmp_path / "app")
+    # The bundle is a namespace package, so this checkout, which is linked among the installed ones, would win.
+    (tmp_path / "app" / PACKAGE / "__init__.py").touch()
     (tmp_path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, *COMMAND, str(tmp_path / "settings.json")],
