@@ -5,6 +5,7 @@ Each object keeps the place it came from, so that a finding can point at a line.
 
 import importlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi marks secrets and other special values. Source: Pulumi's resource protocol."""
 
 NEVER_READ: Final = "an object without a kind"
+
+MAX_DEPTH: Final = 500
+"""Deepest nesting that is read; far deeper, the YAML parser in C takes the process with it (measured)."""
 
 
 class YamlNode(Protocol):
@@ -165,6 +169,7 @@ def gather(
         root_namespace: Istio's root namespace there.
     """
     origins: dict[str, Origin] = {}
+    known: dict[tuple[str, str, str], Mapping[str, object]] = {}
     ignored: Counter[str] = Counter()
     objects: list[Mapping[str, object]] = []
     control_plane: IstioBehaviour | None = None
@@ -177,6 +182,10 @@ def gather(
             kind = entry.value.get("kind")
             ignored[kind if isinstance(kind, str) else NEVER_READ] += 1
             continue
+        key = (read.kind, read.namespace, read.name)
+        if known.get(key) == entry.value:
+            continue  # the same object from a second place, e.g. a file that is named beside its folder
+        known[key] = entry.value
         control_plane = control_plane or control_plane_of(read)
         objects.append(entry.value)
         origins[str(read)] = entry.origin
@@ -191,70 +200,157 @@ def gather(
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
-    if not path.exists():
+    try:
+        if path.is_dir():
+            return _below(path)
+        exists = path.exists()
+    except OSError as error:
+        raise OperationError(f"{path} cannot be read: {error}", remedy="Check the path and its permissions") from error
+    if not exists:
         raise OperationError(f"{path} does not exist", remedy="Check the path")
     return [path]
 
 
+def _below(folder: Path) -> list[Path]:
+    """Files of a folder and of all below it; one that may not be listed is an error, not an empty one."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = (Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return sorted(file for file in found if file.suffix in SUFFIXES and file.is_file())
+
+
 def _read(file: Path) -> Iterator[Entry]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise OperationError(f"{file} cannot be read: {error}", remedy="Give a YAML or JSON file in UTF-8") from error
-    if file.suffix == ".json" or text.lstrip().startswith("{"):
-        value: object = None
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            # What begins with a brace may be YAML in flow style, but not in a file of JSON.
-            if file.suffix == ".json":
-                raise OperationError(
-                    f"{file}, line {error.lineno}, column {error.colno}: {error.msg}", remedy="Correct the JSON"
-                ) from error
-        pulumi = _pulumi(value, str(file))
-        if pulumi is not None:
-            yield from pulumi
-            return
-    yield from _documents(text, str(file))
+    only_json = file.suffix == ".json"
+    if not only_json and not text.lstrip().startswith(("{", "[")):
+        yield from _documents(text, str(file))
+        return
+    try:
+        value = _json(text)
+    except json.JSONDecodeError as error:
+        # What begins with a bracket may be YAML in flow style, but not in a file of JSON.
+        if only_json:
+            raise OperationError(
+                f"{file}, line {error.lineno}, column {error.colno}: {error.msg}", remedy="Correct the JSON"
+            ) from error
+        yield from _documents(text, str(file))
+        return
+    except (ValueError, RecursionError) as error:
+        raise OperationError(f"{file}: {error}", remedy="Correct the JSON") from error
+    pulumi = _pulumi(value, str(file))
+    yield from _objects(value, _json_origin(text, str(file))) if pulumi is None else pulumi
+
+
+def _json(text: str) -> object:
+    """Read JSON.
+
+    Raises:
+        ValueError: It is none, or has half of a character, which nobody can print.
+        RecursionError: It is nested too deeply.
+    """
+    value = json.loads(text)
+    if "\\ud" in text.lower():
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _json_origin(text: str, file: str) -> Origin:
+    """Where JSON came from, with its lines unless it is JSON that is no YAML, e.g. with characters beyond 16 bits."""
+    yaml: Any = importlib.import_module("yaml")
+    try:
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return Origin(file=file)
+    return Origin(file=file, line=node.start_mark.line + 1, node=node) if node else Origin(file=file)
 
 
 def _documents(text: str, file: str) -> Iterator[Entry]:
     yaml: Any = importlib.import_module("yaml")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    remedy = "Render the template first, e.g. with helm template" if "{{" in text else "Correct the YAML"
     try:
+        _check_depth(text)
         while loader.check_node():
             node = loader.get_node()
-            yield from _objects(
-                loader.construct_document(node), Origin(file=file, line=node.start_mark.line + 1, node=node)
-            )
+            origin = Origin(file=file, line=node.start_mark.line + 1, node=node)
+            yield from _objects(_constructed(loader, node), origin)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise OperationError(f"{file}{where}: {error.problem or error.context}", remedy="Correct the YAML") from error
+        raise OperationError(f"{file}{where}: {error.problem or error.context}", remedy=remedy) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise OperationError(f"{file}: {first}", remedy="Correct the YAML") from error
+        raise OperationError(f"{file}: {first}", remedy=remedy) from error
     finally:
         loader.dispose()
 
 
+def _constructed(loader: Any, node: YamlNode) -> object:  # noqa: ANN401 -- untyped
+    """The value of a document.
+
+    Raises:
+        ValueError: A scalar does not fit its tag, which PyYAML says with errors of many kinds.
+    """
+    try:
+        return loader.construct_document(node)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        line = node.start_mark.line + 1
+        raise ValueError(f"a value of the document at line {line} does not fit its type: {error}") from error
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what is nested so deeply that the parser in C would end the process.
+
+    Raises:
+        ValueError: It is.
+    """
+    widest = max((len(line) - len(line.lstrip(" -?:")) for line in text.splitlines()), default=0)
+    if widest + text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    yaml: Any = importlib.import_module("yaml")
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise ValueError(f"line {line} is nested more than {MAX_DEPTH} levels deep")
+
+
 def _objects(value: object, origin: Origin) -> Iterator[Entry]:
     """The objects in a document: itself, or the items of a list."""
+    if isinstance(value, list):
+        yield from _items(cast("list[object]", value), origin)
+        return
     if not isinstance(value, Mapping):
         if value is not None:
             yield Entry(value={}, origin=origin)
         return
     document = cast("Mapping[str, object]", value)
-    items = document.get("items")
-    if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
-        children = _children(_children(origin.node).get("items", (0, None))[1])
-        for index, item in enumerate(cast("list[object]", items)):
-            line, node = children.get(f"[{index}]", (origin.line, None))
-            yield from _objects(item, Origin(file=origin.file, line=line, node=node))
+    kind, items = str(document.get("kind", "")), document.get("items")
+    if kind.endswith("List") and isinstance(items, list):
+        line, node = _children(origin.node).get("items", (origin.line, None))
+        common = {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")}
+        listed = cast("list[object]", items)
+        if common["kind"]:
+            # The API server leaves out of a list of one kind what its items have in common.
+            listed = [
+                {**common, **_mapping(cast("object", item))} if isinstance(item, Mapping) else item for item in listed
+            ]
+        yield from _items(listed, Origin(file=origin.file, line=line, node=node))
         return
     yield Entry(value=document, origin=origin)
+
+
+def _items(items: Sequence[object], origin: Origin) -> Iterator[Entry]:
+    children = _children(origin.node)
+    for index, item in enumerate(items):
+        line, node = children.get(f"[{index}]", (origin.line, None))
+        yield from _objects(item, Origin(file=origin.file, line=line, node=node))
 
 
 def _pulumi(value: object, file: str) -> list[Entry] | None:

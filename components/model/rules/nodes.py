@@ -132,9 +132,13 @@ class Node:
     def number(self) -> float | None:
         """The finite number; None when it is something else. ``True`` is no number."""
         known = self.known
-        if isinstance(known, bool) or not isinstance(known, int | float) or not math.isfinite(known):
+        if isinstance(known, bool) or not isinstance(known, int | float):
             return None
-        return known
+        try:
+            number = float(known)
+        except OverflowError:
+            return None
+        return number if math.isfinite(number) else None
 
     def integer(self) -> int | None:
         """The whole number, e.g. a port that passed through floating point; None when it is something else."""

@@ -83,7 +83,15 @@ def test_what_no_rule_reads_is_counted(tmp_path: Path) -> None:
         ("a.yaml", "\ttab: 1\n", "a.yaml, line 1"),
         ("a.json", '{"a": 1,\n "b" 2}', "a.json, line 2"),
         ("a.json", "", "a.json, line 1"),
-        ("a.yaml", "a: 2027-02-30\n", "a.yaml"),
+        ("a.yaml", "a: 2027-02-30\n", "a.yaml.*line 1 does not fit"),
+        ("a.yaml", "a: 1\n---\na: !!int ''\n", "a.yaml.*line 3 does not fit"),
+        ("a.yaml", "a: !!bool x\n", "a.yaml.*line 1 does not fit"),
+        ("a.yaml", "a: !!timestamp x\n", "a.yaml.*line 1 does not fit"),
+        ("a.yaml", "a:\n  " + "[" * 100_000, "a.yaml: line 2 is nested more than 500"),
+        ("a.yaml", "- " * 100_000, "a.yaml: line 1 is nested more than 500"),
+        ("a.json", "[" * 100_000, "a.json: maximum recursion depth"),
+        ("a.json", '{"a": ' + "9" * 5_000 + "}", "a.json: Exceeds the limit"),
+        ("a.json", '{"a": "\\ud800"}', "a.json: .*surrogates"),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, name: str, text: str, where: str) -> None:
@@ -93,7 +101,53 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, name: str, text: s
     assert refusal.value.remedy
 
 
+def test_a_template_is_to_be_rendered_first(tmp_path: Path) -> None:
+    path = write(tmp_path, "templates/a.yaml", "{{- if .Values.mirror }}\na: 1\n{{- end }}\n")
+    with pytest.raises(OperationError) as refusal:
+        load("staging", [path])
+    assert refusal.value.remedy == "Render the template first, e.g. with helm template"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{\n\t"apiVersion": "v1",\n\t"kind": "Service"\n}',
+        '{"apiVersion": "v1", "kind": "Service", "metadata": {"annotations": {"a": "\\ud83d\\ude00"}}}',
+        '\ufeff{"apiVersion": "v1", "kind": "Service"}',
+        '[{"apiVersion": "v1", "kind": "Service"}]',
+        '{"apiVersion": "v1", "kind": "ServiceList", "items": [{"metadata": {}}]}',
+    ],
+    ids=["tabs", "characters beyond 16 bits", "byte order mark", "a list", "a list of one kind"],
+)
+def test_all_that_is_json_is_read(tmp_path: Path, text: str) -> None:
+    [loaded] = load("staging", [write(tmp_path, "a.json", text)])
+    assert [each.kind for each in loaded.cluster.of("Service")] == ["Service"]
+    assert loaded.ignored == {}
+
+
+def test_an_object_that_is_read_twice_is_one(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.yaml", ROUTE)
+    [loaded] = load("staging", [tmp_path, path])
+    assert len(loaded.cluster.objects) == 1
+    write(tmp_path, "b.yaml", ROUTE.replace("[a]", "[b]"))
+    [loaded] = load("staging", [tmp_path])
+    assert len(loaded.cluster.objects) == 2
+
+
+def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.scandir", forbidden)
+    with pytest.raises(OperationError, match=r"cannot be read: .*Permission denied"):
+        load("staging", [tmp_path])
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OperationError, match=r"cannot be read: .*File name too long"):
+        load("staging", [tmp_path / ("a" * 300)])
     with pytest.raises(OperationError, match=r"missing\.yaml does not exist"):
         load("staging", [tmp_path / "missing.yaml"])
     binary = tmp_path / "a.yaml"

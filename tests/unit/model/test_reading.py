@@ -108,7 +108,15 @@ def test_durations_are_read_in_every_form(value: Any, seconds: float | None) -> 
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(8000, 8000), (8000.0, 8000), (True, None), ("8000", None), (8000.5, None), (float("nan"), None)],
+    [
+        (8000, 8000),
+        (8000.0, 8000),
+        (True, None),
+        ("8000", None),
+        (8000.5, None),
+        (float("nan"), None),
+        (10**400, None),
+    ],
 )
 def test_whole_numbers_are_read_strictly(value: Any, number: int | None) -> None:
     assert Node(value).integer() == number
