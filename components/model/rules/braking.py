@@ -110,7 +110,7 @@ def route_timeout(site: Site) -> float | None:
     """Seconds after which the route ends primary and mirrors alike; None for no bound."""
     if site.route.native:
         return site.route.entry["timeouts"]["request"].seconds()
-    return site.route.entry["timeout"].seconds()
+    return site.route.setting("timeout").seconds()
 
 
 @mirror_rule(

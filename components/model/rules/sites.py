@@ -43,13 +43,24 @@ class Route:
     @cached_property
     def name(self) -> str:
         """Name of Envoy's route; empty where nobody gave one."""
-        return "" if self.native else self.entry["name"].text()
+        names = (self.outer["name"].text(), self.entry["name"].text())
+        return "" if self.native else "-".join(name for name in names if name)
+
+    def setting(self, *keys: str) -> Node:
+        """A setting by the spellings of its name; a delegated entry has those of its outer one that it does not give.
+
+        Source: mergeHTTPRoute of Istio's pilot.
+        """
+        own = self.entry.either(*keys)
+        outer = self.outer.either(*keys)
+        return outer if outer.given and not own.given else own
 
     @property
     def authority_rewrite(self) -> str:
         """The authority that primary and mirrors carry instead of the client's; empty when it is kept."""
         if not self.native:
-            return self.entry["rewrite"]["authority"].text()
+            rewritten = self.setting("rewrite")["authority"].text()
+            return rewritten or next((found for node in self._headers if (found := _authority(node))), "")
         for filter_ in self.entry["filters"].elements():
             hostname = filter_["urlRewrite"]["hostname"].text()
             if hostname:
@@ -71,24 +82,34 @@ class Route:
     @property
     def removed_headers(self) -> set[str]:
         """Request headers that the route takes off primary and mirrors alike."""
-        if self.native:
-            filters = self.entry["filters"].elements()
-            return {name.lower() for node in filters for name in node["requestHeaderModifier"]["remove"].texts()}
-        return {name.lower() for name in self.entry["headers"]["request"]["remove"].texts()}
+        return {name.lower() for node in self._headers for name in node["remove"].texts()}
 
     @property
     def set_headers(self) -> set[str]:
         """Request headers that the route sets or adds."""
+        nodes = [node[verb] for node in self._headers for verb in _VERBS]
         if self.native:
-            nodes = [
-                node["requestHeaderModifier"][verb] for node in self.entry["filters"].elements() for verb in _VERBS
-            ]
             return {entry["name"].text().lower() for node in nodes for entry in node.elements()}
-        headers = self.entry["headers"]["request"]
-        return {name.lower() for verb in _VERBS for name, _ in headers[verb].entries()}
+        return {name.lower() for node in nodes for name, _ in node.entries()}
+
+    @property
+    def _headers(self) -> list[Node]:
+        """Changes to the headers of every request: those of the entry, then those of its only destination."""
+        key = "backendRefs" if self.native else "route"
+        holders = [self.entry, *(only if len(only := self.entry[key].elements()) == 1 else ())]
+        if self.native:
+            return [node["requestHeaderModifier"] for holder in holders for node in holder["filters"].elements()]
+        return [self.setting("headers")["request"], *(node["headers"]["request"] for node in holders[1:])]
 
 
 _VERBS: Final = ("set", "add")
+
+
+def _authority(headers: Node) -> str:
+    """What header changes of Istio make of the authority; empty where they leave it alone."""
+    changes = [change for verb in _VERBS for change in headers[verb].entries()]
+    return next((value.text() for name, value in changes if name.lower() in (":authority", "host")), "")
+
 
 Find = Callable[[str, str, str], KubeObject | None]
 
@@ -112,11 +133,11 @@ class Target:
     node: Node = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, route: Route, node: Node) -> "Target":
-        """Read Istio's Destination or the Gateway API's backend reference."""
+    def of(cls, route: Route, node: Node, source: KubeObject | None = None) -> "Target":
+        """Read Istio's Destination or the Gateway API's backend reference, of ``source`` where not of the route's."""
         if not route.native:
             written = node["host"].text()
-            host = full_name(written, route.source.namespace)
+            host = full_name(written, (source or route.source).namespace)
             subset = node["subset"].text()
             return cls(host=host, written=written, port=node["port"]["number"].integer(), subset=subset, node=node)
         name = node["name"].text()
@@ -138,25 +159,22 @@ class Site:
 
     Attributes:
         route: The entry.
+        source: The object that holds it.
         node: Where the mirror is written.
         destination: Where its destination is written.
         share: Where its percentage is written; nothing when it is left out.
     """
 
     route: Route
+    source: KubeObject
     node: Node = field(repr=False)
     destination: Node = field(repr=False)
     share: Node = field(repr=False)
 
-    @property
-    def source(self) -> KubeObject:
-        """The object that holds it."""
-        return self.route.source
-
     @cached_property
     def target(self) -> Target:
         """Where copies go."""
-        return Target.of(self.route, self.destination)
+        return Target.of(self.route, self.destination, self.source)
 
     @property
     def percent(self) -> float | None:
@@ -264,8 +282,22 @@ def _entering(hosts: tuple[str, ...], gateways: tuple[str, ...], bound: tuple[st
 
 
 def _gateways(source: KubeObject, node: Node) -> tuple[str, ...]:
-    named = node.texts() or [MESH]
-    return tuple(name if name == MESH or "/" in name else f"{source.namespace}/{name}" for name in named)
+    return tuple(gateway_name(name, source.namespace) for name in node.texts() or [MESH])
+
+
+def gateway_name(written: str, namespace: str) -> str:
+    """A gateway as ``namespace/name``, or :data:`MESH`, as an object of ``namespace`` names it.
+
+    Beside both forms Istio takes ``./name`` and, of old, ``name.namespace.svc.cluster.local``. Source:
+    resolveGatewayName of its pilot.
+    """
+    if written == MESH:
+        return MESH
+    place, separator, name = written.rpartition("/")
+    if separator:
+        return f"{namespace if place == '.' else place}/{name}"
+    name, _, domain = written.partition(".")
+    return f"{domain.partition('.')[0] or namespace}/{name}"
 
 
 def _narrowed(source: KubeObject, entry: Node, gateways: tuple[str, ...]) -> tuple[str, ...]:
@@ -307,14 +339,29 @@ def _sites(route: Route) -> Iterable[Site]:
             mirror = filter_["requestMirror"]
             if mirror.given:
                 share = mirror["fraction"] if mirror["fraction"].given else mirror["percent"]
-                yield Site(route=route, node=mirror, destination=mirror["backendRef"], share=share)
+                target = mirror["backendRef"]
+                yield Site(route=route, source=route.source, node=mirror, destination=target, share=share)
         return
-    if entry["mirror"].given:
-        exact = entry.either("mirrorPercentage", "mirror_percentage")
-        share = exact["value"] if exact.given else entry.either("mirrorPercent", "mirror_percent")
-        yield Site(route=route, node=entry["mirror"], destination=entry["mirror"], share=share)
-    for mirror in entry["mirrors"].elements():
-        yield Site(route=route, node=mirror, destination=mirror["destination"], share=mirror["percentage"]["value"])
+    mirror, mirrors = route.setting("mirror"), route.setting("mirrors")
+    if mirror.given:
+        exact = route.setting("mirrorPercentage", "mirror_percentage")
+        share = _share(exact) if exact.given else route.setting("mirrorPercent", "mirror_percent")
+        yield Site(route=route, source=_holder(route, "mirror"), node=mirror, destination=mirror, share=share)
+    for node in mirrors.elements():
+        share = _share(node["percentage"])
+        source = _holder(route, "mirrors")
+        yield Site(route=route, source=source, node=node, destination=node["destination"], share=share)
+
+
+def _holder(route: Route, key: str) -> KubeObject:
+    """The object that holds a setting of an entry: of what a delegated entry does not give itself, the owner."""
+    return route.owner if route.outer[key].given and not route.entry[key].given else route.source
+
+
+def _share(percentage: Node) -> Node:
+    """The value of a percentage; of an empty one 0, which is what protobuf reads."""
+    value = percentage["value"]
+    return Node(0.0, "value", percentage) if percentage.given and not value.given else value
 
 
 def authority_form(authority: str, mode: AuthorityMode) -> str:

@@ -47,7 +47,7 @@ def mirrors_readable(case: Case, subject: KubeObject) -> Iterator[Report]:
 def mirror_and_mirrors(case: Case, site: Site) -> Iterator[Report]:
     """Report routes with both forms."""
     alone = not site.route.native and site.node.path.endswith(".mirror")
-    if alone and site.route.entry["mirrors"].elements():
+    if alone and site.route.setting("mirrors").elements():
         yield problem(site.source, site.node, "mirror and mirrors are given on one route")
 
 
@@ -65,8 +65,9 @@ def deprecated_percent(case: Case, site: Site) -> Iterator[Report]:
     if site.route.native or not site.node.path.endswith(".mirror"):
         return
     for name in ("mirrorPercent", "mirror_percent"):
-        if site.route.entry[name].given:
-            yield problem(site.source, site.route.entry[name], f"{name} is deprecated")
+        place = site.route.setting(name)
+        if place.given:
+            yield problem(site.source, place, f"{name} is deprecated")
 
 
 @mirror_rule(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from ...model.rules import Node, Route
-from ...model.rules.sites import MESH
+from ...model.rules.sites import gateway_name
 from ..calls import SAY_HELLO
 
 
@@ -44,7 +44,7 @@ def takes(route: Route, request: Request, gateway: str) -> bool:
 
 
 def _takes_istio(match: Node, request: Request, gateway: str, namespace: str) -> bool:
-    named = [each if "/" in each or each == MESH else f"{namespace}/{each}" for each in match["gateways"].texts()]
+    named = [gateway_name(each, namespace) for each in match["gateways"].texts()]
     if named and gateway not in named:
         return False
     headers = dict(request.headers)

@@ -64,6 +64,88 @@ def test_a_delegate_s_mirrors_have_the_hosts_and_gateways_of_their_root() -> Non
     assert findings(mesh([root, delegate]), "mirror-side-effects")
 
 
+def delegated(outer: Object, inner: Object) -> list[Object]:
+    """A root in `front` whose only entry delegates to one in `hello`."""
+    root = bare()
+    root["metadata"] = {"name": "root", "namespace": "front"}
+    root["spec"] = {"hosts": [HOST], "http": [{"delegate": {"name": "a", "namespace": "hello"}, **outer}]}
+    delegate = bare(**inner)
+    del delegate["spec"]["hosts"]
+    return [root, delegate]
+
+
+def test_a_delegate_has_what_its_root_says_and_it_does_not() -> None:
+    outer = {
+        "name": "outer",
+        "mirror": {"host": "c", "port": {"number": 8000}},
+        "mirrorPercentage": {"value": 10},
+        "timeout": "5s",
+        "headers": {"request": {"remove": ["authorization"]}},
+    }
+    objects = delegated(outer, {"name": "inner", "mirror": None})
+    [site] = sites(*objects)
+    assert (str(site.source), site.node.path) == ("VirtualService front/root", "spec.http[0].mirror")
+    assert (site.target.host, site.percent, site.route.name) == ("c.front.svc.cluster.local", 10, "outer-inner")
+    assert site.route.removed_headers == {"authorization"}
+    assert findings(mesh(objects), "mirror-unbounded-life") == []
+
+    [own] = sites(*delegated(outer, {"headers": {}, "mirrorPercentage": {"value": 20}}))
+    assert (str(own.source), own.target.host, own.percent) == (
+        "VirtualService hello/a",
+        "b.hello.svc.cluster.local",
+        20,
+    )
+    assert own.route.removed_headers == set()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("gw", "hello/gw"),
+        ("./gw", "hello/gw"),
+        ("front/gw", "front/gw"),
+        ("gw.front.svc.cluster.local", "front/gw"),
+        ("gw.front", "front/gw"),
+        ("mesh", "mesh"),
+    ],
+)
+def test_gateways_are_named_in_every_form_of_istio_s(written: str, read: str) -> None:
+    given = bare()
+    given["spec"]["gateways"] = [written]
+    assert sites(given)[0].route.gateways == (read,)
+    given["spec"]["gateways"] = ["mesh", "other/gw", read]
+    given["spec"]["http"][0]["match"] = [{"gateways": [written]}]
+    assert sites(given)[0].route.gateways == (read,)
+
+
+@pytest.mark.parametrize(
+    ("entry", "authority"),
+    [
+        ({"rewrite": {"authority": "x.example"}}, "x.example"),
+        ({"headers": {"request": {"set": {"Host": "x.example"}}}}, "x.example"),
+        ({"headers": {"request": {"add": {":authority": "x.example"}}}}, "x.example"),
+        ({"headers": {"request": {"set": {"x-host": "x.example"}}}}, "a.hello.svc.cluster.local"),
+        ({"rewrite": {"authority": "y.example"}, "headers": {"request": {"set": {"host": "x.example"}}}}, "y.example"),
+    ],
+)
+def test_the_authority_is_rewritten_in_every_way_of_istio_s(entry: Object, authority: str) -> None:
+    assert sites(bare(**entry))[0].route.authorities == (authority,)
+
+
+def test_what_the_only_destination_takes_off_is_off() -> None:
+    one: Object = {"destination": {"host": "a"}, "headers": {"request": {"remove": ["Cookie"], "set": {"X-Mark": "1"}}}}
+    [site] = sites(bare(route=[one]))
+    assert (site.route.removed_headers, site.route.set_headers) == ({"cookie"}, {"x-mark"})
+    [site] = sites(bare(route=[one, {"destination": {"host": "b"}}]))
+    assert (site.route.removed_headers, site.route.set_headers) == (set(), set())
+
+
+def test_an_empty_percentage_is_zero_as_protobuf_reads_it() -> None:
+    assert sites(bare(mirrorPercentage={}))[0].percent == 0
+    assert sites(bare(mirror=None, mirrors=[{"destination": {"host": "b"}, "percentage": {}}]))[0].percent == 0
+    assert findings(mesh([bare(mirrorPercentage={})]), "mirror-percent-implicit") == []
+
+
 def test_a_delegate_that_nobody_refers_to_mirrors_nothing() -> None:
     delegate = bare()
     del delegate["spec"]["hosts"]
