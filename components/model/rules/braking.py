@@ -31,7 +31,7 @@ UNLIMITED: Final = 2**31
 )
 def no_brakes(case: Case, site: Site) -> Iterator[Report]:
     """Report mirrors whose target has no or few brakes, for the first sender that lacks some."""
-    for _, namespace in proxies(site.route):
+    for _, namespace in proxies(case.cluster, site.route):
         found = policy(case.cluster, site.target, namespace)
         missing = missing_brakes(found)
         if missing:
@@ -87,7 +87,7 @@ def unbounded_life(case: Case, site: Site) -> Iterator[Report]:
     if route_timeout(site):
         return
     limit = case.settings.max_duration_seconds
-    for context, namespace in proxies(site.route):
+    for context, namespace in proxies(case.cluster, site.route):
         patches = [
             patch
             for patch in case.cluster.patches.of_cluster(site.target.cluster_name)
@@ -125,7 +125,7 @@ def route_timeout(site: Site) -> float | None:
 def requests_limit(case: Case, site: Site) -> Iterator[Report]:
     """Report limits above the house's."""
     limit = case.settings.max_requests
-    for _, namespace in proxies(site.route):
+    for _, namespace in proxies(case.cluster, site.route):
         found = policy(case.cluster, site.target, namespace)
         node = found.setting("connectionPool", "http", "http2MaxRequests")
         number = node.number()

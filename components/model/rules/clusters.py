@@ -19,9 +19,10 @@ from .gateways import (
     native_addresses,
     pod_labels,
     read_listeners,
+    selects,
     service_addresses,
 )
-from .hosts import HostIndex
+from .hosts import HostIndex, widening
 from .nodes import Node, NotJudgedError
 from .objects import CLUSTER_DOMAIN, KubeObject, full_name, read_object, service_name
 from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
@@ -148,14 +149,21 @@ class ClusterObjects:
         return self.find("Gateway", namespace, own) or self.find("KubernetesGateway", namespace, own)
 
     def arrivals(self, authority: str) -> Iterator[tuple[Listener, Route]]:
-        """Route entries that take an authority (or each of a pattern), with the listener that lets it in."""
+        """Route entries that take an authority (or each of a pattern), with the listener that lets it in.
+
+        On each gateway only those of the narrowest host, because a proxy looks at no others.
+        """
         inlets: dict[str, list[Listener]] = defaultdict(list)
         for listener in self.listener_index.covering(authority):
             inlets[listener.gateway].append(listener)
-        for route in self.route_index.covering(authority):
-            for gateway in route.gateways:
-                for listener in inlets.get(gateway, ()):
-                    yield listener, route
+        for pattern in widening(authority) if inlets else ():
+            routes = self.route_index.exactly(pattern)
+            for route in routes:
+                for gateway in route.gateways:
+                    for listener in inlets.get(gateway, ()):
+                        yield listener, route
+            for gateway in {name for route in routes for name in route.gateways}:
+                inlets.pop(gateway, None)
 
     @cached_property
     def workloads(self) -> list[tuple[KubeObject, dict[str, str]]]:
@@ -169,6 +177,23 @@ class ClusterObjects:
     def services_of(self, gateway: KubeObject) -> list[KubeObject]:
         """Services by which the pods of an Istio Gateway are reached; none for the Gateway API's."""
         return self._gateway_services.get((gateway.namespace, gateway.name), []) if gateway.kind == "Gateway" else []
+
+    def gateway_namespaces(self, name: str) -> tuple[str, ...]:
+        """Namespaces of a gateway's pods, where they or a Service in front of them are at hand; else the gateway's own.
+
+        An Istio Gateway selects pods of any namespace, and often lies beside the routes while its pods do not.
+        """
+        return self.once(("gateway namespaces", name), lambda: self._gateway_namespaces(name))
+
+    def _gateway_namespaces(self, name: str) -> tuple[str, ...]:
+        gateway = self.gateway(name)
+        found: set[str] = set()
+        if gateway and gateway.kind == "Gateway":
+            with suppress(NotJudgedError):
+                selector = labels(gateway.spec["selector"])
+                found = {workload.namespace for workload, pods in self.workloads if selects(selector, pods)}
+                found = found or {service.namespace for service in self.services_of(gateway)}
+        return tuple(sorted(found)) or (name.partition("/")[0],)
 
     @cached_property
     def _gateway_services(self) -> dict[tuple[str, str], list[KubeObject]]:

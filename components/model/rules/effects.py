@@ -136,7 +136,8 @@ def shared_selector(case: Case, site: Site) -> Iterator[Report]:
     for primary in site.route.primaries:
         service = case.cluster.service(primary.host)
         taken = labels(service.spec["selector"]) if service else {}
-        workload = next((found for found, pods in mirrored if selects(taken, pods)), None)
+        near = [(found, pods) for found, pods in mirrored if service and found.namespace == service.namespace]
+        workload = next((found for found, pods in near if selects(taken, pods)), None)
         if service and workload:
             message = f"its selector takes the pods of {workload}, the mirror of {site.source}"
             yield problem(service, "spec.selector", message, waived=site.waiver("shared-service"))
@@ -152,7 +153,8 @@ def _pods(cluster: ClusterObjects, site: Site, target: Target) -> list[tuple[Kub
     if not wanted:
         return []
     if target.subset:
-        _, namespace = proxies(site.route)[0] if proxies(site.route) else ("", site.source.namespace)
+        senders = proxies(cluster, site.route)
+        namespace = senders[0][1] if senders else site.source.namespace
         subset = labels(policy(cluster, target, namespace).subset["labels"])
         if not subset:
             return []

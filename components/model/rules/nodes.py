@@ -1,10 +1,15 @@
 """Reading of loosely typed JSON that anybody may have written: nothing here raises on a malformed object."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from ..jsontypes import JsonValue
+
+_UNITS: Final = {"h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "ns": 1e-9}
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|us|ns|[hms])", re.ASCII)
+_DURATION: Final = re.compile(f"(?:{_DURATION_PART.pattern})+", re.ASCII)
 
 
 class Unknown:
@@ -146,15 +151,11 @@ class Node:
         return int(number) if number is not None and number == int(number) else None
 
     def seconds(self) -> float | None:
-        """The duration in protobuf's, Go's or Kubernetes' form, e.g. ``1.5s``, ``200ms`` or ``1m``; None otherwise."""
+        """The duration in protobuf's, Go's or Kubernetes' form, e.g. ``1.5s`` or ``1m30s``; None otherwise."""
         text = self.text()
-        for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)):
-            if text.endswith(unit):
-                try:
-                    return float(text.removesuffix(unit)) * factor
-                except ValueError:
-                    return None
-        return None
+        if not _DURATION.fullmatch(text):
+            return None
+        return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
 
     def json(self) -> JsonValue:
         """The value as it is, for a message."""

@@ -77,6 +77,14 @@ def read_object(cluster: str, node: Node) -> KubeObject | None:
     )
 
 
+def exported(subject: KubeObject, namespace: str) -> bool:
+    """Whether an object is visible to proxies in ``namespace``."""
+    names = subject.spec.either("exportTo", "export_to").texts()
+    if not names or "*" in names or namespace in names:
+        return True
+    return "." in names and subject.namespace == namespace
+
+
 def full_name(host: str, namespace: str) -> str:
     """The full name that Istio reads a host as: a name without dots is a Service in the reader's namespace."""
     if not host or "." in host or host == "*":

@@ -6,7 +6,7 @@ from typing import Final
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR
 from .nodes import Node
-from .objects import KubeObject, service_name
+from .objects import KubeObject, exported, service_name
 from .reach import service_entry
 from .sites import MESH, Route, Target
 
@@ -40,22 +40,23 @@ class Policy:
         return self.setting("tls", "mode").text().upper()
 
 
-def proxies(route: Route) -> list[tuple[str, str]]:
-    """Who sends a route's mirrors: kind of proxy and namespace, one for each gateway and one for sidecars."""
-    found: list[tuple[str, str]] = []
+def proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
+    """Who sends a route's mirrors: kind of proxy and namespace, for each gateway and for sidecars."""
+    found: dict[tuple[str, str], None] = {}
     for gateway in route.gateways:
-        sender = (SIDECAR, route.source.namespace) if gateway == MESH else (GATEWAY, gateway.partition("/")[0])
-        if sender not in found:
-            found.append(sender)
-    return found
+        if gateway == MESH:
+            found[SIDECAR, route.source.namespace] = None
+        else:
+            found |= {(GATEWAY, namespace): None for namespace in cluster.gateway_namespaces(gateway)}
+    return list(found)
 
 
-def home(cluster: ClusterObjects, host: str) -> str:
-    """Namespace of the Service or ServiceEntry behind a host; empty when there is none."""
+def home(cluster: ClusterObjects, host: str, namespace: str = "") -> str:
+    """Namespace of the Service, or of the ServiceEntry that ``namespace`` sees, behind a host; empty for none."""
     service = service_name(host)
     if service:
         return service[1]
-    entry = service_entry(cluster, host)
+    entry = service_entry(cluster, host, namespace)
     return entry.namespace if entry else ""
 
 
@@ -70,19 +71,11 @@ def policy(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
 
 def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
     first = () if namespace == cluster.root_namespace else (namespace,)
-    for place in dict.fromkeys((*first, home(cluster, target.host), cluster.root_namespace)):
+    for place in dict.fromkeys((*first, home(cluster, target.host, namespace), cluster.root_namespace)):
         for rule in cluster.destination_rules.covering(target.host):
             if rule.namespace == place and exported(rule, namespace):
                 return _policy(rule, target)
     return Policy(rule=None)
-
-
-def exported(subject: KubeObject, namespace: str) -> bool:
-    """Whether an object is visible to proxies in ``namespace``."""
-    names = subject.spec.either("exportTo", "export_to").texts()
-    if not names or "*" in names or namespace in names:
-        return True
-    return "." in names and subject.namespace == namespace
 
 
 def _policy(rule: KubeObject, target: Target) -> Policy:

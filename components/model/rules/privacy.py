@@ -27,7 +27,9 @@ def at_source(case: Case, site: Site) -> tuple[set[str], set[str]]:
 
 
 def _at_source(case: Case, site: Site) -> tuple[set[str], set[str]]:
-    everywhere = [_by_sender(case, site, context, namespace) for context, namespace in proxies(site.route)]
+    everywhere = [
+        _by_sender(case, site, context, namespace) for context, namespace in proxies(case.cluster, site.route)
+    ]
     removed = set[str].intersection(*(off for off, _ in everywhere)) if everywhere else set[str]()
     written = set[str].intersection(*(on for _, on in everywhere)) if everywhere else set[str]()
     return removed | site.route.removed_headers, written
@@ -170,7 +172,7 @@ def plain_text(case: Case, site: Site) -> Iterator[Report]:
     found = reach(case.mesh, case.cluster, site.route, site.target)
     if found.side is not Side.REMOTE:
         return
-    for _, namespace in proxies(site.route):
+    for _, namespace in proxies(case.cluster, site.route):
         if policy(case.cluster, site.target, namespace).tls_mode in ENCRYPTED:
             continue
         if case.settings.private_plain_text:

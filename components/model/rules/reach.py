@@ -6,7 +6,7 @@ from enum import StrEnum, unique
 
 from .clusters import ClusterObjects, Mesh, contract_digests
 from .nodes import UNKNOWN, NotJudgedError
-from .objects import KubeObject, service_name
+from .objects import KubeObject, exported, service_name
 from .sites import Route, Target, both_forms
 
 
@@ -62,9 +62,11 @@ def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) ->
     return Reach(side=Side.REMOTE, entry=entry, port=port, clusters=tuple(clusters))
 
 
-def service_entry(cluster: ClusterObjects, host: str) -> KubeObject | None:
-    """The ServiceEntry for a host, an exact one before a wildcard."""
-    return next(cluster.service_entries.covering(host), None)
+def service_entry(cluster: ClusterObjects, host: str, namespace: str = "") -> KubeObject | None:
+    """The ServiceEntry for a host, an exact one before a wildcard; one that ``namespace`` sees before all others."""
+    found = list(cluster.service_entries.covering(host))
+    visible = [entry for entry in found if exported(entry, namespace)] if namespace and len(found) > 1 else []
+    return next(iter(visible or found), None)
 
 
 def entry_addresses(entry: KubeObject | None, host: str) -> set[str]:

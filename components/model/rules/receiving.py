@@ -204,7 +204,7 @@ def receiver_tls(case: Case, site: Site) -> Iterator[Report]:
     """Report TLS settings of the sender that the receiver's listener does not take."""
     found = remote(case, site)
     entered = _at_port(found, inlets(case, site, found)) if found else []
-    for _, namespace in proxies(site.route) if entered else ():
+    for _, namespace in proxies(case.cluster, site.route) if entered else ():
         sent = policy(case.cluster, site.target, namespace)
         faults = [_tls_fault(sent, listener, site) for _, listener in entered]
         if all(faults):
@@ -274,7 +274,7 @@ def receiver_no_limits(case: Case, site: Site) -> Iterator[Report]:
             for target in route.primaries:
                 lacking = [
                     name
-                    for _, namespace in proxies(route)
+                    for _, namespace in proxies(cluster, route)
                     for name in missing_brakes(policy(cluster, target, namespace))
                     if "limit" in name
                 ]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from .hosts import covers
-from .objects import KubeObject, service_name
-from .policies import exported, home, policy, proxies
+from .objects import KubeObject, exported, service_name
+from .policies import home, policy, proxies
 from .ports import family, name_fault, port_nodes, port_number, port_protocol, spoken_by
 from .reach import service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
@@ -30,7 +30,7 @@ DESTINATION_RULE_LOOKUP: Final = (
 def short_name(case: Case, site: Site) -> Iterator[Report]:
     """Report short names."""
     written = site.target.written
-    if site.route.native or not written or service_name(written) or any(case.cluster.service_entries.exactly(written)):
+    if site.route.native or not written or service_name(written) or service_entry(case.cluster, written):
         return
     if "." not in written:
         yield problem(
@@ -115,7 +115,7 @@ def subset_undefined(case: Case, site: Site) -> Iterator[Report]:
     target = site.target
     if not target.subset:
         return
-    for _, namespace in proxies(site.route):
+    for _, namespace in proxies(case.cluster, site.route):
         found = policy(case.cluster, target, namespace)
         if not found.subset.given and (found.rule or case.cluster.complete):
             where = (
@@ -268,7 +268,7 @@ def rule_out_of_reach(case: Case, site: Site) -> Iterator[Report]:
     ]
     if not rules:
         return
-    for _, namespace in proxies(site.route):
+    for _, namespace in proxies(case.cluster, site.route):
         if policy(case.cluster, site.target, namespace).rule is None:
             yield problem(
                 rules[0], "metadata.namespace", f"proxies in {namespace} that mirror to {site.target.host} ignore it"
@@ -287,8 +287,8 @@ def rule_out_of_reach(case: Case, site: Site) -> Iterator[Report]:
 )
 def entry_hidden(case: Case, site: Site) -> Iterator[Report]:
     """Report ServiceEntries that a sender does not see."""
-    entry = service_entry(case.cluster, site.target.host)
-    for _, namespace in proxies(site.route) if entry else ():
+    for _, namespace in proxies(case.cluster, site.route):
+        entry = service_entry(case.cluster, site.target.host, namespace)
         if entry and not exported(entry, namespace):
             yield problem(
                 entry, "spec.exportTo", f"proxies in {namespace} that mirror to {site.target.host} do not see it"

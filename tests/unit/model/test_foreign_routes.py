@@ -6,7 +6,19 @@ import pytest
 
 from components.model.rules import ClusterObjects, Site
 from tests.unit.model.rule_cases import bare
-from tests.unit.model.samples import HOST, Object, broken, changed, findings, mesh, of_kind, receiving, sending, service
+from tests.unit.model.samples import (
+    HOST,
+    Object,
+    broken,
+    changed,
+    deployment,
+    findings,
+    mesh,
+    of_kind,
+    receiving,
+    sending,
+    service,
+)
 
 PARENT = {"name": "internal-gateway", "namespace": "istio-system"}
 
@@ -482,3 +494,68 @@ def test_the_server_name_is_the_authority_where_none_is_given() -> None:
     assert findings(mesh(sender, changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts)), "receiver-tls") == []
     named = mesh(sending(), changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts))
     assert "testing-mirror" in findings(named, "receiver-tls")[0].message
+
+
+def test_pods_of_another_namespace_are_not_shared() -> None:
+    target = {"host": "a.next.svc.cluster.local", "port": {"number": 8000}}
+    objects = [bare(mirror=target), service("a"), service("a", "next"), deployment("a", "next", app="a")]
+    assert findings(mesh(objects), "mirror-shared-selector") == []
+    beside = [bare(), service("a"), service("b", selector={"app": "a"}), deployment("b", app="a")]
+    assert findings(mesh(beside), "mirror-shared-selector")
+
+
+def test_a_catch_all_beside_the_receiving_route_takes_no_copies() -> None:
+    rest = bare(mirror=None)
+    rest["metadata"]["name"] = "rest"
+    rest["spec"] |= {"hosts": ["*"], "gateways": ["istio-system/internal-gateway"]}
+    receivers = changed(receiving(), "Gateway", "spec.servers.0.hosts", ["*"])
+    staging = [each for each in sending() if each["kind"] != "EnvoyFilter"]
+    judged = mesh(staging, [*receivers, rest])
+    assert findings(judged, "mirror-credentials") == findings(mesh(staging, receivers), "mirror-credentials")
+    assert findings(judged, "receiver-no-limits") == []
+
+
+def outside(name: str, namespace: str, *exports: str, **spec: Any) -> Object:
+    """A ServiceEntry for `b.example`."""
+    given = {"hosts": ["b.example"], "exportTo": list(exports), "ports": [{"number": 8000, "name": "grpc"}], **spec}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": given}
+
+
+def through(gateway: str) -> Object:
+    """A hand-written mirror of a gateway's to `b.example`."""
+    given = bare(mirror={"host": "b.example", "port": {"number": 8000}})
+    given["spec"] |= {"hosts": [HOST], "gateways": [gateway]}
+    return given
+
+
+@pytest.mark.parametrize(("export", "seen"), [("istio-system", True), (".", False)])
+@pytest.mark.parametrize(
+    "front",
+    [
+        deployment("gateway", "istio-system", istio="ingressgateway", app="gateway"),
+        service("gateway", "istio-system", selector={"istio": "ingressgateway"}),
+    ],
+    ids=["pods", "service"],
+)
+def test_a_gateway_is_where_its_pods_are(front: Object, export: str, seen: bool) -> None:
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": []}
+    metadata = {"name": "gw", "namespace": "hello"}
+    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}
+    judged = mesh([through("gw"), gateway, front, outside("b", "hello", export)])
+    assert (findings(judged, "service-entry-hidden") == []) is seen
+
+
+def test_of_two_service_entries_a_proxy_takes_the_one_that_it_sees() -> None:
+    hidden, seen = outside("a", "other", "."), outside("b", "istio-system", ".")
+    route = through("istio-system/gw")
+    assert findings(mesh([route, hidden, seen]), "service-entry-hidden") == []
+    [found] = findings(mesh([route, hidden]), "service-entry-hidden")
+    assert found.object == "ServiceEntry other/a"
+
+
+def test_a_name_that_a_wildcard_service_entry_covers_is_no_short_one() -> None:
+    route = through("istio-system/gw")
+    assert findings(mesh([route]), "mirror-target-short-name")
+    wild = outside("b", "hello", hosts=["*.example"])
+    assert findings(mesh([route, wild]), "mirror-target-short-name") == []
