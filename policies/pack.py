@@ -21,6 +21,7 @@ ONE_OBJECT: Final = {
     "mirror-deprecated-percent": ROUTES,
     "mirror-percent-range": ROUTES,
     "mirror-percent-implicit": ROUTES,
+    "mirror-percent-ignored": ("VirtualService",),
     "mirror-percent-limit": ROUTES,
     "mirror-expired": ROUTES,
     "mirror-expires-soon": ROUTES,

@@ -121,6 +121,7 @@ PARAMETERS: Final = (
         rules=(
             "mirror-subset-undefined",
             "mirror-target-undefined",
+            "mirror-not-granted",
             "gateway-undefined",
             "envoy-filter-no-such-route",
         ),

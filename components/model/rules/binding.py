@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from .gateways import labels, selects
-from .objects import KubeObject, service_name
+from .gateways import Listener, labels, selects
+from .hosts import covers
+from .objects import KubeObject, exported, service_name
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
 from .sites import MESH
 
@@ -65,6 +66,50 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
 
 @object_rule(
     kinds=ROUTES,
+    rule_id="gateway-namespace",
+    title="The gateway takes routes of this namespace",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A route that a gateway may not see, or does not take, is nowhere: requests get 404, for gRPC status 12."
+    " Listeners of the Gateway API take routes of their own namespace only unless told otherwise.",
+    source="https://gateway-api.sigs.k8s.io/guides/multiple-ns/",
+    remedy="Let the gateway take this namespace: by allowedRoutes of a listener, or by namespace/host in a server",
+)
+def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report gateways that do not take the route because of its namespace, or that do not see it."""
+    hosts = {host for route in case.mesh.concerned(case.cluster).get(subject, []) for host in route.hosts}
+    for name in _gateways(case, subject):
+        if subject.kind == "VirtualService":
+            where = case.cluster.gateway_namespaces(name)
+            if not any(exported(subject, namespace) for namespace in where):
+                message = f"proxies of {name} in {', '.join(where)} do not see it"
+                remedy = "Add the namespace of the gateway's pods to exportTo"
+                yield problem(subject, "spec.exportTo", message, remedy=remedy)
+        listeners = case.cluster.listeners.by_gateway.get(name, []) if case.cluster.gateway(name) else []
+        if listeners and not any(_admits(case, listener, subject.namespace, hosts) for listener in listeners):
+            yield problem(subject, _place(subject), f"Gateway {name} takes no routes of namespace {subject.namespace}")
+
+
+def _admits(case: Case, listener: Listener, namespace: str, hosts: set[str]) -> bool:
+    """Whether a listener takes routes of a namespace; what cannot be told counts as taken."""
+    home = listener.source.namespace
+    if listener.source.kind == "Gateway":
+        pairs = [host.rpartition("/") for host in listener.node["hosts"].texts()]
+        near = [pair for pair in pairs if any(covers(pair[2], host) or covers(host, pair[2]) for host in hosts)]
+        places = {home if place == "." else place for place, _, _ in near or pairs}
+        return not places.isdisjoint({"", "*", namespace})
+    allowed = listener.node["allowedRoutes"]["namespaces"]
+    chosen, found = allowed["from"].text("Same"), case.cluster.find("Namespace", "default", namespace)
+    if chosen == "Same":
+        return namespace == home
+    if chosen != "Selector" or not found or allowed["selector"]["matchExpressions"].given:
+        return True
+    own = {**labels(found.root["metadata"]["labels"]), "kubernetes.io/metadata.name": namespace}
+    return labels(allowed["selector"]["matchLabels"]).items() <= own.items()
+
+
+@object_rule(
+    kinds=ROUTES,
     rule_id="gateway-selector",
     title="The gateway's selector finds pods",
     severity=Severity.ERROR,
@@ -74,13 +119,20 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
     remedy="Use the labels of the gateway's pods as selector",
 )
 def gateway_selector(case: Case, subject: KubeObject) -> Iterator[Report]:
-    """Report Gateways whose selector meets no workload, where workloads with such labels are at hand."""
+    """Report Gateways whose selector meets no workload, where gateways with such labels are at hand."""
     for name in _gateways(case, subject):
         gateway = case.cluster.gateway(name)
         selector = labels(gateway.spec["selector"]) if gateway and gateway.kind == "Gateway" else {}
-        pods = [found for _, found in case.cluster.workloads if not selector.keys().isdisjoint(found)]
+        pods = [found for workload, found in case.cluster.workloads if _is_proxy(workload, found)]
+        pods = [found for found in pods if not selector.keys().isdisjoint(found)]
         if gateway and pods and not any(selects(selector, found) for found in pods):
             yield problem(gateway, "spec.selector", f"no pods have the labels {_words(selector)}")
+
+
+def _is_proxy(workload: KubeObject, pods: dict[str, str]) -> bool:
+    """Whether a workload is a gateway: by the container that is injected, or by the label of Istio's own charts."""
+    containers = workload.spec["template"]["spec"]["containers"].elements()
+    return pods.get("istio", "pilot") != "pilot" or any(each["name"].text() == "istio-proxy" for each in containers)
 
 
 def _words(selector: dict[str, str]) -> str:
@@ -128,15 +180,27 @@ def host_routed_twice(case: Case, subject: KubeObject) -> Iterator[Report]:
         for host in route.hosts if not route.native else ():
             for other in case.cluster.route_index.exactly(host):
                 shared = set(other.bound) & set(route.bound)
+                if not _same_proxies(subject, other.owner):
+                    shared.discard(MESH)
                 if other.owner is not route.owner and not other.native and shared:
                     where = ", ".join(sorted(shared))
                     yield problem(subject, "spec.hosts", f"{other.owner} routes {host} on {where} as well")
                     break
 
 
+def _same_proxies(first: KubeObject, second: KubeObject) -> bool:
+    """Whether some sidecar sees both objects."""
+    visible: list[set[str]] = []
+    for each in (first, second):
+        names = each.spec.either("exportTo", "export_to").texts()
+        visible.append({each.namespace if name == "." else name for name in names} or {"*"})
+    return "*" in visible[0] | visible[1] or not visible[0].isdisjoint(visible[1])
+
+
 RULES: Final[tuple[Rule, ...]] = (
     gateway_undefined,
     gateway_host,
+    gateway_namespace,
     gateway_selector,
     gateway_port_closed,
     host_routed_twice,

@@ -24,7 +24,7 @@ from .gateways import (
 )
 from .hosts import HostIndex, widening
 from .nodes import Node, NotJudgedError
-from .objects import CLUSTER_DOMAIN, KubeObject, full_name, read_object, service_name
+from .objects import CLUSTER_DOMAIN, LISTENER_SETS, KubeObject, full_name, read_object, service_name
 from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
 
 ROOT_NAMESPACE: Final = "istio-system"
@@ -117,7 +117,7 @@ class ClusterObjects:
     @cached_property
     def listeners(self) -> Listeners:
         """What its gateways listen for."""
-        return read_listeners(self.of("Gateway", "KubernetesGateway"))
+        return read_listeners(self.of("Gateway", "KubernetesGateway", *LISTENER_SETS))
 
     @cached_property
     def listener_index(self) -> HostIndex[Listener]:

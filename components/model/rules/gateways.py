@@ -1,13 +1,14 @@
 """Gateways as rules see them: what they listen for, which pods they are, and where they are reached."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 from .hosts import widening
 from .nodes import Node, NotJudgedError
-from .objects import KubeObject
+from .objects import KubeObject, listening_gateway
 
 HTTP_PROTOCOLS: Final = frozenset({"HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB"})
 """Protocols of listeners that routes of requests are bound to; TLS is one when it ends at the gateway."""
@@ -73,7 +74,8 @@ def read_listeners(gateways: list[KubeObject]) -> Listeners:
         try:
             known += list(_istio(gateway) if gateway.kind == "Gateway" else _native(gateway))
         except NotJudgedError:
-            unknown.add(f"{gateway.namespace}/{gateway.name}")
+            with suppress(NotJudgedError):
+                unknown.add(listening_gateway(gateway))
     return Listeners(known=tuple(known), unknown=frozenset(unknown))
 
 
@@ -94,13 +96,14 @@ def _istio(gateway: KubeObject) -> Iterator[Listener]:
 
 
 def _native(gateway: KubeObject) -> Iterator[Listener]:
+    name = listening_gateway(gateway)
     for listener in gateway.spec["listeners"].elements():
         protocol = listener["protocol"].text().upper()
         tls = "SIMPLE" if protocol in ("HTTPS", "TLS") else ""
         if tls and listener["tls"]["frontendValidation"].given:
             tls = "MUTUAL"
         yield Listener(
-            gateway=f"{gateway.namespace}/{gateway.name}",
+            gateway=name,
             source=gateway,
             node=listener,
             port=listener["port"].integer(),

@@ -18,6 +18,9 @@ GROUPS: Final = {
     "EnvoyFilter": ISTIO_GROUP,
     "HTTPRoute": GATEWAY_GROUP,
     "GRPCRoute": GATEWAY_GROUP,
+    "ListenerSet": GATEWAY_GROUP,
+    "XListenerSet": "gateway.networking.x-k8s.io",
+    "ReferenceGrant": GATEWAY_GROUP,
     "Service": "",
     "Namespace": "",
     "Pod": "",
@@ -26,6 +29,10 @@ GROUPS: Final = {
     "DaemonSet": "apps",
 }
 """API group of every kind that rules read, but for Gateway, which two groups have."""
+
+
+LISTENER_SETS: Final = ("ListenerSet", "XListenerSet")
+"""Kinds that add listeners to a gateway of the Gateway API; the second is the experimental one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +82,14 @@ def read_object(cluster: str, node: Node) -> KubeObject | None:
     return KubeObject(
         cluster=cluster, kind=kind, namespace=metadata["namespace"].text() or "default", name=name, root=node
     )
+
+
+def listening_gateway(source: KubeObject) -> str:
+    """The gateway that an object's listeners belong to, as ``namespace/name``: itself, or the parent of a set."""
+    if source.kind not in LISTENER_SETS:
+        return f"{source.namespace}/{source.name}"
+    parent = source.spec["parentRef"]
+    return f"{parent['namespace'].text(source.namespace)}/{parent['name'].text()}"
 
 
 def exported(subject: KubeObject, namespace: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ..values import SHADOW_SUFFIX, AuthorityMode
 from .nodes import Node, NotJudgedError
-from .objects import CLUSTER_DOMAIN, KubeObject, full_name, service_name
+from .objects import CLUSTER_DOMAIN, LISTENER_SETS, KubeObject, full_name, listening_gateway, service_name
 
 MESH: Final = "mesh"
 """Istio's reserved gateway name for every sidecar."""
@@ -239,7 +239,7 @@ def read_routing(sources: Sequence[KubeObject], find: Find) -> Routing:
     unknown: list[tuple[KubeObject, str]] = []
     for source in sources:
         try:
-            read = list(_istio(source, find) if source.kind == "VirtualService" else _native(source))
+            read = list(_istio(source, find) if source.kind == "VirtualService" else _native(source, find))
             found = [site for route in read for site in _sites(route)]
         except NotJudgedError as error:
             unknown.append((source, error.path))
@@ -309,16 +309,20 @@ def _narrowed(source: KubeObject, entry: Node, gateways: tuple[str, ...]) -> tup
     return tuple(dict.fromkeys(gateway for gateway in named if gateway in gateways))
 
 
-def _native(source: KubeObject) -> Iterator[Route]:
+def _native(source: KubeObject, find: Find) -> Iterator[Route]:
     hosts: list[str] = source.spec["hostnames"].texts()
     gateways: list[str] = []
     for parent in source.spec["parentRefs"].elements():
+        kind, name = parent["kind"].text("Gateway"), parent["name"].text()
         namespace = parent["namespace"].text(source.namespace)
-        if parent["kind"].text("Gateway") == "Gateway":
-            gateways.append(f"{namespace}/{parent['name'].text()}")
-        else:
+        found = find(kind, namespace, name) if kind in (*LISTENER_SETS, "ServiceEntry") else None
+        if kind == "Gateway":
+            gateways.append(f"{namespace}/{name}")
+        elif kind in LISTENER_SETS:
+            gateways.append(listening_gateway(found) if found else f"{namespace}/{name}")
+        elif kind in ("Service", "ServiceEntry"):
             gateways.append(MESH)
-            hosts.append(f"{parent['name'].text()}.{namespace}.svc.{CLUSTER_DOMAIN}")
+            hosts += found.spec["hosts"].texts() if found else [f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"]
     for entry in source.spec["rules"].elements():
         yield Route(
             source=source,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .hosts import covers
-from .objects import KubeObject, exported, service_name
+from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
 from .policies import home, policy, proxies
 from .ports import family, name_fault, port_nodes, port_number, port_protocol, spoken_by
 from .reach import service_entry
@@ -297,6 +297,55 @@ def entry_hidden(case: Case, site: Site) -> Iterator[Report]:
 
 
 @mirror_rule(
+    rule_id="service-entry-without-address",
+    title="A target's ServiceEntry says where it is",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="With resolution NONE, which is the default, a proxy sends to the address that the caller had connected to; a"
+    " copy has none, so it goes nowhere.",
+    source="https://istio.io/latest/docs/reference/config/networking/service-entry/#ServiceEntry-Resolution",
+    remedy="Set resolution to STATIC with endpoints, or to DNS",
+)
+def entry_without_address(case: Case, site: Site) -> Iterator[Report]:
+    """Report ServiceEntries that leave the address to the caller."""
+    entry = None if service_name(site.target.host) else service_entry(case.cluster, site.target.host)
+    if entry and entry.spec["resolution"].text("NONE") == "NONE":
+        yield problem(entry, "spec.resolution", f"copies to {site.target.host} have no address to go to")
+
+
+@mirror_rule(
+    rule_id="mirror-not-granted",
+    title="A target in another namespace lets the route refer to it",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="On a gateway, a reference of the Gateway API to another namespace counts only with a ReferenceGrant there;"
+    " without it the mirror is left out, and only the route's status says so.",
+    source="https://gateway-api.sigs.k8s.io/api-types/referencegrant/",
+    remedy="Add a ReferenceGrant in the target's namespace",
+)
+def not_granted(case: Case, site: Site) -> Iterator[Report]:
+    """Report mirrors of the Gateway API to another namespace that grants nothing."""
+    service, own = service_name(site.target.host), site.source
+    if not (site.route.native and site.at_gateway and case.cluster.complete and service):
+        return
+    name, namespace = service
+    if namespace != own.namespace and not any(
+        grant.namespace == namespace and _grants(grant, own, name) for grant in case.cluster.of("ReferenceGrant")
+    ):
+        message = f"no ReferenceGrant in {namespace} lets {own.kind}s of {own.namespace} refer to Service {name}"
+        yield problem(own, site.destination, message)
+
+
+def _grants(grant: KubeObject, route: KubeObject, name: str) -> bool:
+    """Whether a ReferenceGrant lets a route refer to a Service of the grant's namespace."""
+    given = [
+        (node["kind"].text(), node["group"].text(), node["namespace"].text()) for node in grant.spec["from"].elements()
+    ]
+    named = [(node["kind"].text(), node["name"].text(name)) for node in grant.spec["to"].elements()]
+    return (route.kind, GATEWAY_GROUP, route.namespace) in given and ("Service", name) in named
+
+
+@mirror_rule(
     rule_id="mirror-destination-rule-twice",
     title="One DestinationRule governs a target",
     severity=Severity.WARNING,
@@ -329,4 +378,6 @@ RULES: Final[tuple[Rule, ...]] = (
     rule_out_of_reach,
     rule_twice,
     entry_hidden,
+    entry_without_address,
+    not_granted,
 )

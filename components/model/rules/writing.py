@@ -108,6 +108,25 @@ def percent_implicit(case: Case, site: Site) -> Iterator[Report]:
 
 
 @mirror_rule(
+    rule_id="mirror-percent-ignored",
+    title="A share stands where it counts",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="mirrorPercentage counts for mirror alone: an entry of mirrors without a share of its own gets every request.",
+    source=VIRTUAL_SERVICE_REFERENCE,
+    remedy="Write percentage: {value: …} in each entry of mirrors",
+)
+def percent_ignored(case: Case, site: Site) -> Iterator[Report]:
+    """Report shares of a mirror that is not there, beside mirrors without one."""
+    if site.route.native or site.node.path.endswith(".mirror") or site.share.given:
+        return
+    for name in ("mirrorPercentage", "mirror_percentage", "mirrorPercent", "mirror_percent"):
+        place = site.route.setting(name)
+        if place.given:
+            yield problem(site.source, place, f"{name} does not count for {site.node.path}: every request is mirrored")
+
+
+@mirror_rule(
     rule_id="mirror-percent-limit",
     title="The share stays within what the house allows",
     severity=Severity.ERROR,
@@ -189,6 +208,7 @@ RULES: Final[tuple[Rule, ...]] = (
     deprecated_percent,
     percent_range,
     percent_implicit,
+    percent_ignored,
     percent_limit,
     expired,
     lifetime,

@@ -50,7 +50,7 @@ def api_server(objects: list[Object], folder: Path, forbidden: str = "") -> Iter
                 self.answer(403, {"kind": "Status", "code": 403, "reason": "Forbidden"})
                 return
             found = [each for each in objects if PLURALS[each["kind"]] == plural and each["apiVersion"] == version]
-            if not found and plural in ("httproutes", "grpcroutes"):
+            if not found and plural in ("httproutes", "grpcroutes", "xlistenersets", "referencegrants"):
                 self.answer(404, {"kind": "Status", "code": 404})
                 return
             start = int(parse_qs(url.query).get("continue", ["0"])[0])

@@ -158,6 +158,31 @@ def gateway_service(*ports: int) -> list[Object]:
     return [*sending(), service("internal-gateway", "istio-system", **spec)]
 
 
+def elsewhere() -> Object:
+    """A route of the Gateway API in `hello` with a mirror in `next`."""
+    target = {"name": "b", "namespace": "next", "port": 8000}
+    rule = {"filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": target}}]}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "a", "namespace": "hello"},
+        "spec": {"parentRefs": [{"name": "gw"}], "rules": [rule]},
+    }
+
+
+def grant(kind: str, namespace: str = "next", **to: str) -> Object:
+    """A ReferenceGrant for routes of a kind in `hello`."""
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1beta1",
+        "kind": "ReferenceGrant",
+        "metadata": {"name": "a", "namespace": namespace},
+        "spec": {
+            "from": [{"group": "gateway.networking.k8s.io", "kind": kind, "namespace": "hello"}],
+            "to": [{"group": "", "kind": "Service", **to}],
+        },
+    }
+
+
 FIRST = "spec.http.1.mirrors.0"
 CASES: tuple[Case, ...] = (
     Case(
@@ -196,6 +221,16 @@ CASES: tuple[Case, ...] = (
         fails=lambda: mesh([bare()]),
         silent=mirrorless,
         names="every request",
+    ),
+    Case(
+        rule="mirror-percent-ignored",
+        passes=lambda: mesh([bare(mirrorPercentage={"value": 10})]),
+        fails=lambda: mesh(
+            [bare(mirror=None, mirrors=[{"destination": {"host": "b"}}], mirrorPercentage={"value": 10})]
+        ),
+        silent=mirrorless,
+        names="spec.http[0].mirrors[0]: every request",
+        at="spec.http[0].mirrorPercentage",
     ),
     Case(
         rule="mirror-percent-limit",
@@ -313,6 +348,22 @@ CASES: tuple[Case, ...] = (
         fails=staging(SE, "spec.exportTo", ["."]),
         silent=lambda: mesh(sending(route(mirrors=[in_cluster()]))),
         names="istio-system",
+    ),
+    Case(
+        rule="service-entry-without-address",
+        passes=both,
+        fails=staging(SE, "spec.resolution", None),
+        silent=lambda: mesh(sending(route(mirrors=[in_cluster()]))),
+        names=contract().mirror_host,
+        at="spec.resolution",
+    ),
+    Case(
+        rule="mirror-not-granted",
+        passes=lambda: mesh([elsewhere(), grant("HTTPRoute")]),
+        fails=lambda: mesh([elsewhere(), grant("GRPCRoute")]),
+        silent=both,
+        names="lets HTTPRoutes of hello refer to Service b",
+        at="spec.rules[0].filters[0].requestMirror.backendRef",
     ),
     Case(
         rule="mirror-no-brakes",
@@ -466,6 +517,13 @@ CASES: tuple[Case, ...] = (
         fails=staging(GW, "spec.servers.0.hosts", ["other.example"]),
         silent=lambda: mesh(without(sending(), GW), receiving()),
         names=HOST,
+    ),
+    Case(
+        rule="gateway-namespace",
+        passes=staging(GW, "spec.servers.0.hosts", [f"hello/{HOST}"]),
+        fails=staging(GW, "spec.servers.0.hosts", [f"./{HOST}"]),
+        silent=lambda: mesh(without(sending(), GW), receiving()),
+        names="no routes of namespace hello",
     ),
     Case(
         rule="gateway-selector",
