@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -81,7 +81,7 @@ def check(
     loaded = sources.load()
     mesh = Mesh(clusters=[each.cluster for each in loaded], now=datetime.now(UTC))
     _check_names(versions, mesh)
-    checkup = Checkup(loaded=loaded, findings=run_rules(mesh), upgrade=_upgrade(mesh, versions, to))
+    checkup = Checkup(loaded=loaded, findings=run_rules(mesh), upgrade=_upgrade(mesh, to))
     if as_json:
         typer.echo(json.dumps(to_json(checkup), indent=2))
     elif as_sarif:
@@ -170,13 +170,15 @@ def _check_names(versions: dict[str, IstioBehaviour], mesh: Mesh) -> None:
         )
 
 
-def _upgrade(mesh: Mesh, versions: dict[str, IstioBehaviour], to: str) -> Upgrade | None:
+def _upgrade(mesh: Mesh, to: str) -> Upgrade | None:
     if not to:
         return None
     after = _behaviour(to, "--to")
-    before = versions.get("") or next((cluster.istio for cluster in mesh.clusters if cluster.istio), None)
-    if before is None:
+    known = next((cluster.istio for cluster in mesh.clusters if cluster.istio), None)
+    if known is None:
         raise ValidationError(
             field="--to", value=to, rule="needs --istio, the release that runs now", remedy="Add --istio VERSION"
         )
-    return preview_upgrade(mesh, before, after)
+    # A cluster that nobody told about is taken to run what the first known one does.
+    clusters = [replace(cluster, istio=cluster.istio or known) for cluster in mesh.clusters]
+    return preview_upgrade(replace(mesh, clusters=clusters), after.version)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from ..jsontypes import JsonObject
-from ..values import IstioBehaviour
+from ..values import IstioBehaviour, IstioVersion
 from .catalogue import RULES, run_rules
 from .clusters import ClusterObjects, Mesh
 from .nodes import NotJudgedError
@@ -69,33 +70,31 @@ class Upgrade:
         return any(change.breaks for change in self.changes) or any(finding.fails for finding in self.appearing)
 
 
-def preview_upgrade(
-    mesh: Mesh, before: IstioBehaviour, after: IstioBehaviour, settings: RuleSettings | None = None
-) -> Upgrade:
-    """Compare how mirrors fare under two releases, the same in every cluster.
+def preview_upgrade(mesh: Mesh, to: IstioVersion, settings: RuleSettings | None = None) -> Upgrade:
+    """Compare how mirrors fare under what every cluster runs now and under one release in all of them.
 
     Args:
-        mesh: The objects as they are.
-        before: Behaviour of the control planes now.
-        after: Behaviour afterwards; older than ``before`` for a way back.
+        mesh: The objects as they are; clusters whose control plane is not known are left as they are.
+        to: The release afterwards; an older one for a way back. What is switched in a control plane stays switched.
         settings: What the house allows.
+
+    Raises:
+        ValidationError: The release is not supported, or older than a control plane's compatibility version.
     """
-    old, new = _under(mesh, before), _under(mesh, after)
-    found = [set(run_rules(each, RULES, settings)) for each in (old, new)]
+    clusters = [(cluster, replace(cluster.istio, version=to)) for cluster in mesh.clusters if cluster.istio]
+    afterwards = {cluster.name: istio for cluster, istio in clusters}
+    new = replace(mesh, clusters=[replace(each, istio=afterwards.get(each.name, each.istio)) for each in mesh.clusters])
+    found = [set(run_rules(each, RULES, settings)) for each in (mesh, new)]
     return Upgrade(
         changes=[
             change
-            for cluster in old.clusters
+            for cluster, after in clusters
             for site in cluster.routing.sites
-            for change in _changes(old, cluster, site, before, after)
+            for change in _changes(mesh, cluster, site, cast("IstioBehaviour", cluster.istio), after)
         ],
         appearing=sorted(found[1] - found[0], key=str),
         vanishing=sorted(found[0] - found[1], key=str),
     )
-
-
-def _under(mesh: Mesh, istio: IstioBehaviour) -> Mesh:
-    return replace(mesh, clusters=[replace(cluster, istio=istio) for cluster in mesh.clusters])
 
 
 def _changes(
