@@ -237,7 +237,7 @@ class ClusterObjects:
     @cached_property
     def routing(self) -> Routing:
         """Its routes and mirrors."""
-        return read_routing(self.of("VirtualService", "HTTPRoute", "GRPCRoute"), self.find)
+        return read_routing(self.of("VirtualService", "HTTPRoute", "GRPCRoute"), self.find, self.listeners.by_gateway)
 
     def service(self, host: str) -> KubeObject | None:
         """The Service with the full host name ``host``."""

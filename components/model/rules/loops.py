@@ -193,7 +193,7 @@ def _hops(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target, *, 
         return
     modes: Sequence[AuthorityMode | None] = tuple(AuthorityMode) if mirror else (None,)
     rewrite = route.authority_rewrite
-    for host in route.hosts:
+    for host in route.entering:
         authority = rewrite or host
         for gateway in route.gateways:
             start = Place(cluster=cluster.name, gateway=gateway, host=host)

@@ -1,11 +1,13 @@
 """Every place where something is mirrored, read from Istio's and from the Gateway API's routes."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
 from ..values import SHADOW_SUFFIX, AuthorityMode
+from .gateways import Listener
+from .hosts import covers
 from .nodes import Node, NotJudgedError
 from .objects import CLUSTER_DOMAIN, LISTENER_SETS, KubeObject, full_name, listening_gateway, service_name
 
@@ -24,6 +26,7 @@ class Route:
         source: The object that holds the entry; of a delegate, the delegate.
         entry: The entry, ``spec.http[i]`` or ``spec.rules[i]``.
         hosts: Authorities that it takes, ports off; ``*`` for any.
+        entering: Those of them that its gateways let in: a listener for one host narrows ``*`` to it.
         gateways: Gateways that it is bound to as ``namespace/name``, and :data:`MESH`.
         native: Whether it is the Gateway API's.
         owner: The object that owns the hosts: the source, or the one that delegates to it.
@@ -34,6 +37,7 @@ class Route:
     source: KubeObject
     entry: Node = field(repr=False)
     hosts: tuple[str, ...]
+    entering: tuple[str, ...]
     gateways: tuple[str, ...]
     native: bool
     owner: KubeObject = field(repr=False)
@@ -71,7 +75,7 @@ class Route:
     def authorities(self) -> tuple[str, ...]:
         """What mirrors carry as authority before any suffix, ports off."""
         rewrite = self.authority_rewrite
-        return (rewrite,) if rewrite else self.hosts
+        return (rewrite,) if rewrite else self.entering
 
     @cached_property
     def primaries(self) -> "list[Target]":
@@ -227,12 +231,13 @@ class Routing:
         return found
 
 
-def read_routing(sources: Sequence[KubeObject], find: Find) -> Routing:
+def read_routing(sources: Sequence[KubeObject], find: Find, inlets: Mapping[str, Sequence[Listener]]) -> Routing:
     """Read the routes of a cluster.
 
     Args:
         sources: Its route objects.
         find: Looks an object up by kind, namespace and name.
+        inlets: Listeners that are known, by gateway.
     """
     routes: list[Route] = []
     sites: list[Site] = []
@@ -240,6 +245,7 @@ def read_routing(sources: Sequence[KubeObject], find: Find) -> Routing:
     for source in sources:
         try:
             read = list(_istio(source, find) if source.kind == "VirtualService" else _native(source, find))
+            read = [replace(route, entering=_let_in(route, inlets)) for route in read]
             found = [site for route in read for site in _sites(route)]
         except NotJudgedError as error:
             unknown.append((source, error.path))
@@ -256,10 +262,12 @@ def _istio(source: KubeObject, find: Find) -> Iterator[Route]:
     gateways = _gateways(source, source.spec["gateways"])
     for entry in source.spec["http"].elements():
         narrowed = _narrowed(source, entry, gateways)
+        called = _called(hosts, narrowed, gateways)
         route = Route(
             source=source,
             entry=entry,
-            hosts=_entering(hosts, narrowed, gateways),
+            hosts=called,
+            entering=called,
             gateways=narrowed,
             native=False,
             owner=source,
@@ -274,7 +282,19 @@ def _istio(source: KubeObject, find: Find) -> Iterator[Route]:
             yield replace(route, source=delegated, entry=inner, outer=entry)
 
 
-def _entering(hosts: tuple[str, ...], gateways: tuple[str, ...], bound: tuple[str, ...]) -> tuple[str, ...]:
+def _let_in(route: Route, inlets: Mapping[str, Sequence[Listener]]) -> tuple[str, ...]:
+    """The authorities of a route that its gateways let in; all where that is not known, and for sidecars."""
+    if not any(host.startswith("*") for host in route.hosts) or not all(name in inlets for name in route.gateways):
+        return route.hosts
+    patterns = [host for name in route.gateways for listener in inlets[name] for host in listener.hosts]
+    found: list[str] = []
+    for host in route.hosts:
+        narrower = [pattern for pattern in patterns if covers(host, pattern)]
+        found += [host] if not narrower or any(covers(pattern, host) for pattern in patterns) else narrower
+    return tuple(dict.fromkeys(found))
+
+
+def _called(hosts: tuple[str, ...], gateways: tuple[str, ...], bound: tuple[str, ...]) -> tuple[str, ...]:
     """Hosts that requests to one entry carry: Services' own names are for sidecars where both are bound."""
     if MESH not in bound or MESH in gateways:
         return hosts
@@ -328,6 +348,7 @@ def _native(source: KubeObject, find: Find) -> Iterator[Route]:
             source=source,
             entry=entry,
             hosts=tuple(hosts) or ("*",),
+            entering=tuple(hosts) or ("*",),
             gateways=tuple(dict.fromkeys(gateways)),
             native=True,
             owner=source,

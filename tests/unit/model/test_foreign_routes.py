@@ -559,3 +559,41 @@ def test_a_name_that_a_wildcard_service_entry_covers_is_no_short_one() -> None:
     assert findings(mesh([route]), "mirror-target-short-name")
     wild = outside("b", "hello", hosts=["*.example"])
     assert findings(mesh([route, wild]), "mirror-target-short-name") == []
+
+
+@pytest.mark.parametrize(
+    ("hosts", "listening", "entering"),
+    [
+        (["*"], [HOST], [HOST]),
+        (["*"], [HOST, "*.other.example"], [HOST, "*.other.example"]),
+        (["*"], ["*"], ["*"]),
+        (["*.staging.example"], ["*"], ["*.staging.example"]),
+        (["*.staging.example"], [HOST, "b.example"], [HOST]),
+        (["*.staging.example"], ["b.example"], ["*.staging.example"]),
+        (["b.example"], [HOST], ["b.example"]),
+    ],
+)
+def test_a_listener_narrows_what_enters(hosts: list[str], listening: list[str], entering: list[str]) -> None:
+    route = through("istio-system/internal-gateway")
+    route["spec"]["hosts"] = hosts
+    gateway = changed(receiving(), "Gateway", "spec.servers.0.hosts", listening)[0]
+    assert [list(site.route.authorities) for site in sites(route, gateway)] == [entering]
+
+
+def test_a_route_without_hostnames_mirrors_what_its_listener_takes() -> None:
+    route = native(mirror={"backendRef": {"group": "networking.istio.io", "kind": "Hostname", "name": "b.example"}})
+    del route["spec"]["hostnames"]
+    judged = mesh([route, native_gateway(hostname=HOST), outside("b", "hello")], receiving())
+    assert findings(judged, "receiver-no-route") == []
+    assert findings(mesh([route, native_gateway(), outside("b", "hello")], receiving()), "receiver-no-route")
+
+
+def test_other_hosts_of_the_receiver_that_mirror_back_are_no_loop() -> None:
+    route = through("istio-system/internal-gateway")
+    route["spec"]["hosts"] = ["*"]
+    gateway = changed(sending(), "Gateway", "spec.servers.0.hosts", [HOST])[-1]
+    back = through("istio-system/internal-gateway")
+    back["spec"]["hosts"] = ["other.example"]
+    assert findings(mesh([route, gateway], [*receiving(), back]), "mirror-loop") == []
+    gateway["spec"]["servers"][0]["hosts"] = ["*"]
+    assert findings(mesh([route, gateway], [*receiving(), back]), "mirror-loop")
