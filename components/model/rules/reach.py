@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 from .clusters import ClusterObjects, Mesh, contract_digests
 from .nodes import UNKNOWN, NotJudgedError
 from .objects import KubeObject, exported, service_name
-from .sites import Route, Target, both_forms
+from .sites import ANNOTATION, Route, Target, both_forms
 
 
 @unique
@@ -101,8 +101,20 @@ def _remote(
     if len(others) < 2:  # noqa: PLR2004 -- one other cluster needs no evidence
         return others
     known = [other for other in others if addresses & other.gateway_addresses]
-    digests = contract_digests(route.source)
+    digests = _own_digests(route, target) or contract_digests(route.source)
     known = known or [other for other in others if digests & other.contract_digests]
     known = known or [other for other in others if any(other.listener_index.covering(target.host))]
     forms = [form for authority in route.authorities for form in both_forms(authority)]
     return known or [other for other in others if any(any(other.arrivals(form)) for form in forms)] or others
+
+
+def _own_digests(route: Route, target: Target) -> set[str]:
+    """Digest of the contract of a route's mirror to ``target``, where the rendering noted it."""
+    try:
+        notes = {key: note.text() for key, note in route.source.root["metadata"]["annotations"].entries()}
+    except NotJudgedError:
+        return set()
+    mirrors = f"{ANNOTATION}/mirror."
+    names = [key.removeprefix(mirrors) for key in notes if key.startswith(mirrors)]
+    named = (name for name in names if notes[mirrors + name] == target.cluster_name)
+    return {digest for name in named if (digest := notes.get(f"{ANNOTATION}/contract.{name}"))}

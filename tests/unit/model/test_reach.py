@@ -5,9 +5,24 @@ from typing import Any
 import pytest
 
 from components.model import MirrorContract
-from components.model.rules import ClusterObjects, Mesh
+from components.model.rules import ClusterObjects, Mesh, Outcome
 from components.model.rules.reach import Side, reach
-from tests.unit.model.samples import HOST, NEW, NOW, Object, cross_cluster, receiving, route, sending, service
+from tests.unit.model.samples import (
+    HOST,
+    NEW,
+    NOW,
+    OLD,
+    REASON,
+    Object,
+    contract,
+    cross_cluster,
+    findings,
+    receiver,
+    receiving,
+    route,
+    sending,
+    service,
+)
 
 ADDRESS = "198.18.0.120"
 CALLED_SERVICE = {"selector": {"istio": "internal-gateway"}, "loadBalancerIP": ADDRESS}
@@ -63,3 +78,17 @@ def test_the_cluster_is_found_by_the_name_that_the_mirror_is_sent_to() -> None:
 
 def test_without_any_evidence_it_may_be_each_of_them() -> None:
     assert reached(listening("x.example")) == (Side.REMOTE, ["other", "testing"])
+
+
+def test_each_mirror_of_a_route_leads_to_the_cluster_of_its_own_contract() -> None:
+    contracts = [contract(receiver="plain", scrub=REASON), contract(receiver="testing")]
+    sent = sending(route(mirrors=[cross_cluster(contract=each) for each in contracts]))
+    staging = ClusterObjects(name="staging", objects=sent, istio=OLD)
+    others = [
+        ClusterObjects(name=str(each.receiver), objects=receiving(receiver(contract=each)), istio=OLD)
+        for each in contracts
+    ]
+    mesh = Mesh(clusters=[staging, *others], now=NOW)
+    ends = [reach(mesh, staging, site.route, site.target).clusters for site in staging.routing.sites]
+    assert [[cluster.name for cluster in each] for each in ends] == [["plain"], ["testing"]]
+    assert {each.outcome for each in findings(mesh, "mirror-credentials")} == {Outcome.WAIVED}
