@@ -91,7 +91,7 @@ def unbounded_life(case: Case, site: Site) -> Iterator[Report]:
         patches = [
             patch
             for patch in case.cluster.patches.of_cluster(site.target.cluster_name)
-            if patch.applies(context, namespace, case.cluster.root_namespace)
+            if case.cluster.applies(patch, context, namespace, site.route)
         ]
         bounds = [bound for patch in patches if (bound := stream_bound(patch))]
         if bounds and max(bounds) <= limit:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar, cast
 
 from ..errors import ValidationError
 from ..values import AuthorityMode, IstioBehaviour
-from .envoy import Patches, read_patches
+from .envoy import GATEWAY, Patch, Patches, read_patches
 from .gateways import (
     Listener,
     Listeners,
@@ -29,6 +29,9 @@ from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
 
 ROOT_NAMESPACE: Final = "istio-system"
 """Istio's default root namespace."""
+
+GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
+"""Label of the pods that Istio makes for a gateway of the Gateway API."""
 
 Made = TypeVar("Made")
 
@@ -184,6 +187,28 @@ class ClusterObjects:
         An Istio Gateway selects pods of any namespace, and often lies beside the routes while its pods do not.
         """
         return self.once(("gateway namespaces", name), lambda: self._gateway_namespaces(name))
+
+    def applies(self, patch: Patch, context: str, namespace: str, route: Route) -> bool:
+        """Whether a patch reaches the proxies of a kind in a namespace that send a route's mirrors.
+
+        Which callers a selector of sidecars takes cannot be told; what it says then counts.
+        """
+        if not patch.applies(context, namespace, self.root_namespace):
+            return False
+        chosen = labels(patch.source.spec["workloadSelector"]["labels"])
+        fronts = [each for each in route.gateways if namespace in self.gateway_namespaces(each)]
+        return context != GATEWAY or not chosen or any(self._fits(chosen, each) for each in fronts)
+
+    def _fits(self, chosen: dict[str, str], gateway: str) -> bool:
+        """Whether labels choose a gateway's pods: by the pods at hand, else as far as its selector tells."""
+        found = self.gateway(gateway)
+        if not found or found.kind != "Gateway":
+            return chosen.get(GATEWAY_NAME, gateway.partition("/")[2]) == gateway.partition("/")[2]
+        selector = labels(found.spec["selector"])
+        pods = [each for _, each in self.workloads if selects(selector, each)]
+        if pods:
+            return any(selects(chosen, each) for each in pods)
+        return all(selector.get(key, value) == value for key, value in chosen.items())
 
     def _gateway_namespaces(self, name: str) -> tuple[str, ...]:
         gateway = self.gateway(name)

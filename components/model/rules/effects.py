@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import ValidationError
@@ -12,6 +12,7 @@ from .gateways import labels, selects
 from .nodes import Node
 from .objects import KubeObject
 from .policies import policy, proxies
+from .ports import spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .sites import MESH, Site, Target
 
@@ -35,14 +36,21 @@ class Named:
     node: Node
 
 
-def named(site: Site) -> list[Named]:
-    """What the matches of a mirror's route entry let through; nothing named when there are none."""
+def named(site: Site, *, http1: bool = False) -> list[Named]:
+    """What the matches of a mirror's route entry let through; nothing named when there are none.
+
+    Args:
+        site: The mirror.
+        http1: Whether its primary speaks HTTP/1.1, where a path names no gRPC method.
+    """
     if site.source.kind == "GRPCRoute":
         read, key = _grpc, "matches"
     else:
         read, key = (_native, "matches") if site.route.native else (_istio, "match")
     entries = (site.route.entry, site.route.outer)
     found = [[read(match) for match in entry[key].elements()] for entry in entries]
+    if http1:
+        found = [[replace(match, rpc_method="") for match in matches] for matches in found]
     # All conditions of a delegating entry hold too, so either list may do the naming.
     best = next((matches for matches in found if matches and all(_names(match) for match in matches)), found[0])
     return best or [Named(rpc_method="", http_methods=(), node=site.node)]
@@ -91,7 +99,7 @@ def _rpc(path: str) -> str:
 )
 def side_effects(case: Case, site: Site) -> Iterator[Report]:
     """Report mirrors that take methods which nobody named."""
-    for found in named(site):
+    for found in named(site, http1=spoken_by(case.cluster, site) == "http1"):
         if not _names(found):
             message = "every method is copied, with its side effects"
             yield problem(site.source, found.node, message, waived=site.waiver("side-effects"))

@@ -41,12 +41,12 @@ def _by_sender(case: Case, site: Site, context: str, namespace: str) -> tuple[se
     changes: list[tuple[Iterable[str], Iterable[str]]] = [
         cluster_mutations(patch)
         for patch in patches.of_cluster(site.target.cluster_name)
-        if patch.applies(context, namespace, case.cluster.root_namespace)
+        if case.cluster.applies(patch, context, namespace, site.route)
     ]
     changes += [
         (found.removed, found.written)
         for patch in patches.of_route(site.route.name)
-        if patch.applies(context, namespace, case.cluster.root_namespace)
+        if case.cluster.applies(patch, context, namespace, site.route)
         for found in patch.policies
         if found.cluster == site.target.cluster_name
     ]

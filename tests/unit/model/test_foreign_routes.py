@@ -16,6 +16,7 @@ from tests.unit.model.samples import (
     mesh,
     of_kind,
     receiving,
+    route,
     sending,
     service,
 )
@@ -597,3 +598,36 @@ def test_other_hosts_of_the_receiver_that_mirror_back_are_no_loop() -> None:
     assert findings(mesh([route, gateway], [*receiving(), back]), "mirror-loop") == []
     gateway["spec"]["servers"][0]["hosts"] = ["*"]
     assert findings(mesh([route, gateway], [*receiving(), back]), "mirror-loop")
+
+
+@pytest.mark.parametrize(("port", "named"), [("http", False), ("http2", True), ("grpc", True), ("main", True)])
+def test_a_path_names_a_method_of_grpc_only(port: str, named: bool) -> None:
+    primary = service("a", ports=[{"name": port, "port": 8000}])
+    judged = mesh([bare(match=[{"uri": {"exact": "/orders/create"}}]), primary])
+    assert (findings(judged, "mirror-side-effects") == []) is named
+
+
+@pytest.mark.parametrize(
+    ("chosen", "pods", "bound"),
+    [
+        ({}, {}, True),
+        ({"istio": "internal-gateway"}, {}, True),
+        ({"app": "gateway"}, {}, True),
+        ({"istio": "other"}, {}, False),
+        ({"app": "gateway"}, {"app": "gateway"}, True),
+        ({"app": "gateway"}, {"app": "other"}, False),
+    ],
+)
+def test_a_filter_for_other_pods_bounds_nothing(chosen: Object, pods: dict[str, str], bound: bool) -> None:
+    objects = changed(sending(route(mesh=False)), "EnvoyFilter", "spec.workloadSelector", {"labels": chosen})
+    front = [deployment("it", "istio-system", istio="internal-gateway", **pods)] if pods else []
+    assert (findings(mesh([*objects, *front]), "mirror-unbounded-life") == []) is bound
+
+
+@pytest.mark.parametrize(("chosen", "bound"), [("internal-gateway", True), ("other", False)])
+def test_a_filter_for_another_gateway_of_the_gateway_api_bounds_nothing(chosen: str, bound: bool) -> None:
+    filter_ = of_kind(sending(), "EnvoyFilter")
+    filter_["spec"]["workloadSelector"] = {"labels": {"gateway.networking.k8s.io/gateway-name": chosen}}
+    target = {"backendRef": {"name": "greeter-v2", "port": 8000}}
+    judged = mesh([native(mirror=target), native_gateway(), filter_])
+    assert (findings(judged, "mirror-unbounded-life") == []) is bound
