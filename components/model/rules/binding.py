@@ -94,9 +94,11 @@ def _admits(case: Case, listener: Listener, namespace: str, hosts: set[str]) -> 
     """Whether a listener takes routes of a namespace; what cannot be told counts as taken."""
     home = listener.source.namespace
     if listener.source.kind == "Gateway":
-        pairs = [host.rpartition("/") for host in listener.node["hosts"].texts()]
-        near = [pair for pair in pairs if any(covers(pair[2], host) or covers(host, pair[2]) for host in hosts)]
-        places = {home if place == "." else place for place, _, _ in near or pairs}
+        pairs = case.cluster.once(("places", listener), lambda: _places(listener))
+        if not pairs:
+            return True
+        near = [place for place, own in pairs if any(covers(own, host) or covers(host, own) for host in hosts)]
+        places = {home if place == "." else place for place in near or [place for place, _ in pairs]}
         return not places.isdisjoint({"", "*", namespace})
     allowed = listener.node["allowedRoutes"]["namespaces"]
     chosen, found = allowed["from"].text("Same"), case.cluster.find("Namespace", "default", namespace)
@@ -106,6 +108,12 @@ def _admits(case: Case, listener: Listener, namespace: str, hosts: set[str]) -> 
         return True
     own = {**labels(found.root["metadata"]["labels"]), "kubernetes.io/metadata.name": namespace}
     return labels(allowed["selector"]["matchLabels"]).items() <= own.items()
+
+
+def _places(listener: Listener) -> list[tuple[str, str]]:
+    """Namespace and host of what a server of Istio's lists; nothing where no host is for one namespace."""
+    pairs = [host.rpartition("/") for host in listener.node["hosts"].texts()]
+    return [(place, own) for place, _, own in pairs] if any(place for place, _, _ in pairs) else []
 
 
 @object_rule(
