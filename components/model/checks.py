@@ -32,9 +32,8 @@ def instance(value: object, *kinds: type, field: str, optional: bool = False) ->
     """
     if not isinstance(value, kinds) and not (optional and value is None):
         names = " or ".join(kind.__name__ for kind in kinds)
-        raise ValidationError(
-            field=field, value=value, rule=f"must be {names}", remedy=f"Build it with {kinds[0].__name__}(…)"
-        )
+        remedy = "Give True or False" if kinds == (bool,) else f"Build it with {kinds[0].__name__}(…)"
+        raise ValidationError(field=field, value=value, rule=f"must be {names}", remedy=remedy)
 
 
 def listed(values: object, *, field: str) -> list[object]:

@@ -272,7 +272,7 @@ class MirrorOffer:
 
 def _same_terms(theirs: Mapping[str, JsonValue], contract: MirrorContract, field: str) -> None:
     ours = contract.terms
-    for name in sorted({*ours, *theirs}):
+    for name in sorted({*ours, *theirs}, key=str):
         if ours.get(name) != theirs.get(name):
             raise ValidationError(
                 field=f"{field}.terms.{name}",

@@ -176,7 +176,7 @@ def _common(first: Sequence[str], second: Sequence[str]) -> list[str] | None:
 
 
 def _http_methods(methods: object) -> tuple[str, ...]:
-    named = tuple(dict.fromkeys(listed(methods, field="http_methods")))
+    named = listed(methods, field="http_methods")
     for method in named:
         if not isinstance(method, str) or method not in HTTP_METHODS:
             raise ValidationError(
@@ -185,4 +185,4 @@ def _http_methods(methods: object) -> tuple[str, ...]:
                 rule=f"must be one of {', '.join(sorted(HTTP_METHODS))}",
                 remedy="Write the method in upper case; CONNECT and upgrades are never mirrored",
             )
-    return cast("tuple[str, ...]", named)
+    return tuple(dict.fromkeys(cast("list[str]", named)))

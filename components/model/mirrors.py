@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final, TypeAlias
 
-from .checks import bounded, instance, member
+from .checks import bounded, instance, listed, member
 from .contract import MirrorContract, contract_hosts
 from .errors import ValidationError
 from .matching import Match
@@ -208,7 +208,8 @@ class MirroredRoute:
             object.__setattr__(self, name, DnsLabel(getattr(self, name), field=name))
         object.__setattr__(self, "port", Port(self.port, field="port"))
         object.__setattr__(self, "protocol", member(Protocol, self.protocol, field="protocol"))
-        object.__setattr__(self, "mirrors", tuple(self.mirrors))
+        object.__setattr__(self, "mirrors", tuple(listed(self.mirrors, field="mirrors")))
+        instance(self.mesh, bool, field="mesh")
         instance(self.primary, Destination, field="primary")
         instance(self.istio, IstioBehaviour, field="istio")
         instance(self.gateway, GatewayRef, field="gateway", optional=True)

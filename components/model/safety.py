@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Final, cast
 
-from .checks import bounded, listed, whole
+from .checks import bounded, instance, listed, whole
 from .errors import ValidationError
 from .values import HeaderName
 
@@ -194,7 +194,12 @@ class Expiry:
 
     @classmethod
     def on(cls, day: date) -> "Expiry":
-        """The end of ``day`` in UTC."""
+        """The end of ``day`` in UTC.
+
+        Raises:
+            ValidationError: It is no date.
+        """
+        instance(day, date, field="expires")
         return cls(datetime.combine(day, time(23, 59, 59), UTC))
 
     @classmethod

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import Final, TypeAlias
 
+from ..checks import instance, listed
 from ..errors import ValidationError
 from ..jsontypes import JsonObject
 from ..safety import CREDENTIAL_HEADERS, HTTP_METHODS, Expiry, Waiver
@@ -19,6 +20,10 @@ from .sites import Site
 
 WAIVER: Final = "pulumi-traffic-mirror/waive."
 """Prefix of the annotation that waives a rule for an object: the rule's id follows, the value is the reason."""
+
+
+MOST: Final = 2**31
+"""Largest bound that a house may set; Istio renders limits that nobody set near there."""
 
 
 WAIVED_UNTIL: Final = "pulumi-traffic-mirror/waived-until."
@@ -70,7 +75,7 @@ class RuleSettings:
             route names.
         credential_headers: Headers that must not reach a mirror.
         max_lifetime_days: Longest time from now to a mirror's end, above 0; None for no bound. With a bound every
-            mirror needs an end.
+            mirror needs an end. This and the next two are at most 2**31.
         max_requests: Largest bound on requests in flight to a mirror per proxy, from 1.
         max_duration_seconds: Largest bound on the life of one mirrored request, above 0.
         private_plain_text: Whether plain text between clusters is accepted to private addresses.
@@ -91,6 +96,11 @@ class RuleSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_percent", Percent(self.max_percent, field="max_percent"))
+        for name in ("allowed_targets", "allowed_rpc_methods", "allowed_http_methods", "credential_headers"):
+            object.__setattr__(self, name, tuple(listed(getattr(self, name), field=name)))
+        for index, target in enumerate(self.allowed_targets):
+            instance(target, str, field=f"allowed_targets[{index}]")
+        instance(self.private_plain_text, bool, field="private_plain_text")
         methods = tuple(
             RpcMethod(method, field=f"allowed_rpc_methods[{index}]")
             for index, method in enumerate(self.allowed_rpc_methods)
@@ -101,7 +111,7 @@ class RuleSettings:
         )
         object.__setattr__(self, "credential_headers", headers)
         for index, method in enumerate(self.allowed_http_methods):
-            if method not in HTTP_METHODS:
+            if not isinstance(method, str) or method not in HTTP_METHODS:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
                 raise ValidationError(
                     field=f"allowed_http_methods[{index}]",
                     value=method,
@@ -112,9 +122,12 @@ class RuleSettings:
             value = getattr(self, name)
             if value is None and name == "max_lifetime_days":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST:
                 raise ValidationError(
-                    field=name, value=value, rule="must be a number above 0", remedy="Give the largest value allowed"
+                    field=name,
+                    value=value,
+                    rule=f"must be a number above 0 and at most {MOST}",
+                    remedy="Give the largest value allowed",
                 )
 
 

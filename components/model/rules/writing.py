@@ -192,7 +192,7 @@ def lifetime(case: Case, site: Site) -> Iterator[Report]:
         end = Expiry.parse(text)
     except ValidationError:
         return
-    if end.at > now + timedelta(days=days):
+    if (end.at - now) / timedelta(days=1) > days:
         yield problem(site.source, site.node, f"its end, {end}, is more than {days:g} days away")
 
 

@@ -300,6 +300,25 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ("address of an offer", lambda: MirrorOffer.of(contract(), "b"), "address"),
     ("share above everything", lambda: RuleSettings(max_percent=101), "max_percent"),
     ("lifetime of nothing", lambda: RuleSettings(max_lifetime_days=0), "max_lifetime_days"),
+    ("lifetime without end", lambda: RuleSettings(max_lifetime_days=float("inf")), "max_lifetime_days"),
+    ("requests beyond floating point", lambda: RuleSettings(max_requests=HUGE), "max_requests"),
+    ("targets as one text", lambda: RuleSettings(allowed_targets="*.example"), "allowed_targets"),
+    ("target that is no text", lambda: RuleSettings(allowed_targets=["a.example", None]), "allowed_targets[1]"),
+    ("credentials as one text", lambda: RuleSettings(credential_headers="cookie"), "credential_headers"),
+    ("methods that are no list", lambda: RuleSettings(allowed_rpc_methods=None), "allowed_rpc_methods"),
+    ("method that is a list", lambda: RuleSettings(allowed_http_methods=[["GET"]]), "allowed_http_methods[0]"),
+    ("permission as text", lambda: RuleSettings(private_plain_text="false"), "private_plain_text"),
+    ("end that is no date", lambda: Expiry.on("2027-01-31"), "expires"),
+    ("HTTP method that is a list", lambda: Match(http_methods=[["GET"]]), "http_methods"),
+    ("mirrors that are no list", lambda: route(mirrors=in_cluster()), "mirrors"),
+    ("mesh as text", lambda: route(mesh="false"), "mesh"),
+    (
+        "terms with a number as name",
+        lambda: MirrorOffer.accept(
+            {**MirrorOffer.of(contract(), "10.0.0.1").to_json(), "terms": {1: 2}}, contract(), now=NOW
+        ),
+        "offer.terms.1",
+    ),
     ("allowed method in lower case", lambda: RuleSettings(allowed_http_methods=["get"]), "allowed_http_methods[0]"),
     (
         "two clusters of one name",

@@ -45,12 +45,15 @@ def judge(*clusters: list[Any]) -> list[Finding]:
 @settings(max_examples=150)
 @given(
     st.lists(JSON, max_size=3),
-    st.sampled_from(["VirtualService", "HTTPRoute", "Gateway", "EnvoyFilter", "Service"]),
+    st.sampled_from(
+        ["VirtualService", "HTTPRoute", "Gateway", "EnvoyFilter", "Service", "ListenerSet", "ReferenceGrant"]
+    ),
     JSON,
 )
 @example([], "VirtualService", {"http": [{"mirror": {"host": 7}}], "hosts": [None]})
 def test_no_json_makes_a_rule_raise(values: list[Any], kind: str, spec: Any) -> None:
-    group = {"HTTPRoute": "gateway.networking.k8s.io/v1", "Service": "v1"}.get(kind, "networking.istio.io/v1")
+    native = dict.fromkeys(("HTTPRoute", "ListenerSet", "ReferenceGrant"), "gateway.networking.k8s.io/v1")
+    group = {**native, "Service": "v1"}.get(kind, "networking.istio.io/v1")
     judge([*values, {"apiVersion": group, "kind": kind, "metadata": {"name": "a"}, "spec": spec}])
 
 
