@@ -134,8 +134,12 @@ class ClusterObjects:
 
     @cached_property
     def route_names(self) -> set[str]:
-        """Names that its routes have in proxies."""
-        return {route.name for route in self.routing.routes if route.name}
+        """Names that its routes have in proxies; a match with a name of its own makes a route of both names."""
+        named = [route for route in self.routing.routes if route.name]
+        matches = {
+            f"{route.name}.{match['name'].text()}" for route in named for match in route.entry["match"].elements()
+        }
+        return {route.name for route in named} | matches
 
     @cached_property
     def sent_forms(self) -> set[str]:

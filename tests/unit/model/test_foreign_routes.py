@@ -631,3 +631,13 @@ def test_a_filter_for_another_gateway_of_the_gateway_api_bounds_nothing(chosen: 
     target = {"backendRef": {"name": "greeter-v2", "port": 8000}}
     judged = mesh([native(mirror=target), native_gateway(), filter_])
     assert (findings(judged, "mirror-unbounded-life") == []) is bound
+
+
+@pytest.mark.parametrize(("name", "known"), [("entry", True), ("entry.one", True), ("entry.two", False)])
+def test_a_patch_may_name_a_match_of_a_route(name: str, known: bool) -> None:
+    routes = bare(name="entry", match=[{"name": "one", "uri": {"prefix": "/"}}])
+    filter_ = of_kind(sending(), "EnvoyFilter")
+    patches = [each for each in filter_["spec"]["configPatches"] if each["applyTo"] == "HTTP_ROUTE"][:1]
+    patches[0]["match"]["routeConfiguration"]["vhost"]["route"]["name"] = name
+    filter_["spec"]["configPatches"] = patches
+    assert (findings(mesh([routes, filter_]), "envoy-filter-no-such-route") == []) is known
