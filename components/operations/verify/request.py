@@ -38,9 +38,10 @@ def takes(route: Route, request: Request, gateway: str) -> bool:
     if gateway not in route.gateways:
         return False
     key = "matches" if route.native else "match"
-    matches = route.entry[key].elements()
     fits = _takes_native if route.native else _takes_istio
-    return not matches or any(fits(match, request, gateway, route.source.namespace) for match in matches)
+    # What an entry delegates must fit that entry as well.
+    held = [(route.outer[key].elements(), route.owner.namespace), (route.entry[key].elements(), route.source.namespace)]
+    return all(not matches or any(fits(match, request, gateway, place) for match in matches) for matches, place in held)
 
 
 def _takes_istio(match: Node, request: Request, gateway: str, namespace: str) -> bool:
