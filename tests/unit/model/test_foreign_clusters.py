@@ -1,0 +1,167 @@
+"""What surrounds mirroring that others write: gateways and their pods, filters for some, several entries for a host."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.model.rule_cases import bare
+from tests.unit.model.samples import (
+    HOST,
+    Object,
+    changed,
+    deployment,
+    findings,
+    mesh,
+    of_kind,
+    receiving,
+    route,
+    sending,
+    service,
+)
+from tests.unit.model.test_foreign_routes import native, native_gateway, sites
+
+
+def test_pods_of_another_namespace_are_not_shared() -> None:
+    target = {"host": "a.next.svc.cluster.local", "port": {"number": 8000}}
+    objects = [bare(mirror=target), service("a"), service("a", "next"), deployment("a", "next", app="a")]
+    assert findings(mesh(objects), "mirror-shared-selector") == []
+    beside = [bare(), service("a"), service("b", selector={"app": "a"}), deployment("b", app="a")]
+    assert findings(mesh(beside), "mirror-shared-selector")
+
+
+def test_a_catch_all_beside_the_receiving_route_takes_no_copies() -> None:
+    rest = bare(mirror=None)
+    rest["metadata"]["name"] = "rest"
+    rest["spec"] |= {"hosts": ["*"], "gateways": ["istio-system/internal-gateway"]}
+    receivers = changed(receiving(), "Gateway", "spec.servers.0.hosts", ["*"])
+    staging = [each for each in sending() if each["kind"] != "EnvoyFilter"]
+    judged = mesh(staging, [*receivers, rest])
+    assert findings(judged, "mirror-credentials") == findings(mesh(staging, receivers), "mirror-credentials")
+    assert findings(judged, "receiver-no-limits") == []
+
+
+def outside(name: str, namespace: str, *exports: str, **spec: Any) -> Object:
+    """A ServiceEntry for `b.example`."""
+    given = {"hosts": ["b.example"], "exportTo": list(exports), "ports": [{"number": 8000, "name": "grpc"}], **spec}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": given}
+
+
+def through(gateway: str) -> Object:
+    """A hand-written mirror of a gateway's to `b.example`."""
+    given = bare(mirror={"host": "b.example", "port": {"number": 8000}})
+    given["spec"] |= {"hosts": [HOST], "gateways": [gateway]}
+    return given
+
+
+@pytest.mark.parametrize(("export", "seen"), [("istio-system", True), (".", False)])
+@pytest.mark.parametrize(
+    "front",
+    [
+        deployment("gateway", "istio-system", istio="ingressgateway", app="gateway"),
+        service("gateway", "istio-system", selector={"istio": "ingressgateway"}),
+    ],
+    ids=["pods", "service"],
+)
+def test_a_gateway_is_where_its_pods_are(front: Object, export: str, seen: bool) -> None:
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": []}
+    metadata = {"name": "gw", "namespace": "hello"}
+    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}
+    judged = mesh([through("gw"), gateway, front, outside("b", "hello", export)])
+    assert (findings(judged, "service-entry-hidden") == []) is seen
+
+
+def test_of_two_service_entries_a_proxy_takes_the_one_that_it_sees() -> None:
+    hidden, seen = outside("a", "other", "."), outside("b", "istio-system", ".")
+    route = through("istio-system/gw")
+    assert findings(mesh([route, hidden, seen]), "service-entry-hidden") == []
+    [found] = findings(mesh([route, hidden]), "service-entry-hidden")
+    assert found.object == "ServiceEntry other/a"
+
+
+def test_a_name_that_a_wildcard_service_entry_covers_is_no_short_one() -> None:
+    route = through("istio-system/gw")
+    assert findings(mesh([route]), "mirror-target-short-name")
+    wild = outside("b", "hello", hosts=["*.example"])
+    assert findings(mesh([route, wild]), "mirror-target-short-name") == []
+
+
+@pytest.mark.parametrize(
+    ("hosts", "listening", "entering"),
+    [
+        (["*"], [HOST], [HOST]),
+        (["*"], [HOST, "*.other.example"], [HOST, "*.other.example"]),
+        (["*"], ["*"], ["*"]),
+        (["*.staging.example"], ["*"], ["*.staging.example"]),
+        (["*.staging.example"], [HOST, "b.example"], [HOST]),
+        (["*.staging.example"], ["b.example"], ["*.staging.example"]),
+        (["b.example"], [HOST], ["b.example"]),
+    ],
+)
+def test_a_listener_narrows_what_enters(hosts: list[str], listening: list[str], entering: list[str]) -> None:
+    route = through("istio-system/internal-gateway")
+    route["spec"]["hosts"] = hosts
+    gateway = changed(receiving(), "Gateway", "spec.servers.0.hosts", listening)[0]
+    assert [list(site.route.authorities) for site in sites(route, gateway)] == [entering]
+
+
+def test_a_route_without_hostnames_mirrors_what_its_listener_takes() -> None:
+    route = native(mirror={"backendRef": {"group": "networking.istio.io", "kind": "Hostname", "name": "b.example"}})
+    del route["spec"]["hostnames"]
+    judged = mesh([route, native_gateway(hostname=HOST), outside("b", "hello")], receiving())
+    assert findings(judged, "receiver-no-route") == []
+    assert findings(mesh([route, native_gateway(), outside("b", "hello")], receiving()), "receiver-no-route")
+
+
+def test_other_hosts_of_the_receiver_that_mirror_back_are_no_loop() -> None:
+    route = through("istio-system/internal-gateway")
+    route["spec"]["hosts"] = ["*"]
+    gateway = changed(sending(), "Gateway", "spec.servers.0.hosts", [HOST])[-1]
+    back = through("istio-system/internal-gateway")
+    back["spec"]["hosts"] = ["other.example"]
+    assert findings(mesh([route, gateway], [*receiving(), back]), "mirror-loop") == []
+    gateway["spec"]["servers"][0]["hosts"] = ["*"]
+    assert findings(mesh([route, gateway], [*receiving(), back]), "mirror-loop")
+
+
+@pytest.mark.parametrize(("port", "named"), [("http", False), ("http2", True), ("grpc", True), ("main", True)])
+def test_a_path_names_a_method_of_grpc_only(port: str, named: bool) -> None:
+    primary = service("a", ports=[{"name": port, "port": 8000}])
+    judged = mesh([bare(match=[{"uri": {"exact": "/orders/create"}}]), primary])
+    assert (findings(judged, "mirror-side-effects") == []) is named
+
+
+@pytest.mark.parametrize(
+    ("chosen", "pods", "bound"),
+    [
+        ({}, {}, True),
+        ({"istio": "internal-gateway"}, {}, True),
+        ({"app": "gateway"}, {}, True),
+        ({"istio": "other"}, {}, False),
+        ({"app": "gateway"}, {"app": "gateway"}, True),
+        ({"app": "gateway"}, {"app": "other"}, False),
+    ],
+)
+def test_a_filter_for_other_pods_bounds_nothing(chosen: Object, pods: dict[str, str], bound: bool) -> None:
+    objects = changed(sending(route(mesh=False)), "EnvoyFilter", "spec.workloadSelector", {"labels": chosen})
+    front = [deployment("it", "istio-system", istio="internal-gateway", **pods)] if pods else []
+    assert (findings(mesh([*objects, *front]), "mirror-unbounded-life") == []) is bound
+
+
+@pytest.mark.parametrize(("chosen", "bound"), [("internal-gateway", True), ("other", False)])
+def test_a_filter_for_another_gateway_of_the_gateway_api_bounds_nothing(chosen: str, bound: bool) -> None:
+    filter_ = of_kind(sending(), "EnvoyFilter")
+    filter_["spec"]["workloadSelector"] = {"labels": {"gateway.networking.k8s.io/gateway-name": chosen}}
+    target = {"backendRef": {"name": "greeter-v2", "port": 8000}}
+    judged = mesh([native(mirror=target), native_gateway(), filter_])
+    assert (findings(judged, "mirror-unbounded-life") == []) is bound
+
+
+@pytest.mark.parametrize(("name", "known"), [("entry", True), ("entry.one", True), ("entry.two", False)])
+def test_a_patch_may_name_a_match_of_a_route(name: str, known: bool) -> None:
+    routes = bare(name="entry", match=[{"name": "one", "uri": {"prefix": "/"}}])
+    filter_ = of_kind(sending(), "EnvoyFilter")
+    patches = [each for each in filter_["spec"]["configPatches"] if each["applyTo"] == "HTTP_ROUTE"][:1]
+    patches[0]["match"]["routeConfiguration"]["vhost"]["route"]["name"] = name
+    filter_["spec"]["configPatches"] = patches
+    assert (findings(mesh([routes, filter_]), "envoy-filter-no-such-route") == []) is known
