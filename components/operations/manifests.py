@@ -183,7 +183,7 @@ def gather(
             ignored[kind if isinstance(kind, str) else NEVER_READ] += 1
             continue
         key = (read.kind, read.namespace, read.name)
-        if known.get(key) == entry.value:
+        if _equal(known.get(key), entry.value):
             continue  # the same object from a second place, e.g. a file that is named beside its folder
         known[key] = entry.value
         control_plane = control_plane or control_plane_of(read)
@@ -197,6 +197,14 @@ def gather(
         root_namespace=root_namespace,
     )
     return Loaded(cluster=cluster, origins=origins, ignored=dict(sorted(ignored.items())))
+
+
+def _equal(first: object, second: object) -> bool:
+    """Whether two values are equal; of those that nobody can compare, e.g. that contain themselves, none are."""
+    try:
+        return first == second
+    except RecursionError:
+        return False
 
 
 def _files(path: Path) -> list[Path]:
@@ -232,6 +240,7 @@ def _read(file: Path) -> Iterator[Entry]:
         return
     try:
         value = _json(text)
+        pulumi = _pulumi(value, str(file))
     except json.JSONDecodeError as error:
         # What begins with a bracket may be YAML in flow style, but not in a file of JSON.
         if only_json:
@@ -242,7 +251,6 @@ def _read(file: Path) -> Iterator[Entry]:
         return
     except (ValueError, RecursionError) as error:
         raise OperationError(f"{file}: {error}", remedy="Correct the JSON") from error
-    pulumi = _pulumi(value, str(file))
     yield from _objects(value, _json_origin(text, str(file))) if pulumi is None else pulumi
 
 

@@ -29,6 +29,13 @@ spec:
 """
 
 
+DEEP_STACK = (
+    '{"deployment": {"resources": [{"type": "kubernetes:v1:Service", "inputs": '
+    f'{"[" * 900 + "]" * 900}, "outputs": {{}}}}]}}}}'
+)
+"""A stack's export that Python's parser of JSON takes and that is too deep for everybody else."""
+
+
 def write(folder: Path, name: str, text: str) -> Path:
     """A file in a folder."""
     path = folder / name
@@ -90,6 +97,7 @@ def test_what_no_rule_reads_is_counted(tmp_path: Path) -> None:
         ("a.yaml", "a:\n  " + "[" * 100_000, "a.yaml: line 2 is nested more than 500"),
         ("a.yaml", "- " * 100_000, "a.yaml: line 1 is nested more than 500"),
         ("a.json", "[" * 100_000, "a.json: maximum recursion depth"),
+        ("a.json", DEEP_STACK, "a.json: maximum recursion depth"),
         ("a.json", '{"a": ' + "9" * 5_000 + "}", "a.json: Exceeds the limit"),
         ("a.json", '{"a": "\\ud800"}', "a.json: .*surrogates"),
     ],
@@ -131,6 +139,12 @@ def test_an_object_that_is_read_twice_is_one(tmp_path: Path) -> None:
     assert len(loaded.cluster.objects) == 1
     write(tmp_path, "b.yaml", ROUTE.replace("[a]", "[b]"))
     [loaded] = load("staging", [tmp_path])
+    assert len(loaded.cluster.objects) == 2
+
+
+def test_what_contains_itself_is_read_and_equals_nothing(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: Service\nspec: &it {again: *it}\n"
+    [loaded] = load("staging", [write(tmp_path, "a.yaml", text), write(tmp_path, "b.yaml", text)])
     assert len(loaded.cluster.objects) == 2
 
 
