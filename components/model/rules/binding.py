@@ -187,10 +187,12 @@ def host_routed_twice(case: Case, subject: KubeObject) -> Iterator[Report]:
     for route in case.mesh.concerned(case.cluster).get(subject, [])[:1]:
         for host in route.hosts if not route.native else ():
             for other in case.cluster.route_index.exactly(host):
+                if other.owner is route.owner or other.native:
+                    continue
                 shared = set(other.bound) & set(route.bound)
                 if not _same_proxies(subject, other.owner):
                     shared.discard(MESH)
-                if other.owner is not route.owner and not other.native and shared:
+                if shared:
                     where = ", ".join(sorted(shared))
                     yield problem(subject, "spec.hosts", f"{other.owner} routes {host} on {where} as well")
                     break
@@ -198,11 +200,7 @@ def host_routed_twice(case: Case, subject: KubeObject) -> Iterator[Report]:
 
 def _same_proxies(first: KubeObject, second: KubeObject) -> bool:
     """Whether some sidecar sees both objects."""
-    visible: list[set[str]] = []
-    for each in (first, second):
-        names = each.spec.either("exportTo", "export_to").texts()
-        visible.append({each.namespace if name == "." else name for name in names} or {"*"})
-    return "*" in visible[0] | visible[1] or not visible[0].isdisjoint(visible[1])
+    return "*" in first.exports | second.exports or not first.exports.isdisjoint(second.exports)
 
 
 RULES: Final[tuple[Rule, ...]] = (

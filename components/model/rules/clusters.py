@@ -328,7 +328,7 @@ class Mesh:
 def contract_digests(source: KubeObject) -> set[str]:
     """Digests of the contracts that a route object was rendered from."""
     try:
-        notes = source.root["metadata"]["annotations"].entries()
+        notes = source.annotations.entries()
         return {note.text() for key, note in notes if key.startswith(f"{ANNOTATION}/contract.")}
     except NotJudgedError:
         return set()

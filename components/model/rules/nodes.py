@@ -86,10 +86,14 @@ class Node:
 
         Kubernetes accepts both spellings that protobuf gives a field, e.g. ``exportTo`` and ``export_to``.
         """
+        known = self.value
+        if known.__class__ is dict:
+            for key in keys:
+                if (value := known.get(key)) is not None:
+                    return Node(value, key, self)
+            return Node(None, keys[0], self)
         first = self[keys[0]]
-        if first.given:
-            return first
-        return next((node for key in keys[1:] if (node := self[key]).given), first)
+        return first if first.given else next((node for key in keys[1:] if (node := self[key]).given), first)
 
     @property
     def known(self) -> object:

@@ -58,9 +58,24 @@ class KubeObject:
         """Its ``spec``."""
         return self.root["spec"]
 
+    @cached_property
+    def _metadata(self) -> Node:
+        return self.root["metadata"]
+
+    @property
+    def annotations(self) -> Node:
+        """Its annotations."""
+        return self._metadata["annotations"]
+
     def annotation(self, key: str) -> str:
         """The text of an annotation; empty when there is none."""
-        return self.root["metadata"]["annotations"][key].text()
+        return self.annotations[key].text()
+
+    @cached_property
+    def exports(self) -> frozenset[str]:
+        """Namespaces whose proxies see it; ``*`` for all."""
+        names = self.spec.either("exportTo", "export_to").texts() or ["*"]
+        return frozenset(self.namespace if name == "." else name for name in names)
 
     def __str__(self) -> str:
         return f"{self.kind.removeprefix('Kubernetes')} {self.namespace}/{self.name}"
@@ -94,10 +109,7 @@ def listening_gateway(source: KubeObject) -> str:
 
 def exported(subject: KubeObject, namespace: str) -> bool:
     """Whether an object is visible to proxies in ``namespace``."""
-    names = subject.spec.either("exportTo", "export_to").texts()
-    if not names or "*" in names or namespace in names:
-        return True
-    return "." in names and subject.namespace == namespace
+    return not subject.exports.isdisjoint(("*", namespace))
 
 
 def full_name(host: str, namespace: str) -> str:

@@ -111,7 +111,7 @@ def _remote(
 def _own_digests(route: Route, target: Target) -> set[str]:
     """Digest of the contract of a route's mirror to ``target``, where the rendering noted it."""
     try:
-        notes = {key: note.text() for key, note in route.source.root["metadata"]["annotations"].entries()}
+        notes = {key: note.text() for key, note in route.source.annotations.entries()}
     except NotJudgedError:
         return set()
     mirrors = f"{ANNOTATION}/mirror."

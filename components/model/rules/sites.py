@@ -56,10 +56,12 @@ class Route:
         Source: mergeHTTPRoute of Istio's pilot.
         """
         own = self.entry.either(*keys)
+        if not self.outer.given:
+            return own
         outer = self.outer.either(*keys)
         return outer if outer.given and not own.given else own
 
-    @property
+    @cached_property
     def authority_rewrite(self) -> str:
         """The authority that primary and mirrors carry instead of the client's; empty when it is kept."""
         if not self.native:
@@ -96,7 +98,7 @@ class Route:
             return {entry["name"].text().lower() for node in nodes for entry in node.elements()}
         return {name.lower() for node in nodes for name, _ in node.entries()}
 
-    @property
+    @cached_property
     def _headers(self) -> list[Node]:
         """Changes to the headers of every request: those of the entry, then those of its only destination."""
         key = "backendRefs" if self.native else "route"
@@ -200,7 +202,7 @@ class Site:
     def name(self) -> str:
         """Its name where this library rendered it; empty otherwise."""
         prefix = f"{ANNOTATION}/mirror."
-        for key, note in self.source.root["metadata"]["annotations"].entries():
+        for key, note in self.source.annotations.entries():
             if key.startswith(prefix) and note.text() == self.target.cluster_name:
                 return key.removeprefix(prefix)
         return ""
