@@ -30,7 +30,7 @@ WIDEST_AUTHORIZED_PREFIX: Final = 8
 """Wider ranges than one company's are no restriction; GKE allows 50 ranges, too few to cover everything by /8."""
 
 
-def parse_range(cidr: str, *, field: str) -> IPv4Network:
+def parse_range(cidr: object, *, field: str) -> IPv4Network:
     """Return an IPv4 range written as CIDR.
 
     Raises:
@@ -38,7 +38,7 @@ def parse_range(cidr: str, *, field: str) -> IPv4Network:
     """
     try:
         # Without a prefix length, Python would read a single address.
-        network = IPv4Network(cidr, strict=False) if "/" in cidr else None
+        network = IPv4Network(cidr, strict=False) if isinstance(cidr, str) and "/" in cidr else None
     except ValueError:
         network = None
     if network is None:

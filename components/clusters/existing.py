@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pulumi
 
+from ..argument_types import check_types, known_text, require_args
 from ..model import ValidationError
 from . import kubeconfig
 from .handle import ClusterHandle, ClusterKind
@@ -37,6 +38,7 @@ class ExistingClusterArgs:
         Raises:
             ValidationError: None or two are named, a name is empty, or the location is none of Google Cloud's.
         """
+        check_types(self)
         if self.kubeconfig is not None and self.kubeconfig_path is not None:
             raise ValidationError(
                 field="kubeconfig_path",
@@ -84,7 +86,7 @@ class ExistingCluster(pulumi.ComponentResource):
         Raises:
             ValidationError: The kubeconfig is wrong.
         """
-        chosen = _select(args)
+        chosen = _select(require_args(args, ExistingClusterArgs))
         super().__init__(self.TYPE, name, {}, opts)
         # The address is no secret, although it stands in one.
         self.server = pulumi.Output.unsecret(chosen.apply(lambda cluster: cluster.server))
@@ -105,7 +107,7 @@ def _select(args: ExistingClusterArgs) -> pulumi.Output[SelectedCluster]:
     if isinstance(args.kubeconfig, str):
         return pulumi.Output.secret(_select_from_text(args.kubeconfig, args.context))
     content = pulumi.Output.secret(args.kubeconfig)
-    return content.apply(lambda text: _select_from_text(text, args.context))
+    return content.apply(lambda text: _select_from_text(known_text(text, field="kubeconfig"), args.context))
 
 
 def _select_from_text(text: str, context: str | None) -> SelectedCluster:

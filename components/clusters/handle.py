@@ -6,6 +6,7 @@ from enum import StrEnum, unique
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types
 from .locations import region_of
 
 
@@ -40,6 +41,14 @@ class ClusterHandle:
     """Whether Google runs the nodes, on which nothing may be installed then."""
     ready: tuple[pulumi.Resource, ...] = ()
     """What must exist before pods can run. Objects wait for it already, because the provider does."""
+
+    def __post_init__(self) -> None:
+        """Check the types: through a provider of another kind, objects would go to whatever cluster is the default.
+
+        Raises:
+            ValidationError: One is wrong.
+        """
+        check_types(self)
 
     @property
     def region(self) -> str | None:

@@ -7,6 +7,7 @@ from typing import Final, Self, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types
 from ..model import JsonObject, JsonValue, ValidationError
 
 CHART_REPOSITORY: Final = "https://blob.istio.io/istio-release/charts"
@@ -42,6 +43,7 @@ class IstioCharts:
     """Chart with a gateway."""
 
     def __post_init__(self) -> None:
+        check_types(self, within="charts")
         for name in ("base", "istiod", "cni", "gateway"):
             if not getattr(self, name):
                 raise ValidationError(

@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import require_args
 from ..clusters import ClusterHandle, ClusterKind
 from ..model import DnsLabel, JsonObject, JsonValue, ValidationError
 from .charts import ChartRelease, merged, section
@@ -75,7 +76,6 @@ class IstioControlPlaneArgs(IstiodRevision):
     def __post_init__(self) -> None:
         super().__post_init__()
         DnsLabel(self.namespace, field="namespace")
-        object.__setattr__(self, "revision_tags", tuple(self.revision_tags))
         if self.timeout_seconds < 1:
             raise ValidationError(
                 field="timeout_seconds",
@@ -169,6 +169,7 @@ class IstioControlPlane(pulumi.ComponentResource):
     """Version of the serving istiod."""
 
     def __init__(self, name: str, args: IstioControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, IstioControlPlaneArgs)
         super().__init__(self.TYPE, name, {}, opts)
         self._name = name
         self._args = args

@@ -9,6 +9,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types, known_text
 from ..model import DnsLabel, GatewayServer, TlsMode, ValidationError
 
 EXPIRY_WARNING: Final = timedelta(days=21)
@@ -47,6 +48,7 @@ class TlsCredential:
     """Time that the certificate's end is held against. Default the current time, in UTC."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         DnsLabel(self.name, field="name")
         if (self.certificate is None) != (self.key is None):
             raise ValidationError(
@@ -59,6 +61,11 @@ class TlsCredential:
             raise ValidationError(
                 field="certificate", value=None, rule="must be given, or the ca", remedy="Give the PEM texts"
             )
+        for part in ("certificate", "key", "ca"):
+            if getattr(self, part) == "":
+                raise ValidationError(
+                    field=part, value="", rule="must not be empty", remedy="Give the PEM text, or leave it out"
+                )
         if isinstance(self.certificate, str):
             self._require_valid(self.certificate)
 
@@ -81,11 +88,8 @@ class TlsCredential:
             namespace: The gateway's namespace.
             opts: Parent, provider and dependencies.
         """
-        certificate = self.certificate
-        if certificate is not None and not isinstance(certificate, str):
-            certificate = pulumi.Output.secret(certificate).apply(self._require_valid)
-        texts = {"tls.crt": certificate, "tls.key": self.key, "ca.crt": self.ca}
-        data = {key: pulumi.Output.secret(text).apply(_encode) for key, text in texts.items() if text is not None}
+        parts = {"tls.crt": "certificate", "tls.key": "key", "ca.crt": "ca"}
+        data = {key: self._data(part) for key, part in parts.items() if getattr(self, part) is not None}
         return k8s.core.v1.Secret(
             name,
             metadata=k8s.meta.v1.ObjectMetaArgs(name=self.name, namespace=namespace),
@@ -95,20 +99,24 @@ class TlsCredential:
             opts=opts,
         )
 
+    def _data(self, part: str) -> pulumi.Output[str]:
+        def encode(given: object) -> str:
+            text = known_text(given, field=f"{self.name}.{part}")
+            return base64.b64encode((self._require_valid(text) if part == "certificate" else text).encode()).decode()
+
+        return pulumi.Output.secret(getattr(self, part)).apply(encode)
+
     def warn_of_end(self, resource: pulumi.Resource) -> None:
         """Log a warning on ``resource`` when the certificate ends soon, as soon as it is known."""
 
-        def warn(pem: str) -> None:
-            ends = certificate_end(pem)
+        def warn(pem: object) -> None:
+            # What is no certificate is refused where it becomes part of the Secret.
+            ends = certificate_end(pem) if isinstance(pem, str) else None
             if ends is not None and ends - self.now < EXPIRY_WARNING:
                 pulumi.log.warn(f"The certificate {self.name} ends on {ends:%Y-%m-%d}; renew it", resource)
 
         if self.certificate is not None:
             pulumi.Output.from_input(self.certificate).apply(warn)
-
-
-def _encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 def certificate_end(pem: str) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types, require_args
 from ..model import DnsLabel, GatewayRef, GatewayServer, JsonValue, ValidationError, render
 from .charts import ChartRelease
 from .credentials import TlsCredential, check_credentials
@@ -64,8 +65,7 @@ class MeshGatewayArgs:
     """How long Helm may wait for pods and the load balancer's address, at least 1."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "servers", tuple(self.servers))
-        object.__setattr__(self, "credentials", tuple(self.credentials))
+        check_types(self)
         object.__setattr__(self, "source_ranges", _ranges(self.source_ranges))
         namespace = self.namespace or self.mesh.root_namespace
         object.__setattr__(self, "namespace", DnsLabel(namespace, field="namespace"))
@@ -194,6 +194,7 @@ class MeshGateway(pulumi.ComponentResource):
     """The Gateway object."""
 
     def __init__(self, name: str, args: MeshGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, MeshGatewayArgs)
         super().__init__(self.TYPE, name, {}, opts)
         self._name = name
         self._args = args

@@ -5,6 +5,7 @@ from typing import Final
 
 import pulumi
 
+from ..argument_types import check_types
 from ..clusters import ClusterHandle
 from ..model import DnsLabel, IstioBehaviour, IstioVersion, ValidationError, render
 from .charts import IstioCharts
@@ -51,6 +52,9 @@ class MeshHandle:
 
     ready: tuple[pulumi.Resource, ...] = ()
     """What every Istio object and every pod with a proxy must depend on; see :class:`IstioControlPlane`."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     @property
     def injection_labels(self) -> dict[str, str]:
@@ -99,6 +103,7 @@ class ExistingIstio:
     """Whether it was installed with istio-cni."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         DnsLabel(self.root_namespace, field="root_namespace")
         check_revision(self.revision, field="revision")
         _ = self.handle

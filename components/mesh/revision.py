@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..argument_types import check_types
 from ..model import IstioBehaviour, IstioVersion, JsonObject, JsonValue, ValidationError
 from .charts import IstioCharts, merged, section
 from .handle import check_revision, compatibility_line
@@ -106,6 +107,7 @@ class IstiodRevision:
     this library's defaults."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_revision(self.revision, field="revision")
         if self.revision == "default":
             raise ValidationError(

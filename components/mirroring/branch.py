@@ -8,6 +8,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types, require_args
 from ..mesh import ImagePullPolicy, MeshHandle
 from ..mesh.handle import DATA_PLANE_ANNOTATION
 from ..model import (
@@ -97,6 +98,7 @@ class BranchServiceArgs:
     """Time at which the end is judged. Default the current time, in UTC."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "started", _start(self.started))
         bounded(self.hours, "hours", 0.01, MAX_HOURS, "hours, which are 14 days")
         Percent(self.percent, field="percent")
@@ -171,6 +173,7 @@ class BranchService(pulumi.ComponentResource):
     """Its pod; None after the end."""
 
     def __init__(self, name: str, args: BranchServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, BranchServiceArgs)
         self._name = DnsLabel(name, field="name")
         super().__init__(self.TYPE, name, {}, opts)
         self._args = args

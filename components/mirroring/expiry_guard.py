@@ -6,6 +6,7 @@ from typing import Final, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types, require_args
 from ..mesh import ImagePullPolicy, MeshHandle
 from ..model import DnsLabel, ValidationError, render
 from ..model.checks import whole
@@ -54,6 +55,7 @@ class ExpiryGuardArgs:
     """What the scheduler keeps free for a run."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
         whole(self.every_minutes, "every_minutes", 1, 59)
@@ -81,6 +83,7 @@ class ExpiryGuard(pulumi.ComponentResource):
     """What looks at the ends."""
 
     def __init__(self, name: str, args: ExpiryGuardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, ExpiryGuardArgs)
         if len(DnsLabel(name, field="name")) > MAX_CRON_NAME:
             raise ValidationError(
                 field="name",

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types, require_args
 from ..mesh import MeshGateway, MeshHandle
 from ..mesh.gateway import check_gateway
 from ..mesh.objects import istio_resource
@@ -52,6 +53,9 @@ class MirrorReceiverArgs:
     object_name: str = ""
     """Name of the routing objects in the cluster; default the component's name."""
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 class MirrorReceiver(pulumi.ComponentResource):
     """Routes a contract's mirrors to a service in testing, in both authority forms, and offers that to staging.
@@ -76,6 +80,7 @@ class MirrorReceiver(pulumi.ComponentResource):
     what enters by that gateway, so that staging refuses a circle. Export it."""
 
     def __init__(self, name: str, args: MirrorReceiverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, MirrorReceiverArgs)
         route = MirrorReceiverRoute(
             name=args.object_name or name,
             namespace=args.namespace,

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from .. import model
+from ..argument_types import check_types, require_args
 from ..mesh import MeshGateway, MeshHandle
 from ..mesh.gateway import check_gateway
 from ..mesh.objects import is_plain, istio_resource
@@ -84,6 +85,9 @@ class MirroredServiceArgs:
 
     now: datetime = field(default_factory=_now)
     """Time at which mirrors and offers are held against their ends. Default the current time, in UTC."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     def route(self, name: str) -> MirroredRoute:
         """The model's view of these arguments; see :meth:`rendered`."""
@@ -167,6 +171,7 @@ class MirroredService(pulumi.ComponentResource):
     """What is mirrored: name, percent, destination, end, and the reasons of guards that are switched off."""
 
     def __init__(self, name: str, args: MirroredServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, MirroredServiceArgs)
         rendered = args.rendered(name)
         self._paths = mirror_paths()
         self._paths.add_route(name, rendered.route, args.mesh.cluster)

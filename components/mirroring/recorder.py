@@ -10,10 +10,10 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types, require_args
 from ..mesh import ImagePullPolicy, MeshGateway, MeshHandle
 from ..mesh.objects import istio_resource
 from ..model import DnsLabel, JsonObject, ValidationError
-from ..model.checks import instance
 from ..model.recorder_filter import RecorderFilter, RecordingPoint, render_recorder_filter
 from ..model.recording import (
     DESCRIPTOR_FILE,
@@ -22,6 +22,7 @@ from ..model.recording import (
     RecorderSettings,
     VolumeStorage,
 )
+from ..model.routing import pod_labels
 from ..workloads.greeter.image import check_image, late_image
 from ..workloads.namespace import MeshNamespace
 from ..workloads.parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
@@ -47,8 +48,9 @@ class RecordedWorkload:
     labels: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        check_types(self, within="at")
         object.__setattr__(self, "namespace", DnsLabel(self.namespace, field="at.namespace"))
-        object.__setattr__(self, "labels", dict(self.labels))
+        object.__setattr__(self, "labels", pod_labels(self.labels, "at.labels"))
         if not self.labels:
             raise ValidationError(
                 field="at.labels",
@@ -99,8 +101,7 @@ class TrafficRecorderArgs:
     """What the scheduler keeps free for it; 1,000 requests per second take a whole core."""
 
     def __post_init__(self) -> None:
-        instance(self.at, MeshGateway, RecordedWorkload, field="at")
-        instance(self.settings, RecorderSettings, field="settings")
+        check_types(self)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
         if isinstance(self.namespace, str):
@@ -171,6 +172,7 @@ class TrafficRecorder(pulumi.ComponentResource):
     """What makes the proxies report."""
 
     def __init__(self, name: str, args: TrafficRecorderArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, TrafficRecorderArgs)
         rendered = render_recorder_filter(args.filter(name))
         super().__init__(self.TYPE, name, {}, opts)
         self._name, self._args = name, args

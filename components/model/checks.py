@@ -42,9 +42,14 @@ def listed(values: object, *, field: str) -> list[object]:
     Raises:
         ValidationError: It is no list.
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    try:
+        # Some values are iterable by name only, and say so when asked.
+        elements = None if isinstance(values, str) else iter(cast("Iterable[object]", values))
+    except TypeError:
+        elements = None
+    if elements is None:
         raise ValidationError(field=field, value=values, rule="must be a list", remedy="Put it in brackets")
-    return list(cast("Iterable[object]", values))
+    return list(elements)
 
 
 def bounded(value: object, name: str, low: float, high: float, unit: str = "") -> None:

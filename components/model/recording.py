@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from pathlib import PurePosixPath
-from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from typing import Final, TypeAlias, cast
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from .checks import bounded, instance, listed, member, whole
 from .errors import ValidationError
@@ -199,7 +199,7 @@ class ObjectStorage:
     account_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url) if isinstance(self.url, str) else urlsplit("")  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
+        parts = _split(self.url)
         # An abfss URL names the container before the @; nothing else may stand there, least of all a key.
         user, _, _ = parts.netloc.rpartition("@")
         secrets = any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
@@ -217,15 +217,35 @@ class ObjectStorage:
                 rule=f"must be the URL of a bucket, with one of {', '.join(OBJECT_SCHEMES)}",
                 remedy="Write for example 'gs://bucket/recordings'",
             )
-        object.__setattr__(self, "account_annotations", dict(self.account_annotations))
-        for name in self.account_annotations:
-            if not _ANNOTATION.fullmatch(name):
-                raise ValidationError(
-                    field=f"storage.account_annotations[{name!r}]",
-                    value=name,
-                    rule="must be the name of an annotation",
-                    remedy="Write for example 'iam.gke.io/gcp-service-account'",
-                )
+        object.__setattr__(self, "account_annotations", _annotations(self.account_annotations))
+
+
+def _split(url: object) -> SplitResult:
+    try:
+        return urlsplit(url) if isinstance(url, str) else urlsplit("")
+    except ValueError:  # for example brackets without an address in them
+        return urlsplit("")
+
+
+def _annotations(given: object) -> dict[str, str]:
+    field = "storage.account_annotations"
+    if not isinstance(given, Mapping):
+        raise ValidationError(
+            field=field, value=given, rule="must be texts by name", remedy="Write {'name': 'value'}, or leave it out"
+        )
+    for name, value in cast("Mapping[object, object]", given).items():
+        if not isinstance(name, str) or not _ANNOTATION.fullmatch(name):
+            raise ValidationError(
+                field=f"{field}[{name!r}]",
+                value=name,
+                rule="must be the name of an annotation",
+                remedy="Write for example 'iam.gke.io/gcp-service-account'",
+            )
+        if not isinstance(value, str):
+            raise ValidationError(
+                field=f"{field}[{name!r}]", value=value, rule="must be a text", remedy="Write it in quotes"
+            )
+    return dict(cast("Mapping[str, str]", given))
 
 
 Storage: TypeAlias = ScratchStorage | VolumeStorage | ObjectStorage

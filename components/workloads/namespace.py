@@ -6,6 +6,7 @@ from enum import StrEnum, unique
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ..argument_types import check_types, require_args
 from ..clusters import ClusterHandle
 from ..mesh import MeshHandle
 from ..model import DnsLabel, ValidationError
@@ -44,6 +45,7 @@ class MeshNamespaceArgs:
     are held against it. Source: kubernetes.io/docs/concepts/security/pod-security-standards."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "namespace", DnsLabel(self.namespace, field="namespace"))
         check_mesh(self.mesh, self.cluster)
 
@@ -83,6 +85,7 @@ class MeshNamespace(pulumi.ComponentResource):
     """Name of the namespace."""
 
     def __init__(self, name: str, args: MeshNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, MeshNamespaceArgs)
         super().__init__(self.TYPE, name, {}, opts)
         self.namespace = args.namespace
         labels = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from ...argument_types import check_types
 from ...model import ValidationError
 from ..addresses import check_disjoint, check_room
 from ..locations import check_location, check_node_zones, is_region, region_of
@@ -57,6 +58,7 @@ class GkeClusterArgs:
         Raises:
             ValidationError: A value breaks a rule.
         """
+        check_types(self)
         check_project(self.project)
         check_location(self.location)
         if isinstance(self.secrets_key, str):

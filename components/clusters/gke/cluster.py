@@ -5,6 +5,7 @@ from typing import Final
 import pulumi
 import pulumi_gcp as gcp
 
+from ...argument_types import require_args
 from ..handle import ClusterHandle, ClusterKind
 from ..names import check_component_name
 from ..provider import cluster_provider
@@ -61,6 +62,7 @@ class GkeCluster(pulumi.ComponentResource):
         Raises:
             ValidationError: The name does not fit Google Cloud.
         """
+        args = require_args(args, GkeClusterArgs)
         check_component_name(name)
         super().__init__(self.TYPE, name, {}, opts)
         self._args = args

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ...argument_types import check_types
 from ..addresses import CONTROL_PLANE_PREFIX, check_authorized_ranges, check_private_range
 
 
@@ -31,6 +32,7 @@ class AuthorizedNetworks:
         Raises:
             ValidationError: A range is wrong or too wide.
         """
+        check_types(self, within="endpoint")
         object.__setattr__(self, "ranges", check_authorized_ranges(self.ranges, field="endpoint.ranges"))
         check_private_range(
             self.control_plane_cidr,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
+from ...argument_types import check_types
 from ...model import ValidationError
 from ..counts import check_whole
 
@@ -59,6 +60,7 @@ class MaintenanceWindow:
         Raises:
             ValidationError: A value is out of range, or the window is too short in sum.
         """
+        check_types(self, within="maintenance")
         if not self.days or len(set(self.days)) != len(self.days):
             raise ValidationError(
                 field="maintenance.days",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ...argument_types import check_types
 from ...model import ValidationError
 from ..counts import check_whole
 
@@ -56,6 +57,7 @@ class StandardMode:
         Raises:
             ValidationError: A value is out of range.
         """
+        check_types(self, within="mode")
         if _MACHINE_TYPE.fullmatch(self.machine_type) is None:
             raise ValidationError(
                 field="mode.machine_type",
@@ -67,4 +69,3 @@ class StandardMode:
         check_whole(self.max_nodes, field="mode.max_nodes", least=self.min_nodes, most=_MOST_NODES)
         check_whole(self.max_surge, field="mode.max_surge", least=1, most=_MOST_SURGE)
         check_whole(self.disk_size_gib, field="mode.disk_size_gib", least=_SMALLEST_DISK_GIB, most=_LARGEST_DISK_GIB)
-        object.__setattr__(self, "zones", tuple(self.zones))

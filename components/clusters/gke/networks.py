@@ -6,6 +6,7 @@ from typing import TypeAlias
 import pulumi
 import pulumi_gcp as gcp
 
+from ...argument_types import check_types
 from ..addresses import check_disjoint, check_private_range
 from ..names import check_project
 
@@ -24,7 +25,7 @@ class NewNetwork:
     """A network for this cluster alone.
 
     Clusters that mirror to each other over internal addresses are connected by peering or VPN, which refuses
-    overlapping ranges: give the second cluster others (:func:`components.clusters.check_disjoint` compares them).
+    overlapping ranges: give the second cluster others (:class:`NetworkPeering` compares them).
     """
 
     node_cidr: str = "10.64.0.0/20"
@@ -40,6 +41,7 @@ class NewNetwork:
         Raises:
             ValidationError: A range is wrong, or two overlap.
         """
+        check_types(self, within="network")
         for name, (widest, narrowest) in (
             ("node_cidr", _NODE_SIZES),
             ("pod_cidr", _POD_SIZES),
@@ -85,6 +87,7 @@ class ExistingNetwork:
         Raises:
             ValidationError: A range or the project is wrong, or the ranges overlap.
         """
+        check_types(self, within="network")
         check_private_range(self.node_cidr, field="network.node_cidr", widest=_NODE_SIZES[0], narrowest=_NODE_SIZES[1])
         check_private_range(self.pod_cidr, field="network.pod_cidr", widest=_POD_SIZES[0], narrowest=_POD_SIZES[1])
         check_disjoint({f"network.{name}": cidr for name, cidr in self.ranges.items()})

@@ -7,6 +7,7 @@ from typing import cast
 import pulumi
 import pulumi_gcp as gcp
 
+from ...argument_types import check_types, known_text, require_args
 from ...model import ValidationError
 from ..addresses import check_disjoint
 from ..names import check_component_name
@@ -32,15 +33,11 @@ class NetworkPeeringArgs:
         Raises:
             ValidationError: Both are the same, or two ranges overlap.
         """
+        check_types(self)
         if isinstance(self.first_ranges, Mapping) and isinstance(self.second_ranges, Mapping):
             _check_ranges(self.first_ranges, self.second_ranges)
-        if isinstance(self.first, str) and self.first == self.second:
-            raise ValidationError(
-                field="second",
-                value=self.second,
-                rule="is the first network itself",
-                remedy="Name the other cluster's network; clusters in one network need no peering",
-            )
+        if isinstance(self.first, str) and isinstance(self.second, str):
+            _check_two(self.first, self.second)
 
 
 class NetworkPeering(pulumi.ComponentResource):
@@ -67,19 +64,20 @@ class NetworkPeering(pulumi.ComponentResource):
         Raises:
             ValidationError: The name does not fit Google Cloud.
         """
+        args = require_args(args, NetworkPeeringArgs)
         check_component_name(name)
         super().__init__(self.TYPE, name, {}, opts)
-        second = _checked(args)
+        first, second = _checked(args)
         out = gcp.compute.NetworkPeering(
             f"{name}-out",
-            network=args.first,
+            network=first,
             peer_network=second,
             opts=pulumi.ResourceOptions(parent=self),
         )
         back = gcp.compute.NetworkPeering(
             f"{name}-back",
             network=second,
-            peer_network=args.first,
+            peer_network=first,
             # Google Cloud changes one peering of a network at a time, and refuses a second operation beside it.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[out]),
         )
@@ -87,19 +85,34 @@ class NetworkPeering(pulumi.ComponentResource):
         self.register_outputs({"state": self.state})
 
 
-def _checked(args: NetworkPeeringArgs) -> pulumi.Input[str]:
-    """The second network, once its ranges are known to fit."""
-    if args.first_ranges is None or args.second_ranges is None:
-        return args.second
+def _checked(args: NetworkPeeringArgs) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """Both networks, once they are known to be two and to fit each other."""
 
-    def check(values: "list[object]") -> str:
+    def check_ranges(values: "list[object]") -> str:
         first, second, network = values
         if isinstance(first, Mapping) and isinstance(second, Mapping):
             _check_ranges(cast("Mapping[str, str]", first), cast("Mapping[str, str]", second))
-        return str(network)
+        return known_text(network, field="second")
 
-    given: list[pulumi.Input[object]] = [args.first_ranges, args.second_ranges, args.second]
-    return pulumi.Output.all(*given).apply(check)
+    def check_two(values: "list[str]") -> str:
+        _check_two(*values)
+        return values[1]
+
+    first = pulumi.Output.from_input(args.first).apply(lambda network: known_text(network, field="first"))
+    # Not together with the first network: ranges are often known in a preview that does not know that one.
+    ranges: list[pulumi.Input[object]] = [args.first_ranges, args.second_ranges, args.second]
+    second = pulumi.Output.all(*ranges).apply(check_ranges)
+    return first, pulumi.Output.all(first, second).apply(check_two)
+
+
+def _check_two(first: str, second: str) -> None:
+    if first == second:
+        raise ValidationError(
+            field="second",
+            value=second,
+            rule="is the first network itself",
+            remedy="Name the other cluster's network; clusters in one network need no peering",
+        )
 
 
 def _check_ranges(first: Mapping[str, str], second: Mapping[str, str]) -> None:

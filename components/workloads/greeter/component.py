@@ -7,10 +7,12 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ...argument_types import check_types, require_args
 from ...clusters import ClusterHandle
 from ...mesh import ImagePullPolicy, MeshHandle
 from ...mesh.handle import DATA_PLANE_ANNOTATION, ROOT_NAMESPACE
 from ...model import Destination, DnsLabel, Port, ValidationError
+from ...model.checks import whole
 from ..namespace import MeshNamespace, check_mesh
 from ..parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
 from .image import check_image, late_image
@@ -75,6 +77,7 @@ class GreeterArgs:
     """How long an ending pod goes on serving, so that proxies learn of it first; 0 to 20. Needs Kubernetes 1.30."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
         if isinstance(self.namespace, str):
@@ -87,8 +90,8 @@ class GreeterArgs:
             DnsLabel(each, field=f"gateway_namespaces[{index}]") for index, each in enumerate(self.gateway_namespaces)
         )
         object.__setattr__(self, "gateway_namespaces", namespaces)
-        _check_number("replicas", self.replicas, 1, 1000)
-        _check_number("drain_seconds", self.drain_seconds, 0, 20)
+        whole(self.replicas, "replicas", 1, 1000)
+        whole(self.drain_seconds, "drain_seconds", 0, 20)
         check_mesh(self.mesh, self.cluster)
         for name in self.env:
             if name in OWN_VARIABLES:
@@ -108,13 +111,6 @@ class GreeterArgs:
     def destination(self) -> Destination:
         """This version's Service."""
         return Destination(f"{self.service_name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}", self.port)
-
-
-def _check_number(name: str, value: int, least: int, most: int) -> None:
-    if isinstance(value, bool) or not least <= value <= most:
-        raise ValidationError(
-            field=name, value=value, rule=f"must be from {least} to {most}", remedy="Choose a number in that range"
-        )
 
 
 class Greeter(pulumi.ComponentResource):
@@ -142,6 +138,7 @@ class Greeter(pulumi.ComponentResource):
     """Its Service."""
 
     def __init__(self, name: str, args: GreeterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        args = require_args(args, GreeterArgs)
         super().__init__(self.TYPE, name, {}, opts)
         self._name = name
         self._args = args

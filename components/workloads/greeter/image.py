@@ -5,6 +5,7 @@ from typing import Final
 
 import pulumi
 
+from ...argument_types import known_text
 from ...model import ValidationError
 
 _IMAGE: Final = re.compile(
@@ -62,4 +63,6 @@ def late_image(image: pulumi.Input[str], *, allow_tag: bool) -> pulumi.Input[str
     """
     if isinstance(image, str):
         return image
-    return pulumi.Output.from_input(image).apply(lambda known: check_image(known, allow_tag=allow_tag))
+    return pulumi.Output.from_input(image).apply(
+        lambda known: check_image(known_text(known, field="image"), allow_tag=allow_tag)
+    )

@@ -2,7 +2,7 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from components.clusters import ClusterHandle, ClusterKind
 from components.mesh import ExistingIstio, MeshGateway, MeshGatewayArgs, MeshHandle, TlsCredential
 from components.model import GatewayServer, TlsMode, ValidationError
+from tests.support.handles import no_mesh
 from tests.support.recording import Secret, refused, run_program
 
 SECRET = "kubernetes:core/v1:Secret"
@@ -33,7 +34,7 @@ def mesh() -> MeshHandle:
 
 def plain_mesh() -> MeshHandle:
     """For arguments that are refused before a cluster matters."""
-    return ExistingIstio(cluster=cast("ClusterHandle", object()), version="1.31.0").handle
+    return no_mesh()
 
 
 def certificate(ends: datetime) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -19,12 +19,13 @@ from components.mesh import (
     Size,
 )
 from components.model import AuthorityMode, ValidationError
+from tests.support.handles import no_cluster
 from tests.support.recording import Recorded, Recording, run_program
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 NAMESPACE = "kubernetes:core/v1:Namespace"
 WEBHOOKS = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
-CLUSTER = cast("ClusterHandle", object())
+CLUSTER = no_cluster()
 """For arguments that are refused before a cluster matters."""
 
 

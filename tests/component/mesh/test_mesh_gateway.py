@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -29,6 +29,7 @@ from components.model import (
     client_server,
     receiver_server,
 )
+from tests.support.handles import no_mesh
 from tests.support.recording import Recording, refused, run_program
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -47,7 +48,7 @@ def mesh(kind: ClusterKind = ClusterKind.EXISTING, **arguments: Any) -> MeshHand
 
 def plain_mesh() -> MeshHandle:
     """For arguments that are refused before a cluster matters."""
-    return ExistingIstio(cluster=cast("ClusterHandle", object()), version="1.31.0").handle
+    return no_mesh()
 
 
 def recorded(

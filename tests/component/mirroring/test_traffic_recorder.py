@@ -26,6 +26,7 @@ from components.model.recording import (
 from components.operations.recording.bundle import PACKAGE
 from components.operations.recording.settings import parse_settings
 from components.workloads import MeshNamespace, MeshNamespaceArgs
+from tests.support.handles import no_mesh
 from tests.support.recording import Recording, refused, run_program
 
 IMAGE = f"registry.example/recorder@sha256:{'0' * 64}"
@@ -42,7 +43,7 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 FILTER = "kubernetes:networking.istio.io/v1alpha3:EnvoyFilter"
 SERVICE = "kubernetes:core/v1:Service"
 ADDRESS = {SERVICE: {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
-NOWHERE = cast("MeshHandle", object())
+NOWHERE = no_mesh()
 """For arguments that are refused before a mesh matters."""
 
 

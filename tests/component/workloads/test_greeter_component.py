@@ -1,7 +1,7 @@
 """Greeter and MeshNamespace: hardened pods, a Service per version, and namespaces that admit what they run."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -12,6 +12,7 @@ from components.mesh import ExistingIstio, MeshHandle
 from components.model import Destination, ValidationError
 from components.workloads import Greeter, GreeterArgs, MeshNamespace, MeshNamespaceArgs, PodSecurity
 from components.workloads.greeter.image import check_image
+from tests.support.handles import no_cluster
 from tests.support.recording import Recorded, Recording, refused, run_program
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -21,7 +22,7 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
 NAMESPACE = "kubernetes:core/v1:Namespace"
 IMAGE = f"registry.example/greeter@sha256:{'0' * 64}"
-CLUSTER = ClusterHandle(name="staging", provider=cast("Any", object()), kind=ClusterKind.EXISTING)
+CLUSTER = no_cluster()
 """For arguments that are refused before a cluster matters."""
 
 
@@ -304,7 +305,7 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], field: str) -> Non
 
 
 def test_the_mesh_of_another_cluster_is_refused() -> None:
-    other = ClusterHandle(name="testing", provider=cast("Any", object()), kind=ClusterKind.EXISTING)
+    other = no_cluster("testing")
     mesh = mesh_of(other)
     with pytest.raises(ValidationError, match="cluster 'staging'"):
         GreeterArgs(cluster=CLUSTER, image=IMAGE, mesh=mesh)

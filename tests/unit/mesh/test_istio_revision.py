@@ -12,6 +12,7 @@ from components.mesh.compatibility import SUPPORTED_KUBERNETES, check_kubernetes
 from components.mesh.revision import SharedSettings
 from components.model import AuthorityMode, IstioVersion, JsonObject, ValidationError
 from components.model.values import NEWEST_ISTIO, OLDEST_ISTIO
+from tests.support.handles import no_cluster
 
 
 def shared(**changes: Any) -> SharedSettings:
@@ -176,7 +177,7 @@ def test_merging_keeps_the_later_layer_whole_and_changes_neither(lower: JsonObje
 
 
 def handle_of(**arguments: Any) -> Any:
-    return ExistingIstio(cluster=cast("Any", object()), **arguments).handle
+    return ExistingIstio(cluster=no_cluster(), **arguments).handle
 
 
 def test_an_existing_istio_is_described_and_not_touched() -> None:
@@ -201,5 +202,5 @@ def test_an_existing_istio_is_described_and_not_touched() -> None:
 )
 def test_a_bad_existing_istio_is_refused(arguments: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as refusal:
-        ExistingIstio(cluster=cast("Any", object()), **arguments)
+        ExistingIstio(cluster=no_cluster(), **arguments)
     assert refusal.value.field == field
