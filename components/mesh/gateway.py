@@ -248,7 +248,10 @@ class MeshGateway(pulumi.ComponentResource):
         secrets: list[pulumi.Resource] = []
         for credential in self._args.credentials:
             secret = credential.register(
-                f"{self._name}-credential-{credential.name}", self._args.ref.namespace, self._opts([])
+                # The namespace is there when the control plane is.
+                f"{self._name}-credential-{credential.name}",
+                self._args.ref.namespace,
+                self._opts(self._args.mesh.ready),
             )
             credential.warn_of_end(secret)
             secrets.append(secret)
@@ -259,7 +262,7 @@ class MeshGateway(pulumi.ComponentResource):
         return istio_resource(f"{self._name}-gateway", rendered, self._opts([*self._args.mesh.ready, *before]))
 
 
-def check_gateway(gateway: MeshGateway, mesh: MeshHandle) -> None:
+def check_gateway(gateway: MeshGateway, mesh: MeshHandle, *, field: str = "gateway") -> None:
     """Refuse the gateway of another cluster.
 
     Raises:
@@ -267,7 +270,7 @@ def check_gateway(gateway: MeshGateway, mesh: MeshHandle) -> None:
     """
     if gateway.mesh.cluster.provider is not mesh.cluster.provider:
         raise ValidationError(
-            field="gateway",
+            field=field,
             value=f"{gateway.ref} in {gateway.mesh.cluster.name}",
             rule=f"must be a gateway of the cluster {mesh.cluster.name!r}",
             remedy="Give the gateway and the mesh of one cluster",

@@ -1,6 +1,7 @@
 """A branch of a service beside v1 and v2 for a while, to debug with live traffic."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -25,7 +26,7 @@ from ..model import (
 )
 from ..model.checks import bounded
 from ..workloads.greeter.image import check_image, late_image
-from ..workloads.namespace import MeshNamespace
+from ..workloads.namespace import MeshNamespace, check_namespace
 from ..workloads.parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, container_security, pod_security, service_spec
 
 DEFAULT_HOURS: Final = 24.0
@@ -103,8 +104,7 @@ class BranchServiceArgs:
         bounded(self.hours, "hours", 0.01, MAX_HOURS, "hours, which are 14 days")
         Percent(self.percent, field="percent")
         Port(self.port, field="port")
-        if isinstance(self.namespace, str):
-            DnsLabel(self.namespace, field="namespace")
+        check_namespace(self.namespace, self.mesh.cluster)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
         if not self.match.headers:
@@ -132,22 +132,36 @@ class BranchServiceArgs:
         """Name of the namespace."""
         return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
 
+    def mirror(self, name: str) -> InClusterMirror:
+        """How the branch is mirrored.
+
+        Args:
+            name: The component's name.
+
+        Raises:
+            ValidationError: The name is too long for a mirror's.
+        """
+        return InClusterMirror(
+            name=name,
+            service=Destination(f"{name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}", self.port),
+            percent=self.percent,
+            match=self.match,
+            expires=self.expires,
+        )
+
 
 def _start(given: datetime | str) -> datetime:
     """Read a start; a text without a time of day would be a whole day wrong."""
-    if isinstance(given, str):
-        try:
-            given = datetime.fromisoformat(given)
-        except ValueError:
-            given = datetime.min
-    if given.tzinfo is None:
-        raise ValidationError(
-            field="started",
-            value=str(given),
-            rule="must be an ISO 8601 time with a zone",
-            remedy="Write for example '2026-11-23T10:00Z'",
-        )
-    return given.astimezone(UTC)
+    with suppress(ValueError, OverflowError):  # no time, or one that has no counterpart in UTC
+        start = datetime.fromisoformat(given) if isinstance(given, str) else given
+        if start.tzinfo is not None:
+            return start.astimezone(UTC)
+    raise ValidationError(
+        field="started",
+        value=str(given),
+        rule="must be an ISO 8601 time with a zone",
+        remedy="Write for example '2026-11-23T10:00Z'",
+    )
 
 
 class BranchService(pulumi.ComponentResource):
@@ -158,7 +172,7 @@ class BranchService(pulumi.ComponentResource):
     warning: the next deployment removes the branch. What ends copies when nobody deploys is ``ExpiryGuard``.
 
     Raises:
-        ValidationError: At construction of the arguments, and for a name that is no DNS label.
+        ValidationError: At construction of the arguments, and for a name that is no DNS label of at most 40 characters.
     """
 
     TYPE = "trafficmirror:index:BranchService"
@@ -175,6 +189,7 @@ class BranchService(pulumi.ComponentResource):
     def __init__(self, name: str, args: BranchServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, BranchServiceArgs)
         self._name = DnsLabel(name, field="name")
+        mirror = args.mirror(self._name)
         super().__init__(self.TYPE, name, {}, opts)
         self._args = args
         self.expires = args.expires
@@ -185,19 +200,12 @@ class BranchService(pulumi.ComponentResource):
                 self,
             )
         else:
-            self._register()
+            self.deployment = self._register()
+            self.mirrors = (mirror,)
         self.register_outputs({"expires": str(self.expires)})
 
-    def _register(self) -> None:
+    def _register(self) -> k8s.apps.v1.Deployment:
         args = self._args
-        host = f"{self._name}.{args.namespace_name}.svc.{CLUSTER_DOMAIN}"
-        mirror = InClusterMirror(
-            name=self._name,
-            service=Destination(host, args.port),
-            percent=args.percent,
-            match=args.match,
-            expires=self.expires,
-        )
         needs: list[pulumi.Resource] = [*args.mesh.ready]
         if isinstance(args.namespace, MeshNamespace):
             needs.append(args.namespace)
@@ -207,8 +215,7 @@ class BranchService(pulumi.ComponentResource):
         )
         self._service(opts)
         started = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=[*needs, account])
-        self.deployment = self._deployment(started)
-        self.mirrors = (mirror,)
+        return self._deployment(started)
 
     @property
     def _labels(self) -> dict[str, str]:

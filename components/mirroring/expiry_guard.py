@@ -74,7 +74,7 @@ class ExpiryGuard(pulumi.ComponentResource):
     by name. It creates no namespace and no image.
 
     Raises:
-        ValidationError: At construction: a value is malformed, or the name is too long.
+        ValidationError: At construction: a value is malformed, the name is too long, or the mesh is another cluster's.
     """
 
     TYPE = "trafficmirror:index:ExpiryGuard"
@@ -90,6 +90,13 @@ class ExpiryGuard(pulumi.ComponentResource):
                 value=name,
                 rule=f"must have at most {MAX_CRON_NAME} characters, because it names a CronJob",
                 remedy="Shorten it",
+            )
+        if args.service.mesh.cluster.provider is not args.mesh.cluster.provider:
+            raise ValidationError(
+                field="mesh",
+                value=args.mesh.cluster.name,
+                rule=f"must be the mesh of the service's cluster {args.service.mesh.cluster.name!r}",
+                remedy="Give the service's own mesh",
             )
         super().__init__(self.TYPE, name, {}, opts)
         self._name = name

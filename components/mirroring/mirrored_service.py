@@ -158,6 +158,9 @@ class MirroredService(pulumi.ComponentResource):
 
     TYPE = "trafficmirror:index:MirroredService"
 
+    mesh: MeshHandle
+    """Control plane of its cluster."""
+
     route: MirroredRoute
     """What is rendered: names and namespaces of the objects among it."""
 
@@ -177,9 +180,8 @@ class MirroredService(pulumi.ComponentResource):
         self._paths.add_route(name, rendered.route, args.mesh.cluster)
         specs = {str(each.name): self._entry_spec(rendered.route, each, args.now, at) for at, each in _across(args)}
         super().__init__(self.TYPE, name, {}, opts)
-        self.route = rendered.route
+        self.route, self.mesh = rendered.route, args.mesh
         self._name = name
-        self._provider = args.mesh.cluster.provider
         self._needs: list[pulumi.Resource] = list(args.mesh.ready)
         if isinstance(args.gateway, MeshGateway):
             # The last of a gateway's parts, so it stands for all of them.
@@ -197,7 +199,9 @@ class MirroredService(pulumi.ComponentResource):
         self.register_outputs({"mirrors": self.mirrors})
 
     def _opts(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, provider=self._provider, depends_on=[*self._needs, *after])
+        return pulumi.ResourceOptions(
+            parent=self, provider=self.mesh.cluster.provider, depends_on=[*self._needs, *after]
+        )
 
     def _targets(self, rendered: RenderedRoute, specs: Mapping[str, pulumi.Input[Any]]) -> list[pulumi.Resource]:
         """What a route must find when it arrives: subsets before routes, or requests meet 503."""

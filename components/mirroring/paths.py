@@ -95,14 +95,18 @@ class MirrorPaths:
 
         Raises:
             ValidationError: Together with what the program has so far the mirrors lead in a circle, or another
-                component routes one of the hosts at that gateway.
+                component routes one of the hosts at that gateway, or the primary's name inside the mesh.
         """
-        if route.gateway is None:
-            return
-        label = self._label(cluster, str(route.gateway))
+        if route.gateway is not None:
+            self._add_legs(owner, route, cluster, str(route.gateway))
+        if route.mesh:
+            self._own_in_mesh(owner, cluster, str(route.primary.host))
+
+    def _add_legs(self, owner: str, route: MirroredRoute, cluster: ClusterHandle, gateway: str) -> None:
+        label = self._label(cluster, gateway)
         legs = [
             _Leg(
-                start=Place(cluster=label, gateway=str(route.gateway), host=str(host)),
+                start=Place(cluster=label, gateway=gateway, host=str(host)),
                 digest=mirror.contract.digest,
                 receiver=str(mirror.contract.receiver),
             )
@@ -170,6 +174,17 @@ class MirrorPaths:
                     remedy="Give one component all mirrors of the host",
                 )
         self._owners.update(dict.fromkeys(wanted, owner))
+
+    def _own_in_mesh(self, owner: str, cluster: ClusterHandle, host: str) -> None:
+        """A sidecar takes one of two VirtualServices for a name, wherever they are."""
+        first = self._owners.setdefault((f"mesh of {id(cluster.provider)}", host), owner)
+        if first != owner:
+            raise ValidationError(
+                field="primary.host",
+                value=host,
+                rule=f"must be routed inside the mesh by one component, and {first!r} routes it already",
+                remedy="Give one component all mirrors of the service, or set govern_mesh=False for one of the two",
+            )
 
     def _refuse_loops(self, legs: Iterable[_Leg]) -> None:
         hops = [hop for leg in legs for hop in self._hops(leg)]

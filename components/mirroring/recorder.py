@@ -12,6 +12,7 @@ import pulumi_kubernetes as k8s
 
 from ..argument_types import check_types, require_args
 from ..mesh import ImagePullPolicy, MeshGateway, MeshHandle
+from ..mesh.gateway import check_gateway
 from ..mesh.objects import istio_resource
 from ..model import DnsLabel, JsonObject, ValidationError
 from ..model.recorder_filter import RecorderFilter, RecordingPoint, render_recorder_filter
@@ -24,7 +25,7 @@ from ..model.recording import (
 )
 from ..model.routing import pod_labels
 from ..workloads.greeter.image import check_image, late_image
-from ..workloads.namespace import MeshNamespace
+from ..workloads.namespace import MeshNamespace, check_namespace
 from ..workloads.parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
 from ..workloads.recorder.pod import HTTP_PORT, PORT, SETTINGS_FILE, RecorderPod, pod_template
 
@@ -102,10 +103,11 @@ class TrafficRecorderArgs:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if isinstance(self.at, MeshGateway):
+            check_gateway(self.at, self.mesh, field="at")
+        check_namespace(self.namespace, self.mesh.cluster)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
-        if isinstance(self.namespace, str):
-            DnsLabel(self.namespace, field="namespace")
         namespaces = tuple(
             DnsLabel(each, field=f"metrics_namespaces[{index}]") for index, each in enumerate(self.metrics_namespaces)
         )

@@ -84,10 +84,13 @@ class MeshNamespace(pulumi.ComponentResource):
     namespace: str
     """Name of the namespace."""
 
+    cluster: ClusterHandle
+    """Where it is."""
+
     def __init__(self, name: str, args: MeshNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, MeshNamespaceArgs)
         super().__init__(self.TYPE, name, {}, opts)
-        self.namespace = args.namespace
+        self.namespace, self.cluster = args.namespace, args.cluster
         labels = {
             "pod-security.kubernetes.io/enforce": args.enforced.value,
             "pod-security.kubernetes.io/warn": PodSecurity.RESTRICTED.value,
@@ -105,3 +108,20 @@ class MeshNamespace(pulumi.ComponentResource):
             ),
         )
         self.register_outputs({"namespace": args.namespace})
+
+
+def check_namespace(namespace: MeshNamespace | str, cluster: ClusterHandle) -> None:
+    """Refuse a malformed name and the namespace of another cluster.
+
+    Raises:
+        ValidationError: It is one.
+    """
+    if isinstance(namespace, str):
+        DnsLabel(namespace, field="namespace")
+    elif namespace.cluster.provider is not cluster.provider:
+        raise ValidationError(
+            field="namespace",
+            value=f"{namespace.namespace} in {namespace.cluster.name}",
+            rule=f"must be a namespace of the cluster {cluster.name!r}",
+            remedy="Give a namespace of that cluster",
+        )

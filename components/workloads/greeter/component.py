@@ -13,7 +13,7 @@ from ...mesh import ImagePullPolicy, MeshHandle
 from ...mesh.handle import DATA_PLANE_ANNOTATION, ROOT_NAMESPACE
 from ...model import Destination, DnsLabel, Port, ValidationError
 from ...model.checks import whole
-from ..namespace import MeshNamespace, check_mesh
+from ..namespace import MeshNamespace, check_mesh, check_namespace
 from ..parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
 from .image import check_image, late_image
 from .pod import OWN_VARIABLES, greeter_container, own_environment, pod_template
@@ -80,8 +80,7 @@ class GreeterArgs:
         check_types(self)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
-        if isinstance(self.namespace, str):
-            DnsLabel(self.namespace, field="namespace")
+        check_namespace(self.namespace, self.cluster)
         DnsLabel(self.version, field="version")
         name = self.service_name or ("greeter" if self.version == FIRST_VERSION else f"greeter-{self.version}")
         object.__setattr__(self, "service_name", DnsLabel(name, field="service_name"))

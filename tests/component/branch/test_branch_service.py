@@ -17,6 +17,7 @@ from components.mirroring import (
     MirroredServiceArgs,
 )
 from components.model import Destination, GatewayRef, HeaderMatch, InClusterMirror, Match, ValidationError, Waiver
+from tests.support.handles import no_mesh
 from tests.support.recording import Recording, refused, run_program
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -126,6 +127,7 @@ def test_after_the_end_nothing_remains_and_a_warning_says_so(preview: bool) -> N
         ({"hours": True}, "hours"),
         ({"started": "2026-11-23"}, "started"),
         ({"started": "yesterday"}, "started"),
+        ({"started": "0001-01-01T00:00+05:00"}, "started"),
         ({"started": "2027-11-23T10:00Z"}, "started"),
         ({"match": EVERYBODY}, "match"),
         ({"percent": 101}, "percent"),
@@ -219,6 +221,22 @@ def test_bad_values_of_the_guard_are_refused(changes: dict[str, Any], name: str,
     error = refused(program, ValidationError).error
     assert isinstance(error, ValidationError)
     assert error.field == field
+
+
+def test_a_guard_in_another_cluster_than_its_service_is_refused() -> None:
+    """It would look at routes that are not there, and end nothing."""
+
+    def program() -> None:
+        ExpiryGuard("expiry", ExpiryGuardArgs(mesh=no_mesh("testing"), service=service(mesh()), image=IMAGE))
+
+    error = refused(program, ValidationError).error
+    assert "mesh = 'testing': must be the mesh of the service's cluster" in str(error)
+
+
+@pytest.mark.parametrize("name", ["Branch", "b" * 41])
+def test_a_name_that_does_not_fit_is_refused_before_anything_is_registered(name: str) -> None:
+    refusal = refused(lambda: BranchService(name, branch_args(mesh())), ValidationError)
+    assert not refusal.recording.of_type(BRANCH)
 
 
 def test_tokens_never_change() -> None:

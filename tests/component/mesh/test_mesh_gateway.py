@@ -95,19 +95,21 @@ def test_release_service_and_gateway_object_are_its_children(preview: bool) -> N
     assert recording.names(recording.one(SERVICE).depends_on) == {"gateway-release"}
 
 
-def test_release_and_gateway_object_wait_for_the_control_plane() -> None:
+def test_release_credential_and_gateway_object_wait_for_the_control_plane() -> None:
     def program() -> None:
         handle = mesh()
         gate = k8s.core.v1.ConfigMap("gate")
         waiting = MeshHandle(cluster=handle.cluster, behaviour=handle.behaviour, ready=(gate,))
-        MeshGateway("gateway", MeshGatewayArgs(mesh=waiting, servers=[client_server([HOST])]))
+        credentials = [TlsCredential(name="edge", ca="authority")]
+        args = MeshGatewayArgs(mesh=waiting, servers=[client_server([HOST])], credentials=credentials)
+        MeshGateway("gateway", args)
 
     recording = run_program(
         program,
         top_level={"staging-provider", "gate"},
         outputs={SERVICE: {"status": {"loadBalancer": {"ingress": [{"ip": "198.18.0.10"}]}}}},
     )
-    for resource in (recording.one(RELEASE, "gateway-release"), recording.one(GATEWAY)):
+    for resource in (recording.one(RELEASE, "gateway-release"), recording.one(SECRET), recording.one(GATEWAY)):
         assert "gate" in recording.names(resource.depends_on)
 
 

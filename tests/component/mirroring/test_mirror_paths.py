@@ -57,6 +57,8 @@ def service(
     gateway: MeshGateway | GatewayRef | None = None,
     host: str = HOST,
     given: pulumi.Input[Any] = None,
+    primary: Destination = GREETER,
+    **arguments: Any,
 ) -> MirroredService:
     mirrors = [
         CrossClusterMirror(
@@ -75,8 +77,9 @@ def service(
             gateway=gateway or GatewayRef(name="internal-gateway", namespace="istio-system"),
             hosts=[host],
             namespace="hello",
-            primary=GREETER,
+            primary=primary,
             mirrors=mirrors,
+            **arguments,
         ),
     )
 
@@ -214,6 +217,20 @@ def test_two_owners_of_one_host_at_one_gateway_are_refused() -> None:
     assert "'staging-service' routes it already" in text
 
 
+def test_two_owners_of_one_name_inside_the_mesh_are_refused() -> None:
+    """Callers there use the primary's own name, and a sidecar takes only one of two VirtualServices for it."""
+
+    def program(**arguments: Any) -> None:
+        handle, other = mesh("staging"), "other.staging.example"
+        service(handle, contract("testing"))
+        service(handle, contract("third", other), name="again", host=other, **arguments)
+
+    text = refusal(program)
+    assert "primary.host = 'greeter.hello.svc.cluster.local': must be routed inside the mesh by one component" in text
+    assert "'staging-service' routes it already" in text
+    assert len(run(lambda: program(govern_mesh=False)).of_type(MirroredService.TYPE)) == 2
+
+
 def test_clusters_of_one_name_are_kept_apart() -> None:
     class Region(pulumi.ComponentResource):
         def __init__(self, name: str) -> None:
@@ -242,7 +259,9 @@ def test_clients_and_mirrors_of_two_hosts_share_a_gateway() -> None:
         hosts = [HOST, "second.staging.example"]
         gateway = MeshGateway("edge", MeshGatewayArgs(mesh=handle, servers=[client_server(hosts)]))
         for index, host in enumerate(hosts):
-            service(handle, contract("testing", host), gateway=gateway, host=host, name=f"service-{index}")
+            primary = Destination(f"service-{index}.hello.svc.cluster.local", 8000)
+            to = contract("testing", host)
+            service(handle, to, gateway=gateway, host=host, name=f"service-{index}", primary=primary)
 
     assert len(run(program).of_type(MirroredService.TYPE)) == 2
 

@@ -338,3 +338,16 @@ def test_credentials_in_a_url_are_refused_without_being_repeated(url: str) -> No
     assert "topsecret" not in str(refusal.value)
     assert ObjectStorage(url="abfss://container@account.dfs.core.windows.net/x").url
     assert ObjectStorage(url="s3://bucket/x?region=eu-west-1&endpoint_override=tokens.example").url
+
+
+def test_the_gateway_of_another_cluster_is_refused() -> None:
+    """Its filter would select pods that are not there, and record nothing."""
+
+    def run() -> None:
+        gateway = MeshGateway("gateway", MeshGatewayArgs(mesh=mesh(), servers=[client_server(["a.staging.example"])]))
+        TrafficRecorderArgs(mesh=no_mesh("testing"), at=gateway, image=IMAGE, namespace="hello")
+
+    refusal = refused(run, ValidationError, outputs=ADDRESS)
+    assert "at = 'istio-system/internal-gateway in cluster': must be a gateway of the cluster 'testing'" in str(
+        refusal.error
+    )

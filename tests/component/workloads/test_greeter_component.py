@@ -311,3 +311,16 @@ def test_the_mesh_of_another_cluster_is_refused() -> None:
         GreeterArgs(cluster=CLUSTER, image=IMAGE, mesh=mesh)
     with pytest.raises(ValidationError, match="cluster 'staging'"):
         MeshNamespaceArgs(cluster=CLUSTER, namespace="hello", mesh=mesh)
+
+
+def test_the_namespace_of_another_cluster_is_refused() -> None:
+    def program() -> None:
+        here, there = (
+            ClusterHandle(name=name, provider=k8s.Provider(name), kind=ClusterKind.EXISTING) for name in ("a", "b")
+        )
+        hello = MeshNamespace("hello", MeshNamespaceArgs(cluster=there, namespace="hello"))
+        GreeterArgs(cluster=here, image=IMAGE, namespace=hello)
+
+    assert "namespace = 'hello in b': must be a namespace of the cluster 'a'" in str(
+        refused(program, ValidationError).error
+    )
