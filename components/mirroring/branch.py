@@ -142,7 +142,7 @@ class BranchServiceArgs:
             ValidationError: The name is too long for a mirror's.
         """
         return InClusterMirror(
-            name=name,
+            name=DnsLabel(name, field="name"),
             service=Destination(f"{name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}", self.port),
             percent=self.percent,
             match=self.match,

@@ -138,7 +138,7 @@ def control_plane_args(settings: StackSettings, cluster: ClusterHandle) -> Istio
             compatibility_version=section.text("compatibilityVersion", "") or None,
             size=section.choice("size", Size, Size.PRODUCTION),
             cni=section.flag("cni", default=False),
-            env=_texts(section, "env"),
+            env=section.texts_by_name("env"),
             mesh_config=_json(section, "meshConfig"),
             values=_json(section, "values"),
             revision_tags=section.texts("revisionTags"),
@@ -162,7 +162,7 @@ def _canary_revision(istio: Section, section: Section) -> IstiodRevision:
         charts=_charts(istio),
         image_tag=section.text("tag", "") or None,
         compatibility_version=section.text("compatibilityVersion", "") or None,
-        env=_texts(section, "env"),
+        env=section.texts_by_name("env"),
         mesh_config=_json(section, "meshConfig"),
         values=_json(section, "values"),
     )
@@ -174,10 +174,6 @@ def _charts(section: Section) -> IstioCharts:
     if not source:
         return IstioCharts()
     return IstioCharts(repository=source) if "://" in source else IstioCharts.in_directory(source)
-
-
-def _texts(section: Section, key: str) -> dict[str, str]:
-    return {name: str(value) for name, value in section.mapping(key).items()}
 
 
 def _json(section: Section, key: str) -> Mapping[str, JsonValue]:
@@ -203,7 +199,7 @@ def gateway_args(settings: StackSettings, mesh: MeshHandle) -> MeshGatewayArgs:
             exposure=section.choice("exposure", Exposure, Exposure.INTERNAL),
             source_ranges=section.texts("sourceRanges"),
             global_access=section.flag("globalAccess", default=True),
-            service_annotations=_texts(section, "serviceAnnotations"),
+            service_annotations=section.texts_by_name("serviceAnnotations"),
             credentials=[settings.credential] if settings.credential else [],
             size=section.choice("size", Size, Size.PRODUCTION),
             values=_json(section, "values"),

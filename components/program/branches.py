@@ -1,7 +1,9 @@
 """From a stack's settings to its branches for debugging, and to the guard that ends mirrors on time."""
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
+
+import pulumi
 
 from ..mesh import MeshHandle
 from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirroredService
@@ -22,15 +24,17 @@ def branches_args(
     Raises:
         ValidationError: A key of ``branches`` is wrong.
     """
-    return {
-        name: _branch(settings.branches.section(name, BRANCH_KEYS), settings, mesh, namespace)
-        for name in settings.branch_names
-    }
+    found: dict[str, BranchServiceArgs] = {}
+    for name in settings.branch_names:
+        found[name] = _branch(settings.branches.section(name, BRANCH_KEYS), settings, mesh, namespace)
+        with settings.branches.locating({"name": name}):
+            found[name].mirror(name)
+    return found
 
 
 def _branch(section: Section, settings: StackSettings, mesh: MeshHandle, namespace: MeshNamespace) -> BranchServiceArgs:
-    headers = section.mapping("headers")
-    with section.locating():
+    headers = section.texts_by_name("headers")
+    with section.locating({"name": "headers", "value": "headers", "match": "headers"}):
         return BranchServiceArgs(
             mesh=mesh,
             namespace=namespace,
@@ -43,11 +47,16 @@ def _branch(section: Section, settings: StackSettings, mesh: MeshHandle, namespa
             protocol=settings.contract.protocol,
             match=Match(
                 rpc_methods=section.texts("rpcMethods") or settings.match.rpc_methods,
-                headers=[HeaderMatch(name=name, value=str(value)) for name, value in headers.items()],
+                headers=[HeaderMatch(name=name, value=value) for name, value in headers.items()],
             ),
             command=section.texts("command"),
-            env=cast("Mapping[str, str]", {name: str(value) for name, value in section.mapping("env").items()}),
+            env=_environment(section, settings),
         )
+
+
+def _environment(section: Section, settings: StackSettings) -> Mapping[str, pulumi.Input[str]]:
+    texts = section.texts_by_name("env")
+    return {name: pulumi.Output.secret(text) for name, text in texts.items()} if settings.secret_branches else texts
 
 
 def expiry_guard_args(settings: StackSettings, mesh: MeshHandle, service: MirroredService) -> ExpiryGuardArgs | None:
@@ -57,7 +66,7 @@ def expiry_guard_args(settings: StackSettings, mesh: MeshHandle, service: Mirror
         ValidationError: A key of ``expiryGuard`` is wrong.
     """
     section = settings.expiry_guard
-    if not section.has("image"):
+    if not section.is_given:
         return None
     with section.locating():
         return ExpiryGuardArgs(

@@ -56,7 +56,7 @@ def gke_cluster_args(section: Section) -> GkeClusterArgs:
             secrets_key=section.text("secretsKey", "") or None,
             binary_authorization=section.flag("binaryAuthorization", default=False),
             image_projects=section.texts("imageProjects"),
-            labels={name: str(value) for name, value in section.mapping("labels").items()},
+            labels=section.texts_by_name("labels"),
             credentials=section.choice("credentials", Credentials, Credentials.EXEC_PLUGIN),
         )
 
@@ -120,7 +120,7 @@ def _endpoint(section: Section) -> DnsEndpoint | AuthorizedNetworks:
                 "Leave it out, or list who may connect",
             )
         return DnsEndpoint()
-    ranges = {name: str(cidr) for name, cidr in section.mapping("authorizedNetworks").items()}
+    ranges = section.texts_by_name("authorizedNetworks")
     if not section.has("controlPlaneCidr"):
         return AuthorizedNetworks(ranges=ranges)
     return AuthorizedNetworks(ranges=ranges, control_plane_cidr=section.text("controlPlaneCidr"))

@@ -22,7 +22,7 @@ def recorder_args(
         ValidationError: A key of ``recorder`` is wrong.
     """
     section = settings.recorder
-    if not section.has("image"):
+    if not section.is_given:
         return None
     scrub = settings.contract.scrub
     with section.locating():
@@ -48,8 +48,9 @@ def _storage(section: Section) -> Storage:
     if section.has("url") and section.has("volumeGib"):
         raise section.fault("volumeGib", "(given)", "excludes url", "Give one of the two")
     if section.has("url"):
-        annotations = {name: str(value) for name, value in section.mapping("accountAnnotations").items()}
-        return ObjectStorage(url=section.text("url"), account_annotations=annotations)
+        return ObjectStorage(url=section.text("url"), account_annotations=section.texts_by_name("accountAnnotations"))
+    if section.has("accountAnnotations"):
+        raise section.fault("accountAnnotations", "(given)", "needs url: only a bucket asks for an account", "Give url")
     if section.has("volumeGib"):
         return VolumeStorage(size_gib=section.whole("volumeGib", 20))
     return ScratchStorage()

@@ -1,5 +1,6 @@
 """Reading structured configuration so that a wrong key says which key, in which file, and what is allowed."""
 
+import math
 import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ _Closed = TypeVar("_Closed", bound=StrEnum)
 
 def _key(field: str, places: Mapping[str, str]) -> str:
     """A field of the library as users write it in YAML: ``machine_type`` is ``machineType``."""
-    for ours, theirs in places.items():
+    theirs = ""
+    for ours, place in places.items():
         if field == ours or field.startswith((f"{ours}.", f"{ours}[")):
-            field = theirs + field.removeprefix(ours)
+            theirs, field = place, field.removeprefix(ours)
             break
-    return re.sub("_([a-z])", lambda found: found[1].upper(), field)
+    return theirs + re.sub("_([a-z])", lambda found: found[1].upper(), field)
 
 
 class Section:
@@ -38,9 +40,8 @@ class Section:
         self._path = path
         self._file = file
         if values is not None and not isinstance(values, Mapping):
-            raise self.fault(
-                "", values, f"must be an object with the keys {', '.join(allowed)}", "Write it as a mapping"
-            )
+            keys = f" with the keys {', '.join(allowed)}" if allowed else ""
+            raise self.fault("", values, f"must be an object{keys}", "Write it as a mapping")
         self._values = dict(cast("Mapping[str, object]", values or {}))
         for key in self._values:
             if key not in allowed:
@@ -74,6 +75,11 @@ class Section:
         joint = "" if self._path.endswith(":") else "."
         return f"{self._path}{joint}{key}" if key else self._path
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is any key."""
+        return bool(self._values)
+
     def has(self, key: str) -> bool:
         """Whether the key is given."""
         return self._values.get(key) is not None
@@ -90,7 +96,8 @@ class Section:
         """
         value = self._values.get(key, default)
         if not isinstance(value, str) or (not value and default is None):
-            raise self.fault(key, value, "must be a text", "Give it")
+            remedy = "Give it" if value in (None, "") else "Write it as a text, in quotes if it is a number"
+            raise self.fault(key, value, "must be a text", remedy)
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -102,7 +109,7 @@ class Section:
         given = self._values.get(key)
         items = cast("list[object]", given) if isinstance(given, list) else None
         if given is not None and (items is None or not all(isinstance(item, str) for item in items)):
-            raise self.fault(key, items, "must be a list of texts", "Write it as a list")
+            raise self.fault(key, cast("object", given), "must be a list of texts", "Write it as a list")
         return tuple(str(item) for item in items or ())
 
     def number(self, key: str, default: float) -> float:
@@ -112,7 +119,7 @@ class Section:
             ValidationError: It is none.
         """
         value = self._values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.fault(key, value, "must be a number", f"Write for example {default:g}")
         return value
 
@@ -175,3 +182,21 @@ class Section:
         if given is not None and not isinstance(given, Mapping):
             raise self.fault(key, given, "must be an object", "Write it as a mapping")
         return cast("Mapping[str, object]", given or {})
+
+    def texts_by_name(self, key: str) -> dict[str, str]:
+        """An object with any keys and texts as values; empty when not given.
+
+        YAML reads ``true`` and ``8080`` without quotes as something else; they become the texts that were written.
+
+        Raises:
+            ValidationError: It is no object, or a value is an object, a list or missing.
+        """
+        return {name: self._written(f"{key}.{name}", value) for name, value in self.mapping(key).items()}
+
+    def _written(self, key: str, value: object) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if not isinstance(value, str | int | float):
+            # Not the value, which may hold a secret somewhere.
+            raise self.fault(key, f"({type(value).__name__})", "must be a text", "Write it in quotes")
+        return str(value)

@@ -11,6 +11,7 @@ from pulumi.runtime import config as runtime_config
 
 from ..mesh import TlsCredential
 from ..model import (
+    DnsLabel,
     Expiry,
     Match,
     MirrorContract,
@@ -101,6 +102,7 @@ class StackSettings:
         cross_cluster: Mirror to testing; None for none.
         branches: Branches for debugging, by name; staging only.
         branch_names: Their names.
+        secret_branches: Whether there is a secret among them; then their environment is one.
         expiry_guard: Who ends mirrors on time; empty for nobody.
         recorder: What records at the gateway; empty for nothing.
     """
@@ -120,13 +122,15 @@ class StackSettings:
     cross_cluster: CrossClusterSettings | None
     branches: Section
     branch_names: tuple[str, ...]
+    secret_branches: bool
     expiry_guard: Section
     recorder: Section
 
     @property
     def namespace(self) -> str:
         """Namespace of the sample service."""
-        return self.greeter.text("namespace", "hello")
+        with self.greeter.locating():
+            return DnsLabel(self.greeter.text("namespace", "hello"), field="namespace")
 
 
 CLUSTER_KEYS: Final = {
@@ -184,7 +188,10 @@ def load(stack: str | None = None) -> StackSettings:
     mirrors = section("mirrors", MIRROR_KEYS)
     names = _names(_object(config, "branches", file))
     contract = _contract(section("contract", CONTRACT_KEYS))
-    credential_name = config.get("mirrorTlsSecretName") or _SECRET_NAMES[role]
+    with top.locating():
+        credential_name = DnsLabel(
+            config.get("mirrorTlsSecretName") or _SECRET_NAMES[role], field="mirrorTlsSecretName"
+        )
     credential = config.get_secret("mirrorTls")
     return StackSettings(
         role=role,
@@ -211,6 +218,7 @@ def load(stack: str | None = None) -> StackSettings:
         cross_cluster=_cross_cluster(mirrors) if role is Role.STAGING else None,
         branches=section("branches", names),
         branch_names=names,
+        secret_branches=_is_secret("branches"),
         expiry_guard=section("expiryGuard", GUARD_KEYS),
         recorder=section("recorder", RECORDER_KEYS),
     )
@@ -237,13 +245,26 @@ def _check_fit(top: Section, role: Role, kind: ClusterChoice) -> None:
         )
 
 
+def _is_secret(key: str) -> bool:
+    """Whether a key, or anything in it, is encrypted in the file."""
+    name = f"{NAMESPACE}:{key}"
+    return runtime_config.is_config_secret(name) or name in runtime_config.get_config_secret_keys_env()
+
+
 def _object(config: pulumi.Config, key: str, file: str) -> Any:  # noqa: ANN401 -- any JSON; Section checks it
+    if key != "branches" and _is_secret(key):
+        raise ValidationError(
+            field=f"{NAMESPACE}:{key} in {file}",
+            value="(secret)",
+            rule="must not hold a secret, which the stack's state would show as plain text",
+            remedy="Write it without --secret; kubeconfig, mirrorTls and the env of branches are kept secret",
+        )
     try:
         return config.get_object(key)
     except pulumi.ConfigTypeError:
         raise ValidationError(
             field=f"{NAMESPACE}:{key} in {file}",
-            value=config.get(key),
+            value="(secret)" if _is_secret(key) else config.get(key),
             rule="must be an object",
             remedy="Write a mapping",
         ) from None
@@ -310,5 +331,5 @@ def _cross_cluster(mirrors: Section) -> CrossClusterSettings | None:
     return CrossClusterSettings(
         percent=_percent(section),
         expires=_end(section),
-        testing_stack=section.text("testingStack", f"organization/{pulumi.get_project()}/testing"),
+        testing_stack=section.text("testingStack", "") or f"organization/{pulumi.get_project()}/testing",
     )

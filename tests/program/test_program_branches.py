@@ -53,7 +53,7 @@ def test_the_guard_is_there_when_it_has_an_image() -> None:
         ({"branches": {"a": {"image": IMAGE}}}, "traffic-mirror:branches.a.started in Pulumi.staging.yaml"),
         ({"branches": {"a": branch(days=3)}}, "traffic-mirror:branches.a.days in Pulumi.staging.yaml"),
         ({"branches": {"a": branch(hours=400)}}, "traffic-mirror:branches.a.hours in Pulumi.staging.yaml = 400"),
-        ({"branches": {"a": branch(headers={})}}, "traffic-mirror:branches.a.match in Pulumi.staging.yaml"),
+        ({"branches": {"a": branch(headers={})}}, "traffic-mirror:branches.a.headers in Pulumi.staging.yaml"),
         ({"branches": ["a"]}, "traffic-mirror:branches in Pulumi.staging.yaml"),
         ({"expiryGuard": {"image": "guard:1"}}, "traffic-mirror:expiryGuard.image in Pulumi.staging.yaml"),
     ],

@@ -1,6 +1,7 @@
 """What the configuration of both stacks can say, and how a wrong one is refused: by key, file and what is allowed."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pulumi
@@ -12,7 +13,10 @@ from components.program import settings
 from components.program.branches import BRANCH_KEYS
 from components.rehearsal.mirror_tls import make_mirror_tls
 from tests.program.test_program import ADDRESS, ROOT, TESTING, config, deploy
-from tests.support.recording import Secret, refused, run_program
+from tests.support.recording import Recording, Secret, refused, run_program
+
+IMAGE = f"registry.example/greeter@sha256:{'0' * 64}"
+BRANCH = {"image": IMAGE, "started": "2026-11-23T10:00Z", "hours": 336, "headers": {"x-user": "alice"}}
 
 
 def gke(**changes: Any) -> dict[str, Any]:
@@ -204,6 +208,33 @@ def test_the_schema_declares_every_key_with_what_it_may_hold() -> None:
     [
         ({"greeter": {"image": "greeter:1"}}, "traffic-mirror:greeter.image in Pulumi.staging.yaml"),
         ({"greeter": {}}, "traffic-mirror:greeter.image in Pulumi.staging.yaml"),
+        (
+            {"greeter": {"image": IMAGE, "namespace": "Hello"}},
+            "traffic-mirror:greeter.namespace in Pulumi.staging.yaml",
+        ),
+        ({"greeter": {"image": IMAGE, "replicas": float("inf")}}, "traffic-mirror:greeter.replicas in Pulumi.staging"),
+        (
+            {"mirrorTlsSecretName": "My Secret"},
+            "traffic-mirror:mirrorTlsSecretName in Pulumi.staging.yaml = 'My Secret'",
+        ),
+        (
+            {"istio": {"version": 1.31}},
+            "istio.version in Pulumi.staging.yaml = 1.31: must be a text. Write it as a text",
+        ),
+        (
+            {"contract": {"hosts": "a.staging.example"}},
+            "contract.hosts in Pulumi.staging.yaml = 'a.staging.example': must",
+        ),
+        ({"gateway": {"serviceAnnotations": {"a": None}}}, "gateway.serviceAnnotations.a in Pulumi.staging.yaml"),
+        ({"expiryGuard": {"everyMinutes": 1}}, "traffic-mirror:expiryGuard.image in Pulumi.staging.yaml = None"),
+        ({"recorder": {"samplePercent": 1}}, "traffic-mirror:recorder.image in Pulumi.staging.yaml = None"),
+        (
+            {"recorder": {"image": IMAGE, "storage": {"accountAnnotations": {"a": "b"}}}},
+            "recorder.storage.accountAnnotations in Pulumi.staging.yaml = '(given)': needs url",
+        ),
+        ({"branches": {"my_bug": BRANCH}}, "traffic-mirror:branches.my_bug in Pulumi.staging.yaml = 'my_bug'"),
+        ({"branches": {"bug": {**BRANCH, "headers": {"X-User": "a"}}}}, "branches.bug.headers in Pulumi.staging.yaml"),
+        ({"branches": [1]}, "traffic-mirror:branches in Pulumi.staging.yaml = [1]: must be an object. Write"),
         ({"istio": {"version": "1.25.0"}}, "traffic-mirror:istio.version in Pulumi.staging.yaml"),
         ({"istio": {"version": "1.31.0", "kubernetesVersion": "1.28"}}, "traffic-mirror:istio.kubernetesVersion"),
         ({"cluster": {"project": "p"}}, "traffic-mirror:cluster.location in Pulumi.staging.yaml"),
@@ -249,3 +280,36 @@ def test_wrong_configuration_is_refused_by_key_and_file(changes: dict[str, Any],
         stack_references=TESTING,
     )
     assert words in str(refusal.error)
+
+
+def test_values_that_yaml_reads_as_something_else_are_the_texts_that_were_written() -> None:
+    """Clouds compare annotations with "true"; for "True" a load balancer was public."""
+    internal = "service.beta.kubernetes.io/azure-load-balancer-internal"
+    recording = deploy("staging", gateway={"serviceAnnotations": {internal: True, "port": 80}})
+    annotations = recording.one("kubernetes:helm.sh/v3:Release", "gateway-release").inputs["values"]["service"]
+    assert {key: annotations["annotations"][key] for key in (internal, "port")} == {internal: "true", "port": "80"}
+
+
+def secret_run(key: str, value: Any) -> Recording:
+    return run_program(
+        ROOT / "__main__.py",
+        config={**config("staging"), f"traffic-mirror:{key}": value},
+        secret_keys=[f"traffic-mirror:{key}"],
+        stack="staging",
+        outputs=ADDRESS,
+        stack_references=TESTING,
+    )
+
+
+def test_a_secret_in_a_branch_s_environment_stays_one() -> None:
+    branch = {**BRANCH, "started": datetime.now(UTC).isoformat(), "env": {"PASSWORD": "PRIVATE"}}
+    recording = secret_run("branches", {"bug": branch})
+    assert recording.one("kubernetes:apps/v1:Deployment", "bug-deployment")
+    assert "PRIVATE" not in repr([recording.snapshot(), recording.exports, recording.logs])
+
+
+@pytest.mark.parametrize("value", [{"image": IMAGE, "namespace": "PRIVATE"}, "PRIVATE"])
+def test_a_secret_that_would_become_plain_is_refused_without_showing_it(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"greeter in Pulumi\.staging\.yaml = '\(secret\)': must not") as refusal:
+        secret_run("greeter", value)
+    assert "PRIVATE" not in str(refusal.value)
