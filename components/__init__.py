@@ -5,6 +5,7 @@ typed mirrors say; :class:`MirrorReceiver` accepts those mirrors in another clus
 the two need.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         NewNetwork,
         ReleaseChannel,
         StandardMode,
+        Weekday,
     )
     from .mesh import (
         ExistingIstio,
@@ -161,6 +163,7 @@ __all__ = [
     "ValidationError",
     "VolumeStorage",
     "Waiver",
+    "Weekday",
     "client_server",
     "model",
     "program",
@@ -186,6 +189,7 @@ _HOMES: Final = {
         "NewNetwork",
         "ReleaseChannel",
         "StandardMode",
+        "Weekday",
     ],
     ".mesh": [
         "ExistingIstio",
@@ -257,6 +261,9 @@ _MODULES: Final = ("model", "program")
 
 
 def __getattr__(name: str) -> object:
+    if "pulumi" in sys.modules and name in __all__:
+        # Under the engine every refusal is a message without a traceback, of the model's values too.
+        import_module(".refusal", __name__)
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     for home, names in _HOMES.items():

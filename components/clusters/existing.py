@@ -115,9 +115,16 @@ def _select_from_text(text: str, context: str | None) -> SelectedCluster:
     return kubeconfig.selected(document, field="kubeconfig", context=context)
 
 
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # the home of nobody, which no file will be found in
+        return path
+
+
 def _select_from_files(args: ExistingClusterArgs) -> SelectedCluster:
     if args.kubeconfig_path is not None:
-        paths = (Path(args.kubeconfig_path).expanduser(),)
+        paths = (_expanded(Path(args.kubeconfig_path)),)
         source = "kubeconfig_path"
     else:
         paths = kubeconfig.default_paths(os.environ, Path.home())

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias, cast
+from typing import ClassVar, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import yaml
@@ -21,6 +21,15 @@ _FILE_KEYS: Final = ("certificate-authority", "client-certificate", "client-key"
 """Keys whose values are paths. Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/."""
 
 _HIDDEN: Final = "<kubeconfig>"
+
+
+class _TextLoader(yaml.SafeLoader):
+    """Leaves times as the texts that they are in JSON, as kubectl's own parser does."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +62,7 @@ def parse(text: str, *, field: str, folder: Path | None = None) -> _Mapping:
         ValidationError: It is no YAML, no kubeconfig, or names a file relative to nowhere.
     """
     try:
-        document: object = yaml.safe_load(text)
+        document: object = yaml.load(text, _TextLoader)  # noqa: S506 -- a safe loader that knows one type less
     except yaml.MarkedYAMLError as error:
         # The parser's own message quotes the text, which may be a key.
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -114,7 +123,11 @@ def selected(document: _Mapping, *, field: str, context: str | None = None) -> S
         "users": [{"name": user_name, "user": dict(user)}],
     }
     server = _server(cluster, cluster_name, field)
-    return SelectedCluster(context=name, server=server, content=json.dumps(content, sort_keys=True))
+    try:
+        text = json.dumps(content, sort_keys=True)
+    except (TypeError, ValueError):  # bytes, sets and circles, which YAML can write
+        raise _error(field, "holds a value that JSON cannot", "Give a kubeconfig as kubectl writes it") from None
+    return SelectedCluster(context=name, server=server, content=text)
 
 
 def read(path: Path, *, field: str) -> _Mapping:
@@ -131,7 +144,7 @@ def read(path: Path, *, field: str) -> _Mapping:
         rule, remedy = "is a directory", "Name the kubeconfig file in it"
     except PermissionError:
         rule, remedy = "must not be read by this user", "Change its owner or mode"
-    except (UnicodeDecodeError, OSError):
+    except (ValueError, OSError):
         rule, remedy = "cannot be read as text", "Name a kubeconfig file"
     else:
         return parse(text, field=field, folder=path.absolute().parent)
@@ -214,7 +227,10 @@ def _referred(document: _Mapping, part: str, name: object, context: str, field: 
 
 def _server(cluster: _Mapping, name: str, field: str) -> str:
     server = cluster.get("server")
-    url = urlsplit(server) if isinstance(server, str) else None
+    try:
+        url = urlsplit(server) if isinstance(server, str) else None
+    except ValueError:  # brackets without an address in them
+        url = None
     if url is None or url.scheme not in ("https", "http") or not url.hostname:
         raise _error(field, f"has no usable server in the cluster {name!r}", "Add it as https://<host>:<port>", server)
     return cast("str", server)

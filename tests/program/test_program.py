@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +177,20 @@ def test_type_tokens_never_change() -> None:
                 if issubclass(member, pulumi.ComponentResource) and member.__module__.startswith("components"):
                     found[name] = member.TYPE  # pyright: ignore[reportAttributeAccessIssue]
     assert found == TOKENS
+
+
+@pytest.mark.parametrize(("imports", "shown"), [("pulumi, components", "True"), ("components", "False")])
+def test_values_are_refused_without_a_traceback_before_any_component_is_loaded(imports: str, shown: str) -> None:
+    """A program may build its contract in a module of its own, first of all; the command line needs no Pulumi."""
+    code = f"""
+import sys, {imports}
+try:
+    components.MirrorContract(hosts=[])
+except components.ValidationError as error:
+    print(any(kind.__name__ == "RunError" for kind in type(error).__mro__), "pulumi" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [shown, shown]
 
 
 def test_every_public_name_is_there() -> None:

@@ -3,6 +3,8 @@
 import pulumi
 import pulumi_gcp as gcp
 
+from ...argument_types import known_text
+from ..names import check_key
 from .args import GkeClusterArgs
 from .endpoint import AuthorizedNetworks
 from .modes import StandardMode
@@ -101,7 +103,13 @@ def _secrets_encryption(args: GkeClusterArgs) -> "gcp.container.ClusterDatabaseE
     if args.secrets_key is None:
         return None
     # A copy of etcd is worthless without the key, and the key can be withdrawn.
-    return gcp.container.ClusterDatabaseEncryptionArgs(state="ENCRYPTED", key_name=args.secrets_key)
+    key: pulumi.Input[str] = args.secrets_key
+    if not isinstance(key, str):
+        late = pulumi.Output.from_input(key)
+        key = late.apply(
+            lambda name: check_key(known_text(name, field="secrets_key"), region=args.region, field="secrets_key")
+        )
+    return gcp.container.ClusterDatabaseEncryptionArgs(state="ENCRYPTED", key_name=key)
 
 
 def _binary_authorization(args: GkeClusterArgs) -> "gcp.container.ClusterBinaryAuthorizationArgs | None":

@@ -115,6 +115,8 @@ def test_a_file_and_the_files_of_kubectl_are_read(tmp_path: Path, monkeypatch: p
         (lambda: ExistingClusterArgs(kubeconfig=TEXT, context="three"), "context"),
         (lambda: ExistingClusterArgs(kubeconfig=pulumi.Output.secret(TEXT), context="three"), "context"),
         (lambda: ExistingClusterArgs(kubeconfig_path="/nonexistent/config"), "kubeconfig_path"),
+        (lambda: ExistingClusterArgs(kubeconfig_path="~nobody-at-all/config"), "kubeconfig_path"),
+        (lambda: ExistingClusterArgs(kubeconfig_path="a\0b"), "kubeconfig_path"),
         (lambda: ExistingClusterArgs(context="nowhere"), "context"),
         (ExistingClusterArgs, "kubeconfig"),
         (lambda: ExistingClusterArgs(kubeconfig=TEXT, kubeconfig_path="x"), "kubeconfig_path"),

@@ -306,6 +306,13 @@ def test_options_of_the_arguments_reach_the_cluster() -> None:
     assert cluster.inputs["resourceLabels"] == {"managed-by": "us", "cluster-component": "b", "team": "mesh"}
 
 
+@pytest.mark.parametrize("key", ["my-key", "projects/p/locations/us-east1/keyRings/r/cryptoKeys/k"])
+def test_a_key_that_is_known_late_is_held_to_the_same(key: str) -> None:
+    refusal = refused(lambda: GkeCluster("b", args(secrets_key=pulumi.Output.from_input(key))), ValidationError)
+    assert f"secrets_key = '{key}': must be" in str(refusal.error)
+    assert not refusal.recording.of_type(CLUSTER)
+
+
 def kubeconfig_of(recording: Recording) -> dict[str, Any]:
     held = recording.one(PROVIDER).inputs["kubeconfig"]
     assert isinstance(held, Secret)

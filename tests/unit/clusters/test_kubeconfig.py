@@ -52,6 +52,12 @@ def test_the_current_context_is_cut_out_with_its_cluster_and_user_only() -> None
     assert TOKEN not in repr(chosen)
 
 
+def test_a_time_stays_the_text_that_it_is_for_kubectl() -> None:
+    users = [{"name": "u1", "user": {"auth-provider": {"config": {"expiry": "2026-11-23T10:00:00Z"}}}}]
+    text = yaml.safe_dump(document(users=users)).replace("'2026-11-23T10:00:00Z'", "2026-11-23T10:00:00Z")
+    assert json.loads(select(text).content)["users"] == users
+
+
 def test_a_named_context_wins_over_the_current_one_and_json_is_read_too() -> None:
     assert select(json.dumps(document()), "two").server == "https://198.18.0.2:6443"
 
@@ -98,6 +104,18 @@ def test_what_is_cut_out_selects_to_itself() -> None:
             None,
             "kubeconfig",
             "no usable server",
+        ),
+        (
+            document(clusters=[{"name": "c1", "cluster": {"server": "https://[x"}}]),
+            None,
+            "kubeconfig",
+            "no usable server",
+        ),
+        (
+            yaml.safe_dump(document()).replace(TOKEN, "!!binary AAAA"),
+            None,
+            "kubeconfig",
+            "holds a value that JSON cannot",
         ),
         (
             document(users=[{"name": "u1", "user": {"client-key": "key.pem"}}]),

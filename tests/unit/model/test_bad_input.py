@@ -405,4 +405,6 @@ def test_the_release_decides_about_the_authority() -> None:
     ignored = IstioBehaviour(version=IstioVersion(1, 27), disable_shadow_host_suffix=True)
     assert ignored.authority_mode.value == "suffixed"
     assert NEW.scrubs_at_source
+    with pytest.raises(ValidationError, match="must be a date"):
+        Expiry.on("2027-01-31")  # pyright: ignore[reportArgumentType]
     assert Expiry.on(date(2027, 1, 31)).at == datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC)
