@@ -14,6 +14,9 @@ CHART_REPOSITORY: Final = "https://blob.istio.io/istio-release/charts"
 """All of Istio's charts. The older addresses, storage.googleapis.com and gcr.io, are removed in December 2026 and have
 no chart after 1.30. Source: istio.io/latest/blog/2026/retirement-of-gcp."""
 
+MAX_RELEASE_NAME: Final = 53
+"""Longest name of a release. Source: helm.sh/helm/v3/pkg/chartutil, ValidateReleaseName."""
+
 RELEASE_HISTORY: Final = 10
 """Revisions that Helm keeps of a release, each a Secret in the cluster. Helm's command line has the same default."""
 
@@ -117,6 +120,27 @@ class ChartRelease:
                 max_history=RELEASE_HISTORY,
             ),
             opts,
+        )
+
+
+def check_release_name(release: str, *, field: str, value: str) -> None:
+    """Refuse a name that Helm refuses, which it does only when everything before is made.
+
+    Args:
+        release: Name of the release.
+        field: What the release is named after.
+        value: Its value.
+
+    Raises:
+        ValidationError: It is too long.
+    """
+    if len(release) > MAX_RELEASE_NAME:
+        raise ValidationError(
+            field=field,
+            value=value,
+            rule=f"must have at most {MAX_RELEASE_NAME - len(release) + len(value)} characters, because it names a "
+            f"Helm release",
+            remedy="Shorten it",
         )
 
 

@@ -10,7 +10,7 @@ import pulumi_kubernetes as k8s
 
 from ..argument_types import check_types, require_args
 from ..model import DnsLabel, GatewayRef, GatewayServer, JsonValue, ValidationError, render
-from .charts import ChartRelease
+from .charts import ChartRelease, check_release_name
 from .credentials import TlsCredential, check_credentials
 from .gateway_values import STATUS_PORT, Exposure, gateway_values, load_balancer_annotations
 from .handle import MeshHandle
@@ -36,7 +36,7 @@ class MeshGatewayArgs:
     """Namespace of pods, Gateway object and certificates; it must exist. None is the mesh's root namespace."""
 
     gateway_name: str = "internal-gateway"
-    """Name of Gateway object, Helm release and Service."""
+    """Name of Gateway object, Helm release and Service; at most 53 characters."""
 
     exposure: Exposure = Exposure.INTERNAL
     """Who can reach it."""
@@ -70,6 +70,7 @@ class MeshGatewayArgs:
         namespace = self.namespace or self.mesh.root_namespace
         object.__setattr__(self, "namespace", DnsLabel(namespace, field="namespace"))
         DnsLabel(self.gateway_name, field="gateway_name")
+        check_release_name(self.gateway_name, field="gateway_name", value=self.gateway_name)
         if not self.servers:
             raise ValidationError(
                 field="servers", value=[], rule="must not be empty", remedy="Give client_server or receiver_server"

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..argument_types import check_types
 from ..model import IstioBehaviour, IstioVersion, JsonObject, JsonValue, ValidationError
-from .charts import IstioCharts, merged, section
+from .charts import IstioCharts, check_release_name, merged, section
 from .handle import check_revision, compatibility_line
 from .size import ImagePullPolicy, Size
 
@@ -109,6 +109,7 @@ class IstiodRevision:
     def __post_init__(self) -> None:
         check_types(self)
         check_revision(self.revision, field="revision")
+        check_release_name(self.release_name, field="revision", value=self.revision)
         if self.revision == "default":
             raise ValidationError(
                 field="revision",

@@ -66,7 +66,7 @@ class BranchServiceArgs:
     """Namespace of the service; it must exist, unless it is given as a component."""
 
     hours: float = DEFAULT_HOURS
-    """How long it lives, above 0 and at most 336 (14 days); default a day."""
+    """How long it lives, 0.01 to 336 hours (14 days); default a day."""
 
     percent: float = 100.0
     """Share of the matching requests that are copied, 0 to 100."""

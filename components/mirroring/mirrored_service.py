@@ -78,7 +78,7 @@ class MirroredServiceArgs:
     """Header changes for primary and mirrors alike."""
 
     timeout_seconds: float | None = None
-    """Bound on primary and mirrors of the route, above 0; None for no bound, which is Istio's default."""
+    """Bound on primary and mirrors of the route, 0.001 to 3,600 s; None for no bound, which is Istio's default."""
 
     object_name: str = ""
     """Name of the routing objects in the cluster; default the component's name."""

@@ -1,5 +1,6 @@
 """Every example runs as it stands, as a foreign program that imports the package by its published name."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,38 @@ def run(example: str, *, preview: bool = False) -> Recording:
         preview=preview,
         outputs=ADDRESS,
     )
+
+
+MESH = """
+from pulumi_traffic_mirror import *
+cluster = ExistingCluster("cluster", ExistingClusterArgs(kubeconfig=pulumi.Config().require_secret("kubeconfig")))
+mesh = ExistingIstio(cluster=cluster.handle, version="1.31.0").handle
+"""
+"""What the README's program takes for granted."""
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_the_readme_s_program_deploys_both_stacks(preview: bool, tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    # Its date will have passed one day.
+    common, testing, staging = re.split(r"# stack \w+\n", block.replace("2027-01-31", "2999-01-31"))
+
+    def deploy(stack: str, references: dict[str, Any], *, preview: bool = False) -> Recording:
+        program = tmp_path / "__main__.py"
+        program.write_text(f"import pulumi{MESH}{common}{stack}", encoding="utf-8")
+        return run_program(
+            program,
+            config={"kubeconfig": kubeconfig("192.0.2.1")},
+            secret_keys=["kubeconfig"],
+            preview=preview,
+            outputs=ADDRESS,
+            stack_references=references,
+        )
+
+    receiver = deploy(testing, {}).exports["receiver"]
+    recording = deploy(staging, {"organization/traffic-mirror/testing": {"receiver": receiver}}, preview=preview)
+    assert recording.one("trafficmirror:index:MirroredService")
 
 
 def test_every_example_is_run() -> None:

@@ -248,6 +248,7 @@ def test_the_handle_says_what_mirrors_need() -> None:
         ),
         ({"namespace": "Istio"}, "namespace", "DNS label"),
         ({"timeout_seconds": 0}, "timeout_seconds", "at least 1"),
+        ({"revision": "r" * 47}, "revision", "at most 46 characters"),
         ({"canary_serves": True}, "canary_serves", "needs a canary"),
         ({"canary": IstiodRevision()}, "canary.revision", "other than the first"),
         ({"revision": "a", "canary": IstiodRevision(revision="a")}, "canary.revision", "other than the first"),

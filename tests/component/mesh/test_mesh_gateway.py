@@ -248,6 +248,7 @@ TLS = GatewayServer(hosts=[HOST], tls=TlsMode.MUTUAL, credential="edge")
         ({"servers": []}, "servers", "must not be empty"),
         ({"namespace": "Gateways"}, "namespace", "DNS label"),
         ({"gateway_name": "a.b"}, "gateway_name", "DNS label"),
+        ({"gateway_name": "g" * 54}, "gateway_name", "at most 53 characters"),
         ({"timeout_seconds": 0}, "timeout_seconds", "at least 1"),
         ({"source_ranges": ["10.0.0.1/8"]}, "source_ranges[0]", "has host bits set"),
         ({"source_ranges": ["10.0.0.0/8", "all"]}, "source_ranges[1]", "CIDR"),
