@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -25,6 +25,9 @@ from ..model import (
 )
 from .paths import mirror_paths
 from .rendered import RenderedRoute
+
+PRIMARY_ROLE: Final = "primary"
+"""In the names of children; those of mirrors have the mirror's name."""
 
 
 def _now() -> datetime:
@@ -119,6 +122,13 @@ class MirroredServiceArgs:
             root_namespace=self.mesh.root_namespace,
         )
         for index, mirror in enumerate(self.mirrors):
+            if mirror.name == PRIMARY_ROLE and self.primary.subset:
+                raise ValidationError(
+                    field=f"mirrors[{index}].name",
+                    value=str(mirror.name),
+                    rule="must not be the role of the primary's own DestinationRule",
+                    remedy="Give the mirror another name",
+                )
             if mirror.expires and mirror.expires.has_passed(self.now):
                 raise ValidationError(
                     field=f"mirrors[{index}].expires",
@@ -236,7 +246,7 @@ def _across(args: MirroredServiceArgs) -> Iterator[tuple[int, CrossClusterMirror
 def _role(rendered: model.JsonObject, route: MirroredRoute) -> str:
     metadata = rendered["metadata"]
     own = str(metadata["name"]) if isinstance(metadata, Mapping) else ""
-    return "primary" if own == route.name else own.removeprefix(f"{route.name}-")
+    return PRIMARY_ROLE if own == route.name else own.removeprefix(f"{route.name}-")
 
 
 def _scrubbed(route: MirroredRoute, mirror: model.Mirror) -> str:

@@ -37,6 +37,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CONTRACT = MirrorContract(hosts=HOSTS)
 MATCH = Match(rpc_methods=["helloworld.Greeter/SayHello"])
 PRIMARY = Destination("greeter.hello.svc.cluster.local", 8000)
+VERSION_ONE = Destination("greeter.hello.svc.cluster.local", 8000, "v1")
 V2 = Destination("greeter-v2.hello.svc.cluster.local", 8000)
 OFFER = dict(MirrorOffer.of(CONTRACT, "10.1.2.3").to_json())
 ADDRESS = {"kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
@@ -206,6 +207,7 @@ def test_an_offer_that_does_not_fit_is_refused(offer: Any, words: str, preview: 
         (lambda: staging(in_cluster(match=None)), "mirrors[0].match"),
         (lambda: staging(in_cluster(service=PRIMARY)), "mirrors[0].service"),
         (lambda: staging(in_cluster(), in_cluster()), "mirrors[1].name"),
+        (lambda: staging(in_cluster(name="primary"), primary=VERSION_ONE), "mirrors[0].name = 'primary': must not be"),
         (lambda: staging(hosts=["other.staging.example"]), "hosts[0] = 'other.staging.example': must be served"),
         (lambda: staging(port=9000), "must be served by the gateway istio-system/internal-gateway on port 9000"),
         (lambda: staging(gateway=None), "gateway = None"),
