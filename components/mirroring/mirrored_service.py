@@ -75,7 +75,8 @@ class MirroredServiceArgs:
     """What clients speak."""
 
     govern_mesh: bool = True
-    """Whether callers inside the mesh, who use the primary's own name, are routed and mirrored in-cluster too."""
+    """Whether callers inside the mesh, who use the primary's own name, are routed and mirrored in-cluster too. Only
+    one component of a program can govern a name there."""
 
     headers: HeaderRules = field(default_factory=HeaderRules)
     """Header changes for primary and mirrors alike."""
