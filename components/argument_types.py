@@ -5,7 +5,7 @@ both would be taken for something else in silence.
 """
 
 import types
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence, Set
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
@@ -38,7 +38,7 @@ def require_args(args: object, kind: type[_Args]) -> _Args:
         return args
     raise ValidationError(
         field="args",
-        value=_shown(args),
+        value=None if args is None else f"({type(args).__name__})",
         rule=f"must be {kind.__name__}",
         remedy=f"Build them with {kind.__name__}(…)",
     )
@@ -123,8 +123,8 @@ def _is_a(value: object, kind: Any) -> bool:  # noqa: ANN401 -- annotations are 
     if kind in (int, float):
         return not isinstance(value, bool) and isinstance(value, int if kind is int else (int, float))
     if kind in (Sequence, tuple):
-        # An Output is iterable by name only.
-        return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | pulumi.Output)
+        # An Output is iterable by name only, and a set has another order in every run.
+        return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | Set | pulumi.Output)
     return isinstance(value, Mapping if kind is dict else kind)
 
 

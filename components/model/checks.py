@@ -1,6 +1,6 @@
 """Checks that several values share; each raises the one error that bad input gets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from enum import StrEnum
 from typing import TypeVar, cast
 
@@ -37,18 +37,21 @@ def instance(value: object, *kinds: type, field: str, optional: bool = False) ->
 
 
 def listed(values: object, *, field: str) -> list[object]:
-    """The elements of a list of texts; a text by itself is refused, because it is a list of letters.
+    """The elements of a list of texts.
+
+    A text by itself is refused, because it is a list of letters, and a set, which has another order in every run.
 
     Raises:
         ValidationError: It is no list.
     """
     try:
         # Some values are iterable by name only, and say so when asked.
-        elements = None if isinstance(values, str) else iter(cast("Iterable[object]", values))
+        elements = None if isinstance(values, str | Set) else iter(cast("Iterable[object]", values))
     except TypeError:
         elements = None
     if elements is None:
-        raise ValidationError(field=field, value=values, rule="must be a list", remedy="Put it in brackets")
+        given = cast("object", values)
+        raise ValidationError(field=field, value=given, rule="must be a list", remedy="Put it in brackets")
     return list(elements)
 
 

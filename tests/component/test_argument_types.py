@@ -37,7 +37,7 @@ def refusal(make: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-@pytest.mark.parametrize("args", [None, {"key": "PRIVATE"}, tm.Waiver(reason="these are no arguments")])
+@pytest.mark.parametrize("args", [None, "PRIVATE", {"key": "PRIVATE"}, tm.Waiver(reason="these are no arguments")])
 def test_a_component_takes_only_its_own_arguments(component: Any, args: Any) -> None:
     text = refusal(lambda: component("thing", args))
     assert f"must be {component.__name__}Args. Build them with {component.__name__}Args(…)" in text
@@ -65,6 +65,8 @@ def test_a_component_takes_only_its_own_arguments(component: Any, args: Any) -> 
             "servers[0] = '(dict)': must be GatewayServer. Build",
         ),
         (lambda: tm.MeshGatewayArgs(mesh=no_mesh(), servers=[SERVER], exposure="world"), "'internal', 'public', 'clus"),
+        (lambda: tm.MeshGatewayArgs(mesh=no_mesh(), servers=[SERVER], source_ranges={"10.0.0.0/8"}), "must be a list"),
+        (lambda: tm.MirrorContract(hosts={*HOSTS}), "must be a list. Put it in brackets"),
         (lambda: tm.StandardMode(machine_type=4), "mode.machine_type = 4: must be a text"),
         (lambda: tm.MaintenanceWindow(days=["monday"]), "maintenance.days[0] = 'monday': must be one of 'MO'"),
         (lambda: tm.ExistingClusterArgs(kubeconfig={"token": "x"}), "kubeconfig = '(dict)': must be a text or None"),
