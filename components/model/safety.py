@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Final, cast
 
-from .checks import bounded, instance, listed, whole
+from .checks import bounded, listed, whole
 from .errors import ValidationError
 from .values import HeaderName
 
@@ -199,7 +199,10 @@ class Expiry:
         Raises:
             ValidationError: It is no date.
         """
-        instance(day, date, field="expires")
+        if not isinstance(day, date):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
+            raise ValidationError(
+                field="expires", value=day, rule="must be a date", remedy="Read a text with Expiry.parse(text)"
+            )
         return cls(datetime.combine(day, time(23, 59, 59), UTC))
 
     @classmethod
