@@ -19,6 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 # A shared machine makes single examples slow, never wrong, so no deadline.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
 
 SDK_WARNINGS = ("ignore:gcp.compute.(MangedSslCertificate|RouterStatus) has been deprecated:DeprecationWarning",)
