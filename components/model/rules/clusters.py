@@ -199,12 +199,19 @@ class ClusterObjects:
         """
         if not patch.applies(context, namespace, self.root_namespace):
             return False
+        if context != GATEWAY:
+            return True
         chosen = labels(patch.source.spec["workloadSelector"]["labels"])
-        fronts = [each for each in route.gateways if namespace in self.gateway_namespaces(each)]
-        return context != GATEWAY or not chosen or any(self._fits(chosen, each) for each in fronts)
+        return not chosen or any(
+            self._fits(chosen, each) for each in route.gateways if namespace in self.gateway_namespaces(each)
+        )
 
     def _fits(self, chosen: dict[str, str], gateway: str) -> bool:
         """Whether labels choose a gateway's pods: by the pods at hand, else as far as its selector tells."""
+        key = ("fits", tuple(sorted(chosen.items())), gateway)
+        return self.once(key, lambda: self._chooses(chosen, gateway))
+
+    def _chooses(self, chosen: dict[str, str], gateway: str) -> bool:
         found = self.gateway(gateway)
         if not found or found.kind != "Gateway":
             return chosen.get(GATEWAY_NAME, gateway.partition("/")[2]) == gateway.partition("/")[2]

@@ -47,7 +47,7 @@ def named(site: Site, *, http1: bool = False) -> list[Named]:
         read, key = _grpc, "matches"
     else:
         read, key = (_native, "matches") if site.route.native else (_istio, "match")
-    entries = (site.route.entry, site.route.outer)
+    entries = (site.route.entry, site.route.outer) if site.route.outer.given else (site.route.entry,)
     found = [[read(match) for match in entry[key].elements()] for entry in entries]
     if http1:
         found = [[replace(match, rpc_method="") for match in matches] for matches in found]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -15,17 +15,12 @@ def covers(pattern: str, host: str) -> bool:
     return pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[1:]
 
 
-def widening(pattern: str) -> Iterator[str]:
+@lru_cache(maxsize=8192)  # rule after rule looks for the same hosts
+def widening(pattern: str) -> tuple[str, ...]:
     """Every pattern that takes all of ``pattern``: itself, ``*.suffix`` for its suffixes, and ``*``."""
-    yield pattern
-    if pattern == "*":
-        return
     labels = pattern.split(".")
-    for index in range(1, len(labels)):
-        wider = "*." + ".".join(labels[index:])
-        if wider != pattern:
-            yield wider
-    yield "*"
+    suffixes = ("*." + ".".join(labels[index:]) for index in range(1, len(labels)))
+    return tuple(dict.fromkeys((pattern, *suffixes, "*")))
 
 
 class HostIndex(Generic[Item]):
