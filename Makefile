@@ -25,8 +25,8 @@ test: .venv/.ready lint ## Every check and every test, the embedded stage includ
 test-slow: .venv/.ready ## The tests on the embedded stage that take longer: faults, long traffic
 	$(BIN)/pytest -m slow_stage $(ARGS)
 
-test-fast: .venv/.ready ## Every test that needs no cluster, with fewer random examples
-	HYPOTHESIS_PROFILE=quick $(BIN)/pytest $(PARALLEL) -m "not stage and not slow_stage" $(ARGS)
+test-fast: .venv/.ready ## Every test that needs no cluster and is quick, with fewer random examples
+	HYPOTHESIS_PROFILE=quick $(BIN)/pytest $(PARALLEL) -m "not stage and not slow_stage and not slow" $(ARGS)
 
 lint: .venv/.ready ## Style, types and architecture
 	$(BIN)/ruff format --check .

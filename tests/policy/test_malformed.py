@@ -13,6 +13,8 @@ from tests.policy.examples import resources
 from tests.policy.test_rules import every_path
 from tests.policy.test_stacks import STACKS, registered
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES: Final = read_examples()
 CONFIG: Final = {rule_id: example.config for rule_id, example in EXAMPLES.items()}
 REFUSED: Final = [one for example in EXAMPLES.values() for one in resources(example.refused)]

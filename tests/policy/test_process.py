@@ -13,6 +13,8 @@ from policies.pack import every_rule
 from tests.policy.driver import UNKNOWN, Given, InProcess, PackProcess, cluster_object, pack_process
 from tests.policy.test_stacks import STACKS, registered
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[PackProcess]:

@@ -21,6 +21,8 @@ from .report import band, merge, read
 from .table import table
 from .trials import Trial
 
+pytestmark = pytest.mark.slow
+
 PROTOCOLS = ["http1", "http2", "grpc"]
 
 

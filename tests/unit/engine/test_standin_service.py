@@ -17,6 +17,8 @@ from components.rehearsal.standin_provider.values import SIGNATURE_KEY, Secret, 
 from tests.support import provider_process
 from tests.support.provider_process import ProviderFailedError, ProviderProcess
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 DEAD = """
 clusters: [{name: a, cluster: {server: "https://127.0.0.1:9"}}]

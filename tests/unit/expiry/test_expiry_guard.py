@@ -28,6 +28,8 @@ from components.model import (
     render,
 )
 
+pytestmark = pytest.mark.slow
+
 SERVER = Path(__file__).parents[3] / "components" / "workloads" / "expiry" / "server"
 API = "/apis/networking.istio.io"
 ROUTES = f"{API}/v1/namespaces/hello/virtualservices/greeter"

@@ -22,6 +22,8 @@ from components.operations.trial import TrialJob, run_trial, trial_in_child
 from components.operations.verdict import judge
 from components.operations.witness import MirrorPlace, WitnessJob
 
+pytestmark = pytest.mark.slow
+
 AUTHORITY = "grpc-hello.staging.example:8000"
 
 

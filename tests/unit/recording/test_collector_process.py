@@ -26,6 +26,8 @@ from components.operations.recording.protocol import METHOD, SERVICE
 from components.operations.recording.settings import CollectorSettings, parse_settings, read_settings
 from tests.support.loopback_service import free_port
 
+pytestmark = pytest.mark.slow
+
 _SERVER = Path(__file__).resolve().parents[3] / "components" / "workloads" / "recorder" / "server"
 
 

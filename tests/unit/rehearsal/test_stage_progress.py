@@ -16,6 +16,8 @@ from components.rehearsal.errors import StageError
 from components.rehearsal.processes import read_stat, wait_until
 from components.rehearsal.progress import PlainProgress, describe_step, human_duration, open_progress
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_step_is_announced_with_duration_and_log() -> None:
     assert describe_step("build x", 300, Path("/l")) == "build x (usually 5 min, log /l)"

@@ -41,6 +41,8 @@ from components.operations.replay import (
 )
 from tests.support.loopback_service import serving
 
+pytestmark = pytest.mark.slow
+
 _START = datetime(2026, 1, 2, tzinfo=UTC)
 _WAIVER = Waiver(reason="the target is a test double")
 
