@@ -25,9 +25,10 @@ from ..model import (
     render,
 )
 from ..model.checks import bounded
+from ..model.rules.objects import CLUSTER_DOMAIN
 from ..workloads.greeter.image import check_image, late_image
 from ..workloads.namespace import MeshNamespace, check_namespace
-from ..workloads.parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, container_security, pod_security, service_spec
+from ..workloads.parts import WAIT_FOR_ADDRESS, container_security, pod_security, service_spec
 
 DEFAULT_HOURS: Final = 24.0
 MAX_HOURS: Final = 14 * 24.0

@@ -24,9 +24,10 @@ from ..model.recording import (
     VolumeStorage,
 )
 from ..model.routing import pod_labels
+from ..model.rules.objects import CLUSTER_DOMAIN
 from ..workloads.greeter.image import check_image, late_image
 from ..workloads.namespace import MeshNamespace, check_namespace
-from ..workloads.parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
+from ..workloads.parts import WAIT_FOR_ADDRESS, service_spec
 from ..workloads.recorder.pod import HTTP_PORT, PORT, SETTINGS_FILE, RecorderPod, pod_template
 
 EXPORT: Final = "python3 -m pulumi_traffic_mirror.operations.recording.export"

@@ -8,9 +8,6 @@ import pulumi_kubernetes as k8s
 NON_ROOT: Final = 65532
 """User and group of the images; by number, so that Kubernetes can check that it is not root."""
 
-CLUSTER_DOMAIN: Final = "cluster.local"
-"""DNS domain of a cluster's Services; Kubernetes' and Istio's default."""
-
 WAIT_FOR_ADDRESS: Final = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
 """The Deployment tells when pods are ready; without it each new Service waits 10 s more (measured)."""
 

@@ -247,7 +247,7 @@ def read_routing(sources: Sequence[KubeObject], find: Find, inlets: Mapping[str,
     for source in sources:
         try:
             read = list(_istio(source, find) if source.kind == "VirtualService" else _native(source, find))
-            read = [replace(route, entering=_let_in(route, inlets)) for route in read]
+            read = [_let_in(route, inlets) for route in read]
             found = [site for route in read for site in _sites(route)]
         except NotJudgedError as error:
             unknown.append((source, error.path))
@@ -284,16 +284,16 @@ def _istio(source: KubeObject, find: Find) -> Iterator[Route]:
             yield replace(route, source=delegated, entry=inner, outer=entry)
 
 
-def _let_in(route: Route, inlets: Mapping[str, Sequence[Listener]]) -> tuple[str, ...]:
-    """The authorities of a route that its gateways let in; all where that is not known, and for sidecars."""
+def _let_in(route: Route, inlets: Mapping[str, Sequence[Listener]]) -> Route:
+    """The route with the authorities that its gateways let in; all where that is not known, and for sidecars."""
     if not any(host.startswith("*") for host in route.hosts) or not all(name in inlets for name in route.gateways):
-        return route.hosts
+        return route
     patterns = [host for name in route.gateways for listener in inlets[name] for host in listener.hosts]
     found: list[str] = []
     for host in route.hosts:
         narrower = [pattern for pattern in patterns if covers(host, pattern)]
         found += [host] if not narrower or any(covers(pattern, host) for pattern in patterns) else narrower
-    return tuple(dict.fromkeys(found))
+    return replace(route, entering=tuple(dict.fromkeys(found)))
 
 
 def _called(hosts: tuple[str, ...], gateways: tuple[str, ...], bound: tuple[str, ...]) -> tuple[str, ...]:

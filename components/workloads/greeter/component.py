@@ -13,8 +13,9 @@ from ...mesh import ImagePullPolicy, MeshHandle
 from ...mesh.handle import DATA_PLANE_ANNOTATION, ROOT_NAMESPACE
 from ...model import Destination, DnsLabel, Port, ValidationError
 from ...model.checks import whole
+from ...model.rules.objects import CLUSTER_DOMAIN
 from ..namespace import MeshNamespace, check_mesh, check_namespace
-from ..parts import CLUSTER_DOMAIN, WAIT_FOR_ADDRESS, service_spec
+from ..parts import WAIT_FOR_ADDRESS, service_spec
 from .image import check_image, late_image
 from .pod import OWN_VARIABLES, greeter_container, own_environment, pod_template
 
