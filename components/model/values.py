@@ -56,6 +56,8 @@ class Percent(float):
         ValidationError: Not a number, not finite, out of range, or finer than Envoy can express.
     """
 
+    __slots__ = ()
+
     def __new__(cls, value: float, *, field: str = "percent") -> Self:
         """Validate ``value``; ``field`` is its path in an error."""
         remedy = "Give a number of per cent such as 50 or 0.5"
@@ -84,6 +86,8 @@ class Port(int):
     Raises:
         ValidationError: Not an integer (a string or ``True`` is none), or out of range.
     """
+
+    __slots__ = ()
 
     def __new__(cls, value: int, *, field: str = "port") -> Self:
         """Validate ``value``; ``field`` is its path in an error."""
@@ -193,6 +197,8 @@ class DnsLabel(str):
 
     def __new__(cls, value: str, *, field: str = "name") -> Self:
         """Validate ``value``; ``field`` is its path in an error."""
+        if isinstance(value, cls):
+            return value
         label = _text(value, field, "DNS label", "greeter")
         if len(label) > MAX_LABEL_LENGTH or not _LABEL.fullmatch(label):
             raise ValidationError(

@@ -47,8 +47,8 @@ def no_brakes(case: Case, site: Site) -> Iterator[Report]:
 
 def missing_brakes(found: Policy) -> list[str]:
     """Names of the brakes that a policy leaves out."""
-    tcp = found.setting("connectionPool", "tcp")
-    http = found.setting("connectionPool", "http")
+    pool = found.setting("connectionPool")
+    tcp, http = pool["tcp"], pool["http"]
     outliers = found.setting("outlierDetection")
     present = {
         "a connection limit": _limits(tcp["maxConnections"]),

@@ -155,11 +155,14 @@ class ClusterObjects:
         namespace, _, own = name.partition("/")
         return self.find("Gateway", namespace, own) or self.find("KubernetesGateway", namespace, own)
 
-    def arrivals(self, authority: str) -> Iterator[tuple[Listener, Route]]:
+    def arrivals(self, authority: str) -> list[tuple[Listener, Route]]:
         """Route entries that take an authority (or each of a pattern), with the listener that lets it in.
 
         On each gateway only those of the narrowest host, because a proxy looks at no others.
         """
+        return self.once(("arrivals", authority), lambda: list(self._arrivals(authority)))
+
+    def _arrivals(self, authority: str) -> Iterator[tuple[Listener, Route]]:
         inlets: dict[str, list[Listener]] = defaultdict(list)
         for listener in self.listener_index.covering(authority):
             inlets[listener.gateway].append(listener)
@@ -201,7 +204,7 @@ class ClusterObjects:
             return False
         if context != GATEWAY:
             return True
-        chosen = labels(patch.source.spec["workloadSelector"]["labels"])
+        chosen = patch.selector
         return not chosen or any(
             self._fits(chosen, each) for each in route.gateways if namespace in self.gateway_namespaces(each)
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from .gateways import labels
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 
@@ -41,6 +42,11 @@ class Patch:
         """The mirror policies that a patch of a route writes."""
         written = self.value["route"].either("request_mirror_policies", "requestMirrorPolicies").elements()
         return tuple(MirrorPolicy.of(node) for node in written)
+
+    @cached_property
+    def selector(self) -> dict[str, str]:
+        """Labels of the pods that its EnvoyFilter chooses; empty for all."""
+        return labels(self.source.spec["workloadSelector"]["labels"])
 
     def applies(self, context: str, namespace: str, root_namespace: str) -> bool:
         """Whether it reaches proxies of a kind in a namespace."""

@@ -18,7 +18,7 @@ from .clusters import ClusterObjects, Mesh
 from .hosts import widening
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
-from .reach import Side, reach
+from .reach import Side, reach, stays
 from .registry import Report, Rule, RuleSettings, Scope, Severity, problem
 from .sites import MESH, Route, Target, authority_form
 
@@ -187,6 +187,8 @@ def mesh_hops(mesh: Mesh) -> Iterator[Hop]:
 
 
 def _hops(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target, *, mirror: bool) -> Iterator[Hop]:
+    if stays(cluster, target):
+        return
     found = reach(mesh, cluster, route, target)
     ends = [cluster] if found.side is Side.OWN_GATEWAY else found.clusters
     if not ends:

@@ -42,13 +42,14 @@ class Node:
 
     Attributes:
         value: What is there; None for nothing.
+        key: Its name in the object or its index in the list that it is in; empty for the root.
     """
 
-    __slots__ = ("_above", "_key", "value")
+    __slots__ = ("_above", "key", "value")
 
     def __init__(self, value: object, key: str | int = "", above: "Node | None" = None) -> None:
         self.value: Any = value
-        self._key = key
+        self.key = key
         self._above = above
 
     @property
@@ -57,7 +58,7 @@ class Node:
         keys: list[str | int] = []
         node: Node | None = self
         while node is not None:
-            keys.append(node._key)  # noqa: SLF001 -- of the same class
+            keys.append(node.key)
             node = node._above  # noqa: SLF001
         parts = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in reversed(keys) if key != "")
         return "".join(parts).removeprefix(".")
@@ -114,7 +115,10 @@ class Node:
     def elements(self) -> "list[Node]":
         """The elements of a list; none when it is something else."""
         known = self.known
-        if not isinstance(known, list | tuple) and (not isinstance(known, Sequence) or isinstance(known, str | bytes)):
+        # The quick tests come first: most lists that are looked for are either plain ones or not there.
+        if known.__class__ is not list and (
+            known is None or not isinstance(known, Sequence) or isinstance(known, str | bytes)
+        ):
             return []
         return [Node(element, index, self) for index, element in enumerate(cast("Sequence[object]", known))]
 
@@ -128,7 +132,9 @@ class Node:
 
     def text(self, default: str = "") -> str:
         """The text; ``default`` when it is something else."""
-        known = self.known
+        known = self.value
+        if known is UNKNOWN:
+            raise NotJudgedError(self.path)
         return known if isinstance(known, str) else default
 
     def texts(self) -> list[str]:

@@ -62,7 +62,7 @@ class KubeObject:
     def _metadata(self) -> Node:
         return self.root["metadata"]
 
-    @property
+    @cached_property
     def annotations(self) -> Node:
         """Its annotations."""
         return self._metadata["annotations"]

@@ -42,6 +42,10 @@ class Policy:
 
 def proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
     """Who sends a route's mirrors: kind of proxy and namespace, for each gateway and for sidecars."""
+    return cluster.once(("proxies", route), lambda: _proxies(cluster, route))
+
+
+def _proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for gateway in route.gateways:
         if gateway == MESH:
@@ -66,13 +70,14 @@ def policy(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
     Istio looks in the proxy's namespace, then in the Service's, then in the root namespace, and takes the first
     DestinationRule that it finds. Source: PushContext.destinationRule.
     """
-    return cluster.once(("policy", target, namespace), lambda: _find(cluster, target, namespace))
+    return cluster.once(("policy", target.cluster_name, namespace), lambda: _find(cluster, target, namespace))
 
 
 def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
     first = () if namespace == cluster.root_namespace else (namespace,)
-    for place in dict.fromkeys((*first, home(cluster, target.host, namespace), cluster.root_namespace)):
-        for rule in cluster.destination_rules.covering(target.host):
+    rules = list(cluster.destination_rules.covering(target.host))
+    for place in (*first, home(cluster, target.host, namespace), cluster.root_namespace) if rules else ():
+        for rule in rules:
             if rule.namespace == place and exported(rule, namespace):
                 return _policy(rule, target)
     return Policy(rule=None)

@@ -41,13 +41,17 @@ class Reach:
 
 def reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
     """Find out where requests of ``route`` to ``target`` lead."""
-    return mesh.once(("reach", cluster, route, target), lambda: _reach(mesh, cluster, route, target))
+    return mesh.once(("reach", cluster, route, target.cluster_name), lambda: _reach(mesh, cluster, route, target))
+
+
+def stays(cluster: ClusterObjects, target: Target) -> bool:
+    """Whether a target is a Service of the same cluster, and none of its gateways."""
+    return bool(service_name(target.host)) and target.host not in cluster.gateway_hosts
 
 
 def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
     if service_name(target.host):
-        gateway = target.host in cluster.gateway_hosts
-        return Reach(side=Side.OWN_GATEWAY if gateway else Side.LOCAL, port=target.port)
+        return Reach(side=Side.LOCAL if stays(cluster, target) else Side.OWN_GATEWAY, port=target.port)
     entry = service_entry(cluster, target.host)
     if entry and entry.spec["location"].text() == "MESH_INTERNAL":
         return Reach(side=Side.LOCAL, entry=entry, port=target.port)
@@ -105,7 +109,7 @@ def _remote(
     known = known or [other for other in others if digests & other.contract_digests]
     known = known or [other for other in others if any(other.listener_index.covering(target.host))]
     forms = [form for authority in route.authorities for form in both_forms(authority)]
-    return known or [other for other in others if any(any(other.arrivals(form)) for form in forms)] or others
+    return known or [other for other in others if any(other.arrivals(form) for form in forms)] or others
 
 
 def _own_digests(route: Route, target: Target) -> set[str]:

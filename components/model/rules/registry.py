@@ -335,10 +335,12 @@ def mirror_rule(
 
     def made(check: Callable[[Case, Site], Iterable[Report]]) -> Rule:
         def run(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
-            for cluster in mesh.clusters:
-                case = Case(mesh=mesh, cluster=cluster, settings=settings)
-                for site in cluster.routing.sites:
-                    yield from _guarded(site.source, site.node, check(case, site))
+            for case in _cases(mesh, settings):
+                for site in case.cluster.routing.sites:
+                    try:
+                        yield from check(case, site)
+                    except NotJudgedError as unknown:
+                        yield _unjudged(site.source, site.node, unknown)
 
         return Rule(
             id=rule_id, title=title, severity=severity, scope=scope, why=why, source=source, remedy=remedy, check=run
@@ -362,10 +364,12 @@ def object_rule(
 
     def made(check: Callable[[Case, KubeObject], Iterable[Report]]) -> Rule:
         def run(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
-            for cluster in mesh.clusters:
-                case = Case(mesh=mesh, cluster=cluster, settings=settings)
-                for subject in cluster.of(*kinds):
-                    yield from _guarded(subject, subject.root, check(case, subject))
+            for case in _cases(mesh, settings):
+                for subject in case.cluster.of(*kinds):
+                    try:
+                        yield from check(case, subject)
+                    except NotJudgedError as unknown:
+                        yield _unjudged(subject, subject.root, unknown)
 
         return Rule(
             id=rule_id, title=title, severity=severity, scope=scope, why=why, source=source, remedy=remedy, check=run
@@ -374,12 +378,13 @@ def object_rule(
     return made
 
 
-def _guarded(subject: KubeObject, place: Node, reports: Iterable[Report]) -> Iterator[Report]:
-    """One subject's reports up to the end, or to the first value that is not known yet."""
-    try:
-        yield from reports
-    except NotJudgedError as unknown:
-        yield Unjudged(subject=subject, field=unknown.path or place.path)
+def _cases(mesh: Mesh, settings: RuleSettings) -> list[Case]:
+    return [Case(mesh=mesh, cluster=cluster, settings=settings) for cluster in mesh.clusters]
+
+
+def _unjudged(subject: KubeObject, place: Node, unknown: NotJudgedError) -> Unjudged:
+    """What follows a subject's reports up to the first value that is not known yet."""
+    return Unjudged(subject=subject, field=unknown.path or place.path)
 
 
 def problem(subject: KubeObject, node: Node | str, message: str, *, remedy: str = "", waived: str = "") -> Problem:

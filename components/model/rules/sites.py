@@ -182,12 +182,12 @@ class Site:
         """Where copies go."""
         return Target.of(self.route, self.destination, self.source)
 
-    @property
+    @cached_property
     def percent(self) -> float | None:
         """Share in per cent; 100 when it is left out, None when it is no number."""
         if not self.share.given:
             return 100.0
-        if self.share.path.endswith(".fraction"):
+        if self.share.key == "fraction":
             numerator = self.share["numerator"].number()
             denominator = self.share["denominator"].number() if self.share["denominator"].given else 100.0
             return None if numerator is None or not denominator else numerator * 100 / denominator

@@ -154,7 +154,7 @@ def _scrub(cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: I
 
 def _deprecated(cluster: ClusterObjects, site: Site) -> Iterator[Change]:
     for name in ("mirrorPercent", "mirror_percent"):
-        if not site.route.native and site.node.path.endswith(".mirror") and site.route.setting(name).given:
+        if not site.route.native and site.node.key == "mirror" and site.route.setting(name).given:
             yield _change(
                 cluster,
                 site,

@@ -46,7 +46,7 @@ def mirrors_readable(case: Case, subject: KubeObject) -> Iterator[Report]:
 )
 def mirror_and_mirrors(case: Case, site: Site) -> Iterator[Report]:
     """Report routes with both forms."""
-    alone = not site.route.native and site.node.path.endswith(".mirror")
+    alone = not site.route.native and site.node.key == "mirror"
     if alone and site.route.setting("mirrors").elements():
         yield problem(site.source, site.node, "mirror and mirrors are given on one route")
 
@@ -62,7 +62,7 @@ def mirror_and_mirrors(case: Case, site: Site) -> Iterator[Report]:
 )
 def deprecated_percent(case: Case, site: Site) -> Iterator[Report]:
     """Report the deprecated field."""
-    if site.route.native or not site.node.path.endswith(".mirror"):
+    if site.route.native or site.node.key != "mirror":
         return
     for name in ("mirrorPercent", "mirror_percent"):
         place = site.route.setting(name)
@@ -118,7 +118,7 @@ def percent_implicit(case: Case, site: Site) -> Iterator[Report]:
 )
 def percent_ignored(case: Case, site: Site) -> Iterator[Report]:
     """Report shares of a mirror that is not there, beside mirrors without one."""
-    if site.route.native or site.node.path.endswith(".mirror") or site.share.given:
+    if site.route.native or site.node.key == "mirror" or site.share.given:
         return
     for name in ("mirrorPercentage", "mirror_percentage", "mirrorPercent", "mirror_percent"):
         place = site.route.setting(name)
