@@ -49,7 +49,12 @@ def command(
     project: Project = Path(),
     soon: Annotated[float, typer.Option(help="Hours before its end that a mirror ends soon.")] = 24.0,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Take what has ended out of the stack's configuration and deploy.")
+        bool,
+        typer.Option(
+            "--apply",
+            help="Take what has ended out of the stack's configuration, and deploy in any case: an earlier removal may"
+            " have failed.",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --apply: say what would change, only.")] = False,
     program: Program = None,

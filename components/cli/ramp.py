@@ -20,6 +20,17 @@ from ..operations.ramp.stack import PulumiStack
 from ..operations.ramp.state import Phase, RampState, StateFile
 from ..operations.verify.run import VerifyJob
 from ..rehearsal.progress import open_progress
+from .calloptions import (
+    HELLO,
+    GatewayAddress,
+    Host,
+    Rpc,
+    Staging,
+    StagingContext,
+    Testing,
+    TestingContext,
+    staging_given,
+)
 from .console import open_console
 from .longwork import Timeout
 from .options import Json, input_file, named_as_options
@@ -80,21 +91,13 @@ def run(
     key: Annotated[
         str, typer.Option(help="Configuration key of the mirror's percentage.", metavar="KEY")
     ] = "mirrors.crossCluster.percent",
-    staging: Annotated[
-        Path | None, typer.Option(help="Kubeconfig of the sending cluster.", metavar="KUBECONFIG")
-    ] = None,
-    testing: Annotated[
-        Path | None, typer.Option(help="Kubeconfig of the receiving cluster.", metavar="KUBECONFIG")
-    ] = None,
-    staging_context: Annotated[str, typer.Option(help="Context in --staging.", metavar="NAME")] = "",
-    testing_context: Annotated[str, typer.Option(help="Context in --testing.", metavar="NAME")] = "",
-    host: Annotated[str, typer.Option(help="Host to call; needed when several are mirrored.")] = "",
-    gateway: Annotated[
-        str, typer.Option(help="Where to call the gateway; default its load balancer.", metavar="HOST:PORT")
-    ] = "",
-    rpc: Annotated[
-        str, typer.Option(help="Unary gRPC method with a text as field 1.", metavar="SERVICE/METHOD")
-    ] = "helloworld.Greeter/SayHello",
+    staging: Staging = None,
+    testing: Testing = None,
+    staging_context: StagingContext = "",
+    testing_context: TestingContext = "",
+    host: Host = "",
+    gateway: GatewayAddress = "",
+    rpc: Rpc = HELLO,
     steps: Annotated[str, typer.Option(help="Shares in per cent, rising.", metavar="LIST")] = "1,5,25,50,100",
     rate: Annotated[float, typer.Option(help="Calls per second while measuring.")] = 20.0,
     hold: Annotated[float, typer.Option(help="How long each step is measured.", metavar="SECONDS")] = 60.0,
@@ -111,12 +114,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Begin a ramp."""
-    if staging is None:
-        raise ValidationError(
-            field="--staging", value=None, rule="must be given", remedy="Give the kubeconfig of the sending cluster"
-        )
     options: JsonObject = {
-        "staging": str(input_file(staging, option="--staging").resolve()),
+        "staging": str(input_file(staging_given(staging), option="--staging").resolve()),
         "testing": str(input_file(testing, option="--testing").resolve()) if testing else "",
         "stagingContext": staging_context,
         "testingContext": testing_context,

@@ -13,6 +13,17 @@ from ..operations.verify.calling import HttpCall
 from ..operations.verify.run import VerifyJob, verify
 from ..operations.verify.show import headline, print_verification, to_json
 from ..rehearsal.progress import open_progress
+from .calloptions import (
+    HELLO,
+    GatewayAddress,
+    Host,
+    Rpc,
+    Staging,
+    StagingContext,
+    Testing,
+    TestingContext,
+    staging_given,
+)
 from .console import open_console
 from .longwork import Timeout, within
 from .options import Json, input_file, named_as_options
@@ -32,25 +43,17 @@ def register(app: typer.Typer) -> None:
 
 def command(
     *,
-    staging: Annotated[
-        Path | None, typer.Option(help="Kubeconfig of the cluster that owns the traffic.", metavar="KUBECONFIG")
-    ] = None,
-    testing: Annotated[
-        Path | None, typer.Option(help="Kubeconfig of the cluster that gets copies.", metavar="KUBECONFIG")
-    ] = None,
-    staging_context: Annotated[str, typer.Option(help="Context in --staging.", metavar="NAME")] = "",
-    testing_context: Annotated[str, typer.Option(help="Context in --testing.", metavar="NAME")] = "",
-    host: Annotated[str, typer.Option(help="Host to call; needed when several are mirrored.")] = "",
-    gateway: Annotated[
-        str, typer.Option(help="Where to call the gateway; default its load balancer.", metavar="HOST:PORT")
-    ] = "",
+    staging: Staging = None,
+    testing: Testing = None,
+    staging_context: StagingContext = "",
+    testing_context: TestingContext = "",
+    host: Host = "",
+    gateway: GatewayAddress = "",
     calls: Annotated[int, typer.Option(help="Calls to make.", metavar="N")] = 200,
     watch: Annotated[
         float, typer.Option(help="Make no calls, watch what flows for this long.", metavar="SECONDS")
     ] = 0.0,
-    rpc: Annotated[
-        str, typer.Option(help="Unary gRPC method with a text as field 1.", metavar="SERVICE/METHOD")
-    ] = "helloworld.Greeter/SayHello",
+    rpc: Rpc = HELLO,
     path: Annotated[str, typer.Option(help="Make GET requests to this path instead of gRPC calls.")] = "",
     header: Annotated[
         list[str] | None, typer.Option(help="Further header of every call; several times.", metavar="NAME=VALUE")
@@ -71,10 +74,6 @@ def command(
     if role:
         typer.echo(ROLE.read_text(encoding="utf-8"), nl=False)
         return
-    if staging is None:
-        raise ValidationError(
-            field="--staging", value=None, rule="must be given", remedy="Give the kubeconfig of the sending cluster"
-        )
     with named_as_options(
         address="--gateway",
         calls="--calls",
@@ -84,7 +83,7 @@ def command(
         path="--path",
     ):
         job = VerifyJob(
-            staging=_access("staging", staging, staging_context),
+            staging=_access("staging", staging_given(staging), staging_context),
             testing=_access("testing", testing, testing_context) if testing else None,
             host=host,
             address=gateway,

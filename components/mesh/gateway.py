@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 
 from ..argument_types import check_types, require_args
 from ..model import DnsLabel, GatewayRef, GatewayServer, JsonValue, ValidationError, render
+from ..model.routing import service_host
 from .charts import ChartRelease, check_release_name
 from .credentials import TlsCredential, check_credentials
 from .gateway_values import STATUS_PORT, Exposure, gateway_values, load_balancer_annotations
@@ -239,7 +240,7 @@ class MeshGateway(pulumi.ComponentResource):
     def _address(self, release: k8s.helm.v3.Release) -> pulumi.Output[str]:
         ref = self._args.ref
         if self._args.exposure is Exposure.CLUSTER:
-            return pulumi.Output.from_input(f"{ref.name}.{ref.namespace}.svc.cluster.local")
+            return pulumi.Output.from_input(service_host(ref.name, ref.namespace))
         # From the release's status, so that a preview does not look for a Service that is yet to come.
         identity = release.status.apply(lambda status: f"{status.namespace}/{status.name}")
         service = k8s.core.v1.Service.get(f"{self._name}-service", identity, self._opts([release]))

@@ -25,7 +25,7 @@ from ..model import (
     render,
 )
 from ..model.checks import bounded
-from ..model.rules.objects import CLUSTER_DOMAIN
+from ..model.routing import service_host
 from ..workloads.greeter.image import check_image, late_image
 from ..workloads.namespace import MeshNamespace, check_namespace
 from ..workloads.parts import WAIT_FOR_ADDRESS, container_security, pod_security, service_spec
@@ -144,7 +144,7 @@ class BranchServiceArgs:
         """
         return InClusterMirror(
             name=DnsLabel(name, field="name"),
-            service=Destination(f"{name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}", self.port),
+            service=Destination(service_host(name, self.namespace_name), self.port),
             percent=self.percent,
             match=self.match,
             expires=self.expires,

@@ -23,8 +23,7 @@ from ..model.recording import (
     RecorderSettings,
     VolumeStorage,
 )
-from ..model.routing import pod_labels
-from ..model.rules.objects import CLUSTER_DOMAIN
+from ..model.routing import pod_labels, service_host
 from ..workloads.greeter.image import check_image, late_image
 from ..workloads.namespace import MeshNamespace, check_namespace
 from ..workloads.parts import WAIT_FOR_ADDRESS, service_spec
@@ -134,7 +133,7 @@ class TrafficRecorderArgs:
             namespace=self.at.ref.namespace if isinstance(self.at, MeshGateway) else self.at.namespace,
             workload_labels=self.at.selector if isinstance(self.at, MeshGateway) else self.at.labels,
             point=RecordingPoint.GATEWAY if gateway else RecordingPoint.SIDECAR_INBOUND,
-            collector_host=f"{name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}",
+            collector_host=service_host(name, self.namespace_name),
             collector_port=PORT,
             side=self.settings.side,
             sample_percent=self.settings.sample_percent,
@@ -180,7 +179,7 @@ class TrafficRecorder(pulumi.ComponentResource):
         super().__init__(self.TYPE, name, {}, opts)
         self._name, self._args = name, args
         self._labels = {"app": "traffic-recorder", "recorder": name}
-        self.address = f"{name}.{args.namespace_name}.svc.{CLUSTER_DOMAIN}:{PORT}"
+        self.address = f"{service_host(name, args.namespace_name)}:{PORT}"
         self.recordings = args.settings.url
         is_bucket = isinstance(args.settings.storage, ObjectStorage)
         pod = f"kubectl exec -n {args.namespace_name} deploy/{name} --"

@@ -13,6 +13,7 @@ from typing import cast
 from .checks import instance, listed, member
 from .errors import ValidationError
 from .jsontypes import JsonObject, JsonValue
+from .routing import CLUSTER_DOMAIN
 from .safety import Expiry, Scrub, Waiver
 from .values import (
     MAX_HOSTNAME_LENGTH,
@@ -103,7 +104,7 @@ class MirrorContract:
                 rule="must not be a host that clients call, or the mirror would be routed like the primary",
                 remedy="Leave it out, or choose a name of its own",
             )
-        if self.mirror_host.endswith(".cluster.local"):
+        if self.mirror_host.endswith(f".{CLUSTER_DOMAIN}"):
             raise ValidationError(
                 field="mirror_host",
                 value=self.mirror_host,

@@ -24,10 +24,11 @@ class GatewayServer:
         port: Port it listens on.
         protocol: What clients speak inside TLS, if any.
         tls: TLS mode; None for plain text.
-        credential: Name of the Secret with the server's certificate in the gateway's namespace; needed with TLS.
+        credential: Name of the Secret with the server's certificate in the gateway's namespace; with TLS only, and
+            needed then.
 
     Raises:
-        ValidationError: No hosts, a malformed value, or TLS without a credential.
+        ValidationError: No hosts, a malformed value, or one of TLS and a credential without the other.
     """
 
     hosts: Sequence[str]
@@ -55,6 +56,13 @@ class GatewayServer:
                 rule="must name a Secret in the gateway's namespace when TLS is on",
                 remedy="Create it with tls.crt and tls.key, and ca.crt for mutual TLS",
             )
+        if self.credential and not self.tls:
+            raise ValidationError(
+                field="credential",
+                value=str(self.credential),
+                rule="must be left out without TLS, because nothing would use it",
+                remedy="Give tls as well, or drop the credential",
+            )
 
 
 def client_server(hosts: Sequence[str], port: int = 8000, protocol: Protocol = Protocol.GRPC) -> GatewayServer:
@@ -68,7 +76,7 @@ def receiver_server(contract: MirrorContract, server_credential: str = "") -> Ga
     With TLS the mirror host is among the hosts, because it is the server name that picks the listener.
 
     Raises:
-        ValidationError: The contract asks for TLS and no credential is given.
+        ValidationError: The contract asks for TLS and no credential is given, or for none and one is.
     """
     tls: MirrorTls | None = contract.tls
     names = (*contract.accepted_hosts, str(contract.mirror_host)) if tls else contract.accepted_hosts

@@ -3,11 +3,19 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast
 
 from .checks import listed
 from .errors import ValidationError
 from .values import DnsLabel, HeaderName, Hostname, Port
+
+CLUSTER_DOMAIN: Final = "cluster.local"
+"""Domain of Services; Istio's default and the only one that its documentation assumes."""
+
+
+def service_host(name: str, namespace: str) -> str:
+    """The full name of a Service, as Istio and DNS know it."""
+    return f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Destination:
                 field="host",
                 value=str(self.host),
                 rule="must be the full name of the Service, because Istio completes no partial one",
-                remedy=f"Write '{self.host}.cluster.local'",
+                remedy=f"Write '{self.host}.{CLUSTER_DOMAIN}'",
             )
         labels = pod_labels(self.subset_labels, "subset_labels")
         if self.subset is not None:

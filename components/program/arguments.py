@@ -190,7 +190,7 @@ def gateway_args(settings: StackSettings, mesh: MeshHandle) -> MeshGatewayArgs:
     server = (
         client_server(contract.hosts, contract.port, contract.protocol)
         if settings.role is Role.STAGING
-        else receiver_server(contract, settings.credential_name)
+        else receiver_server(contract, settings.credential_name if contract.tls else "")
     )
     with section.locating():
         return MeshGatewayArgs(

@@ -53,14 +53,22 @@ def test_without_client_certificates_each_side_needs_only_its_own_part(stack: st
     assert set(data.value) == ({"ca.crt"} if stack == "staging" else {"tls.crt", "tls.key"})
 
 
+def plain_text() -> dict[str, Any]:
+    """Testing's contract without TLS."""
+    given = config("testing")["traffic-mirror:contract"]
+    return {**given, "transport": "plain-text", "plainTextReason": "both are on one VPC"}
+
+
+def test_without_tls_testing_listens_in_plain_text_and_holds_no_certificate() -> None:
+    recording = deploy("testing", contract=plain_text(), mirrorTls=None)
+    gateway = recording.one("kubernetes:networking.istio.io/v1:Gateway")
+    assert not recording.of_type("kubernetes:core/v1:Secret")
+    assert ["tls" in server for server in gateway.inputs["spec"]["servers"]] == [False]
+
+
 def test_certificates_that_nothing_uses_are_refused() -> None:
-    contract = {
-        **config("testing")["traffic-mirror:contract"],
-        "transport": "plain-text",
-        "plainTextReason": "both are on one VPC",
-    }
     with pytest.raises(ValidationError, match=r"mirrorTls in Pulumi\.testing\.yaml.*contract with TLS"):
-        deploy("testing", contract=contract, mirrorTls={"ca": "x"})
+        deploy("testing", contract=plain_text(), mirrorTls={"ca": "x"})
 
 
 @pytest.mark.parametrize("preview", [False, True])

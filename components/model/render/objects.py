@@ -5,7 +5,7 @@ from typing import Final
 
 from ..jsontypes import JsonObject, JsonValue
 from ..mirrors import Mirror, MirroredRoute
-from ..routing import Destination
+from ..routing import CLUSTER_DOMAIN, Destination
 
 ISTIO_API: Final = "networking.istio.io/v1"
 ENVOY_FILTER_API: Final = "networking.istio.io/v1alpha3"
@@ -54,7 +54,7 @@ def home(target: Destination, otherwise: str) -> str:
     Istio looks in the proxy's namespace, in the Service's and in its root namespace, nowhere else.
     """
     service, _, domain = target.host.partition(".svc.")
-    return service.partition(".")[2] if domain == "cluster.local" else otherwise
+    return service.partition(".")[2] if domain == CLUSTER_DOMAIN else otherwise
 
 
 def mirror_object_name(route: MirroredRoute, mirror: Mirror) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final, TypeVar, cast
 
 from ..errors import ValidationError
+from ..routing import service_host
 from ..values import AuthorityMode, IstioBehaviour
 from .envoy import GATEWAY, Patch, Patches, read_patches
 from .gateways import (
@@ -24,7 +25,7 @@ from .gateways import (
 )
 from .hosts import HostIndex, widening
 from .nodes import Node, NotJudgedError
-from .objects import CLUSTER_DOMAIN, LISTENER_SETS, KubeObject, full_name, read_object, service_name
+from .objects import LISTENER_SETS, KubeObject, full_name, read_object, service_name
 from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
 
 ROOT_NAMESPACE: Final = "istio-system"
@@ -251,7 +252,7 @@ class ClusterObjects:
     def gateway_hosts(self) -> set[str]:
         """Full names of the Services that its gateways' pods are reached by."""
         return {
-            f"{service.name}.{service.namespace}.svc.{CLUSTER_DOMAIN}"
+            service_host(service.name, service.namespace)
             for services in self._gateway_services.values()
             for service in services
         }

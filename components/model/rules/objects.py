@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from ..routing import CLUSTER_DOMAIN, service_host
 from .nodes import Node
 
 ISTIO_GROUP: Final = "networking.istio.io"
 GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
-CLUSTER_DOMAIN: Final = "cluster.local"
-"""Domain of Services; Istio's default and the only one that its documentation assumes."""
 
 GROUPS: Final = {
     "VirtualService": ISTIO_GROUP,
@@ -116,7 +115,7 @@ def full_name(host: str, namespace: str) -> str:
     """The full name that Istio reads a host as: a name without dots is a Service in the reader's namespace."""
     if not host or "." in host or host == "*":
         return host
-    return f"{host}.{namespace}.svc.{CLUSTER_DOMAIN}"
+    return service_host(host, namespace)
 
 
 def service_name(host: str) -> tuple[str, str] | None:

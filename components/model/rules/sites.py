@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from ..routing import service_host
 from ..values import SHADOW_SUFFIX, AuthorityMode
 from .gateways import Listener
 from .hosts import covers
 from .nodes import Node, NotJudgedError
-from .objects import CLUSTER_DOMAIN, LISTENER_SETS, KubeObject, full_name, listening_gateway, service_name
+from .objects import LISTENER_SETS, KubeObject, full_name, listening_gateway, service_name
 
 MESH: Final = "mesh"
 """Istio's reserved gateway name for every sidecar."""
@@ -150,7 +151,7 @@ class Target:
         host = name
         if node["kind"].text("Service") == "Service" and name:
             namespace = node["namespace"].text(route.source.namespace)
-            host = f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"
+            host = service_host(name, namespace)
         return cls(host=host, written=name, port=node["port"].integer(), subset="", node=node)
 
     @cached_property
@@ -344,7 +345,7 @@ def _native(source: KubeObject, find: Find) -> Iterator[Route]:
             gateways.append(listening_gateway(found) if found else f"{namespace}/{name}")
         elif kind in ("Service", "ServiceEntry"):
             gateways.append(MESH)
-            hosts += found.spec["hosts"].texts() if found else [f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"]
+            hosts += found.spec["hosts"].texts() if found else [service_host(name, namespace)]
     for entry in source.spec["rules"].elements():
         yield Route(
             source=source,

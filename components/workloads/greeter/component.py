@@ -13,7 +13,7 @@ from ...mesh import ImagePullPolicy, MeshHandle
 from ...mesh.handle import DATA_PLANE_ANNOTATION, ROOT_NAMESPACE
 from ...model import Destination, DnsLabel, Port, ValidationError
 from ...model.checks import whole
-from ...model.rules.objects import CLUSTER_DOMAIN
+from ...model.routing import service_host
 from ..namespace import MeshNamespace, check_mesh, check_namespace
 from ..parts import WAIT_FOR_ADDRESS, service_spec
 from .image import check_image, late_image
@@ -110,7 +110,7 @@ class GreeterArgs:
     @property
     def destination(self) -> Destination:
         """This version's Service."""
-        return Destination(f"{self.service_name}.{self.namespace_name}.svc.{CLUSTER_DOMAIN}", self.port)
+        return Destination(service_host(str(self.service_name), self.namespace_name), self.port)
 
 
 class Greeter(pulumi.ComponentResource):

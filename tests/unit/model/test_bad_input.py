@@ -206,6 +206,7 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ("server without hosts", lambda: GatewayServer(hosts=[]), "hosts"),
     ("server hosts as one text", lambda: GatewayServer(hosts=HOST), "hosts"),
     ("server with TLS and no credential", lambda: GatewayServer(hosts=[HOST], tls=TlsMode.MUTUAL), "credential"),
+    ("server with a credential and no TLS", lambda: GatewayServer(hosts=[HOST], credential="c"), "credential"),
     ("receiver with TLS and no credential", lambda: receiver_server(contract()), "credential"),
     ("receiver called like a host", lambda: receiver(service=Destination(HOST, 8000)), "service.host"),
     ("limits as a number", lambda: receiver(limits=64), "limits"),
