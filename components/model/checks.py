@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Set
 from enum import StrEnum
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from .errors import ValidationError
 
@@ -24,6 +24,9 @@ def member(kind: type[Closed], value: object, *, field: str) -> Closed:
         ) from None
 
 
+_HOW_TO_GIVE: Final = {bool: "Give True or False", str: "Give a text"}
+
+
 def instance(value: object, *kinds: type, field: str, optional: bool = False) -> None:
     """Refuse a value of another type, which an untyped caller may pass.
 
@@ -32,7 +35,7 @@ def instance(value: object, *kinds: type, field: str, optional: bool = False) ->
     """
     if not isinstance(value, kinds) and not (optional and value is None):
         names = " or ".join(kind.__name__ for kind in kinds)
-        remedy = "Give True or False" if kinds == (bool,) else f"Build it with {kinds[0].__name__}(…)"
+        remedy = _HOW_TO_GIVE.get(kinds[0], f"Build it with {kinds[0].__name__}(…)")
         raise ValidationError(field=field, value=value, rule=f"must be {names}", remedy=remedy)
 
 

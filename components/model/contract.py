@@ -278,7 +278,7 @@ def _same_terms(theirs: Mapping[str, JsonValue], contract: MirrorContract, field
             raise ValidationError(
                 field=f"{field}.terms.{name}",
                 value=theirs.get(name),
-                rule=f"must be {ours.get(name)!r}, as in this stack's contract",
+                rule=f"must be {repr(ours[name]) if name in ours else 'left out'}, as in this stack's contract",
                 remedy="Give both stacks the same contract and deploy testing again",
             )
 

@@ -357,22 +357,23 @@ def _complete(error: ValidationError, field: str) -> None:
 OFFER = MirrorOffer.of(contract(), "10.1.2.3").to_json()
 
 
-@pytest.mark.parametrize(
-    ("offer", "field"),
-    [
-        (None, "offer"),
-        ("10.1.2.3", "offer"),
-        ({}, "offer"),
-        ({**OFFER, "terms": None}, "offer.terms"),
-        ({**OFFER, "terms": {**contract().terms, "port": 9000}}, "offer.terms.port"),
-        ({**OFFER, "terms": {**contract().terms, "extra": 1}}, "offer.terms.extra"),
-        ({**OFFER, "digest": "0" * 64}, "offer.digest"),
-        ({**OFFER, "expires": "2026-11-22"}, "offer.expires"),
-        ({**OFFER, "expires": "soon"}, "offer.expires"),
-        ({**OFFER, "address": None}, "offer.address"),
-        ({**OFFER, "address": "b/c"}, "offer.address"),
-    ],
-)
+OFFERS: list[tuple[object, str]] = [
+    (None, "offer"),
+    ("10.1.2.3", "offer"),
+    ({}, "offer"),
+    ({**OFFER, "terms": None}, "offer.terms"),
+    ({**OFFER, "terms": {**contract().terms, "port": 9000}}, "offer.terms.port"),
+    ({**OFFER, "terms": {**contract().terms, "extra": 1}}, "offer.terms.extra"),
+    ({**OFFER, "digest": "0" * 64}, "offer.digest"),
+    ({**OFFER, "expires": "2026-11-22"}, "offer.expires"),
+    ({**OFFER, "expires": "soon"}, "offer.expires"),
+    ({**OFFER, "address": None}, "offer.address"),
+    ({**OFFER, "address": "b/c"}, "offer.address"),
+]
+"""Offer, and the field that the error names."""
+
+
+@pytest.mark.parametrize(("offer", "field"), OFFERS)
 def test_an_offer_that_does_not_fit_is_refused(offer: object, field: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         MirrorOffer.accept(offer, contract(), now=NOW)
