@@ -19,9 +19,11 @@ from components.model import (
     DnsLabel,
     Expiry,
     GatewayServer,
+    HeaderMatch,
     HeaderName,
     Hostname,
     IstioVersion,
+    Match,
     MirrorOffer,
     MirrorTls,
     Percent,
@@ -34,6 +36,7 @@ from components.model import (
     Waiver,
     gateway_address,
     is_private,
+    receiver_server,
 )
 from components.model.rules import Outcome
 from tests.unit.model.rule_cases import bare
@@ -220,3 +223,24 @@ def test_a_finding_is_complete_in_json() -> None:
     }
     assert found.outcome is Outcome.BROKEN
     assert str(found).startswith("staging: VirtualService hello/a: spec.http[0].mirror: every method")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [f"a.{'b' * 56}", f"{'a' * 40}.{'b' * 40}.example", f"{'a.' * 119}examples"],
+    ids=["longest last label", "short last label", "longest name"],
+)
+def test_a_contract_s_host_just_leaves_room_for_the_suffix(host: str) -> None:
+    assert contract(hosts=[host], mirror_host="mirror.example").accepted_hosts == (host, f"{host}-shadow")
+
+
+def test_a_receiver_s_server_is_the_contract_s() -> None:
+    server = receiver_server(contract(port=9000, protocol=Protocol.HTTP2), "mirror-server")
+    assert (server.port, server.protocol, server.credential) == (9000, Protocol.HTTP2, "mirror-server")
+
+
+def test_conditions_that_only_one_match_has_hold_for_both() -> None:
+    alice = Match(headers=[HeaderMatch(name="x-user", value="alice")])
+    joined = Match(http_methods=["GET", "HEAD"]).joined(alice)
+    assert joined == alice.joined(Match(http_methods=["GET", "HEAD"]))
+    assert joined == Match(http_methods=["GET", "HEAD"], headers=alice.headers)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components.model.rules import ClusterObjects, Site
+from components.model.rules.policies import proxies
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import (
     HOST,
@@ -493,3 +494,33 @@ def test_the_server_name_is_the_authority_where_none_is_given() -> None:
     assert findings(mesh(sender, changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts)), "receiver-tls") == []
     named = mesh(sending(), changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts))
     assert "testing-mirror" in findings(named, "receiver-tls")[0].message
+
+
+def test_short_hosts_are_completed_and_a_delegate_is_looked_for_beside_its_root() -> None:
+    root, delegate = bare(delegate={"name": "inner"}), bare()
+    root["spec"] = {"hosts": ["greeter"], "http": [{"delegate": {"name": "inner"}}]}
+    delegate["metadata"]["name"] = "inner"
+    del delegate["spec"]["hosts"]
+    [site] = sites(root, delegate)
+    assert (site.route.hosts, site.source.name) == (("greeter.hello.svc.cluster.local",), "inner")
+
+
+def test_a_service_s_own_name_is_a_host_like_others_where_only_gateways_are_bound() -> None:
+    given = bare()
+    given["spec"]["hosts"] = [HOST, "a.hello.svc.cluster.local"]
+    given["spec"]["gateways"] = ["istio-system/edge"]
+    assert sites(given)[0].route.hosts == (HOST, "a.hello.svc.cluster.local")
+    given["spec"]["gateways"] = ["istio-system/edge", "mesh"]
+    given["spec"]["http"][0]["match"] = [{"gateways": ["istio-system/edge"]}]
+    assert sites(given)[0].route.hosts == (HOST,)
+
+
+def test_every_gateway_and_sidecar_that_sends_a_mirror_is_one_of_its_proxies() -> None:
+    given = bare()
+    given["spec"]["gateways"] = ["one/edge", "two/edge", "mesh"]
+    cluster = ClusterObjects(name="staging", objects=[given])
+    assert set(proxies(cluster, cluster.routing.routes[0])) == {
+        ("GATEWAY", "one"),
+        ("GATEWAY", "two"),
+        ("SIDECAR_OUTBOUND", "hello"),
+    }

@@ -6,8 +6,17 @@ from typing import Any
 import pytest
 
 from components.model import Expiry, MirrorOffer, ValidationError
-from components.model.rules import ClusterObjects, Node, RuleSettings, check_loops, describe_loop, read_object, require
-from components.model.rules.gateways import Listener, pod_labels, read_listeners, service_addresses
+from components.model.rules import (
+    UNKNOWN,
+    ClusterObjects,
+    Node,
+    RuleSettings,
+    check_loops,
+    describe_loop,
+    read_object,
+    require,
+)
+from components.model.rules.gateways import Listener, gateway_services, pod_labels, read_listeners, service_addresses
 from components.model.rules.hosts import covers
 from components.model.rules.loops import MAX_PLACES, Hop, Place
 from components.model.rules.objects import KubeObject
@@ -176,3 +185,48 @@ def test_a_port_is_named_for_what_it_carries(kind: str, port: dict[str, Any], sp
     subject = kube(kind, api, {"ports": [port]})
     (node,) = subject.spec["ports"].elements()
     assert name_fault(subject, node, spoken) == fault
+
+
+def istio_gateway(name: str = "it", **server: Any) -> KubeObject:
+    """A Gateway of Istio with one server."""
+    given = {"port": {"number": 8443, "protocol": "TLS"}, "hosts": ["ns/a.example"], **server}
+    metadata = {"name": name, "namespace": "ns"}
+    spec = {"selector": {"istio": "edge"}, "servers": [given]}
+    found = read_object(
+        "staging",
+        Node({"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}),
+    )
+    assert found is not None
+    return found
+
+
+def test_every_gateway_s_listeners_are_known_but_for_unknown_ones() -> None:
+    gateways = [istio_gateway("a"), istio_gateway("b", tls={"mode": "simple"}), istio_gateway("c", hosts=UNKNOWN)]
+    found = read_listeners(gateways)
+    assert [(each.gateway, each.hosts, each.tls_mode) for each in found.known] == [
+        ("ns/a", ("a.example",), ""),
+        ("ns/b", ("a.example",), "SIMPLE"),
+    ]
+    assert found.unknown == {"ns/c"}
+
+
+def test_tls_without_a_mode_is_passed_through() -> None:
+    """Source: the first member of ServerTLSSettings.TLSmode in Istio's API, which protobuf takes by default."""
+    (listener,) = read_listeners([istio_gateway(tls={"credentialName": "edge"})]).known
+    assert listener.tls_mode == "PASSTHROUGH"
+
+
+@pytest.mark.parametrize(
+    ("selector", "pods", "reached"),
+    [
+        ({"istio": "edge", "app": "edge"}, {}, True),
+        ({"app": "edge"}, {"istio": "edge", "app": "edge"}, True),
+        ({"app": "edge"}, {"istio": "edge", "app": "other"}, False),
+        ({"app": "edge"}, {"app": "edge"}, False),
+        ({}, {"istio": "edge"}, False),
+    ],
+    ids=["the gateway's own labels", "pods of both", "pods of the gateway", "pods of the Service", "no selector"],
+)
+def test_a_gateway_s_services_take_its_pods(selector: dict[str, str], pods: dict[str, str], *, reached: bool) -> None:
+    service = kube("Service", "v1", {"selector": selector})
+    assert gateway_services(istio_gateway(), [service], [pods]) == ([service] if reached else [])

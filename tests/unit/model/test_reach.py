@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from components.model import MirrorContract
-from components.model.rules import ClusterObjects, Mesh, Outcome
-from components.model.rules.reach import Side, reach
+from components.model.rules import UNKNOWN, ClusterObjects, Mesh, Outcome
+from components.model.rules.reach import Side, reach, service_entry
+from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import (
     HOST,
     NEW,
@@ -92,3 +93,52 @@ def test_each_mirror_of_a_route_leads_to_the_cluster_of_its_own_contract() -> No
     ends = [reach(mesh, staging, site.route, site.target).clusters for site in staging.routing.sites]
     assert [[cluster.name for cluster in each] for each in ends] == [["plain"], ["testing"]]
     assert {each.outcome for each in findings(mesh, "mirror-credentials")} == {Outcome.WAIVED}
+
+
+def entry(host: str = "elsewhere.example", namespace: str = "hello", **spec: Any) -> Object:
+    """A ServiceEntry for a mirror's target."""
+    ports = [{"number": 8000, "name": "grpc", "protocol": "GRPC"}]
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "it", "namespace": namespace},
+        "spec": {"hosts": [host], "ports": ports, "resolution": "STATIC", **spec},
+    }
+
+
+GATEWAYS = [*listening(HOST), service("ingress", "istio-system", **CALLED_SERVICE)]
+INGRESS = "ingress.istio-system.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("host", "objects", "side", "known"),
+    [
+        ("b.hello.svc.cluster.local", GATEWAYS, Side.LOCAL, False),
+        (INGRESS, GATEWAYS, Side.OWN_GATEWAY, False),
+        (INGRESS, [], Side.LOCAL, False),
+        ("elsewhere.example", [entry(location="MESH_INTERNAL")], Side.LOCAL, True),
+        ("elsewhere.example", [*GATEWAYS, entry(endpoints=[{"address": ADDRESS}])], Side.OWN_GATEWAY, True),
+        ("elsewhere.example", [*GATEWAYS, entry(endpoints=[{"address": "192.0.2.1"}])], Side.REMOTE, True),
+        ("elsewhere.example", [*GATEWAYS, entry(endpoints=[{"address": UNKNOWN}])], Side.REMOTE, True),
+        (ADDRESS, GATEWAYS, Side.OWN_GATEWAY, False),
+        ("elsewhere.example", GATEWAYS, Side.REMOTE, False),
+    ],
+)
+def test_a_mirror_stays_enters_its_own_gateway_or_leaves(
+    host: str, objects: list[Object], side: Side, *, known: bool
+) -> None:
+    cluster = ClusterObjects(name="staging", objects=[bare(mirror={"host": host, "port": {"number": 8000}}), *objects])
+    (site,) = cluster.routing.sites
+    found = reach(Mesh(clusters=[cluster]), cluster, site.route, site.target)
+    assert (found.side, found.port, found.entry is not None) == (side, 8000, known)
+
+
+def test_of_several_entries_the_one_that_a_namespace_sees_counts() -> None:
+    entries = [entry(namespace="away", exportTo=["."]), entry(namespace="hello", exportTo=["."])]
+    cluster = ClusterObjects(name="staging", objects=entries)
+    seen = {
+        namespace: found.namespace
+        for namespace in ("", "away", "hello", "third")
+        if (found := service_entry(cluster, "elsewhere.example", namespace))
+    }
+    assert seen == {"": "away", "away": "away", "hello": "hello", "third": "away"}

@@ -1,6 +1,7 @@
 """Whatever JSON somebody hands over: rules judge it or leave it, and never raise."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -189,3 +190,13 @@ def istiod(image: str, **env: str) -> KubeObject:
 def test_a_control_plane_says_how_it_behaves(image: str, env: dict[str, str], mode: str | None) -> None:
     found = control_plane_of(istiod(image, **env))
     assert (found.authority_mode.value if found else None) == mode
+
+
+def test_mappings_of_other_kinds_are_read_like_objects() -> None:
+    """The host of policies hands objects over as mappings of its own."""
+    place = Node(MappingProxyType({"spec": MappingProxyType({"exportTo": ["."], "c": 1})}))["spec"]
+    assert place["exportTo"].texts() == ["."]
+    assert (place.either("a", "b", "c").value, place.either("a", "b", "c").path) == (1, "spec.c")
+    assert (place.either("a", "b").value, place.either("a", "b").path) == (None, "spec.a")
+    assert [key for key, _ in place.entries()] == ["exportTo", "c"]
+    assert Node({}).either("a", "b").path == "a"
