@@ -83,7 +83,7 @@ def preview_upgrade(mesh: Mesh, to: IstioVersion, settings: RuleSettings | None 
     """
     clusters = [(cluster, replace(cluster.istio, version=to)) for cluster in mesh.clusters if cluster.istio]
     afterwards = {cluster.name: istio for cluster, istio in clusters}
-    new = replace(mesh, clusters=[replace(each, istio=afterwards.get(each.name, each.istio)) for each in mesh.clusters])
+    new = replace(mesh, clusters=[replace(each, istio=afterwards.get(each.name)) for each in mesh.clusters])
     found = [set(run_rules(each, RULES, settings)) for each in (mesh, new)]
     return Upgrade(
         changes=[

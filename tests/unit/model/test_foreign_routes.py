@@ -524,3 +524,23 @@ def test_every_gateway_and_sidecar_that_sends_a_mirror_is_one_of_its_proxies() -
         ("GATEWAY", "two"),
         ("SIDECAR_OUTBOUND", "hello"),
     }
+
+
+def test_a_receiving_route_may_be_bound_to_sidecars_first_and_to_a_gateway_that_is_not_at_hand() -> None:
+    bound = changed(receiving(), "VirtualService", "spec.gateways", ["mesh", "istio-system/internal-gateway"])
+    assert findings(mesh(sending(), bound), "receiver-no-route") == []
+    elsewhere = [each for each in bound if each["kind"] != "Gateway"]
+    assert findings(mesh(sending(), elsewhere), "receiver-no-route") == []
+    sidecars = changed(receiving(), "VirtualService", "spec.gateways", ["mesh"])
+    assert findings(mesh(sending(), sidecars), "receiver-no-route")
+
+
+def test_a_primary_without_a_port_speaks_what_its_service_s_only_port_does() -> None:
+    def protocol(*ports: Object) -> set[str]:
+        entry = {"route": [{"destination": {"host": "a.hello.svc.cluster.local"}}]}
+        target = service("b", ports=[{"name": "http", "port": 8000}])
+        return broken(mesh([bare(**entry), service("a", ports=list(ports)), target])) & {"mirror-protocol"}
+
+    grpc = {"name": "grpc", "port": 9000}
+    assert protocol(grpc) == {"mirror-protocol"}
+    assert protocol(grpc, {"name": "http", "port": 9001}) == set()

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.model import AuthorityMode, ValidationError
-from components.model.rules import ClusterObjects, Hop, Mesh, Place, check_loops, describe_loop, find_loops, run_rules
+from components.model.rules import (
+    UNKNOWN,
+    ClusterObjects,
+    Hop,
+    Mesh,
+    Place,
+    check_loops,
+    describe_loop,
+    find_loops,
+    run_rules,
+)
 from components.model.rules.hosts import HostIndex, covers
 from components.model.rules.loops import MAX_LOOPS
 from tests.unit.model.rule_cases import bare
@@ -164,3 +174,23 @@ def test_a_mirror_to_the_service_of_its_own_gateway_is_a_loop() -> None:
 def test_the_only_loop_of_a_wildcard_closes_in_the_suffixed_mode_too() -> None:
     looping = Mesh(clusters=[sender("a", "b.example", "*"), sender("b", "a.example", "*")], now=NOW)
     assert findings(looping, "mirror-loop")
+
+
+def mirrored_on(cluster: str, to: str, host: str, **entry: object) -> ClusterObjects:
+    """A cluster whose gateway mirrors a host to a name outside, and changes the entry besides."""
+    return sender(cluster, to, host, mirror={"host": to, "port": {"number": 8000}}, **entry)
+
+
+def test_a_loop_closes_by_the_authority_that_a_route_rewrites() -> None:
+    there = mirrored_on("a", "b.example", "one.x", rewrite={"authority": "two.x"})
+    back = mirrored_on("b", "a.example", "two.x", rewrite={"authority": "one.x"})
+    assert findings(Mesh(clusters=[there, back], now=NOW), "mirror-loop")
+    kept = mirrored_on("b", "a.example", "two.x")
+    assert findings(Mesh(clusters=[there, kept], now=NOW), "mirror-loop") == []
+
+
+def test_a_loop_is_found_beside_a_route_that_is_not_known_yet() -> None:
+    there, back = sender("a", "b.example"), sender("b", "a.example")
+    unknown = mirrored_on("a", "b.example", "other.x", rewrite={"authority": UNKNOWN})
+    given = ClusterObjects(name="a", objects=[*unknown.objects, *there.objects])
+    assert [each.outcome.value for each in findings(Mesh(clusters=[given, back], now=NOW), "mirror-loop")] == ["broken"]

@@ -200,3 +200,14 @@ def test_mappings_of_other_kinds_are_read_like_objects() -> None:
     assert (place.either("a", "b").value, place.either("a", "b").path) == (None, "spec.a")
     assert [key for key, _ in place.entries()] == ["exportTo", "c"]
     assert Node({}).either("a", "b").path == "a"
+
+
+def test_a_control_plane_s_container_is_told_from_those_beside_it() -> None:
+    given: Any = istiod("docker.io/istio/pilot:1.30.1").root.value
+    beside = {"image": "registry.example/logger:v2"}
+    given["spec"]["template"]["spec"]["containers"].insert(0, beside)
+    found = read_object("a", Node(given))
+    assert found
+    behaviour = control_plane_of(found)
+    assert behaviour
+    assert str(behaviour.version) == "1.30.1"
