@@ -26,7 +26,10 @@ DISK_FOR_STAGE = 3 * GIB
 PACKAGES_RECORD = Path("/var/lib/traffic-mirror/installed-packages.json")
 """Debian packages that were installed for the stage; `make clean` removes exactly these."""
 
-ELSEWHERE = "rehearse on clusters that exist: traffic-mirror rehearse --staging KUBECONFIG --testing KUBECONFIG"
+ELSEWHERE = (
+    "rehearse on clusters that exist: "
+    "traffic-mirror rehearse --staging KUBECONFIG --testing KUBECONFIG --greeter-image IMAGE"
+)
 """The way out for machines that cannot hold the stage."""
 
 REQUIRED_FILES: Mapping[str, str] = {

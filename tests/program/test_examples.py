@@ -1,6 +1,7 @@
 """Every example runs as it stands, as a foreign program that imports the package by its published name."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,35 @@ def test_the_readme_s_program_deploys_both_stacks(preview: bool, tmp_path: Path)
     receiver = deploy(testing, {}).exports["receiver"]
     recording = deploy(staging, {"organization/traffic-mirror/testing": {"receiver": receiver}}, preview=preview)
     assert recording.one("trafficmirror:index:MirroredService")
+
+
+DOCS = EXAMPLES.parent / "docs"
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in sorted(DOCS.rglob("*.md"))
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+]
+GIVEN = f"""{MESH}
+HOSTS = ["grpc-hello.staging.example"]
+gateway = MeshGateway("gateway", MeshGatewayArgs(mesh=mesh, servers=[client_server(HOSTS)]))
+primary = Destination("greeter.hello.svc.cluster.local", 8000)
+image = "registry.example/recorder@{DIGEST}"
+"""
+"""What the documentation's programs take for granted."""
+
+
+def test_there_are_programs_in_the_documentation() -> None:
+    assert len(BLOCKS) > 3
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_program_of_the_documentation_runs(block: str, tmp_path: Path) -> None:
+    program = tmp_path / "__main__.py"
+    # Its date will have passed, and a digest is abbreviated.
+    block = block.replace("2026-11-23T10:00Z", f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}").replace("sha256:…", DIGEST)
+    program.write_text(f"import pulumi{GIVEN}{block}", encoding="utf-8")
+    config = {"kubeconfig": kubeconfig("192.0.2.1")}
+    run_program(program, config=config, secret_keys=["kubeconfig"], outputs=ADDRESS)
 
 
 def test_every_example_is_run() -> None:

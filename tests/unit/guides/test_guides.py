@@ -1,16 +1,20 @@
-"""Every command in the guides is one that the command line understands."""
+"""Every command in the documentation and in help is one that the command line understands."""
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
-from components.cli.app import PROGRAM, build
+from components.cli.app import COMMANDS, PROGRAM, build
+from components.rehearsal.requirements import ELSEWHERE
 
-GUIDES = sorted((Path(__file__).parents[3] / "docs" / "guides").glob("*.md"))
+ROOT = Path(__file__).parents[3]
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def commands(guide: Path) -> list[str]:
@@ -18,9 +22,22 @@ def commands(guide: Path) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith(PROGRAM)]
 
 
+def mentioned(page: Path) -> list[str]:
+    """Commands in a page's sentences and in its indented lines."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"(?:`|^    )(?:\.venv/bin/)?({PROGRAM} [^`\n]+)", text, re.MULTILINE)
+
+
+def in_help() -> list[str]:
+    """Commands in the examples of every command's help."""
+    modules = [import_module(f"components.cli.{name}") for name in COMMANDS]
+    texts = [" ".join(module.EPILOG.split()) for module in modules]
+    return [line for text in texts for line in re.findall(rf'({PROGRAM} [^"]+)"', text)]
+
+
 def words_of(line: str) -> list[str]:
     """Words of a command line with variables replaced by their defaults, or by a number where none is given."""
-    line = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", line.partition(" > ")[0])
+    line = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", re.split(r" [>|] ", line)[0])
     return shlex.split(re.sub(r"\$\w+", "1", line))[1:]
 
 
@@ -34,18 +51,41 @@ def test_there_is_a_guide_for_each_use() -> None:
     assert all(commands(guide) for guide in GUIDES)
 
 
-@pytest.mark.parametrize("line", [line for guide in GUIDES for line in commands(guide)])
-def test_a_command_of_a_guide_is_understood(line: str) -> None:
+def understand(line: str) -> None:
     words = words_of(line)
     command: Any = typer.main.get_command(build(words))
-    while hasattr(command, "commands"):
+    while words and words[0] in getattr(command, "commands", {}):
         # A group takes the words before the next command; what that takes is tried in turn.
         command = command.commands[words.pop(0)]
-    with command.make_context(PROGRAM, words) as context:
-        assert context.params
+    command.make_context(PROGRAM, words).close()
 
 
-def test_links_of_guides_lead_somewhere() -> None:
-    for guide in GUIDES:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", guide.read_text(encoding="utf-8")):
-            assert (guide.parent / target).exists(), f"{guide.name}: {target}"
+@pytest.mark.parametrize("line", [line for guide in GUIDES for line in commands(guide)])
+def test_a_command_of_a_guide_is_understood(line: str) -> None:
+    understand(line)
+
+
+MENTIONED = sorted({line for page in PAGES for line in mentioned(page)} | {*in_help(), ELSEWHERE})
+
+
+@pytest.mark.parametrize("line", MENTIONED)
+def test_a_command_that_is_mentioned_is_understood(line: str) -> None:
+    line = line[line.index(PROGRAM) :]
+    if line.removeprefix(f"{PROGRAM} ") not in COMMANDS:  # more than a name
+        understand(line)
+
+
+def test_rehearsing_on_clusters_that_exist_is_told_with_the_image_that_it_needs() -> None:
+    lines = [line for line in MENTIONED if "rehearse" in line and "--staging" in line]
+    assert len(lines) == 3
+    assert all("--greeter-image" in line for line in lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
