@@ -183,7 +183,8 @@ def _remedy(value: object, wanted: Sequence[Any]) -> str:
     kinds = tuple(kind for kind in wanted if isinstance(kind, type))
     if isinstance(value, pulumi.Output):
         return "Give a plain value, because it decides what is made"
-    if kinds and isinstance(getattr(value, "handle", None), kinds):
+    handle = getattr(value, "handle", None)
+    if handle is not None and isinstance(handle, kinds):
         return "Give its handle"
     if any(_named(kind) in (Sequence, tuple) for kind in wanted):
         return "Put it in brackets"

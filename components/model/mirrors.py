@@ -102,8 +102,9 @@ class CrossClusterMirror:
         match: As for :class:`InClusterMirror`.
         side_effects: As for :class:`InClusterMirror`.
         brakes: Bounds, or the waiver for having none.
-        client_credential: Name of the Secret in the gateway's namespace with staging's certificate and key and the
-            authority that signed testing's; needed when the contract's transport is mutual TLS.
+        client_credential: Name of the Secret in the gateway's namespace with the authority that signed testing's
+            certificate (``ca.crt``) and, for mutual TLS, staging's own certificate and key (``tls.crt``, ``tls.key``);
+            needed unless the contract waives TLS.
         expires: End of the mirror; None for no end.
 
     Raises:
@@ -126,7 +127,7 @@ class CrossClusterMirror:
                 field="client_credential",
                 value=self.client_credential,
                 rule="must name a Secret in the gateway's namespace, because the contract asks for TLS",
-                remedy="Create it with tls.crt, tls.key and ca.crt and give its name",
+                remedy="Create it with ca.crt, for mutual TLS also tls.crt and tls.key, and give its name",
             )
         if self.client_credential:
             object.__setattr__(self, "client_credential", DnsLabel(self.client_credential, field="client_credential"))
@@ -267,7 +268,7 @@ class MirroredRoute:
                 raise ValidationError(
                     field="hosts",
                     value=str(self.primary.host),
-                    rule="must not list the primary's own Service name, which is governed by mesh=True",
+                    rule="must not list the primary's own Service name, which callers inside the mesh use",
                     remedy="List the names that clients use at the gateway",
                 )
         elif self.hosts:
@@ -279,10 +280,10 @@ class MirroredRoute:
             )
         elif not self.mesh:
             raise ValidationError(
-                field="mesh",
-                value=False,
-                rule="must be True without a gateway",
-                remedy="Nobody could reach the route",
+                field="gateway",
+                value=None,
+                rule="must be given where callers inside the mesh are not governed, or nobody could reach the route",
+                remedy="Pass the gateway, or let them be governed",
             )
         if self.timeout_seconds is not None:
             bounded(self.timeout_seconds, "timeout_seconds", 0.001, 3_600, "seconds")

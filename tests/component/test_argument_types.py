@@ -71,6 +71,10 @@ def test_a_component_takes_only_its_own_arguments(component: Any, args: Any) -> 
         (lambda: tm.MaintenanceWindow(days=["monday"]), "maintenance.days[0] = 'monday': must be one of 'MO'"),
         (lambda: tm.ExistingClusterArgs(kubeconfig={"token": "x"}), "kubeconfig = '(dict)': must be a text or None"),
         (lambda: tm.TlsCredential(name="edge", ca=b"x"), "ca = '(bytes)': must be a text or None"),
+        (
+            lambda: tm.MirroredServiceArgs(mesh=no_mesh(), primary=SERVICE, timeout_seconds="5s"),
+            "timeout_seconds = '5s': must be a number or None. Give a value of that type.",
+        ),
         (lambda: tm.TlsCredential(name="edge", ca=""), "ca = '': must not be empty"),
         (lambda: tm.RecordedWorkload(namespace="hello", labels="app"), "at.labels = 'app': must be a mapping"),
         (lambda: tm.MirroredServiceArgs(mesh=no_mesh(), primary=SERVICE, mirrors=[None]), "mirrors[0] = None: must be"),

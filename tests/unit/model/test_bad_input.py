@@ -217,7 +217,7 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ),
     ("hosts without a gateway", lambda: route(gateway=None, mirrors=[]), "gateway"),
     ("a gateway without hosts", lambda: route(hosts=[]), "hosts"),
-    ("nobody who could call", lambda: route(gateway=None, hosts=[], mesh=False, mirrors=[]), "mesh"),
+    ("nobody who could call", lambda: route(gateway=None, hosts=[], mesh=False, mirrors=[]), "gateway"),
     ("primary's name among the hosts", lambda: route(hosts=[PRIMARY.host], mirrors=[]), "hosts"),
     ("protocol as another word", lambda: route(protocol="grpc-web"), "protocol"),
     ("timeout of nothing", lambda: route(timeout_seconds=0), "timeout_seconds"),
