@@ -22,7 +22,11 @@ _IMAGE_SETTINGS: Final = ("hub", "tag", "imagePullPolicy", "imagePullSecrets")
 
 @dataclass(frozen=True, kw_only=True)
 class IstioControlPlaneArgs(IstiodRevision):
-    """Arguments of :class:`IstioControlPlane`: those of its one istiod, see :class:`IstiodRevision`, and these."""
+    """Arguments of :class:`IstioControlPlane`: those of its one istiod, see :class:`IstiodRevision`, and these.
+
+    Raises:
+        ValidationError: A value is malformed, versions do not go together, or a name is taken twice.
+    """
 
     cluster: ClusterHandle
     """Where to install it."""
@@ -89,6 +93,13 @@ class IstioControlPlaneArgs(IstiodRevision):
                 value=True,
                 rule=f"must be off on the Autopilot cluster {self.cluster.name}, which refuses its host paths",
                 remedy="Leave it out: GkeCluster lets injected pods redirect their traffic themselves there",
+            )
+        if self.cni_values and not self.cni:
+            raise ValidationError(
+                field="cni_values",
+                value="(given)",
+                rule="needs cni, or nobody reads it",
+                remedy="Set cni=True, or leave it out",
             )
         self._check_revisions()
         for index, tag in enumerate(self.revision_tags):

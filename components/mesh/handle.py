@@ -20,7 +20,11 @@ DATA_PLANE_ANNOTATION: Final = f"{render.ANNOTATION}/data-plane"
 
 @dataclass(frozen=True, kw_only=True)
 class MeshHandle:
-    """A control plane to put Istio objects before; get it from ``IstioControlPlane.handle`` or ``ExistingIstio``."""
+    """A control plane to put Istio objects before; it is ``IstioControlPlane.handle`` or ``ExistingIstio.handle``.
+
+    Raises:
+        ValidationError: A value has a wrong type.
+    """
 
     cluster: ClusterHandle
     """Cluster that it runs in."""

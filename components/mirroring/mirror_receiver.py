@@ -27,7 +27,11 @@ from .paths import ONWARD, mirror_paths
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorReceiverArgs:
-    """Arguments of :class:`MirrorReceiver`."""
+    """Arguments of :class:`MirrorReceiver`.
+
+    Raises:
+        ValidationError: A value has a wrong type; the component refuses what does not fit together.
+    """
 
     mesh: MeshHandle
     """Control plane of the cluster that receives mirrors."""

@@ -39,6 +39,9 @@ class CrossClusterMirror(model.CrossClusterMirror):
     """Copies requests that enter staging's gateway to the gateway of another cluster.
 
     See :class:`pulumi_traffic_mirror.model.CrossClusterMirror` for the other fields.
+
+    Raises:
+        ValidationError: A credential is missing, or given for a contract without TLS.
     """
 
     offer: pulumi.Input[Mapping[str, Any]] = field(compare=False)
@@ -48,7 +51,11 @@ class CrossClusterMirror(model.CrossClusterMirror):
 
 @dataclass(frozen=True, kw_only=True)
 class MirroredServiceArgs:
-    """Arguments of :class:`MirroredService`."""
+    """Arguments of :class:`MirroredService`.
+
+    Raises:
+        ValidationError: A value has a wrong type; the component refuses what does not fit together.
+    """
 
     mesh: MeshHandle
     """Control plane of the cluster that owns the traffic."""

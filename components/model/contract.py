@@ -231,7 +231,7 @@ class MirrorOffer:
         if not offer:
             raise ValidationError(
                 field=field,
-                value=None if offer is None else {},
+                value=None if value is None else {} if offer is not None else f"({type(value).__name__})",
                 rule="must be the offer that the testing stack exports",
                 remedy="Deploy the testing stack first, or leave its mirror out explicitly",
             )

@@ -40,7 +40,8 @@ class InClusterMirror:
         expires: End of the mirror; None for no end.
 
     Raises:
-        ValidationError: Both or none of service and subset, or a subset without waiver.
+        ValidationError: Both or none of service and subset, a subset without waiver, or with a service what only a
+            subset has.
     """
 
     service: Destination | None = None
@@ -68,6 +69,8 @@ class InClusterMirror:
         instance(self.shared_service, Waiver, field="shared_service", optional=True)
         instance(self.scrub, Scrub, Waiver, field="scrub")
         instance(self.plain_text, Waiver, field="plain_text", optional=True)
+        if self.service is not None:
+            self._check_own_service()
         if self.subset is not None:
             object.__setattr__(self, "subset", DnsLabel(self.subset, field="subset"))
             object.__setattr__(
@@ -83,6 +86,17 @@ class InClusterMirror:
                 )
         default = str(self.subset) if self.subset else str(self.service.host).split(".")[0] if self.service else ""
         _mirror_fields(self, default)
+
+    def _check_own_service(self) -> None:
+        """Refuse what only a subset has, and what nobody would look at."""
+        for name in ("subset_labels", "shared_service"):
+            if given := getattr(self, name):
+                raise ValidationError(
+                    field=name,
+                    value=given,
+                    rule="belongs to a subset of the primary's Service, and has no effect on a Service of its own",
+                    remedy="Leave it out",
+                )
 
     def destination(self, primary: Destination) -> Destination:
         """Where copies go, given the route's primary."""
@@ -108,7 +122,7 @@ class CrossClusterMirror:
         expires: End of the mirror; None for no end.
 
     Raises:
-        ValidationError: Credential missing.
+        ValidationError: Credential missing, or given for a contract without TLS.
     """
 
     contract: MirrorContract
@@ -128,6 +142,13 @@ class CrossClusterMirror:
                 value=self.client_credential,
                 rule="must name a Secret in the gateway's namespace, because the contract asks for TLS",
                 remedy="Create it with ca.crt, for mutual TLS also tls.crt and tls.key, and give its name",
+            )
+        if self.client_credential and not self.contract.tls:
+            raise ValidationError(
+                field="client_credential",
+                value=self.client_credential,
+                rule="belongs to a contract with TLS; this one waives it, so mirrors would go without",
+                remedy="Leave it out, or drop the contract's waiver",
             )
         if self.client_credential:
             object.__setattr__(self, "client_credential", DnsLabel(self.client_credential, field="client_credential"))

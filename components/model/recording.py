@@ -155,6 +155,9 @@ class ScratchStorage:
 
     Attributes:
         size_gib: What it may take, 1 to 1,024 GiB; the oldest files go first.
+
+    Raises:
+        ValidationError: The size is out of its range.
     """
 
     size_gib: int = 4
@@ -170,6 +173,9 @@ class VolumeStorage:
     Attributes:
         size_gib: Its size, 1 to 65,536 GiB; the oldest files go first.
         storage_class: Kind of the volume; empty for the cluster's default.
+
+    Raises:
+        ValidationError: The size is out of its range, or the name is malformed.
     """
 
     size_gib: int = 20

@@ -303,6 +303,9 @@ class IstioVersion:
         major: Always 1 today.
         minor: Release line, e.g. 31.
         patch: Patch level; 0 when the text names only the line.
+
+    Raises:
+        ValidationError: A part is no whole number.
     """
 
     major: int

@@ -250,6 +250,7 @@ def test_the_handle_says_what_mirrors_need() -> None:
         ({"timeout_seconds": 0}, "timeout_seconds", "at least 1"),
         ({"revision": "r" * 47}, "revision", "at most 46 characters"),
         ({"canary_serves": True}, "canary_serves", "needs a canary"),
+        ({"cni_values": {"cni": {}}}, "cni_values", "needs cni"),
         ({"canary": IstiodRevision()}, "canary.revision", "other than the first"),
         ({"revision": "a", "canary": IstiodRevision(revision="a")}, "canary.revision", "other than the first"),
         ({"revision": "a", "revision_tags": ["x", "x"]}, "revision_tags[1]", "must differ"),

@@ -3,6 +3,7 @@
 # pyright: reportArgumentType=false
 # Wrong types are the point: callers may be untyped.
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -187,6 +188,13 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ("plain text waived by a word", lambda: in_cluster(plain_text="yes"), "plain_text"),
     ("streaming waived by a word", lambda: Match(rpc_methods=["a.B/C"], streaming_waiver="yes"), "streaming_waiver"),
     ("percent as text", lambda: cross_cluster(percent="10"), "percent"),
+    ("labels of a subset that is not", lambda: in_cluster(subset_labels={"version": "v2"}), "subset_labels"),
+    ("waiver for a Service that is not shared", lambda: in_cluster(shared_service=REASON), "shared_service"),
+    (
+        "credential without TLS",
+        lambda: cross_cluster(contract=contract(transport=REASON), client_credential="c"),
+        "client_credential",
+    ),
     ("TLS without a credential", lambda: cross_cluster(client_credential=""), "client_credential"),
     ("contract as a dict", lambda: CrossClusterMirror(contract={"hosts": [HOST]}), "contract"),
     ("no hosts", lambda: contract(hosts=[]), "hosts"),
@@ -378,6 +386,13 @@ def test_an_offer_that_does_not_fit_is_refused(offer: object, field: str) -> Non
     with pytest.raises(ValidationError) as refusal:
         MirrorOffer.accept(offer, contract(), now=NOW)
     _complete(refusal.value, field)
+
+
+@pytest.mark.parametrize("offer", [None, [1], "PRIVATE", MirrorOffer.of(contract(), "10.0.0.1")])
+def test_what_is_no_offer_is_told_by_its_type(offer: object) -> None:
+    said = "None" if offer is None else f"'({type(offer).__name__})'"
+    with pytest.raises(ValidationError, match=re.escape(f"offer = {said}: must be the offer")):
+        MirrorOffer.accept(offer, contract(), now=NOW)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2001:4860::1", "gateway.testing.example"])
