@@ -227,11 +227,12 @@ class MirrorOffer:
         Raises:
             ValidationError: No offer, an expired one, or one with other terms; names each value that differs.
         """
+        given = f"({type(value).__name__})"
         offer = cast("Mapping[str, JsonValue]", value) if isinstance(value, Mapping) else None
         if not offer:
             raise ValidationError(
                 field=field,
-                value=None if value is None else {} if offer is not None else f"({type(value).__name__})",
+                value=None if value is None else given if offer is None else {},
                 rule="must be the offer that the testing stack exports",
                 remedy="Deploy the testing stack first, or leave its mirror out explicitly",
             )
