@@ -27,7 +27,7 @@ if settings.role is program.Role.TESTING:
             mesh=mesh,
             gateway=gateway,
             contract=settings.contract,
-            namespace=hello.namespace,
+            namespace=hello,
             service=primary.destination,
         ),
     )
@@ -67,7 +67,7 @@ if settings.role is program.Role.STAGING:
         tm.MirroredServiceArgs(
             mesh=mesh,
             gateway=gateway,
-            namespace=hello.namespace,
+            namespace=hello,
             hosts=settings.contract.hosts,
             port=settings.contract.port,
             protocol=settings.contract.protocol,

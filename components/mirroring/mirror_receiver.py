@@ -22,6 +22,7 @@ from ..model import (
     receiver_server,
     render,
 )
+from ..workloads.namespace import MeshNamespace, check_namespace
 from .paths import ONWARD, mirror_paths
 
 
@@ -45,8 +46,8 @@ class MirrorReceiverArgs:
     service: Destination
     """Who gets the mirrors."""
 
-    namespace: str = "default"
-    """Namespace of the routing objects."""
+    namespace: MeshNamespace | str = "default"
+    """Namespace of the routing objects; it must exist, unless it is given as a component."""
 
     limits: Brakes | Waiver = field(default_factory=Brakes)
     """What mirrors may cost the service, or the waiver for no limit."""
@@ -59,6 +60,12 @@ class MirrorReceiverArgs:
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_namespace(self.namespace, self.mesh.cluster)
+
+    @property
+    def namespace_name(self) -> str:
+        """Name of the namespace."""
+        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
 
 
 class MirrorReceiver(pulumi.ComponentResource):
@@ -87,7 +94,7 @@ class MirrorReceiver(pulumi.ComponentResource):
         args = require_args(args, MirrorReceiverArgs)
         route = MirrorReceiverRoute(
             name=args.object_name or name,
-            namespace=args.namespace,
+            namespace=args.namespace_name,
             contract=args.contract,
             service=args.service,
             gateway=args.gateway.ref,
@@ -102,6 +109,8 @@ class MirrorReceiver(pulumi.ComponentResource):
             return pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
 
         needs: list[pulumi.Resource] = [*args.mesh.ready, args.gateway.gateway]
+        if isinstance(args.namespace, MeshNamespace):
+            needs.append(args.namespace)
         before = [istio_resource(f"{name}-envoy-filter", render.receiver_envoy_filter(route), after(needs))]
         self.envoy_filter = before[0]
         rule = render.receiver_destination_rule(route)

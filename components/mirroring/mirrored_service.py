@@ -23,6 +23,7 @@ from ..model import (
     ValidationError,
     render,
 )
+from ..workloads.namespace import MeshNamespace, check_namespace
 from .paths import mirror_paths
 from .rendered import RenderedRoute
 
@@ -72,8 +73,8 @@ class MirroredServiceArgs:
     gateway: MeshGateway | GatewayRef | None = None
     """Gateway that clients enter by. None mirrors only what callers inside the mesh send."""
 
-    namespace: str = "default"
-    """Namespace of the routing objects."""
+    namespace: MeshNamespace | str = "default"
+    """Namespace of the routing objects; it must exist, unless it is given as a component."""
 
     port: int = 8000
     """Port that clients use at the gateway, 1 to 65535."""
@@ -99,6 +100,12 @@ class MirroredServiceArgs:
 
     def __post_init__(self) -> None:
         check_types(self)
+        check_namespace(self.namespace, self.mesh.cluster)
+
+    @property
+    def namespace_name(self) -> str:
+        """Name of the namespace."""
+        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
 
     def route(self, name: str) -> MirroredRoute:
         """The model's view of these arguments; see :meth:`rendered`."""
@@ -116,7 +123,7 @@ class MirroredServiceArgs:
         gateway = self.gateway.ref if isinstance(self.gateway, MeshGateway) else self.gateway
         route = MirroredRoute(
             name=self.object_name or name,
-            namespace=self.namespace,
+            namespace=self.namespace_name,
             hosts=self.hosts,
             port=self.port,
             protocol=self.protocol,
@@ -204,6 +211,8 @@ class MirroredService(pulumi.ComponentResource):
         if isinstance(args.gateway, MeshGateway):
             # The last of a gateway's parts, so it stands for all of them.
             self._needs.append(args.gateway.gateway)
+        if isinstance(args.namespace, MeshNamespace):
+            self._needs.append(args.namespace)
         targets = self._targets(rendered, specs)
         self.envoy_filter = None
         if rendered.envoy_filter:

@@ -36,7 +36,7 @@ service = MirroredService(
     "greeter",
     MirroredServiceArgs(
         mesh=mesh,
-        namespace=hello.namespace,
+        namespace=hello,
         primary=primary.destination,
         mirrors=[
             InClusterMirror(

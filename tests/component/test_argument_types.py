@@ -139,6 +139,15 @@ PARTS: dict[str, Callable[[pulumi.Output[Any]], object]] = {
 }
 
 
+def test_a_namespace_of_another_cluster_is_refused() -> None:
+    def program() -> None:
+        elsewhere = tm.MeshNamespace("hello", tm.MeshNamespaceArgs(cluster=cluster(), namespace="hello"))
+        tm.MirroredServiceArgs(mesh=no_mesh(), primary=SERVICE, namespace=elsewhere)
+
+    found = refused(program, tm.ValidationError)
+    assert "namespace = 'hello in a': must be a namespace of the cluster 'staging'" in str(found.error)
+
+
 @pytest.mark.parametrize("field", PARTS)
 def test_what_another_stack_does_not_export_is_refused_when_that_is_known(field: str) -> None:
     """A stack reference gives None for it."""

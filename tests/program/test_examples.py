@@ -138,3 +138,10 @@ def test_objects_of_three_clusters_keep_apart() -> None:
     assert providers[0] != providers[1]
     entries = recording.of_type("kubernetes:networking.istio.io/v1:ServiceEntry")
     assert len({entry.input("spec.hosts.0") for entry in entries}) == 2
+
+
+def test_what_routes_waits_for_the_namespace_that_it_is_put_into() -> None:
+    recording = run("in-cluster")
+    kinds = [f"kubernetes:networking.istio.io/v1:{kind}" for kind in ("VirtualService", "DestinationRule")]
+    for each in [each for kind in kinds for each in recording.of_type(kind)]:
+        assert "hello-namespace" in recording.names(each.depends_on), each.name
