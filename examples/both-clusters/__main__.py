@@ -1,4 +1,8 @@
-"""Staging and testing in one program: the offer goes from one component to the other, without a stack reference."""
+"""Staging and testing in one program: the offer goes from one component to the other, without a stack reference.
+
+Configuration: ``pulumi config set --secret stagingKubeconfig < staging.yaml``, likewise ``testingKubeconfig``. The
+service runs in the namespace ``hello`` of both clusters.
+"""
 
 import pulumi
 from pulumi_traffic_mirror import (
@@ -35,7 +39,7 @@ def cluster(role: str) -> ClusterHandle:
 
 
 def edge(role: str, server: GatewayServer) -> tuple[MeshHandle, MeshGateway]:
-    """Istio and one gateway. The Secrets with the certificates exist in the clusters."""
+    """Istio and one gateway. The Secrets with the certificates exist in its namespace."""
     mesh = IstioControlPlane(f"{role}-istio", IstioControlPlaneArgs(cluster=cluster(role))).handle
     return mesh, MeshGateway(f"{role}-gateway", MeshGatewayArgs(mesh=mesh, servers=[server]))
 

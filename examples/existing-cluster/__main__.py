@@ -1,4 +1,7 @@
-"""A cluster, an Istio and a gateway that are there already: only the mirror is ours."""
+"""A cluster, an Istio and a gateway that are there already: only the mirror is ours.
+
+Configuration: ``pulumi config set --secret kubeconfig < kubeconfig.yaml``.
+"""
 
 import pulumi
 from pulumi_traffic_mirror import (

@@ -1,4 +1,8 @@
-"""A rewrite tried on live traffic inside one cluster, without any gateway: callers are in the mesh."""
+"""A rewrite tried on live traffic inside one cluster, without any gateway: callers are in the mesh.
+
+Configuration: ``pulumi config set --secret kubeconfig < kubeconfig.yaml``; ``image``, the greeter's with its digest;
+``until``, the last day of the mirror, e.g. ``2027-01-31``.
+"""
 
 from datetime import date
 

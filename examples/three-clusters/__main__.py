@@ -1,4 +1,9 @@
-"""One cluster with the traffic and two that receive mirrors of it, each under a contract of its own."""
+"""One cluster with the traffic and two that receive mirrors of it, each under a contract of its own.
+
+Configuration: ``pulumi config set --secret stagingKubeconfig < staging.yaml``, likewise ``testingKubeconfig`` and
+``performanceKubeconfig``. The service runs in the namespace ``hello`` of all clusters, and the Secrets with the
+certificates exist beside the gateways: ``mirror-client`` in staging, ``mirror-server`` in the others.
+"""
 
 import pulumi
 from pulumi_traffic_mirror import (

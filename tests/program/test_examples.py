@@ -117,6 +117,13 @@ def test_a_program_of_the_documentation_runs(block: str, tmp_path: Path) -> None
     run_program(program, config=config, secret_keys=["kubeconfig"], outputs=ADDRESS)
 
 
+@pytest.mark.parametrize("example", sorted(CONFIG))
+def test_an_example_says_what_it_is_told(example: str) -> None:
+    text = (EXAMPLES / example / "__main__.py").read_text(encoding="utf-8")
+    told = text.split("Configuration:")[1].split('"""')[0]
+    assert all(f" {key} " in told or f"``{key}``" in told for key in CONFIG[example])
+
+
 def test_every_example_is_run() -> None:
     assert {path.parent.name for path in EXAMPLES.glob("*/__main__.py")} == set(CONFIG)
 

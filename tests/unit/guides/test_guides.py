@@ -10,6 +10,8 @@ import pytest
 import typer.main
 
 from components.cli.app import COMMANDS, PROGRAM, build
+from components.mesh.compatibility import SUPPORTED_KUBERNETES
+from components.model import AuthorityMode, IstioBehaviour, IstioVersion
 from components.rehearsal.requirements import ELSEWHERE
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +81,21 @@ def test_rehearsing_on_clusters_that_exist_is_told_with_the_image_that_it_needs(
     lines = [line for line in MENTIONED if "rehearse" in line and "--staging" in line]
     assert len(lines) == 3
     assert all("--greeter-image" in line for line in lines)
+
+
+def test_the_versions_in_the_readme_are_those_that_are_supported() -> None:
+    rows = re.findall(
+        r"^\| (1\.[\d., ]+) \| 1\.(\d+) to 1\.(\d+) \| (.*?) \|", PAGES[0].read_text("utf-8"), re.MULTILINE
+    )
+    told = {
+        int(release.removeprefix("1.")): ((int(first), int(last)), "-shadow" in authority)
+        for releases, first, last, authority in rows
+        for release in releases.split(", ")
+    }
+    assert told == {
+        minor: (kubernetes, IstioBehaviour(version=IstioVersion(1, minor)).authority_mode is AuthorityMode.SUFFIXED)
+        for minor, kubernetes in SUPPORTED_KUBERNETES.items()
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
