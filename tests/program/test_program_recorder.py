@@ -1,9 +1,11 @@
 """The recorder by configuration alone, and its objects under the policy pack and the rules."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 from components.model import ValidationError
 from tests.policy.driver import InProcess, recorded
@@ -26,6 +28,14 @@ def test_the_recorder_is_there_when_it_has_an_image(stack: str) -> None:
     assert kept == (1 if stack == "testing" else 0)
     assert recording.one("kubernetes:core/v1:PersistentVolumeClaim")
     assert recording.exports["recordings"]["at"] == "/recordings"
+
+
+def test_the_section_in_the_documentation_makes_a_recorder() -> None:
+    text = (ROOT / "docs" / "guides" / "record-and-replay.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    section = yaml.safe_load(block.replace("…   #", f"{'0' * 64}   #"))["traffic-mirror:recorder"]
+    recording = deploy("staging", recorder=section)
+    assert recording.one("kubernetes:core/v1:PersistentVolumeClaim").input("spec.resources.requests.storage") == "20Gi"
 
 
 @pytest.mark.parametrize("stack", STACKS)

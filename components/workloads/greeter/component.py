@@ -35,7 +35,7 @@ class GreeterArgs:
     """Where it runs."""
 
     image: pulumi.Input[str]
-    """Image with a digest; build it from the Dockerfile beside this module."""
+    """Image with a digest; build it from ``components/workloads/greeter/server``."""
 
     mesh: MeshHandle | None = None
     """Control plane whose proxies the pods get, if :attr:`namespace` asks for them; None for no mesh."""
