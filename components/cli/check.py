@@ -119,7 +119,7 @@ class Sources:
         """
         if not (self.paths or self.clusters or self.contexts):
             raise ValidationError(
-                field="PATH", value=None, rule="or --cluster or --context must be given", remedy="Name what to check"
+                field="PATH", value=None, rule="must be given, or --cluster, or --context", remedy="Name what to check"
             )
         loaded = self._files(ONLY, self.paths) if self.paths else []
         for given in self.clusters:

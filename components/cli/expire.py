@@ -67,7 +67,7 @@ def command(
     """
     if not (cluster or stack):
         raise ValidationError(
-            field="--stack", value=None, rule="or --cluster must be given", remedy="Name where to look"
+            field="--stack", value=None, rule="must be given, or --cluster", remedy="Name where to look"
         )
     if apply and not stack:
         raise ValidationError(field="--apply", value=True, rule="needs --stack", remedy="Name the stack to deploy")

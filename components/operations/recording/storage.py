@@ -44,13 +44,13 @@ class RecordingStore:
             url: Path, or URL such as ``gs://bucket/prefix``, ``s3://bucket/prefix``, or any that fsspec knows.
 
         Raises:
-            ValidationError: The URL is empty, or nothing on this machine understands its scheme.
+            ValidationError: The URL is empty, has no bucket, or nothing on this machine understands its scheme.
         """
         if not url.strip():
             raise ValidationError(
                 field="recording", value=url, rule="must not be empty", remedy="Give a directory or a bucket's URL"
             )
-        scheme = urlsplit(url).scheme
+        scheme = url.partition("://")[0].lower()
         if "://" not in url or scheme == "file":
             path = Path(url.removeprefix("file://")).expanduser().absolute()
             return cls(url=url, filesystem=fs.LocalFileSystem(), root=path.as_posix(), is_local=True)
@@ -151,6 +151,8 @@ def without_credentials(url: str) -> str:
 def _remote(url: str, scheme: str) -> tuple[FileSystem, str]:
     if scheme in _NATIVE_SCHEMES:
         try:
+            if not urlsplit(url).netloc:
+                raise ValueError  # noqa: TRY301 -- without a bucket the client would ask the cloud until the time-out
             return fs.FileSystem.from_uri(url)
         except ValueError:
             raise ValidationError(

@@ -288,7 +288,7 @@ def test_any_file_system_that_fsspec_knows_will_do() -> None:
     assert [e.side for e in reader.exchanges()] == [Side.PRIMARY, Side.MIRROR]
 
 
-@pytest.mark.parametrize("url", ["", "  ", "nonsense://x", "s3://two words"])
+@pytest.mark.parametrize("url", ["", "  ", "nonsense://x", "s3://two words", "gs://", "s3:///x", "gs://[x"])
 def test_a_place_that_cannot_be_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="recording"):
         RecordingStore.open(url)
