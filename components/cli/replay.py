@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..model import ValidationError, Waiver
+from ..model import RpcMethod, ValidationError, Waiver
 from ..operations.recording import RecordingReader, Side
 from ..operations.replay import (
     HttpVersion,
@@ -117,7 +117,7 @@ def command(
             ),
             pace=Pace(speed=speed, rate=rate, max_rate=max_rate),
             guard=ReplayGuard(
-                rpc_methods=rpc or [],
+                rpc_methods=[RpcMethod(each, field="--rpc") for each in rpc or []],
                 waiver=Waiver(reason=allow_side_effects) if allow_side_effects else None,
                 side=side,
             ),
@@ -211,8 +211,9 @@ def _headers(path: Path | None) -> dict[str, str]:
     """Read headers from a file: a credential in an argument would show in the list of processes."""
     if path is None:
         return {}
+    file = input_file(path, option="--header-file")
     try:
-        document: object = json.loads(input_file(path, option="--header-file").read_text(encoding="utf-8"))
+        document: object = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         document = error
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON

@@ -131,8 +131,9 @@ def _pairs(given: Sequence[str], option: str, *, lower: bool = False) -> list[tu
     for text in given:
         name, separator, value = text.partition("=")
         if not (name and separator and value):
+            form, example = ("MIRROR=PERCENT", "v2=50") if option == "--expect" else ("NAME=VALUE", "x-user=alice")
             raise ValidationError(
-                field=option, value=text, rule="must be NAME=VALUE", remedy="Write for example x-user=alice"
+                field=option, value=text, rule=f"must be {form}", remedy=f"Write for example {example}"
             )
         pairs.append((name.lower() if lower else name, value))
     return pairs

@@ -68,7 +68,7 @@ def bounded(value: object, name: str, low: float, high: float, unit: str = "") -
         raise ValidationError(
             field=name,
             value=value,
-            rule=f"must be from {low:g} to {high:g} {unit}".rstrip(),
+            rule=f"must be from {low:.10g} to {high:.10g} {unit}".rstrip(),
             remedy="Choose a value in that range",
         )
 

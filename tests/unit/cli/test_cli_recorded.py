@@ -281,8 +281,11 @@ def test_nothing_to_send_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFi
         (["replay", "RECORDING", "shop.example"], "TARGET"),
         (["replay", "RECORDING", "http://a", "--speed", "0"], "--speed"),
         (["replay", "RECORDING", "http://a", "--allow-side-effects", "yes"], "--allow-side-effects"),
-        (["replay", "RECORDING", "http://a", "--rpc", "Get"], "rpc_methods"),
-        (["replay", "RECORDING", "http://a", "--header-file", "/nowhere"], "--header-file"),
+        (["replay", "RECORDING", "http://a", "--rpc", "Get"], "--rpc = 'Get'"),
+        (
+            ["replay", "RECORDING", "http://a", "--header-file", "/nowhere"],
+            "--header-file = '/nowhere': must be a file",
+        ),
         (["replay", "RECORDING", "http://a", "--request-timeout", "0"], "--request-timeout"),
         (["diff", "RECORDING", "--sample", "0"], "--sample"),
         (["diff", "RECORDING", "--level", "1"], "--level"),

@@ -211,6 +211,11 @@ def test_a_cluster_without_mirrors_is_bad_input(kubeconfig: str, capsys: pytest.
         (["--staging", "KUBECONFIG", "--header", "alice"], "--header = 'alice': must be NAME=VALUE"),
         (["--staging", "KUBECONFIG", "--expect", "v2=half"], "--expect = 'half': must be a number of per cent"),
         (["--staging", "KUBECONFIG", "--expect", "v2=101"], "--expect"),
+        (
+            ["--staging", "KUBECONFIG", "--expect", "v2"],
+            "--expect = 'v2': must be MIRROR=PERCENT. Write for example v2=50",
+        ),
+        (["--staging", "KUBECONFIG", "--calls", "0"], "--calls = 0: must be from 1 to 1000000"),
         (["--staging", "KUBECONFIG", "--rpc", "SayHello"], "--rpc"),
         (["--staging", "KUBECONFIG", "--header", "x user=alice"], "--header = 'x user': must be a header name"),
         (
