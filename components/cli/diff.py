@@ -83,7 +83,7 @@ def command(
     baselines = [Source(recording=one, side=Side.PRIMARY) for one in baseline or []]
     if baseline_source:
         baselines.append(Source(recording=recording, side=Side.PRIMARY, source=baseline_source))
-    with named_as_options(sample_percent="--sample", level="--level", baseline="--baseline"):
+    with named_as_options(sample_percent="--sample", level="--level", baseline="--baseline", ignore="--ignore"):
         job = DiffJob(
             primary=Source(recording=recording, side=Side.PRIMARY, source=primary_source or None),
             mirror=Source(recording=mirror or recording, side=Side.MIRROR, source=mirror_source or None),

@@ -29,7 +29,10 @@ def named_as_options(**options: str) -> Generator[None]:
         yield
     except ValidationError as error:
         raise ValidationError(
-            field=options.get(error.field, error.field), value=error.value, rule=error.rule, remedy=error.remedy
+            field=options.get(error.field.partition("[")[0], error.field),
+            value=error.value,
+            rule=error.rule,
+            remedy=error.remedy,
         ) from None
 
 

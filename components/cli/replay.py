@@ -100,7 +100,9 @@ def command(
         max_in_flight="--max-in-flight",
         timeout_seconds="--request-timeout",
         reason="--allow-side-effects",
+        ca_file="--ca",
         certificate_file="--certificate",
+        server_name="--server-name",
         headers="--header-file",
     ):
         job = ReplayJob(

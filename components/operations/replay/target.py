@@ -57,7 +57,8 @@ class Target:
         server_name: Name expected in the target's certificate; ``None`` for the URL's host.
 
     Raises:
-        ValidationError: The URL or a header is malformed, or only one of certificate and key is given.
+        ValidationError: The URL or a header is malformed, only one of certificate and key is given, or something of TLS
+            for a target without it.
     """
 
     url: str
@@ -78,9 +79,18 @@ class Target:
             raise ValidationError(
                 field="certificate_file",
                 value=str(self.certificate_file or self.key_file),
-                rule="needs key_file, and the other way round",
+                rule="must be given together with the private key, and the other way round",
                 remedy="Give both or none",
             )
+        for name in ("ca_file", "certificate_file", "server_name"):
+            given: object = getattr(self, name)
+            if given is not None and not self.is_secure:
+                raise ValidationError(
+                    field=name,
+                    value=str(given),
+                    rule="is for a target with https://; requests to this one would go in plain text",
+                    remedy="Write https:// in the target, or leave it out",
+                )
 
     @property
     def scheme(self) -> str:
