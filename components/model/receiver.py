@@ -66,7 +66,16 @@ class GatewayServer:
 
 
 def client_server(hosts: Sequence[str], port: int = 8000, protocol: Protocol = Protocol.GRPC) -> GatewayServer:
-    """The listener for staging's own clients."""
+    """The listener for staging's own clients, in plain text.
+
+    Args:
+        hosts: Authorities that clients use, without port; exact names.
+        port: Port that they use, 1 to 65535. Default 8000.
+        protocol: What they speak. Default gRPC.
+
+    Raises:
+        ValidationError: No hosts, or a malformed value.
+    """
     return GatewayServer(hosts=hosts, port=port, protocol=protocol)
 
 
@@ -74,6 +83,11 @@ def receiver_server(contract: MirrorContract, server_credential: str = "") -> Ga
     """The listener that testing needs to accept the contract's mirrors in both authority forms.
 
     With TLS the mirror host is among the hosts, because it is the server name that picks the listener.
+
+    Args:
+        contract: What staging sends.
+        server_credential: Name of the Secret with testing's certificate in the gateway's namespace: ``tls.crt`` and
+            ``tls.key``, for mutual TLS also ``ca.crt``. Empty when the contract waives TLS.
 
     Raises:
         ValidationError: The contract asks for TLS and no credential is given, or for none and one is.
