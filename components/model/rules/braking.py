@@ -6,13 +6,16 @@ from typing import Final
 from .envoy import http_options, stream_bound
 from .nodes import Node
 from .objects import KubeObject
-from .policies import Policy, policy, proxies
+from .policies import Policy, faulty, proxies
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
 from .sites import Site
 
 CONNECTION_POOL: Final = (
     "https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings"
 )
+
+IN_FLIGHT: Final = ("connectionPool", "http", "http2MaxRequests")
+"""Where a DestinationRule's traffic policy bounds requests in flight."""
 
 UNLIMITED: Final = 2**31
 """From here on a limit is none; Istio itself renders 2**32 - 1 for a limit that is left out."""
@@ -31,18 +34,13 @@ UNLIMITED: Final = 2**31
 )
 def no_brakes(case: Case, site: Site) -> Iterator[Report]:
     """Report mirrors whose target has no or few brakes, for the first sender that lacks some."""
-    for _, namespace in proxies(case.cluster, site.route):
-        found = policy(case.cluster, site.target, namespace)
-        missing = missing_brakes(found)
-        if missing:
-            where = (
-                f"{found.rule} lacks"
-                if found.rule
-                else f"no DestinationRule for {site.target.host} is in reach: it lacks"
-            )
-            message = f"{where} {', '.join(missing)}"
-            yield problem(site.source, site.node, message, waived=site.waiver("brakes"))
-            return
+    for _, found, missing in faulty(case.cluster, site.route, site.target, missing_brakes):
+        where = (
+            f"{found.rule} lacks" if found.rule else f"no DestinationRule for {site.target.host} is in reach: it lacks"
+        )
+        message = f"{where} {', '.join(missing)}"
+        yield problem(site.source, site.node, message, waived=site.waiver("brakes"))
+        return
 
 
 def missing_brakes(found: Policy) -> list[str]:
@@ -125,13 +123,16 @@ def route_timeout(site: Site) -> float | None:
 def requests_limit(case: Case, site: Site) -> Iterator[Report]:
     """Report limits above the house's."""
     limit = case.settings.max_requests
-    for _, namespace in proxies(case.cluster, site.route):
-        found = policy(case.cluster, site.target, namespace)
-        node = found.setting("connectionPool", "http", "http2MaxRequests")
-        number = node.number()
-        if found.rule and number is not None and limit < number < UNLIMITED:
-            yield problem(found.rule, node, f"{number:g} requests in flight; at most {limit} are allowed")
-            return
+
+    def too_many(found: Policy) -> float | None:
+        number = found.setting(*IN_FLIGHT).number()
+        return number if number is not None and limit < number < UNLIMITED else None
+
+    for _, found, number in faulty(case.cluster, site.route, site.target, too_many):
+        subject = found.source(IN_FLIGHT[0]) or site.source
+        message = f"{number:g} requests in flight; at most {limit} are allowed"
+        yield problem(subject, found.setting(*IN_FLIGHT), message)
+        return
 
 
 @object_rule(

@@ -201,29 +201,42 @@ class ClusterObjects:
 
         Which callers a selector of sidecars takes cannot be told; what it says then counts.
         """
-        if not patch.applies(context, namespace, self.root_namespace):
-            return False
-        if context != GATEWAY:
-            return True
-        chosen = patch.selector
-        return not chosen or any(
-            self._fits(chosen, each) for each in route.gateways if namespace in self.gateway_namespaces(each)
-        )
+        reached = patch.applies(context, namespace, self.root_namespace)
+        return reached and self.chooses(patch.selector, context, namespace, route) is not False
 
-    def _fits(self, chosen: dict[str, str], gateway: str) -> bool:
+    def chooses(self, wanted: dict[str, str], context: str, namespace: str, route: Route) -> bool | None:
+        """Whether labels choose the proxies of a kind in a namespace that send a route's mirrors.
+
+        None where it cannot be told, as with sidecars, whose callers are not known.
+        """
+        if not wanted:
+            return True
+        if context != GATEWAY:
+            return None
+        here = {self._fits(wanted, each) for each in route.gateways if namespace in self.gateway_namespaces(each)}
+        if len(here) > 1:
+            return None
+        return here.pop() if here else False
+
+    def _fits(self, chosen: dict[str, str], gateway: str) -> bool | None:
         """Whether labels choose a gateway's pods: by the pods at hand, else as far as its selector tells."""
         key = ("fits", tuple(sorted(chosen.items())), gateway)
         return self.once(key, lambda: self._chooses(chosen, gateway))
 
-    def _chooses(self, chosen: dict[str, str], gateway: str) -> bool:
+    def _chooses(self, chosen: dict[str, str], gateway: str) -> bool | None:
         found = self.gateway(gateway)
-        if not found or found.kind != "Gateway":
-            return chosen.get(GATEWAY_NAME, gateway.partition("/")[2]) == gateway.partition("/")[2]
-        selector = labels(found.spec["selector"])
-        pods = [each for _, each in self.workloads if selects(selector, each)]
+        pods: list[dict[str, str]] = []
+        if found and found.kind == "Gateway":
+            selector = labels(found.spec["selector"])
+            pods = [each for _, each in self.workloads if selects(selector, each)]
+        else:
+            selector = {GATEWAY_NAME: gateway.partition("/")[2]}
         if pods:
-            return any(selects(chosen, each) for each in pods)
-        return all(selector.get(key, value) == value for key, value in chosen.items())
+            fits = {selects(chosen, each) for each in pods}
+            return fits.pop() if len(fits) == 1 else None
+        if any(selector.get(key, value) != value for key, value in chosen.items()):
+            return False
+        return chosen.items() <= selector.items() or None
 
     def _gateway_namespaces(self, name: str) -> tuple[str, ...]:
         gateway = self.gateway(name)

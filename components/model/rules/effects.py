@@ -8,10 +8,11 @@ from typing import Final
 from ..errors import ValidationError
 from ..values import RpcMethod
 from .clusters import ClusterObjects
+from .envoy import SIDECAR
 from .gateways import labels, selects
 from .nodes import Node
 from .objects import KubeObject
-from .policies import policy, proxies
+from .policies import policies, proxies
 from .ports import spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .sites import MESH, Site, Target
@@ -162,8 +163,8 @@ def _pods(cluster: ClusterObjects, site: Site, target: Target) -> list[tuple[Kub
         return []
     if target.subset:
         senders = proxies(cluster, site.route)
-        namespace = senders[0][1] if senders else site.source.namespace
-        subset = labels(policy(cluster, target, namespace).subset["labels"])
+        sender = senders[0] if senders else (SIDECAR, site.source.namespace)
+        subset = labels(policies(cluster, site.route, target, sender)[0].subset["labels"])
         if not subset:
             return []
         wanted = wanted | subset

@@ -73,8 +73,12 @@ class KubeObject:
     @cached_property
     def exports(self) -> frozenset[str]:
         """Namespaces whose proxies see it; ``*`` for all."""
-        names = self.spec.either("exportTo", "export_to").texts() or ["*"]
-        return frozenset(self.namespace if name == "." else name for name in names)
+        return frozenset(self.namespace if name == "." else name for name in self.exported_to or ["*"])
+
+    @property
+    def exported_to(self) -> list[str]:
+        """What is written of :attr:`exports`."""
+        return self.spec.either("exportTo", "export_to").texts()
 
     def __str__(self) -> str:
         return f"{self.kind.removeprefix('Kubernetes')} {self.namespace}/{self.name}"

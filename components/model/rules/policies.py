@@ -1,16 +1,20 @@
-"""Which DestinationRule governs a mirror, and what it says."""
+"""Which DestinationRules govern a mirror, and what they say."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR
+from .gateways import labels
+from .hosts import widening
 from .nodes import Node
 from .objects import KubeObject, exported, service_name
 from .reach import service_entry
 from .sites import MESH, Route, Target
 
 _NOTHING: Final = Node(None)
+Fault = TypeVar("Fault")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,26 +22,45 @@ class Policy:
     """What governs requests to a target.
 
     Attributes:
-        rule: The DestinationRule; None when none is in reach.
-        subset: Its subset; nothing when the target has none, or the rule lacks it.
-        layers: Traffic policies, the most specific first; a later one fills in what an earlier one leaves out.
+        rule: The DestinationRule, of several that Istio merges the one with a traffic policy; None when none is in
+            reach.
+        subset: The target's subset; nothing when the target has none, or no rule defines it.
+        layers: Traffic policies and who says them, the most specific first; a later one fills in what an earlier one
+            leaves out.
     """
 
     rule: KubeObject | None
     subset: Node = field(default=_NOTHING, repr=False)
-    layers: tuple[Node, ...] = field(default=(), repr=False)
+    layers: tuple[tuple[KubeObject, Node], ...] = field(default=(), repr=False)
 
     def setting(self, *path: str) -> Node:
         """A setting; Istio merges layers by their first key only."""
-        for layer in self.layers:
+        for _, layer in self.layers:
             if layer[path[0]].given:
                 return layer.at(*path)
         return _NOTHING
+
+    def source(self, key: str) -> KubeObject | None:
+        """The DestinationRule that says something under a first key; the governing one where none does."""
+        return next((rule for rule, layer in self.layers if layer[key].given), self.rule)
 
     @property
     def tls_mode(self) -> str:
         """How connections are secured; empty when nothing is said."""
         return self.setting("tls", "mode").text().upper()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policies:
+    """What may govern requests to a target from the proxies of a namespace.
+
+    Attributes:
+        chosen: Policies for some workloads, with the labels that choose them.
+        general: Policies for all others: one, or several where it cannot be told which.
+    """
+
+    chosen: tuple[tuple[dict[str, str], Policy], ...]
+    general: tuple[Policy, ...]
 
 
 def proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
@@ -64,38 +87,119 @@ def home(cluster: ClusterObjects, host: str, namespace: str = "") -> str:
     return entry.namespace if entry else ""
 
 
-def policy(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
-    """What governs requests to ``target`` from a proxy in ``namespace``.
+def policies(cluster: ClusterObjects, route: Route, target: Target, sender: tuple[str, str]) -> Sequence[Policy]:
+    """What governs requests to ``target`` from a sender of ``route``'s; several where it cannot be told which."""
+    context, namespace = sender
+    found = cluster.once(("policies", target.cluster_name, namespace), lambda: _find(cluster, target, namespace))
+    possible: list[Policy] = []
+    for wanted, policy in found.chosen:
+        taken = cluster.chooses(wanted, context, namespace, route)
+        if taken is not False:
+            possible.append(policy)
+        if taken:
+            return possible
+    return (*possible, *found.general)
 
-    Istio looks in the proxy's namespace, then in the Service's, then in the root namespace, and takes the first
-    DestinationRule that it finds. Source: PushContext.destinationRule.
+
+def faulty(
+    cluster: ClusterObjects, route: Route, target: Target, fault: Callable[[Policy], Fault]
+) -> Iterator[tuple[str, Policy, Fault]]:
+    """Namespace, policy and fault of each sender whose every possible policy has a fault."""
+    for sender in proxies(cluster, route):
+        found = [(policy, fault(policy)) for policy in policies(cluster, route, target, sender)]
+        if all(wrong for _, wrong in found):
+            yield sender[1], *found[0]
+
+
+def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
+    """Rules of one place that differ in the workloads that they choose, or in who sees them, stay apart.
+
+    But one without a selector that is exported to ``.`` is merged into those with one, and is nobody else's any more.
+    Source: mergeDestinationRule; https://github.com/istio/istio/issues/58322.
     """
-    return cluster.once(("policy", target.cluster_name, namespace), lambda: _find(cluster, target, namespace))
+    chosen: dict[tuple[tuple[str, str], ...], list[KubeObject]] = {}
+    general: dict[tuple[str, ...], list[KubeObject]] = {}
+    for rule in _in_force(cluster, target.host, namespace):
+        selector = workload_selector(rule)
+        if selector is None:
+            general.setdefault(tuple(sorted(rule.exported_to)), []).append(rule)
+        else:
+            chosen.setdefault(tuple(sorted(selector.items())), []).append(rule)
+    merged = general.pop((".",), []) if chosen else []
+    return Policies(
+        chosen=tuple((dict(key), _policy([*rules, *merged], target)) for key, rules in chosen.items()),
+        general=tuple(_policy(rules, target) for rules in general.values()) or (Policy(rule=None),),
+    )
 
 
-def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policy:
-    first = () if namespace == cluster.root_namespace else (namespace,)
-    rules = list(cluster.destination_rules.covering(target.host))
-    for place in (*first, home(cluster, target.host, namespace), cluster.root_namespace) if rules else ():
-        for rule in rules:
-            if rule.namespace == place and exported(rule, namespace):
-                return _policy(rule, target)
-    return Policy(rule=None)
+def _in_force(cluster: ClusterObjects, host: str, namespace: str) -> list[KubeObject]:
+    """The DestinationRules that Istio looks at for a host and a proxy in ``namespace``.
+
+    Those of the proxy's namespace, else of the Service's, else of the root namespace, and of these the ones of the
+    narrowest host only, even if they are then for other workloads. Of the root namespace's own proxies only private
+    rules come first. Source: PushContext.destinationRule and setDestinationRules.
+    """
+    index = cluster.destination_rules
+    levels = [rules for pattern in widening(host) if (rules := index.exactly(pattern))]
+    if not levels:
+        return []
+    own = _private if namespace == cluster.root_namespace else _local
+    if found := _narrowest(levels, namespace, own):
+        return found
+    for place in (home(cluster, host, namespace), cluster.root_namespace):
+        shared = _narrowest(levels, place, lambda rule: not _private(rule))
+        if found := [rule for rule in shared if exported(rule, namespace)]:
+            return found
+    return []
 
 
-def _policy(rule: KubeObject, target: Target) -> Policy:
-    spec = rule.spec
-    subset = next((node for node in spec["subsets"].elements() if node["name"].text() == target.subset), _NOTHING)
-    layers: list[Node] = []
-    for holder in (subset, spec):
+def _narrowest(
+    levels: Sequence[Sequence[KubeObject]], namespace: str, fits: Callable[[KubeObject], bool]
+) -> list[KubeObject]:
+    """Rules of a namespace that fit, of the narrowest host that some are for."""
+    for rules in levels:
+        found = [rule for rule in rules if rule.namespace == namespace and fits(rule)]
+        if found:
+            return found
+    return []
+
+
+def workload_selector(rule: KubeObject) -> dict[str, str] | None:
+    """Labels of the pods that a DestinationRule is for; None when it is for all."""
+    selector = rule.spec.either("workloadSelector", "workload_selector")
+    return labels(selector.either("matchLabels", "match_labels")) if selector.given else None
+
+
+def _private(rule: KubeObject) -> bool:
+    """Whether a rule is for its own namespace alone, as each with a selector is."""
+    return workload_selector(rule) is not None or rule.exports == frozenset((rule.namespace,))
+
+
+def _local(rule: KubeObject) -> bool:
+    """Whether a rule is for its own namespace too."""
+    return workload_selector(rule) is not None or exported(rule, rule.namespace)
+
+
+def _policy(rules: Sequence[KubeObject], target: Target) -> Policy:
+    """What rules for one host say together: all their subsets, and the first traffic policy.
+
+    Source: mergeDestinationRule.
+    """
+    ruling = next((rule for rule in rules if rule.spec["trafficPolicy"].given), rules[0])
+    subsets = ((rule, node) for rule in rules for node in rule.spec["subsets"].elements()) if target.subset else ()
+    named = ((rule, node) for rule, node in subsets if node["name"].text() == target.subset)
+    definer, subset = next(named, (ruling, _NOTHING))
+    layers: list[tuple[KubeObject, Node]] = []
+    for rule, holder in ((definer, subset), (ruling, ruling.spec)):
         whole = holder["trafficPolicy"]
         port = _of_port(whole, target.port)
         if port:
             # Settings of a port stand alone: nothing is inherited below them.
-            layers.append(port)
+            layers.append((rule, port))
             break
-        layers.append(whole)
-    return Policy(rule=rule, subset=subset, layers=tuple(layer for layer in layers if layer.given))
+        layers.append((rule, whole))
+    given = tuple((rule, layer) for rule, layer in layers if layer.given)
+    return Policy(rule=ruling, subset=subset, layers=given)
 
 
 def _of_port(whole: Node, port: int | None) -> Node | None:

@@ -8,7 +8,7 @@ from ..safety import PEER_HEADERS
 from ..values import NEWEST_ISTIO, IstioVersion
 from .envoy import Patch, cluster_mutations
 from .objects import KubeObject
-from .policies import policy, proxies
+from .policies import Policy, faulty, proxies
 from .reach import Side, entry_addresses, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
 from .sites import ANNOTATION, Site, both_forms
@@ -172,9 +172,7 @@ def plain_text(case: Case, site: Site) -> Iterator[Report]:
     found = reach(case.mesh, case.cluster, site.route, site.target)
     if found.side is not Side.REMOTE:
         return
-    for _, namespace in proxies(case.cluster, site.route):
-        if policy(case.cluster, site.target, namespace).tls_mode in ENCRYPTED:
-            continue
+    for _ in faulty(case.cluster, site.route, site.target, _in_the_clear):
         if case.settings.private_plain_text:
             addresses = entry_addresses(found.entry, site.target.host)
             if all(is_private(address) for address in addresses):
@@ -182,6 +180,10 @@ def plain_text(case: Case, site: Site) -> Iterator[Report]:
         message = f"copies to {site.target.host} leave the cluster in plain text"
         yield problem(site.source, site.node, message, waived=site.waiver("plain-text"))
         return
+
+
+def _in_the_clear(found: Policy) -> bool:
+    return found.tls_mode not in ENCRYPTED
 
 
 @object_rule(

@@ -7,7 +7,7 @@ from ..values import AuthorityMode
 from .braking import missing_brakes
 from .clusters import ClusterObjects
 from .gateways import HTTP_PROTOCOLS, Listener
-from .policies import Policy, policy, proxies
+from .policies import Policy, faulty
 from .reach import Reach, Side, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .sites import ANNOTATION, MESH, Route, Site, authority_form, both_forms
@@ -204,14 +204,15 @@ def receiver_tls(case: Case, site: Site) -> Iterator[Report]:
     """Report TLS settings of the sender that the receiver's listener does not take."""
     found = remote(case, site)
     entered = _at_port(found, inlets(case, site, found)) if found else []
-    for _, namespace in proxies(case.cluster, site.route) if entered else ():
-        sent = policy(case.cluster, site.target, namespace)
+
+    def misfit(sent: Policy) -> str:
         faults = [_tls_fault(sent, listener, site) for _, listener in entered]
-        if all(faults):
-            subject = sent.rule or site.source
-            place = sent.setting("tls") if sent.rule and sent.tls_mode else site.destination
-            yield problem(subject, place if sent.rule and sent.tls_mode else site.destination, faults[0])
-            return
+        return faults[0] if all(faults) else ""
+
+    for _, sent, fault in faulty(case.cluster, site.route, site.target, misfit) if entered else ():
+        said = sent.source("tls") if sent.tls_mode else None
+        yield problem(said or site.source, sent.setting("tls") if said else site.destination, fault)
+        return
 
 
 def _tls_fault(sent: Policy, listener: Listener, site: Site) -> str:
@@ -272,17 +273,16 @@ def receiver_no_limits(case: Case, site: Site) -> Iterator[Report]:
         routes = {id(route): route for form in forms for _, route in cluster.arrivals(form)}
         for route in routes.values():
             for target in route.primaries:
-                lacking = [
-                    name
-                    for _, namespace in proxies(cluster, route)
-                    for name in missing_brakes(policy(cluster, target, namespace))
-                    if "limit" in name
-                ]
+                lacking = [name for _, _, names in faulty(cluster, route, target, _missing_limits) for name in names]
                 if lacking:
                     message = (
                         f"nothing limits what copies cost {target.host}: it lacks {', '.join(dict.fromkeys(lacking))}"
                     )
                     yield problem(route.source, target.node, message)
+
+
+def _missing_limits(found: Policy) -> list[str]:
+    return [name for name in missing_brakes(found) if "limit" in name]
 
 
 RULES: Final[tuple[Rule, ...]] = (

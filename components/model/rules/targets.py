@@ -5,7 +5,7 @@ from typing import Final
 
 from .hosts import covers
 from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
-from .policies import home, policy, proxies
+from .policies import Policy, faulty, home, proxies, workload_selector
 from .ports import family, name_fault, port_nodes, port_number, port_protocol, spoken_by
 from .reach import service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
@@ -115,16 +115,16 @@ def subset_undefined(case: Case, site: Site) -> Iterator[Report]:
     target = site.target
     if not target.subset:
         return
-    for _, namespace in proxies(case.cluster, site.route):
-        found = policy(case.cluster, target, namespace)
-        if not found.subset.given and (found.rule or case.cluster.complete):
-            where = (
-                f"{found.rule} does not define it"
-                if found.rule
-                else f"no DestinationRule for {target.host} is in reach"
-            )
-            yield problem(site.source, site.destination, f"subset {target.subset!r} is unknown: {where}")
-            return
+
+    def lacks_it(found: Policy) -> bool:
+        return not found.subset.given and (found.rule is not None or case.cluster.complete)
+
+    for _, found, _ in faulty(case.cluster, site.route, target, lacks_it):
+        where = (
+            f"{found.rule} does not define it" if found.rule else f"no DestinationRule for {target.host} is in reach"
+        )
+        yield problem(site.source, site.destination, f"subset {target.subset!r} is unknown: {where}")
+        return
 
 
 @mirror_rule(
@@ -266,14 +266,19 @@ def rule_out_of_reach(case: Case, site: Site) -> Iterator[Report]:
     rules = [
         rule for rule in case.cluster.destination_rules.covering(site.target.host) if rule.spec["host"].text() != "*"
     ]
-    if not rules:
+    for_all = [rule for rule in rules if workload_selector(rule) is None]
+    if not for_all:
         return
-    for _, namespace in proxies(case.cluster, site.route):
-        if policy(case.cluster, site.target, namespace).rule is None:
-            yield problem(
-                rules[0], "metadata.namespace", f"proxies in {namespace} that mirror to {site.target.host} ignore it"
-            )
-            return
+    for namespace, _, _ in faulty(case.cluster, site.route, site.target, lambda found: found.rule is None):
+        where = f"proxies in {namespace} that mirror to {site.target.host}"
+        hiding = next((rule for rule in rules if rule.namespace == namespace and rule not in for_all), None)
+        if hiding:
+            message = f"{where} are not chosen by it, and because of it they ignore {for_all[0]}"
+            remedy = f"Add one without workloadSelector in {namespace}, with exportTo: [{namespace}]"
+            yield problem(hiding, "spec.workloadSelector", message, remedy=remedy)
+        else:
+            yield problem(for_all[0], "metadata.namespace", f"{where} ignore it")
+        return
 
 
 @mirror_rule(
@@ -356,9 +361,11 @@ def _grants(grant: KubeObject, route: KubeObject, name: str) -> bool:
 )
 def rule_twice(case: Case, site: Site) -> Iterator[Report]:
     """Report a second DestinationRule for the target's host in one namespace."""
-    seen: dict[str, KubeObject] = {}
+    seen: dict[tuple[str, bool, frozenset[tuple[str, str]]], KubeObject] = {}
     for rule in case.cluster.destination_rules.exactly(site.target.host):
-        first = seen.setdefault(rule.namespace, rule)
+        selector = workload_selector(rule)
+        key = (rule.namespace, selector is None, frozenset((selector or {}).items()))
+        first = seen.setdefault(key, rule)
         if first is not rule and first.spec["trafficPolicy"].given and rule.spec["trafficPolicy"].given:
             yield problem(rule, "spec.host", f"{first} governs {site.target.host} as well")
 
