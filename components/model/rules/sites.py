@@ -9,7 +9,7 @@ from ..routing import service_host
 from ..values import SHADOW_SUFFIX, AuthorityMode
 from .gateways import Listener
 from .hosts import covers
-from .nodes import Node, NotJudgedError
+from .nodes import UNKNOWN, Node, NotJudgedError
 from .objects import LISTENER_SETS, KubeObject, full_name, listening_gateway, service_name
 
 MESH: Final = "mesh"
@@ -82,9 +82,14 @@ class Route:
 
     @cached_property
     def primaries(self) -> "list[Target]":
-        """Who answers."""
+        """Who answers; of several those that have some weight, which is 0 in Istio where it is left out."""
         nodes = self.entry["backendRefs" if self.native else "route"].elements()
+        if len(nodes) > 1:
+            nodes = [node for node in nodes if self._weighs(node["weight"])] or nodes
         return [Target.of(self, node if self.native else node["destination"]) for node in nodes]
+
+    def _weighs(self, weight: Node) -> bool:
+        return weight.value is UNKNOWN or (weight.number() != 0 if weight.given else self.native)
 
     @property
     def removed_headers(self) -> set[str]:

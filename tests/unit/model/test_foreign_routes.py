@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.model.rules import ClusterObjects, Site
+from components.model.rules import UNKNOWN, ClusterObjects, Site
 from components.model.rules.policies import proxies
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import (
@@ -544,3 +544,22 @@ def test_a_primary_without_a_port_speaks_what_its_service_s_only_port_does() -> 
     grpc = {"name": "grpc", "port": 9000}
     assert protocol(grpc) == {"mirror-protocol"}
     assert protocol(grpc, {"name": "http", "port": 9001}) == set()
+
+
+@pytest.mark.parametrize(
+    ("weights", "primary"),
+    [((100, 0), False), ((100, None), False), ((99, 1), True), ((None, None), True), ((100, UNKNOWN), True)],
+)
+def test_who_gets_no_share_of_the_requests_is_no_primary(weights: tuple[Any, Any], primary: bool) -> None:
+    """As Flagger writes a canary that is mirrored to before it answers anybody."""
+    a, b = ({"host": f"{name}.hello.svc.cluster.local", "port": {"number": 8000}} for name in "ab")
+    shares = [{"destination": each, "weight": weight} for each, weight in zip((a, b), weights, strict=True)]
+    assert bool(findings(mesh([bare(route=shares)]), "mirror-is-primary")) is primary
+
+
+@pytest.mark.parametrize(("weight", "primary"), [(0, False), (None, True), (1, True)])
+def test_a_backend_of_the_gateway_api_without_weight_answers_too(weight: int | None, primary: bool) -> None:
+    backends = [{"name": "a", "port": 8000}, {"name": "b", "port": 8000, "weight": weight}]
+    route = native(mirror={"backendRef": {"name": "b", "port": 8000}})
+    route["spec"]["rules"][0]["backendRefs"] = backends
+    assert bool(findings(mesh([route]), "mirror-is-primary")) is primary
