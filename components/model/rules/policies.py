@@ -11,9 +11,11 @@ from .hosts import widening
 from .nodes import Node
 from .objects import KubeObject, exported, service_name
 from .reach import service_entry
-from .sites import MESH, Route, Target
+from .sites import MESH, Route, Target, gateway_name
 
 _NOTHING: Final = Node(None)
+SOURCE_NAMESPACE: Final = ("sourceNamespace", "source_namespace")
+"""Spellings of what a match says about the namespace of callers."""
 Fault = TypeVar("Fault")
 
 
@@ -71,11 +73,47 @@ def proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
 def _proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for gateway in route.gateways:
-        if gateway == MESH:
-            found[SIDECAR, route.source.namespace] = None
-        else:
-            found |= {(GATEWAY, namespace): None for namespace in cluster.gateway_namespaces(gateway)}
+        kind = SIDECAR if gateway == MESH else GATEWAY
+        for namespace in _callers(route) if gateway == MESH else cluster.gateway_namespaces(gateway):
+            if _sends(cluster, route, gateway, (kind, namespace)):
+                found[kind, namespace] = None
     return list(found)
+
+
+def _callers(route: Route) -> list[str]:
+    """Namespaces of the sidecars that may send: the route's own, and those that it names; others cannot be told."""
+    own, exports = route.source.namespace, route.owner.exports
+    if exports.isdisjoint(("*", own)):
+        return sorted(exports - {"~"})
+    matches = [*route.entry["match"].elements(), *route.outer["match"].elements()]
+    named = [name for match in matches if (name := match.either(*SOURCE_NAMESPACE).text())]
+    return [name for name in (own, *named) if "*" in exports or name in exports]
+
+
+def _sends(cluster: ClusterObjects, route: Route, gateway: str, sender: tuple[str, str]) -> bool:
+    """Whether a sender's requests can match; of a delegated entry the conditions of both entries hold.
+
+    With gateways of its own a match asks for nothing else of the sender. Source: sourceMatchHTTP.
+    """
+    return all(
+        any(
+            gateway in (gateway_name(name, source.namespace) for name in named)
+            if (named := match["gateways"].texts())
+            else _admits(cluster, route, match, sender)
+            for match in matches
+        )
+        for source, entry in ((route.source, route.entry), (route.owner, route.outer))
+        if (matches := entry["match"].elements())
+    )
+
+
+def _admits(cluster: ClusterObjects, route: Route, match: Node, sender: tuple[str, str]) -> bool:
+    """Whether what a match says of the source is true of a sender, or may be."""
+    context, namespace = sender
+    if match.either(*SOURCE_NAMESPACE).text(namespace) != namespace:
+        return False
+    wanted = labels(match.either("sourceLabels", "source_labels"))
+    return cluster.chooses(wanted, context, namespace, route) is not False
 
 
 def home(cluster: ClusterObjects, host: str, namespace: str = "") -> str:

@@ -145,3 +145,57 @@ def test_a_wider_rule_does_not_stand_in_for_one_that_is_kept_from_the_proxy() ->
     wide = governing("wide", host="*.hello.svc.cluster.local", trafficPolicy=BRAKES)
     assert findings(mesh([*at_gateway(), wide]), "mirror-no-brakes") == []
     assert findings(mesh([*at_gateway(), wide, kept]), "mirror-no-brakes")
+
+
+def calling(**match: Any) -> Object:
+    """A mirror of the mesh's to `b` for calls with one match, in `hello`."""
+    return bare(match=[match]) if match else bare()
+
+
+@pytest.mark.parametrize(
+    ("match", "exports", "braked"),
+    [
+        ({"sourceNamespace": "web"}, None, True),
+        ({"sourceNamespace": "hello"}, None, False),
+        ({"sourceNamespace": "web", "gateways": ["mesh"]}, None, False),
+        ({}, ["web"], True),
+        ({}, ["web", "~"], True),
+        ({}, ["web", "."], False),
+        ({"sourceNamespace": "web"}, ["web", "shop"], True),
+        ({}, ["web", "shop"], False),
+        ({}, None, False),
+    ],
+)
+def test_sidecars_that_see_the_route_and_are_meant_send(match: Object, exports: list[str] | None, braked: bool) -> None:
+    """Conditions on the source count only beside no ``gateways``. Source: sourceMatchHTTP."""
+    route = calling(**match)
+    if exports:
+        route["spec"]["exportTo"] = exports
+    rule = governing("b", "web", exportTo=["."], trafficPolicy=BRAKES)
+    assert (findings(mesh([route, rule]), "mirror-no-brakes") == []) is braked
+
+
+@pytest.mark.parametrize(
+    ("match", "sends"),
+    [
+        ({}, True),
+        ({"sourceNamespace": ROOT}, True),
+        ({"sourceNamespace": "web"}, False),
+        ({"sourceLabels": {"app": "web"}}, True),
+        ({"sourceLabels": {"istio": "other"}}, False),
+        ({"sourceLabels": {"istio": "other"}, "gateways": [f"{ROOT}/internal-gateway"]}, True),
+    ],
+)
+def test_a_gateway_sends_what_calls_from_it_match(match: Object, sends: bool) -> None:
+    route, gateway = at_gateway()
+    route["spec"]["http"][0]["match"] = [match]
+    assert bool(findings(mesh([route, gateway]), "mirror-no-brakes")) is sends
+
+
+def test_conditions_of_a_delegating_entry_hold_too() -> None:
+    inner = bare()
+    del inner["spec"]["hosts"]
+    outer = bare(mirror=None, route=None, match=[{"sourceNamespace": "web"}], delegate={"name": "a"})
+    outer["metadata"]["name"] = "outer"
+    rule = governing("b", "web", exportTo=["."], trafficPolicy=BRAKES)
+    assert findings(mesh([outer, inner, rule]), "mirror-no-brakes") == []
