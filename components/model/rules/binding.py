@@ -6,6 +6,7 @@ from typing import Final
 from .gateways import Listener, labels, selects
 from .hosts import covers
 from .objects import KubeObject, exported, service_name
+from .overlap import may_clash
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
 from .sites import MESH
 
@@ -177,8 +178,8 @@ def gateway_port_closed(case: Case, subject: KubeObject) -> Iterator[Report]:
     title="One object routes a host on a gateway",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
-    why="Of two VirtualServices for one host a sidecar takes one, and a gateway takes their routes in any order:"
-    " whether a request is mirrored is up to chance.",
+    why="Of two VirtualServices for one host a sidecar takes one, and a gateway takes their routes in any order: where"
+    " routes of both take a request, whether it is mirrored is up to chance.",
     source="https://istio.io/latest/docs/ops/best-practices/traffic-management/#split-virtual-services",
     remedy="Merge them, or delegate from one of them",
 )
@@ -186,12 +187,15 @@ def host_routed_twice(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report objects that route a host which a concerned object routes as well."""
     for route in case.mesh.concerned(case.cluster).get(subject, [])[:1]:
         for host in route.hosts if not route.native else ():
-            for other in case.cluster.route_index.exactly(host):
+            here = case.cluster.route_index.exactly(host)
+            for other in here:
                 if other.owner is route.owner or other.native:
                     continue
                 shared = set(other.bound) & set(route.bound)
                 if not _same_proxies(subject, other.owner):
                     shared.discard(MESH)
+                if not any(may_clash(own, other) for own in here if own.owner is route.owner):
+                    shared &= {MESH}
                 if shared:
                     where = ", ".join(sorted(shared))
                     yield problem(subject, "spec.hosts", f"{other.owner} routes {host} on {where} as well")
