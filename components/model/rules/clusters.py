@@ -34,6 +34,9 @@ ROOT_NAMESPACE: Final = "istio-system"
 GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
 """Label of the pods that Istio makes for a gateway of the Gateway API."""
 
+WAYPOINT: Final = "istio-waypoint"
+"""Class of the gateways that stand in for sidecars in ambient mode."""
+
 Made = TypeVar("Made")
 
 
@@ -199,10 +202,26 @@ class ClusterObjects:
     def applies(self, patch: Patch, context: str, namespace: str, route: Route) -> bool:
         """Whether a patch reaches the proxies of a kind in a namespace that send a route's mirrors.
 
-        Which callers a selector of sidecars takes cannot be told; what it says then counts.
+        One for targets by name reaches gateways of the Gateway API and waypoints only. Which callers a selector of
+        sidecars takes cannot be told; what it says then counts.
         """
-        reached = patch.applies(context, namespace, self.root_namespace)
-        return reached and self.chooses(patch.selector, context, namespace, route) is not False
+        if not patch.applies(context, namespace, self.root_namespace):
+            return False
+        if not patch.targets:
+            return self.chooses(patch.selector, context, namespace, route) is not False
+        if context == GATEWAY:
+            return any(
+                kind == "Gateway" and name in route.gateways and self._is_native(name) for kind, name in patch.targets
+            )
+        return any(kind != "Gateway" or self._may_be_waypoint(name) for kind, name in patch.targets)
+
+    def _is_native(self, gateway: str) -> bool:
+        found = self.gateway(gateway)
+        return not found or found.kind != "Gateway"
+
+    def _may_be_waypoint(self, gateway: str) -> bool:
+        found = self.gateway(gateway)
+        return not found or found.spec["gatewayClassName"].text() == WAYPOINT
 
     def chooses(self, wanted: dict[str, str], context: str, namespace: str, route: Route) -> bool | None:
         """Whether labels choose the proxies of a kind in a namespace that send a route's mirrors.

@@ -48,6 +48,12 @@ class Patch:
         """Labels of the pods that its EnvoyFilter chooses; empty for all."""
         return labels(self.source.spec["workloadSelector"]["labels"])
 
+    @cached_property
+    def targets(self) -> list[tuple[str, str]]:
+        """Kind and ``namespace/name`` of what its EnvoyFilter is for by name; none where it is for pods."""
+        nodes = self.source.spec.either("targetRefs", "target_refs").elements()
+        return [(node["kind"].text(), f"{self.source.namespace}/{node['name'].text()}") for node in nodes]
+
     def applies(self, context: str, namespace: str, root_namespace: str) -> bool:
         """Whether it reaches proxies of a kind in a namespace."""
         reached = self.source.namespace in (namespace, root_namespace)

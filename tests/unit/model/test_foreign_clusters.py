@@ -165,3 +165,35 @@ def test_a_patch_may_name_a_match_of_a_route(name: str, known: bool) -> None:
     patches[0]["match"]["routeConfiguration"]["vhost"]["route"]["name"] = name
     filter_["spec"]["configPatches"] = patches
     assert (findings(mesh([routes, filter_]), "envoy-filter-no-such-route") == []) is known
+
+
+@pytest.mark.parametrize(
+    ("target", "namespace", "bound"),
+    [
+        ({"name": "internal-gateway"}, "istio-system", True),
+        ({"name": "other"}, "istio-system", False),
+        ({"name": "internal-gateway"}, "hello", False),
+        ({"name": "internal-gateway", "kind": "Service", "group": ""}, "istio-system", False),
+    ],
+)
+def test_a_filter_for_gateways_by_name_bounds_those_alone(target: Object, namespace: str, bound: bool) -> None:
+    """Such a filter is nothing to sidecars and to Istio's own gateways. Source: ShouldAttachPolicy of Istio's pilot."""
+    filter_ = of_kind(sending(), "EnvoyFilter")
+    filter_["metadata"]["namespace"] = namespace
+    filter_["spec"]["targetRefs"] = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", **target}]
+    mirror = {"backendRef": {"name": "greeter-v2", "port": 8000}}
+    assert (findings(mesh([native(mirror=mirror), native_gateway(), filter_]), "mirror-unbounded-life") == []) is bound
+    assert (findings(mesh([native(mirror=mirror), filter_]), "mirror-unbounded-life") == []) is bound
+    objects = [each for each in sending(route(mesh=False)) if each["kind"] != "EnvoyFilter"]
+    assert findings(mesh([*objects, filter_]), "mirror-unbounded-life")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "bound"),
+    [("greeter-v2", "Service", True), ("internal-gateway", "Gateway", False), ("waypoint", "Gateway", True)],
+)
+def test_a_filter_by_name_bounds_what_a_waypoint_sends(name: str, kind: str, bound: bool) -> None:
+    filter_ = of_kind(sending(), "EnvoyFilter")
+    filter_["spec"]["targetRefs"] = [{"kind": kind, "name": name}]
+    mirror = bare(mirror={"host": "greeter-v2", "port": {"number": 8000}})
+    assert (findings(mesh([mirror, native_gateway(), filter_]), "mirror-unbounded-life") == []) is bound
