@@ -17,7 +17,7 @@ To accept a breach, annotate the object with the rule's id and a reason of at le
 
 An error hurts or keeps copies from arriving; a warning breaks with the next change; a notice fails nothing. A rule of
 scope *route* judges the objects of one mirrored service, *cluster* needs all objects of a cluster, *clusters* those of
-both ends.
+both ends. A mirror with a share of 0 goes to nobody, so only its form is judged.
 
 This page is made from the registry: `python -m components.model.rules.documentation > docs/rules.md`.
 """

@@ -178,7 +178,7 @@ def mesh_hops(mesh: Mesh) -> Iterator[Hop]:
     for cluster in mesh.clusters:
         for route in cluster.routing.routes:
             try:
-                for site in cluster.routing.of_route(route):
+                for site in (each for each in cluster.routing.of_route(route) if not each.rests):
                     yield from _hops(mesh, cluster, route, site.target, mirror=True)
                 for target in route.primaries:
                     yield from _hops(mesh, cluster, route, target, mirror=False)

@@ -234,6 +234,7 @@ def authority_mutation(case: Case, subject: KubeObject) -> Iterator[Report]:
     why="A list of mirror policies in an EnvoyFilter replaces the route's: what the route says has no effect.",
     source="https://istio.io/latest/docs/reference/config/networking/envoy-filter/",
     remedy="Render both from one description, or drop the EnvoyFilter's list",
+    resting=True,
 )
 def policy_drift(case: Case, site: Site) -> Iterator[Report]:
     """Report mirrors that the EnvoyFilter's list lacks or gives another share."""
@@ -247,7 +248,8 @@ def _drift(site: Site, patch: Patch) -> Iterator[Report]:
     same = [found for found in patch.policies if found.cluster == site.target.cluster_name]
     shares = [found.percent for found in same]
     if not same:
-        yield problem(patch.source, patch.value, f"the list leaves out {site.target.cluster_name} of {site.source}")
+        if not site.rests:
+            yield problem(patch.source, patch.value, f"the list leaves out {site.target.cluster_name} of {site.source}")
     elif site.percent is not None and all(share is None or abs(share - site.percent) > 1e-4 for share in shares):  # noqa: PLR2004 -- the proxy's resolution
         theirs = ", ".join("an unreadable share" if share is None else f"{share:g} %" for share in shares)
         message = f"{site.target.cluster_name} gets {theirs}, but {site.source} says {site.percent:g} %"

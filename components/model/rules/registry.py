@@ -329,16 +329,28 @@ class Case:
 
 
 def mirror_rule(
-    *, rule_id: str, title: str, severity: Severity, scope: Scope, why: str, source: str, remedy: str
+    *,
+    rule_id: str,
+    title: str,
+    severity: Severity,
+    scope: Scope,
+    why: str,
+    source: str,
+    remedy: str,
+    resting: bool = False,
 ) -> Callable[[Callable[[Case, Site], Iterable[Report]]], Rule]:
-    """Make a rule of a function that checks one mirror; the mirror's waivers and unknown values are seen to."""
+    """Make a rule of a function that checks one mirror; the mirror's waivers and unknown values are seen to.
+
+    With ``resting`` it judges mirrors with a share of 0 as well, which no proxy gets.
+    """
 
     def made(check: Callable[[Case, Site], Iterable[Report]]) -> Rule:
         def run(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
             for case in _cases(mesh, settings):
                 for site in case.cluster.routing.sites:
                     try:
-                        yield from check(case, site)
+                        if resting or not site.rests:
+                            yield from check(case, site)
                     except NotJudgedError as unknown:
                         yield _unjudged(site.source, site.node, unknown)
 

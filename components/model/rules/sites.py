@@ -1,6 +1,7 @@
 """Every place where something is mirrored, read from Istio's and from the Gateway API's routes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
@@ -198,6 +199,13 @@ class Site:
             denominator = self.share["denominator"].number() if self.share["denominator"].given else 100.0
             return None if numerator is None or not denominator else numerator * 100 / denominator
         return self.share.number()
+
+    @cached_property
+    def rests(self) -> bool:
+        """Whether its share is known to be nothing, so that no proxy gets it."""
+        with suppress(NotJudgedError):
+            return self.percent == 0
+        return False
 
     @property
     def at_gateway(self) -> bool:

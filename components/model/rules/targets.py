@@ -162,7 +162,7 @@ def duplicate(case: Case, site: Site) -> Iterator[Report]:
     for other in case.cluster.routing.of_route(site.route):
         if other is site:
             return
-        if other.target == site.target:
+        if other.target == site.target and not other.rests:
             yield problem(site.source, site.node, f"{site.target.host} is already mirrored to at {other.node.path}")
             return
 

@@ -43,6 +43,7 @@ def mirrors_readable(case: Case, subject: KubeObject) -> Iterator[Report]:
     why="Istio's validation rejects a route with both.",
     source=VIRTUAL_SERVICE_REFERENCE,
     remedy="Move the destination of mirror into mirrors",
+    resting=True,
 )
 def mirror_and_mirrors(case: Case, site: Site) -> Iterator[Report]:
     """Report routes with both forms."""
@@ -59,6 +60,7 @@ def mirror_and_mirrors(case: Case, site: Site) -> Iterator[Report]:
     why="mirror_percent and mirrorPercent take whole per cents only and are deprecated.",
     source=VIRTUAL_SERVICE_REFERENCE,
     remedy="Write mirrors: [{destination: …, percentage: {value: …}}]",
+    resting=True,
 )
 def deprecated_percent(case: Case, site: Site) -> Iterator[Report]:
     """Report the deprecated field."""

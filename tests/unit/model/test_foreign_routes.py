@@ -6,7 +6,7 @@ import pytest
 
 from components.model.rules import UNKNOWN, ClusterObjects, Site
 from components.model.rules.policies import proxies
-from tests.unit.model.rule_cases import bare
+from tests.unit.model.rule_cases import back, bare
 from tests.unit.model.samples import (
     HOST,
     Object,
@@ -563,3 +563,43 @@ def test_a_backend_of_the_gateway_api_without_weight_answers_too(weight: int | N
     route = native(mirror={"backendRef": {"name": "b", "port": 8000}})
     route["spec"]["rules"][0]["backendRefs"] = backends
     assert bool(findings(mesh([route]), "mirror-is-primary")) is primary
+
+
+RESTING = {"value": 0}
+
+
+@pytest.mark.parametrize("share", [{"mirrorPercentage": RESTING}, {"mirrorPercentage": {}}])
+def test_a_mirror_with_a_share_of_nothing_sends_nothing(share: Object) -> None:
+    """Istio gives it to no proxy. Source: MirrorPercent of its pilot."""
+    assert {"mirror-no-brakes", "mirror-credentials", "mirror-side-effects"} <= broken(mesh([bare()]))
+    assert broken(mesh([bare(**share)])) == set()
+
+
+def test_a_mirror_with_a_share_of_nothing_is_no_loop_and_no_second_one() -> None:
+    target = {"destination": {"host": "b", "port": {"number": 8000}}}
+    twice = bare(mirror=None, mirrors=[{**target, "percentage": RESTING}, target])
+    assert findings(mesh([twice]), "mirror-duplicate") == []
+    objects = changed(sending(), "VirtualService", "spec.hosts", [HOST])
+    assert findings(mesh(objects, back()), "mirror-loop")
+    resting = back()
+    resting[-1]["spec"]["http"][0]["mirrorPercentage"] = RESTING
+    assert findings(mesh(objects, resting), "mirror-loop") == []
+
+
+def test_a_share_of_nothing_is_still_written_in_a_form_that_istio_takes() -> None:
+    assert broken(mesh([bare(mirror_percent=0)])) == {"mirror-deprecated-percent"}
+    both = bare(mirrors=[{"destination": {"host": "c"}, "percentage": RESTING}], mirrorPercentage=RESTING)
+    assert broken(mesh([both])) == {"mirror-and-mirrors"}
+
+
+def test_a_share_that_is_not_known_yet_may_be_some() -> None:
+    assert findings(mesh([bare(mirrorPercentage={"value": UNKNOWN})]), "mirror-no-brakes")
+
+
+@pytest.mark.parametrize(("listed", "drifts"), [(True, True), (False, False)])
+def test_a_share_of_nothing_agrees_with_a_list_that_leaves_it_out(listed: bool, drifts: bool) -> None:
+    objects = changed(sending(), "VirtualService", "spec.http.1.mirrors.0.percentage.value", 0)
+    for patch in of_kind(objects, "EnvoyFilter")["spec"]["configPatches"] if not listed else ():
+        if patch["applyTo"] == "HTTP_ROUTE":
+            del patch["patch"]["value"]["route"]["request_mirror_policies"][0]
+    assert bool(findings(mesh(objects), "mirror-policy-drift")) is drifts
