@@ -11,7 +11,7 @@ from .clusters import ClusterObjects
 from .envoy import SIDECAR
 from .gateways import labels, selects
 from .nodes import Node
-from .objects import KubeObject
+from .objects import KubeObject, is_ambient
 from .policies import policies, proxies
 from .ports import spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
@@ -196,7 +196,7 @@ def ambient(case: Case, site: Site) -> Iterator[Report]:
             continue
         marks = namespace.root["metadata"]["labels"]
         own = service.root["metadata"]["labels"]["istio.io/use-waypoint"].text() if service else ""
-        if marks["istio.io/dataplane-mode"].text() == "ambient" and not (marks["istio.io/use-waypoint"].text() or own):
+        if is_ambient(namespace) and not (marks["istio.io/use-waypoint"].text() or own):
             yield problem(site.source, site.node, f"namespace {place} is ambient and has no waypoint")
             return
 

@@ -115,6 +115,12 @@ def exported(subject: KubeObject, namespace: str) -> bool:
     return not subject.exports.isdisjoint(("*", namespace))
 
 
+def is_ambient(namespace: KubeObject | None) -> bool:
+    """Whether a Namespace is in ambient mode, where waypoints stand in for sidecars."""
+    mode = namespace.root["metadata"]["labels"]["istio.io/dataplane-mode"] if namespace else Node(None)
+    return mode.text() == "ambient"
+
+
 def full_name(host: str, namespace: str) -> str:
     """The full name that Istio reads a host as: a name without dots is a Service in the reader's namespace."""
     if not host or "." in host or host == "*":

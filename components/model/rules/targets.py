@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from .envoy import SIDECAR
 from .hosts import covers
-from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
+from .objects import GATEWAY_GROUP, KubeObject, exported, is_ambient, service_name
 from .policies import Policy, faulty, home, proxies, workload_selector
 from .ports import family, name_fault, port_nodes, port_number, port_protocol, spoken_by
 from .reach import service_entry
@@ -319,6 +320,27 @@ def entry_without_address(case: Case, site: Site) -> Iterator[Report]:
 
 
 @mirror_rule(
+    rule_id="mirror-target-headless",
+    title="What sidecars mirror to has an address of its own",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A sidecar sends requests for a headless Service to the address that the caller had connected to; a copy has"
+    " none, so it goes nowhere. A gateway chooses a pod.",
+    source="https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/",
+    remedy="Mirror to a Service with a cluster IP for the same pods",
+)
+def headless(case: Case, site: Site) -> Iterator[Report]:
+    """Report headless Services that sidecars mirror to; what a waypoint does cannot be told."""
+    service = case.cluster.service(site.target.host)
+    if not service or service.spec["clusterIP"].text() != "None":
+        return
+    places = [namespace for kind, namespace in proxies(case.cluster, site.route) if kind == SIDECAR]
+    if any(not is_ambient(case.cluster.find("Namespace", "default", place)) for place in places):
+        message = f"copies of sidecars to {site.target.host} have no address to go to"
+        yield problem(service, service.spec["clusterIP"], message)
+
+
+@mirror_rule(
     rule_id="mirror-not-granted",
     title="A target in another namespace lets the route refer to it",
     severity=Severity.ERROR,
@@ -386,5 +408,6 @@ RULES: Final[tuple[Rule, ...]] = (
     rule_twice,
     entry_hidden,
     entry_without_address,
+    headless,
     not_granted,
 )

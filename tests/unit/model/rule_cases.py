@@ -358,6 +358,14 @@ CASES: tuple[Case, ...] = (
         at="spec.resolution",
     ),
     Case(
+        rule="mirror-target-headless",
+        passes=lambda: mesh([bare(), service("b")]),
+        fails=lambda: mesh([bare(), service("b", clusterIP="None")]),
+        silent=lambda: mesh([*sending(route(mesh=False)), service("greeter-v2", clusterIP="None")]),
+        names="b.hello.svc.cluster.local",
+        at="spec.clusterIP",
+    ),
+    Case(
         rule="mirror-not-granted",
         passes=lambda: mesh([elsewhere(), grant("HTTPRoute")]),
         fails=lambda: mesh([elsewhere(), grant("GRPCRoute")]),

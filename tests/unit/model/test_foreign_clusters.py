@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.model.rule_cases import bare
+from tests.unit.model.rule_cases import bare, namespace
 from tests.unit.model.samples import (
     HOST,
     Object,
@@ -197,3 +197,10 @@ def test_a_filter_by_name_bounds_what_a_waypoint_sends(name: str, kind: str, bou
     filter_["spec"]["targetRefs"] = [{"kind": kind, "name": name}]
     mirror = bare(mirror={"host": "greeter-v2", "port": {"number": 8000}})
     assert (findings(mesh([mirror, native_gateway(), filter_]), "mirror-unbounded-life") == []) is bound
+
+
+def test_a_waypoint_chooses_a_pod_of_a_headless_target() -> None:
+    ambient = namespace(**{"istio.io/dataplane-mode": "ambient"})
+    headless = service("b", clusterIP="None")
+    assert findings(mesh([bare(), headless, namespace()]), "mirror-target-headless")
+    assert findings(mesh([bare(), headless, ambient]), "mirror-target-headless") == []
