@@ -208,7 +208,7 @@ class ClusterObjects:
         if not patch.applies(context, namespace, self.root_namespace):
             return False
         if not patch.targets:
-            return self.chooses(patch.selector, context, namespace, route) is not False
+            return not patch.selector or self.chooses(patch.selector, context, namespace, route) is not False
         if context == GATEWAY:
             return any(
                 kind == "Gateway" and name in route.gateways and self._is_native(name) for kind, name in patch.targets

@@ -35,6 +35,10 @@ class HostIndex(Generic[Item]):
         """Items for just this pattern."""
         return self._items.get(pattern, [])
 
+    def by_width(self, host: str) -> "list[list[Item]]":
+        """Items whose pattern takes every host that ``host`` stands for: those of each pattern, the narrowest first."""
+        return [found for pattern in widening(host) if (found := self._items.get(pattern))]
+
     def covering(self, host: str) -> Iterator[Item]:
         """Items whose pattern takes every host that ``host`` stands for."""
         for pattern in widening(host):

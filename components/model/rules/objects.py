@@ -73,12 +73,12 @@ class KubeObject:
     @cached_property
     def exports(self) -> frozenset[str]:
         """Namespaces whose proxies see it; ``*`` for all."""
-        return frozenset(self.namespace if name == "." else name for name in self.exported_to or ["*"])
+        return frozenset(self.namespace if name == "." else name for name in self.exported_to or ("*",))
 
-    @property
-    def exported_to(self) -> list[str]:
-        """What is written of :attr:`exports`."""
-        return self.spec.either("exportTo", "export_to").texts()
+    @cached_property
+    def exported_to(self) -> tuple[str, ...]:
+        """What is written of :attr:`exports`, in order."""
+        return tuple(sorted(self.spec.either("exportTo", "export_to").texts()))
 
     def __str__(self) -> str:
         return f"{self.kind.removeprefix('Kubernetes')} {self.namespace}/{self.name}"

@@ -1,13 +1,12 @@
 """Which DestinationRules govern a mirror, and what they say."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar, cast
 
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR
 from .gateways import labels
-from .hosts import widening
 from .nodes import Node
 from .objects import KubeObject, exported, service_name
 from .reach import service_entry
@@ -15,7 +14,11 @@ from .sites import MESH, Route, Target, gateway_name
 
 _NOTHING: Final = Node(None)
 SOURCE_NAMESPACE: Final = ("sourceNamespace", "source_namespace")
-"""Spellings of what a match says about the namespace of callers."""
+SOURCE_LABELS: Final = ("sourceLabels", "source_labels")
+SOURCE_CONDITIONS: Final = frozenset(("gateways", *SOURCE_NAMESPACE, *SOURCE_LABELS))
+"""What a match may say about who sends a request; a match without any of it takes those of all."""
+Conditions: TypeAlias = Sequence[tuple[str, Sequence[Node]]]
+"""Lists of matches that each ask for a source, with the namespace of the object that they are written in."""
 Fault = TypeVar("Fault")
 
 
@@ -71,39 +74,51 @@ def proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
 
 
 def _proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
+    parts = ((route.source, route.entry), (route.owner, route.outer))
+    conditions = [
+        (source.namespace, matches)
+        for source, entry in parts
+        if (matches := entry["match"].elements()) and all(_asks_for_source(match) for match in matches)
+    ]
     found: dict[tuple[str, str], None] = {}
     for gateway in route.gateways:
         kind = SIDECAR if gateway == MESH else GATEWAY
-        for namespace in _callers(route) if gateway == MESH else cluster.gateway_namespaces(gateway):
-            if _sends(cluster, route, gateway, (kind, namespace)):
+        for namespace in _callers(route, conditions) if gateway == MESH else cluster.gateway_namespaces(gateway):
+            if not conditions or _sends(cluster, route, conditions, gateway, (kind, namespace)):
                 found[kind, namespace] = None
     return list(found)
 
 
-def _callers(route: Route) -> list[str]:
+def _asks_for_source(match: Node) -> bool:
+    known = match.known
+    return isinstance(known, Mapping) and not SOURCE_CONDITIONS.isdisjoint(cast("Mapping[object, object]", known))
+
+
+def _callers(route: Route, conditions: Conditions) -> list[str]:
     """Namespaces of the sidecars that may send: the route's own, and those that it names; others cannot be told."""
     own, exports = route.source.namespace, route.owner.exports
     if exports.isdisjoint(("*", own)):
         return sorted(exports - {"~"})
-    matches = [*route.entry["match"].elements(), *route.outer["match"].elements()]
+    matches = [match for _, found in conditions for match in found]
     named = [name for match in matches if (name := match.either(*SOURCE_NAMESPACE).text())]
     return [name for name in (own, *named) if "*" in exports or name in exports]
 
 
-def _sends(cluster: ClusterObjects, route: Route, gateway: str, sender: tuple[str, str]) -> bool:
+def _sends(
+    cluster: ClusterObjects, route: Route, conditions: Conditions, gateway: str, sender: tuple[str, str]
+) -> bool:
     """Whether a sender's requests can match; of a delegated entry the conditions of both entries hold.
 
     With gateways of its own a match asks for nothing else of the sender. Source: sourceMatchHTTP.
     """
     return all(
         any(
-            gateway in (gateway_name(name, source.namespace) for name in named)
+            gateway in (gateway_name(name, home) for name in named)
             if (named := match["gateways"].texts())
             else _admits(cluster, route, match, sender)
             for match in matches
         )
-        for source, entry in ((route.source, route.entry), (route.owner, route.outer))
-        if (matches := entry["match"].elements())
+        for home, matches in conditions
     )
 
 
@@ -112,7 +127,7 @@ def _admits(cluster: ClusterObjects, route: Route, match: Node, sender: tuple[st
     context, namespace = sender
     if match.either(*SOURCE_NAMESPACE).text(namespace) != namespace:
         return False
-    wanted = labels(match.either("sourceLabels", "source_labels"))
+    wanted = labels(match.either(*SOURCE_LABELS))
     return cluster.chooses(wanted, context, namespace, route) is not False
 
 
@@ -136,7 +151,7 @@ def policies(cluster: ClusterObjects, route: Route, target: Target, sender: tupl
             possible.append(policy)
         if taken:
             return possible
-    return (*possible, *found.general)
+    return (*possible, *found.general) if possible else found.general
 
 
 def faulty(
@@ -144,9 +159,10 @@ def faulty(
 ) -> Iterator[tuple[str, Policy, Fault]]:
     """Namespace, policy and fault of each sender whose every possible policy has a fault."""
     for sender in proxies(cluster, route):
-        found = [(policy, fault(policy)) for policy in policies(cluster, route, target, sender)]
-        if all(wrong for _, wrong in found):
-            yield sender[1], *found[0]
+        possible = policies(cluster, route, target, sender)
+        faults = [fault(policy) for policy in possible]
+        if all(faults):
+            yield sender[1], possible[0], faults[0]
 
 
 def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
@@ -160,7 +176,7 @@ def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
     for rule in _in_force(cluster, target.host, namespace):
         selector = workload_selector(rule)
         if selector is None:
-            general.setdefault(tuple(sorted(rule.exported_to)), []).append(rule)
+            general.setdefault(rule.exported_to, []).append(rule)
         else:
             chosen.setdefault(tuple(sorted(selector.items())), []).append(rule)
     merged = general.pop((".",), []) if chosen else []
@@ -177,8 +193,7 @@ def _in_force(cluster: ClusterObjects, host: str, namespace: str) -> list[KubeOb
     narrowest host only, even if they are then for other workloads. Of the root namespace's own proxies only private
     rules come first. Source: PushContext.destinationRule and setDestinationRules.
     """
-    index = cluster.destination_rules
-    levels = [rules for pattern in widening(host) if (rules := index.exactly(pattern))]
+    levels = cluster.destination_rules.by_width(host)
     if not levels:
         return []
     own = _private if namespace == cluster.root_namespace else _local
@@ -224,9 +239,11 @@ def _policy(rules: Sequence[KubeObject], target: Target) -> Policy:
     Source: mergeDestinationRule.
     """
     ruling = next((rule for rule in rules if rule.spec["trafficPolicy"].given), rules[0])
-    subsets = ((rule, node) for rule in rules for node in rule.spec["subsets"].elements()) if target.subset else ()
-    named = ((rule, node) for rule, node in subsets if node["name"].text() == target.subset)
-    definer, subset = next(named, (ruling, _NOTHING))
+    definer, subset = ruling, _NOTHING
+    if target.subset:
+        subsets = ((rule, node) for rule in rules for node in rule.spec["subsets"].elements())
+        named = ((rule, node) for rule, node in subsets if node["name"].text() == target.subset)
+        definer, subset = next(named, (ruling, _NOTHING))
     layers: list[tuple[KubeObject, Node]] = []
     for rule, holder in ((definer, subset), (ruling, ruling.spec)):
         whole = holder["trafficPolicy"]

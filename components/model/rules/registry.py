@@ -347,10 +347,9 @@ def mirror_rule(
     def made(check: Callable[[Case, Site], Iterable[Report]]) -> Rule:
         def run(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
             for case in _cases(mesh, settings):
-                for site in case.cluster.routing.sites:
+                for site in case.cluster.routing.sites if resting else case.cluster.routing.sent:
                     try:
-                        if resting or not site.rests:
-                            yield from check(case, site)
+                        yield from check(case, site)
                     except NotJudgedError as unknown:
                         yield _unjudged(site.source, site.node, unknown)
 

@@ -235,6 +235,11 @@ class Routing:
     unknown: tuple[tuple[KubeObject, str], ...]
     """Objects with the path of the unknown value that keeps their mirrors from being listed."""
 
+    @cached_property
+    def sent(self) -> tuple[Site, ...]:
+        """The mirrors but those that rest."""
+        return tuple(site for site in self.sites if not site.rests)
+
     def of_route(self, route: Route) -> list[Site]:
         """The mirrors on one route entry."""
         return self._by_route.get(id(route), [])

@@ -264,13 +264,12 @@ def port_name(case: Case, site: Site) -> Iterator[Report]:
 )
 def rule_out_of_reach(case: Case, site: Site) -> Iterator[Report]:
     """Report DestinationRules for the target that a sender never finds."""
-    rules = [
-        rule for rule in case.cluster.destination_rules.covering(site.target.host) if rule.spec["host"].text() != "*"
-    ]
-    for_all = [rule for rule in rules if workload_selector(rule) is None]
-    if not for_all:
-        return
     for namespace, _, _ in faulty(case.cluster, site.route, site.target, lambda found: found.rule is None):
+        covering = case.cluster.destination_rules.covering(site.target.host)
+        rules = [rule for rule in covering if rule.spec["host"].text() != "*"]
+        for_all = [rule for rule in rules if workload_selector(rule) is None]
+        if not for_all:
+            return
         where = f"proxies in {namespace} that mirror to {site.target.host}"
         hiding = next((rule for rule in rules if rule.namespace == namespace and rule not in for_all), None)
         if hiding:
@@ -384,7 +383,8 @@ def _grants(grant: KubeObject, route: KubeObject, name: str) -> bool:
 def rule_twice(case: Case, site: Site) -> Iterator[Report]:
     """Report a second DestinationRule for the target's host in one namespace."""
     seen: dict[tuple[str, bool, frozenset[tuple[str, str]]], KubeObject] = {}
-    for rule in case.cluster.destination_rules.exactly(site.target.host):
+    rules = case.cluster.destination_rules.exactly(site.target.host)
+    for rule in rules if len(rules) > 1 else ():
         selector = workload_selector(rule)
         key = (rule.namespace, selector is None, frozenset((selector or {}).items()))
         first = seen.setdefault(key, rule)
