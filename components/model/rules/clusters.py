@@ -26,7 +26,7 @@ from .gateways import (
 from .hosts import HostIndex, widening
 from .nodes import Node, NotJudgedError
 from .objects import LISTENER_SETS, KubeObject, full_name, read_object, service_name
-from .sites import ANNOTATION, Route, Routing, both_forms, read_routing
+from .sites import ANNOTATION, Route, Routing, read_routing
 
 ROOT_NAMESPACE: Final = "istio-system"
 """Istio's default root namespace."""
@@ -136,14 +136,23 @@ class ClusterObjects:
         """Its route entries by host pattern."""
         return HostIndex((host, route) for route in self.routing.routes for host in route.hosts)
 
+    def has_route(self, name: str) -> bool:
+        """Whether proxies have a route of that name."""
+        return name in self._route_names or name in self._match_names
+
     @cached_property
-    def route_names(self) -> set[str]:
-        """Names that its routes have in proxies; a match with a name of its own makes a route of both names."""
-        named = [route for route in self.routing.routes if route.name]
-        matches = {
-            f"{route.name}.{match['name'].text()}" for route in named for match in route.entry["match"].elements()
+    def _route_names(self) -> set[str]:
+        return {route.name for route in self.routing.routes}
+
+    @cached_property
+    def _match_names(self) -> set[str]:
+        """Names by matches: one with a name of its own makes a route of both names."""
+        return {
+            f"{route.name}.{match['name'].text()}"
+            for route in self.routing.routes
+            for match in route.entry["match"].elements()
+            if route.name
         }
-        return {route.name for route in named} | matches
 
     @cached_property
     def sent_forms(self) -> set[str]:
@@ -151,7 +160,7 @@ class ClusterObjects:
         found: set[str] = set()
         for site in self.routing.sites:
             with suppress(NotJudgedError):
-                found |= {form for authority in site.route.authorities for form in both_forms(authority)}
+                found.update(site.route.carried)
         return found
 
     def gateway(self, name: str) -> KubeObject | None:

@@ -119,7 +119,7 @@ def side_effects(case: Case, site: Site) -> Iterator[Report]:
 def method_not_allowed(case: Case, site: Site) -> Iterator[Report]:
     """Report named methods outside the house's lists."""
     rpcs, https = case.settings.allowed_rpc_methods, case.settings.allowed_http_methods
-    for found in named(site):
+    for found in named(site) if rpcs or https else ():
         if found.rpc_method:
             if rpcs and found.rpc_method not in rpcs:
                 yield problem(site.source, found.node, f"{found.rpc_method} may not be mirrored")

@@ -11,7 +11,7 @@ from .objects import KubeObject
 from .policies import Policy, faulty, proxies
 from .reach import Side, entry_addresses, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
-from .sites import ANNOTATION, Site, both_forms
+from .sites import ANNOTATION, Site
 
 MIRROR_POLICY: Final = "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto"
 REPLACES_LISTS: Final = IstioVersion(1, 31)
@@ -60,9 +60,11 @@ def at_receiver(case: Case, site: Site) -> tuple[set[str], set[str]] | None:
 
 def _at_receiver(case: Case, site: Site) -> tuple[set[str], set[str]] | None:
     found = reach(case.mesh, case.cluster, site.route, site.target)
-    forms = [form for authority in site.route.authorities for form in both_forms(authority)]
     routes = {
-        id(route): route for cluster in found.clusters for form in forms for _, route in cluster.arrivals(form)
+        id(route): route
+        for cluster in found.clusters
+        for form in site.route.carried
+        for _, route in cluster.arrivals(form)
     }.values()
     answering = [route for route in routes if route.primaries]
     if found.side is not Side.REMOTE or not answering:
@@ -271,7 +273,7 @@ def no_such_route(case: Case, subject: KubeObject) -> Iterator[Report]:
     if not case.cluster.complete or case.cluster.routing.unknown:
         return
     for patch in case.cluster.patches.of_source(subject):
-        if patch.name and patch.policies and patch.name not in case.cluster.route_names:
+        if patch.name and patch.policies and not case.cluster.has_route(patch.name):
             yield problem(subject, patch.node["match"], f"no VirtualService has a route named {patch.name!r}")
 
 

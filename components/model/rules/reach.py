@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 from .clusters import ClusterObjects, Mesh, contract_digests
 from .nodes import UNKNOWN, NotJudgedError
 from .objects import KubeObject, exported, service_name
-from .sites import ANNOTATION, Route, Target, both_forms
+from .sites import ANNOTATION, Route, Target
 
 
 @unique
@@ -108,8 +108,7 @@ def _remote(
     digests = _own_digests(route, target) or contract_digests(route.source)
     known = known or [other for other in others if digests & other.contract_digests]
     known = known or [other for other in others if any(other.listener_index.covering(target.host))]
-    forms = [form for authority in route.authorities for form in both_forms(authority)]
-    return known or [other for other in others if any(other.arrivals(form) for form in forms)] or others
+    return known or [other for other in others if any(other.arrivals(form) for form in route.carried)] or others
 
 
 def _own_digests(route: Route, target: Target) -> set[str]:

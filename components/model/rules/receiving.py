@@ -10,7 +10,7 @@ from .gateways import HTTP_PROTOCOLS, Listener
 from .policies import Policy, faulty
 from .reach import Reach, Side, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .sites import ANNOTATION, MESH, Route, Site, authority_form, both_forms
+from .sites import ANNOTATION, MESH, Route, Site, authority_form
 
 RELEASE_NOTES: Final = "https://istio.io/latest/news/releases/1.28.x/announcing-1.28/change-notes/"
 MODES: Final = {
@@ -108,7 +108,7 @@ def target_name(case: Case, site: Site) -> Iterator[Report]:
     """Report receiving routes for the target's name."""
     found = remote(case, site)
     host = site.target.host
-    if not found or host in {form for authority in site.route.authorities for form in both_forms(authority)}:
+    if not found or host in site.route.carried:
         return
     for cluster in found.clusters:
         for route in cluster.route_index.exactly(host):
@@ -125,7 +125,7 @@ def inlets(case: Case, site: Site, found: Reach) -> list[tuple[ClusterObjects, L
 def _inlets(site: Site, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
     entered: dict[int, tuple[ClusterObjects, Listener]] = {}
     for cluster in found.clusters:
-        for form in (form for authority in site.route.authorities for form in both_forms(authority)):
+        for form in site.route.carried:
             for listener, _ in cluster.arrivals(form):
                 entered[id(listener)] = (cluster, listener)
     return list(entered.values())
@@ -227,7 +227,7 @@ def _tls_fault(sent: Policy, listener: Listener, site: Site) -> str:
         return f"it sends plain text, but {where} wants TLS ({ends})"
     given = sent.setting("tls", "sni").text()
     # Without a name of its own a connection carries the authority of the copy.
-    names = [given] if given else [form for authority in site.route.authorities for form in both_forms(authority)]
+    names = [given] if given else site.route.carried
     strange = [name for name in names if not listener.takes(name)]
     if strange:
         return f"its server name {strange[0]} is not among the hosts of {where}"
@@ -268,9 +268,8 @@ def receiver_contract(case: Case, site: Site) -> Iterator[Report]:
 def receiver_no_limits(case: Case, site: Site) -> Iterator[Report]:
     """Report receiving services without limits."""
     found = remote(case, site)
-    forms = [form for authority in site.route.authorities for form in both_forms(authority)]
     for cluster in found.clusters if found else ():
-        routes = {id(route): route for form in forms for _, route in cluster.arrivals(form)}
+        routes = {id(route): route for form in site.route.carried for _, route in cluster.arrivals(form)}
         for route in routes.values():
             for target in route.primaries:
                 lacking = [name for _, _, names in faulty(cluster, route, target, _missing_limits) for name in names]

@@ -82,6 +82,13 @@ class Route:
         return (rewrite,) if rewrite else self.entering
 
     @cached_property
+    def carried(self) -> tuple[str, ...]:
+        """What mirrors may carry as authority, with and without the suffix."""
+        return tuple(
+            dict.fromkeys(authority_form(authority, mode) for authority in self.authorities for mode in AuthorityMode)
+        )
+
+    @cached_property
     def primaries(self) -> "list[Target]":
         """Who answers; of several those that have some weight, which is 0 in Istio where it is left out."""
         nodes = self.entry["backendRefs" if self.native else "route"].elements()
@@ -413,8 +420,3 @@ def _share(percentage: Node) -> Node:
 def authority_form(authority: str, mode: AuthorityMode) -> str:
     """What an authority (or a pattern of authorities) becomes on a mirror."""
     return authority if mode is AuthorityMode.PRESERVED or authority == "*" else authority + SHADOW_SUFFIX
-
-
-def both_forms(authority: str) -> tuple[str, ...]:
-    """Both forms that a mirror's authority may take."""
-    return tuple(dict.fromkeys(authority_form(authority, mode) for mode in AuthorityMode))
