@@ -325,7 +325,7 @@ def entry_without_address(case: Case, site: Site) -> Iterator[Report]:
     scope=Scope.CLUSTER,
     why="A sidecar sends requests for a headless Service to the address that the caller had connected to; a copy has"
     " none, so it goes nowhere. A gateway chooses a pod.",
-    source="https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/",
+    source="Measured; https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/",
     remedy="Mirror to a Service with a cluster IP for the same pods",
 )
 def headless(case: Case, site: Site) -> Iterator[Report]:

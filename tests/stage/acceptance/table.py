@@ -13,10 +13,8 @@ HEADING: Final = "## Results\n"
 
 
 def table(entries: Iterable[Mapping[str, Any]]) -> str:
-    """Return one table per source, in the order of the report."""
-    ordered = list(entries)
-    sources = list(dict.fromkeys(entry["source"] for entry in ordered))
-    ordered.sort(key=lambda entry: sources.index(entry["source"]))
+    """Return one table per source; sources and cases by name, whatever order they ran in."""
+    ordered = sorted(entries, key=lambda entry: (entry["source"].casefold(), entry["case"]))
     return "".join(_section(source, list(cases)) for source, cases in groupby(ordered, lambda entry: entry["source"]))
 
 

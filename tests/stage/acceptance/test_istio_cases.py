@@ -8,7 +8,7 @@ import pytest
 import components as tm
 from components.model import Match, Protocol
 
-from .lab import Lab, Mirror, calls_of, settled
+from .lab import Lab, Mirror, Route, calls_of, settled
 from .report import band, span
 from .terms import PLAIN_TEXT, SAY_HELLO, STAGING, TESTING, echo, greeter
 
@@ -41,6 +41,15 @@ def arrivals(lab: Lab, protocol: Protocol, run: str, *, at: str) -> Any:
     return read(role, version, run)
 
 
+def copied(lab: Lab, route: Route, *, at: str, most: int) -> Any:
+    """Make calls that the primary must answer, each once, and return what the mirror has seen of them."""
+    result = lab.call(route, CALLS)
+    copies = settled(lambda: arrivals(lab, route.protocol, result["run"], at=at), complete=most or 1)
+    assert result["versions"] == {"v1": CALLS}, result["failures"]
+    assert calls_of(arrivals(lab, route.protocol, result["run"], at="primary")) == CALLS
+    return copies
+
+
 @pytest.mark.parametrize("name", list(SHARES))
 @pytest.mark.parametrize("path", ["sidecar", "gateway", "gateway-testing"])
 @pytest.mark.parametrize("protocol", [Protocol.GRPC, Protocol.HTTP])
@@ -53,16 +62,17 @@ def test_share(lab: Lab, case: Any, protocol: Protocol, path: str, name: str) ->
     mirror: Mirror = across(lab, protocol, share) if at == "testing" else in_cluster(protocol, share)
     primary = greeter() if protocol is Protocol.GRPC else echo("v1", protocol)
     with lab.route(mirror, protocol=protocol, primary=primary, via=via) as route:
-        result = lab.call(route, CALLS)
-        copies = settled(lambda: arrivals(lab, protocol, result["run"], at=at), complete=most or 1)
-        originals = arrivals(lab, protocol, result["run"], at="primary")
+        copies = copied(lab, route, at=at, most=most)
+        counts = [calls_of(copies)]
+        # Chance leads one count in 370 out of three standard deviations, though the share is right.
+        if least < most and not least <= counts[0] <= most:
+            copies = copied(lab, route, at=at, most=most)
+            counts.append(calls_of(copies))
     note(
-        f"{calls_of(copies)} of {CALLS} mirrored",
+        f"{', then '.join(str(count) for count in counts)} of {CALLS} mirrored",
         "pod log" if protocol is Protocol.GRPC else "the server's own record",
     )
-    assert result["versions"] == {"v1": CALLS}, result["failures"]
-    assert calls_of(originals) == CALLS
-    assert least <= calls_of(copies) <= most
+    assert least <= counts[-1] <= most
     requests = copies.calls + copies.repeats if protocol is Protocol.GRPC else copies["requests"]
     assert requests == calls_of(copies), "a call was mirrored more than once"
 

@@ -8,7 +8,7 @@ import pytest
 import components as tm
 from components.model import HeaderMatch, HeaderTest, Match, Protocol, Waiver
 
-from .lab import Lab, settled
+from .lab import Lab, calls_of, settled
 from .report import band
 from .terms import PORTS, SAY_HELLO, STAGING, TESTING, echo, greeter
 
@@ -227,3 +227,26 @@ def test_subset_of_one_service(lab: Lab, case: Any) -> None:
     note(str(counts), "client; pod log")
     assert counts == {via: ({"v1": 200}, 200) for via in ("gateway", "sidecar")}
     assert greeter().host != primary.host
+
+
+@pytest.mark.parametrize(("via", "copies"), [("sidecar", 0), ("gateway", 200)])
+def test_a_headless_mirror(lab: Lab, case: Any, via: str, copies: int) -> None:
+    """The rule mirror-target-headless says so: a copy of a sidecar has no address that its caller connected to."""
+    note = case(f"Mirror to a headless Service, {via}", SOURCE, f"{copies} of 200 copies, every call answered")
+    port = {"name": "http-8080", "port": PORTS[HTTP], "targetPort": 8000, "appProtocol": "http"}
+    headless = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "echo-headless", "namespace": "hello"},
+        "spec": {"clusterIP": "None", "selector": {"app": "echo-v2"}, "ports": [port]},
+    }
+    target = tm.Destination("echo-headless.hello.svc.cluster.local", PORTS[HTTP])
+    with (
+        lab.applied(STAGING, [headless]),
+        lab.route(tm.InClusterMirror(service=target), protocol=HTTP, primary=echo("v1", HTTP), via=via) as route,
+    ):
+        result = lab.call(route, 200)
+        found = settled(lambda: lab.seen(STAGING, "v2", result["run"]), complete=200)
+    note(f"{calls_of(found)} of 200 copies", "the server's own records")
+    assert result["versions"] == {"v1": 200}
+    assert calls_of(found) == copies
