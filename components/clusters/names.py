@@ -39,7 +39,7 @@ def check_component_name(name: str) -> str:
     Raises:
         ValidationError: It has other characters than Google Cloud allows, or is too long.
     """
-    if _NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
         raise ValidationError(
             field="name",
             value=name,

@@ -1,6 +1,7 @@
 """Names and locations: what we make is always accepted by Google Cloud, what it refuses we refuse first."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,11 +43,13 @@ def test_every_physical_name_of_an_accepted_component_fits(name: str) -> None:
         ("a-", "must start with a letter"),
         ("a\n", "must start with a letter"),
         ("ä", "must start with a letter"),
+        (None, "must start with a letter"),
+        (5, "must start with a letter"),
         ("a" * 25, "has 25 characters, but only 24 fit.*Shorten it by 1"),
         ("a" * 64, "Shorten it by 40"),
     ],
 )
-def test_component_names_that_do_not_fit_are_refused_with_the_arithmetic(name: str, rule: str) -> None:
+def test_component_names_that_do_not_fit_are_refused_with_the_arithmetic(name: Any, rule: str) -> None:
     with pytest.raises(ValidationError, match=rule) as refusal:
         names.check_component_name(name)
     assert refusal.value.field == "name"
