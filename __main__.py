@@ -1,9 +1,11 @@
 """Staging and testing from one program: the stack's configuration says which of the two it is."""
 
+from dataclasses import replace
+
 import pulumi
 
-import components as tm
-from components import program
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror import program
 
 settings = program.load()
 cluster = program.make_cluster("cluster", settings)
@@ -26,6 +28,7 @@ if settings.role is program.Role.TESTING:
         tm.MirrorReceiverArgs(
             mesh=mesh,
             gateway=gateway,
+            api=gateway.api,
             contract=settings.contract,
             namespace=hello,
             service=primary.destination,
@@ -35,31 +38,17 @@ if settings.role is program.Role.TESTING:
 
 if settings.role is program.Role.STAGING:
     mirrors: list[tm.InClusterMirror | tm.CrossClusterMirror] = []
-    if inside := settings.in_cluster:
-        rewrite = tm.Greeter("greeter-v2", program.greeter_args(settings, mesh, hello, "v2"))
-        mirrors.append(
-            tm.InClusterMirror(
-                name="v2",
-                service=rewrite.destination,
-                percent=inside.percent,
-                match=settings.match,
-                expires=inside.expires,
-            )
-        )
-    if across := settings.cross_cluster:
-        testing = pulumi.StackReference(across.testing_stack)
-        program.peer_with_testing("peering", settings, cluster, testing)
-        mirrors.append(
-            tm.CrossClusterMirror(
-                contract=settings.contract,
-                # None where testing does not export it, which is refused with what to do.
-                offer=testing.get_output("receiver"),
-                percent=across.percent,
-                match=settings.match,
-                client_credential=settings.credential_name if settings.contract.tls else "",
-                expires=across.expires,
-            )
-        )
+    for mirror in settings.mirrors:
+        if isinstance(mirror, tm.InClusterMirror):
+            rewrite = tm.Greeter("greeter-v2", program.greeter_args(settings, mesh, hello, "v2"))
+            mirrors.append(replace(mirror, service=rewrite.destination))
+        else:
+            testing = pulumi.StackReference(settings.testing_stack)
+            program.peer_with_testing("peering", settings, cluster, testing)
+            mirrors.append(program.with_offer(mirror, testing))
+    overlays = {
+        name: tm.MirrorOverlay(name, args) for name, args in program.overlays_args(settings, mesh, hello).items()
+    }
     for name, branch in program.branches_args(settings, mesh, hello).items():
         mirrors += tm.BranchService(name, branch).mirrors
     service = tm.MirroredService(
@@ -67,6 +56,7 @@ if settings.role is program.Role.STAGING:
         tm.MirroredServiceArgs(
             mesh=mesh,
             gateway=gateway,
+            api=gateway.api,
             namespace=hello,
             hosts=settings.contract.hosts,
             port=settings.contract.port,
@@ -76,5 +66,5 @@ if settings.role is program.Role.STAGING:
         ),
     )
     pulumi.export("mirrors", service.mirrors)
-    if guard := program.expiry_guard_args(settings, mesh, service):
-        tm.ExpiryGuard("expiry", guard)
+    for name, guard in program.expiry_guard_args(settings, mesh, service, overlays).items():
+        tm.ExpiryGuard(name, guard)

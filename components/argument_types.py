@@ -5,18 +5,24 @@ both would be taken for something else in silence.
 """
 
 import types
-from collections.abc import Awaitable, Iterable, Mapping, Sequence, Set
-from dataclasses import fields
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, ForwardRef, TypeVar, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, Generic, Protocol, TypeVar, Union, cast, get_args, get_origin
 
 import pulumi
 
 from .model import ValidationError
 from .model.checks import member
+from .refusal import PLAIN_VALUE
 
 _Args = TypeVar("_Args")
+_Handle = TypeVar("_Handle")
+_Handle_co = TypeVar("_Handle_co", covariant=True)
+
+NO_HANDLE: Final[Any] = None
+"""Default of a field of :class:`HandleOf` that may be left out: type checkers take a plain None for no such field."""
 
 _WORDS: Final[Mapping[object, str]] = {
     str: "a text",
@@ -25,7 +31,35 @@ _WORDS: Final[Mapping[object, str]] = {
     float: "a number",
     bytes: "bytes",
     type(None): "None",
+    Callable: "a function",
 }
+
+
+class HasHandle(Protocol[_Handle_co]):
+    """A component, or anything else that makes a handle: it may stand where its handle is asked for."""
+
+    @property
+    def handle(self) -> _Handle_co:
+        """What the other components take of it."""
+        ...
+
+
+if TYPE_CHECKING:
+
+    class HandleOf(Generic[_Handle]):
+        """A field that takes a handle or what has one, and holds the handle: :func:`check_types` sees to that."""
+
+        def __get__(self, instance: object, owner: type | None = None) -> _Handle: ...
+
+        def __set__(self, instance: object, value: _Handle | HasHandle[_Handle]) -> None: ...
+
+else:
+
+    class HandleOf:
+        """When the program runs, the annotation is that of the handle."""
+
+        def __class_getitem__(cls, handle: object) -> object:
+            return handle
 
 
 def require_args(args: object, kind: type[_Args]) -> _Args:
@@ -79,6 +113,15 @@ def known_text(value: object, *, field: str) -> str:
     )
 
 
+def is_plain(value: object) -> bool:
+    """Whether a value is known now: nothing in it is an Output."""
+    if isinstance(value, Mapping):
+        return all(is_plain(item) for item in cast("Mapping[object, object]", value).values())
+    if isinstance(value, list | tuple):
+        return all(is_plain(item) for item in cast("Sequence[object]", value))
+    return value is None or isinstance(value, str | int | float)
+
+
 def _named(kind: Any) -> Any:  # noqa: ANN401 -- annotations are anything
     """What an annotation stands for: its origin; of a reference by name an Output, as in Pulumi's Input, or all."""
     if isinstance(kind, ForwardRef):
@@ -89,7 +132,9 @@ def _named(kind: Any) -> Any:  # noqa: ANN401 -- annotations are anything
 def _fitting(value: object, hint: Any, field: str, shown: bool) -> object:  # noqa: ANN401 -- annotations are anything
     """The value as its annotation has it."""
     origin = _named(hint)
-    if origin in (Union, types.UnionType):
+    union = origin in (Union, types.UnionType)
+    value = _handle(value, get_args(hint) if union else (hint,))
+    if union:
         return _member_of_union(value, get_args(hint), field, shown)
     if origin in (Sequence, tuple):
         return _sequence(value, hint, field, shown)
@@ -103,6 +148,15 @@ def _fitting(value: object, hint: Any, field: str, shown: bool) -> object:  # no
         raise _refusal(value, [hint], field, shown)
     _check_time(value, field)
     return value
+
+
+def _handle(value: object, kinds: Iterable[Any]) -> object:
+    """The handle of a component that stands where its handle belongs; anything else as it is."""
+    if isinstance(value, pulumi.Output):
+        return cast("object", value)
+    handle: object = getattr(value, "handle", None)
+    wanted = any(isinstance(kind, type) and is_dataclass(kind) and isinstance(handle, kind) for kind in kinds)
+    return cast("object", handle) if wanted else value
 
 
 def _member_of_union(value: object, kinds: tuple[Any, ...], field: str, shown: bool) -> object:
@@ -182,10 +236,7 @@ def _words(kind: Any) -> str:  # noqa: ANN401 -- annotations are anything
 def _remedy(value: object, wanted: Sequence[Any]) -> str:
     kinds = tuple(kind for kind in wanted if isinstance(kind, type))
     if isinstance(value, pulumi.Output):
-        return "Give a plain value, because it decides what is made"
-    handle = getattr(value, "handle", None)
-    if handle is not None and isinstance(handle, kinds):
-        return "Give its handle"
+        return PLAIN_VALUE
     if any(_named(kind) in (Sequence, tuple) for kind in wanted):
         return "Put it in brackets"
     own = [kind.__name__ for kind in kinds if hasattr(kind, "__dataclass_fields__")]

@@ -4,15 +4,29 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-# The rules lie beside this folder, and names of its modules must not hide those of other packages.
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+# The engine starts this folder as a program, whose modules would then hide those of other packages.
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != _HERE]
 
-from pulumi_policy import PolicyPack  # noqa: E402 -- follows the path above like the next two
+try:
+    from pulumi_policy import PolicyPack
 
-from policies.pack import NAME, make_policies  # noqa: E402 -- found on the path above
-from policies.sdk import decode_once, refuse_wrong_configuration  # noqa: E402 -- found on the path above
+    from pulumi_traffic_mirror.extensions import own_rules
+    from pulumi_traffic_mirror.model import ValidationError
+    from pulumi_traffic_mirror_policies.pack import NAME, every_rule, make_policies
+    from pulumi_traffic_mirror_policies.sdk import decode_once, refuse_wrong_configuration
+except ModuleNotFoundError as missing:
+    raise SystemExit(
+        f"{sys.executable} has no module {missing.name}. Install 'pulumi-traffic-mirror[policy]' into its environment, "
+        "or activate the environment that has it."
+    ) from None
+
+try:
+    own = own_rules()
+except ValidationError as refusal:
+    raise SystemExit(str(refusal)) from None
 
 policies = make_policies(lambda: datetime.now(UTC))
 decode_once()
-refuse_wrong_configuration([policy.name for policy in policies])
+refuse_wrong_configuration([*every_rule(), *own])
 PolicyPack(name=NAME, policies=policies)

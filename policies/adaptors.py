@@ -18,11 +18,11 @@ from pulumi_policy import (
 )
 from pulumi_policy import Severity as PolicySeverity
 
-from components.model.rules import Outcome, Rule, Severity, run_rules
+from pulumi_traffic_mirror.model.rules import Outcome, Rule, Severity, run_rules
 
 from .meshes import StackView, is_judged, read_one, read_stack
 from .parameters import Settings, read_settings, schema_of
-from .remedies import Remedy
+from .repairs import Repair
 from .resources import Resource, read_resource
 from .rules.registry import Judgement, ResourceRule, StackRule, Unknown
 from .verdicts import Ledger, Verdict, by_place, waived
@@ -61,53 +61,53 @@ class Adaptor:
         self._ledger = ledger
         self._stack = _Stack([], [])
 
-    def object_policy(self, rule: Rule, kinds: Sequence[str], remedy: Remedy | None = None) -> Policy:
+    def object_policy(self, rule: Rule, repair: Repair | None = None) -> Policy:
         """A policy of a model's rule that one object decides."""
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)
-            settings = read_settings(rule.id, args.get_config(), resource.stack)
-            if resource.kind not in kinds or not is_judged(resource):
-                args.not_applicable(f"{resource.type} is none of {', '.join(kinds)}")
+            settings = read_settings(rule, args.get_config(), resource.stack)
+            if resource.kind not in rule.decided_by or not is_judged(resource):
+                args.not_applicable(f"{resource.type} is none of {', '.join(rule.decided_by)}")
             view = read_one(resource, self._clock())
             self._settle(_findings(rule, view, settings), settings, report)
 
-        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_typed(remedy))
+        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_typed(repair))
 
     def mesh_policy(self, rule: Rule) -> Policy:
         """A policy of a model's rule that needs several objects."""
 
         def validate(args: StackValidationArgs, report: ReportViolation) -> None:
             stack = self._read(args)
-            settings = read_settings(rule.id, args.get_config(), stack.name)
+            settings = read_settings(rule, args.get_config(), stack.name)
             view = stack.view(self._clock, complete=settings.whole_cluster)
-            if not view.mesh.clusters and not view.nameless:
+            if not view.mesh.clusters and not view.unplaced:
                 args.not_applicable("the stack has no object that mirrors depend on")
             self._settle(_findings(rule, view, settings), settings, report)
 
         return StackValidationPolicy(**_about(rule), validate=validate)
 
-    def resource_policy(self, rule: ResourceRule, remedy: Remedy | None = None) -> Policy:
+    def resource_policy(self, rule: ResourceRule, repair: Repair | None = None) -> Policy:
         """A policy of a rule over single resources."""
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)
-            settings = read_settings(rule.id, args.get_config(), resource.stack)
+            settings = read_settings(rule, args.get_config(), resource.stack)
             if not rule.applies(resource):
                 args.not_applicable(f"the rule is not about {resource.type}")
-            self._settle(_verdicts(rule, rule.judge(resource, settings.house)), settings, report)
+            self._settle(_verdicts(rule, rule.judge(resource, settings.limits)), settings, report)
 
-        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_typed(remedy))
+        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_typed(repair))
 
     def stack_policy(self, rule: StackRule) -> Policy:
         """A policy of a rule over several resources."""
 
         def validate(args: StackValidationArgs, report: ReportViolation) -> None:
             stack = self._read(args)
-            settings = read_settings(rule.id, args.get_config(), stack.name)
+            settings = read_settings(rule, args.get_config(), stack.name)
             if not any(map(rule.applies, stack.resources)):
                 args.not_applicable("the stack has nothing that the rule is about")
-            self._settle(_verdicts(rule, rule.check(stack.resources, settings.house)), settings, report)
+            self._settle(_verdicts(rule, rule.check(stack.resources, settings.limits)), settings, report)
 
         return StackValidationPolicy(**_about(rule), validate=validate)
 
@@ -142,7 +142,7 @@ class Adaptor:
     def _settle(self, verdicts: Iterable[Verdict], settings: Settings, report: ReportViolation) -> None:
         now = self._clock()
         for verdict in verdicts:
-            settled = waived(verdict, settings.waivers, now)
+            settled = waived(verdict, settings.waivers, now, settings.rules.max_waiver_days)
             if settled.outcome is Outcome.BROKEN:
                 report(str(settled), settled.urn)
             else:
@@ -154,7 +154,7 @@ class Adaptor:
 
     def _list_unjudged(self, args: StackValidationArgs, report: ReportViolation) -> None:
         for verdict, rules in by_place(self._ledger.take(Outcome.NOT_JUDGED)):
-            report(f"{verdict.subject}: {verdict.field}: not judged: {rules}. {LATER}.", verdict.urn)
+            report(f"{verdict.subject}: {verdict.field}: not judged: {rules}. {verdict.remedy}.", verdict.urn)
 
 
 class _Stack:
@@ -181,7 +181,7 @@ def _findings(rule: Rule, view: StackView, settings: Settings) -> Iterator[Verdi
     for resource, path in view.unreadable(rule.id):
         yield _unjudged(rule.id, resource, path)
     for finding in run_rules(view.mesh, [rule], settings.rules):
-        yield view.verdict(finding)
+        yield view.verdict(finding, settings.rules.max_waiver_days)
 
 
 def _verdicts(rule: ResourceRule | StackRule, judgements: Iterable[Judgement]) -> Iterator[Verdict]:
@@ -200,12 +200,19 @@ def _verdicts(rule: ResourceRule | StackRule, judgements: Iterable[Judgement]) -
 
 
 def _unjudged(rule_id: str, resource: Resource, path: str) -> Verdict:
-    return Verdict(rule=rule_id, resource=resource, subject=str(resource), field=path, outcome=Outcome.NOT_JUDGED)
+    return Verdict(
+        rule=rule_id,
+        resource=resource,
+        subject=str(resource),
+        field=path,
+        remedy=LATER,
+        outcome=Outcome.NOT_JUDGED,
+    )
 
 
-def _typed(remedy: Remedy | None) -> ResourceRemediation | None:
+def _typed(repair: Repair | None) -> ResourceRemediation | None:
     """The SDK takes plain results as well as awaitable ones; its type names the latter only."""
-    return cast("ResourceRemediation | None", remedy)
+    return cast("ResourceRemediation | None", repair)
 
 
 class _About(TypedDict):
@@ -227,7 +234,7 @@ def _about(rule: AnyRule) -> _About:
         "display_name": rule.title,
         "enforcement_level": LEVELS[rule.severity],
         "severity": _SEVERITIES[rule.severity],
-        "config_schema": schema_of(rule.id),
+        "config_schema": schema_of(rule),
         "tags": ["traffic-mirror"],
         "remediation_steps": f"{rule.remedy}.",
         "url": rule.source if rule.source.startswith("https://") else None,

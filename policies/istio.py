@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from components.model import IstioBehaviour, IstioVersion, ValidationError
-from components.model.rules import UNKNOWN, Node, NotJudgedError
+from pulumi_traffic_mirror.model import IstioBehaviour, IstioVersion, ValidationError
+from pulumi_traffic_mirror.model.rules import UNKNOWN, Node, NotJudgedError
 
 from .resources import Resource
 

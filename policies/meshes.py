@@ -6,11 +6,21 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final, cast
 
-from components.model import Expiry, IstioBehaviour, ValidationError
-from components.model.rules import UNKNOWN, ClusterObjects, Finding, KubeObject, Mesh, Node, NotJudgedError, Outcome
-from components.model.rules.objects import GATEWAY_GROUP, GROUPS, ISTIO_GROUP, read_object
-from components.model.rules.registry import WAIVED_UNTIL
-from components.model.rules.writing import end_of
+from pulumi_traffic_mirror.model import IstioBehaviour
+from pulumi_traffic_mirror.model.annotations import WAIVED_UNTIL
+from pulumi_traffic_mirror.model.rules import (
+    UNKNOWN,
+    ClusterObjects,
+    Finding,
+    KubeObject,
+    Mesh,
+    Node,
+    NotJudgedError,
+    Outcome,
+)
+from pulumi_traffic_mirror.model.rules.objects import GATEWAY_GROUP, GROUPS, ISTIO_GROUP, LISTENER_SETS, read_object
+from pulumi_traffic_mirror.model.rules.registry import waiver_fault
+from pulumi_traffic_mirror.model.rules.writing import end_of
 
 from .istio import is_istiod, istio_of, unknown_behaviour
 from .resources import Resource
@@ -20,22 +30,18 @@ _LABELS: Final = ("spec", "template", "metadata", "labels")
 _ENTRANCES: Final = ("gateway-", "receiver-", "mirror-")
 _SELECTIONS: Final = ("gateway-", "receiver-", "mirror-shared-selector", "mirror-loop")
 LOOKUPS: Final[Mapping[str, Mapping[Sequence[str], tuple[str, ...]]]] = {
-    "DestinationRule": {("spec", "host"): ("destination-rule-", "mirror-", "receiver-")},
-    "ServiceEntry": {
-        ("spec", "hosts"): ("mirror-", "receiver-", "service-entry-"),
-        ("spec", "ports"): ("mirror-loop",),
-        ("spec", "endpoints"): ("mirror-loop",),
-    },
     "Gateway": {("spec", "selector"): _SELECTIONS, ("spec", "servers"): _ENTRANCES},
-    "EnvoyFilter": {("spec", "configPatches"): ("envoy-filter-", "mirror-")},
     "Service": {("spec", "selector"): _SELECTIONS},
     "Pod": {("metadata", "labels"): _SELECTIONS},
     "Deployment": {_LABELS: _SELECTIONS},
     "StatefulSet": {_LABELS: _SELECTIONS},
     "DaemonSet": {_LABELS: _SELECTIONS},
 }
-"""Parts of objects by which rules find them, with the beginnings of those rules' ids. While such a part is not known,
-an object that is there looks absent, and a rule about it would stay silent."""
+"""Parts of objects that tell which pods and listeners belong together, with the beginnings of those rules' ids that
+report what they find by them. While such a part is not known, those rules would stay silent."""
+
+GATEWAYS: Final = ("Gateway", "KubernetesGateway", *LISTENER_SETS)
+"""Kinds that routes name."""
 
 _PARENT: Final = "delegating-route-of-another-program"
 
@@ -48,17 +54,18 @@ class StackView:
         mesh: The clusters.
         now: Current time with a zone.
         resources: Resource behind an object, by the names of its cluster and of itself.
-        nameless: Objects whose name, and control planes whose version is not known yet, with the place.
+        unplaced: Objects whose namespace, gateways whose name, and control planes whose version is not known yet, with
+            the place.
     """
 
     mesh: Mesh
     now: datetime
     resources: Mapping[tuple[str, str], tuple[Resource, KubeObject]]
-    nameless: Sequence[tuple[Resource, str]]
+    unplaced: Sequence[tuple[Resource, str]]
 
     def unreadable(self, rule_id: str) -> Iterator[tuple[Resource, str]]:
         """Places that are not known yet and that the rule cannot do without."""
-        yield from self.nameless
+        yield from self.unplaced
         for cluster in self.mesh.clusters:
             for source, path in cluster.routing.unknown:
                 yield from self._at(cluster.name, source, [path])
@@ -67,30 +74,30 @@ class StackView:
     @cached_property
     def _lookups(self) -> list[tuple[Resource, str, tuple[str, ...]]]:
         """Unknown places by which objects are found, with the beginnings of the rules' ids that look there."""
-        found: list[tuple[Resource, str, tuple[str, ...]]] = [
+        return [
             (resource, place, rules)
             for resource, _ in self.resources.values()
             for path, rules in LOOKUPS.get(resource.kind, {}).items()
             for place in unknown_places(_below(resource.props, path))
         ]
-        for cluster in self.mesh.clusters:
-            for site in cluster.routing.sites:
-                places = self._at(cluster.name, site.source, unknown_places(site.destination))
-                found += [(resource, place, ("mirror-loop",)) for resource, place in places]
-        return found
 
     def _at(self, cluster: str, source: KubeObject, places: Iterable[str]) -> Iterator[tuple[Resource, str]]:
         resource, _ = self.resources.get((cluster, str(source)), (None, None))
         if resource:
             yield from ((resource, place) for place in places)
 
-    def verdict(self, finding: Finding) -> Verdict:
-        """A finding of a model's rule as a verdict on a resource of the stack."""
+    def verdict(self, finding: Finding, max_waiver_days: float | None = None) -> Verdict:
+        """A finding of a model's rule as a verdict on a resource of the stack.
+
+        Args:
+            finding: The finding.
+            max_waiver_days: Longest time to the end of a waiver, in days; None for no bound.
+        """
         resource, source = self.resources.get((finding.cluster, finding.object), (None, None))
         outcome, message, reason = finding.outcome, finding.message, finding.reason
         if outcome is Outcome.WAIVED:
             end = self._end(finding, source)
-            why_open = _why_open(end, self.now)
+            why_open = waiver_fault(end, self.now, max_waiver_days)
             if why_open:
                 outcome, reason = Outcome.BROKEN, ""
                 message = f"{message}; it is waived ({finding.reason}), but {why_open}"
@@ -99,7 +106,7 @@ class StackView:
         return Verdict(
             rule=finding.rule,
             resource=resource,
-            subject=finding.object,
+            subject=str(resource) if resource and outcome is Outcome.NOT_JUDGED else finding.object,
             field=finding.field,
             message=message,
             remedy=finding.remedy,
@@ -116,9 +123,9 @@ class StackView:
             if own:
                 return own
             cluster = next(cluster for cluster in self.mesh.clusters if cluster.name == finding.cluster)
-            for site in cluster.routing.sites:
-                if str(site.source) == finding.object and finding.field.startswith(site.node.path):
-                    return end_of(site)
+            for mirror_entry in cluster.routing.mirror_entries:
+                if str(mirror_entry.source) == finding.object and finding.field.startswith(mirror_entry.node.path):
+                    return end_of(mirror_entry)
         except NotJudgedError:
             pass
         return ""
@@ -144,17 +151,6 @@ def unknown_places(root: Node) -> Iterator[str]:
             waiting += [inner for _, inner in node.entries()] + node.elements()
 
 
-def _why_open(text: str, now: datetime) -> str:
-    """Why a waiver with the end ``text`` is not in force; empty when it is."""
-    if not text:
-        return "it has no end"
-    try:
-        end = Expiry.parse(text)
-    except ValidationError:
-        return f"its end {text!r} cannot be read"
-    return f"it ended with {end}" if end.has_passed(now) else ""
-
-
 def read_stack(resources: Sequence[Resource], now: datetime, *, complete: bool) -> StackView:
     """Sort the objects of a stack into clusters.
 
@@ -163,32 +159,30 @@ def read_stack(resources: Sequence[Resource], now: datetime, *, complete: bool) 
         now: Current time with a zone.
         complete: Whether the stack holds all objects of its clusters.
     """
-    objects: dict[str, list[Mapping[str, object]]] = {}
+    objects: dict[str, list[KubeObject]] = {}
     names: dict[str, str] = {}
     found: dict[tuple[str, str], tuple[Resource, KubeObject]] = {}
-    nameless: list[tuple[Resource, str]] = []
+    unplaced: list[tuple[Resource, str]] = []
     behaviours: dict[str, set[IstioBehaviour | None]] = {}
     for resource in resources:
         cluster = _cluster_name(resource, names) if resource.cluster else ""
         if is_istiod(resource):
             behaviours.setdefault(cluster, set()).add(istio_of(resource))
-            nameless += [(resource, place) for place in unknown_behaviour(resource)]
+            unplaced += [(resource, place) for place in unknown_behaviour(resource)]
         if not is_judged(resource):
             continue
-        written = as_object(resource)
-        try:
-            source = read_object(cluster, Node(written))
-        except NotJudgedError as unknown:
-            nameless.append((resource, unknown.path))
-            continue
+        source = read_object(cluster, Node(as_object(resource)))
         if source:
-            objects.setdefault(cluster, []).append(written)
+            unknown = source.unknown_name if source.kind in GATEWAYS else source.unknown_namespace
+            if unknown:
+                unplaced.append((resource, unknown))
+            objects.setdefault(cluster, []).append(source)
             found.setdefault((cluster, str(source)), (resource, source))
     clusters = [
         ClusterObjects(name=name, objects=known, istio=_only(behaviours.get(name)), complete=complete)
         for name, known in objects.items()
     ]
-    return StackView(mesh=Mesh(clusters=clusters, now=now), now=now, resources=found, nameless=nameless)
+    return StackView(mesh=Mesh(clusters=clusters, now=now), now=now, resources=found, unplaced=unplaced)
 
 
 def _only(found: set[IstioBehaviour | None] | None) -> IstioBehaviour | None:
@@ -216,7 +210,7 @@ def read_one(resource: Resource, now: datetime) -> StackView:
         },
     }
     both = ClusterObjects(name=cluster.name, objects=[*cluster.objects, parent], complete=False)
-    return StackView(mesh=Mesh(clusters=[both], now=now), now=now, resources=view.resources, nameless=view.nameless)
+    return StackView(mesh=Mesh(clusters=[both], now=now), now=now, resources=view.resources, unplaced=view.unplaced)
 
 
 def _is_delegate(resource: Resource) -> bool:

@@ -6,36 +6,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from pulumi_policy import PolicyConfigSchema
 
-from components.model import ValidationError, Waiver
-from components.model.rules import RuleSettings
+from pulumi_traffic_mirror.model import ValidationError, Waiver
+from pulumi_traffic_mirror.model.rules import RuleSettings
 
-from .rules.registry import House
+from .rules.registry import OrganisationLimits
 
 _TEXTS: Final[Mapping[str, object]] = {"type": "array", "items": {"type": "string", "minLength": 1}}
 _PERCENT: Final[Mapping[str, object]] = {"type": "number", "minimum": 0, "maximum": 100}
 
 
-@dataclass(frozen=True, kw_only=True)
+class Declaring(Protocol):
+    """What a rule says of itself here."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What it reads."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Parameter:
     """One setting of one or several rules.
 
     Attributes:
         name: Its name in a pack's configuration.
-        field: Field of :class:`RuleSettings` or :class:`House` that it sets.
+        field: Field of :class:`RuleSettings` or :class:`OrganisationLimits` that it sets, or ``complete``. Rules
+            declare these.
         schema: JSON schema of its values.
         text: What it means, with unit and default.
-        rules: Ids of the rules that read it.
     """
 
     name: str
     field: str
     schema: Mapping[str, object]
     text: str
-    rules: tuple[str, ...]
 
 
 BY_STACK: Final = "maxPercentByStack"
@@ -47,139 +60,131 @@ PARAMETERS: Final = (
         field="max_percent",
         schema=_PERCENT,
         text="Largest share of requests that may be mirrored, in per cent. Default 100.",
-        rules=("mirror-percent-limit",),
     ),
     Parameter(
         name=BY_STACK,
         field="max_percent",
         schema={"type": "object", "additionalProperties": _PERCENT},
         text="The same for single stacks, by name; stacks that are not named have maxPercent.",
-        rules=("mirror-percent-limit",),
     ),
     Parameter(
         name="maxLifetimeDays",
         field="max_lifetime_days",
         schema={"type": "number", "exclusiveMinimum": 0},
         text="Longest time until a mirror's end, in days; with it every mirror needs an end. Default no bound.",
-        rules=("mirror-lifetime",),
     ),
     Parameter(
         name="allowedTargets",
         field="allowed_targets",
         schema=_TEXTS,
         text="Hosts that mirrors may go to, *.suffix included. Default any.",
-        rules=("mirror-target-not-allowed",),
     ),
     Parameter(
         name="allowedRpcMethods",
         field="allowed_rpc_methods",
         schema=_TEXTS,
         text="gRPC methods that may be mirrored, as package.Service/Method. Default any that a route names.",
-        rules=("mirror-method-not-allowed",),
     ),
     Parameter(
         name="allowedHttpMethods",
         field="allowed_http_methods",
         schema=_TEXTS,
         text="HTTP methods that may be mirrored without a gRPC method. Default GET, HEAD and OPTIONS.",
-        rules=("mirror-method-not-allowed",),
     ),
     Parameter(
         name="credentialHeaders",
         field="credential_headers",
         schema=_TEXTS,
         text="Headers that must not reach a mirror. Default authorization, cookies, API keys, client certificates.",
-        rules=("mirror-credentials", "mirror-scrubbed-late"),
     ),
     Parameter(
         name="maxRequests",
         field="max_requests",
         schema={"type": "number", "minimum": 1},
         text="Largest bound on requests in flight to a mirror, per proxy. Default 65536.",
-        rules=("mirror-requests-limit",),
     ),
     Parameter(
         name="maxDurationSeconds",
         field="max_duration_seconds",
         schema={"type": "number", "exclusiveMinimum": 0},
         text="Largest bound on the life of one mirrored request, in seconds. Default 3600.",
-        rules=("mirror-unbounded-life",),
     ),
     Parameter(
         name="privatePlainText",
         field="private_plain_text",
         schema={"type": "boolean"},
         text="Whether mirrors may travel in plain text to private addresses. Default false.",
-        rules=("mirror-plain-text",),
     ),
     Parameter(
         name=WHOLE_CLUSTER,
-        field="",
+        field="complete",
         schema={"type": "boolean"},
         text="Whether the stack holds all objects of its clusters, so that what is not in it does not exist. Default "
         "true for mirror-subset-undefined and false otherwise.",
-        rules=(
-            "mirror-subset-undefined",
-            "mirror-target-undefined",
-            "mirror-not-granted",
-            "gateway-undefined",
-            "envoy-filter-no-such-route",
-        ),
     ),
     Parameter(
         name="disposableStacks",
         field="disposable_stacks",
         schema=_TEXTS,
         text="Names of stacks whose clusters anybody may delete. Default testing.",
-        rules=("gke-deletion-protection",),
     ),
     Parameter(
         name="publicPorts",
         field="public_ports",
         schema={"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65_535}},
         text="TCP and UDP ports that a firewall may open to everybody. Default none.",
-        rules=("firewall-open",),
     ),
     Parameter(
         name="nodeRoles",
         field="node_roles",
         schema=_TEXTS,
         text="Roles that the nodes' service account may have. Default what nodes need to log, report and pull images.",
-        rules=("gke-node-roles",),
     ),
     Parameter(
         name="allowedImages",
         field="allowed_images",
         schema=_TEXTS,
         text="Beginnings of image names that need no digest, e.g. of images that are built on the spot. Default none.",
-        rules=("image-digest",),
     ),
     Parameter(
         name="internalByDefault",
         field="internal_by_default",
         schema={"type": "boolean"},
         text="Whether the clusters' load balancers are internal without any annotation, as on premises. Default false.",
-        rules=("load-balancer-public", "load-balancer-open"),
     ),
     Parameter(
         name="labels",
         field="labels",
         schema=_TEXTS,
         text="Labels that every object and cluster must carry. Default none.",
-        rules=("required-labels",),
     ),
     Parameter(
         name="mirrorHosts",
         field="mirror_hosts",
         schema=_TEXTS,
         text="Hosts that get mirrors only, as their DestinationRules write them. Default none.",
-        rules=("mirror-host-limits",),
     ),
 )
 
 WHOLE_BY_DEFAULT: Final = frozenset({"mirror-subset-undefined"})
 """Rules on what is missing that take a stack for its whole cluster unless they are told otherwise: a route and the
 subsets that it names belong together."""
+
+WAIVER_BOUNDS: Final = (
+    Parameter(
+        name="maxWaiverDays",
+        field="max_waiver_days",
+        schema={"type": "number", "exclusiveMinimum": 0},
+        text="Longest time from now to a waiver's end, in days, wherever it is written. Default no bound.",
+    ),
+    Parameter(
+        name="objectWaivers",
+        field="object_waivers",
+        schema={"type": "boolean"},
+        text="Whether objects may carry waivers, guards that components waive among them. Default true.",
+    ),
+)
+"""Settings that every rule has beside its own."""
 
 WAIVERS: Final = "waivers"
 WAIVER_SCHEMA: Final[Mapping[str, object]] = {
@@ -226,33 +231,34 @@ class Settings:
 
     Attributes:
         rules: What the model's rules read.
-        house: What the rules over single resources read.
+        limits: What the rules over single resources read.
         waivers: Waivers from the configuration.
         whole_cluster: Whether the stack counts as all of its clusters.
     """
 
     rules: RuleSettings
-    house: House
+    limits: OrganisationLimits
     waivers: tuple[WaiverTerms, ...]
     whole_cluster: bool
 
 
-def parameters_of(rule_id: str) -> tuple[Parameter, ...]:
+def parameters_of(rule: Declaring) -> tuple[Parameter, ...]:
     """Settings of a rule, but for its waivers."""
-    return tuple(parameter for parameter in PARAMETERS if rule_id in parameter.rules)
+    return tuple(parameter for parameter in PARAMETERS if parameter.field in rule.settings)
 
 
-def schema_of(rule_id: str) -> PolicyConfigSchema:
+def schema_of(rule: Declaring) -> PolicyConfigSchema:
     """Schema of a rule's configuration, which the engine checks before the pack runs."""
-    properties = {parameter.name: dict(parameter.schema) for parameter in parameters_of(rule_id)}
+    properties = {parameter.name: dict(parameter.schema) for parameter in parameters_of(rule)}
+    properties |= {parameter.name: dict(parameter.schema) for parameter in WAIVER_BOUNDS}
     return PolicyConfigSchema(properties={**properties, WAIVERS: dict(WAIVER_SCHEMA)})
 
 
-def read_settings(rule_id: str, config: Mapping[str, object], stack: str) -> Settings:
+def read_settings(rule: Declaring, config: Mapping[str, object], stack: str) -> Settings:
     """Read a rule's configuration.
 
     Args:
-        rule_id: The rule.
+        rule: The rule.
         config: Its configuration as the engine gives it.
         stack: Name of the stack that is judged.
 
@@ -260,7 +266,9 @@ def read_settings(rule_id: str, config: Mapping[str, object], stack: str) -> Set
         ValidationError: A key is unknown, or a value is wrong.
     """
     # The engine asks once for every resource.
-    return _read(rule_id, json.dumps(config, sort_keys=True, default=_plain), stack)
+    return _read(
+        rule.id, (*parameters_of(rule), *WAIVER_BOUNDS), json.dumps(config, sort_keys=True, default=_plain), stack
+    )
 
 
 def _plain(value: object) -> object:
@@ -270,9 +278,9 @@ def _plain(value: object) -> object:
 
 
 @lru_cache(maxsize=1024)
-def _read(rule_id: str, text: str, stack: str) -> Settings:
+def _read(rule_id: str, parameters: tuple[Parameter, ...], text: str, stack: str) -> Settings:
     config = cast("dict[str, object]", json.loads(text))
-    known = {parameter.name: parameter for parameter in parameters_of(rule_id)}
+    known = {parameter.name: parameter for parameter in parameters}
     try:
         _refuse_unknown(config, (*known, WAIVERS))
         values = {name: _checked(name, config[name], found.schema) for name, found in known.items() if name in config}
@@ -282,18 +290,18 @@ def _read(rule_id: str, text: str, stack: str) -> Settings:
         fields = {known[name].field: value for name, value in values.items()}
         if stack in by_stack:
             fields["max_percent"] = by_stack[stack]
-        rules, house = _settings_of(fields, {parameter.field: name for name, parameter in known.items()})
+        rules, limits = _settings_of(fields, {parameter.field: name for name, parameter in known.items()})
         waivers = _waivers(config.get(WAIVERS))
     except ValidationError as error:
         raise error.within(rule_id) from None
     whole = bool(values.get(WHOLE_CLUSTER, rule_id in WHOLE_BY_DEFAULT))
-    return Settings(rules=rules, house=house, waivers=waivers, whole_cluster=whole)
+    return Settings(rules=rules, limits=limits, waivers=waivers, whole_cluster=whole)
 
 
-def _settings_of(fields: Mapping[str, object], names: Mapping[str, str]) -> tuple[RuleSettings, House]:
+def _settings_of(fields: Mapping[str, object], names: Mapping[str, str]) -> tuple[RuleSettings, OrganisationLimits]:
     """Make the settings; an error names a field as the configuration does."""
     try:
-        return _made(RuleSettings, fields), _made(House, fields)
+        return _made(RuleSettings, fields), _made(OrganisationLimits, fields)
     except ValidationError as error:
         field, bracket, rest = error.field.partition("[")
         raise ValidationError(
@@ -324,7 +332,7 @@ def _checked(name: str, value: object, schema: Mapping[str, object]) -> object:
     return tuple(cast("list[object]", value)) if isinstance(value, list) else cast("object", value)
 
 
-_Made = TypeVar("_Made", RuleSettings, House)
+_Made = TypeVar("_Made", RuleSettings, OrganisationLimits)
 
 
 def _made(kind: type[_Made], fields: Mapping[str, object]) -> _Made:

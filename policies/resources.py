@@ -7,9 +7,9 @@ from typing import Final, Protocol, cast
 
 from pulumi_policy.proxy import UnknownValueError
 
-from components.model.rules import UNKNOWN, Node
+from pulumi_traffic_mirror.model.rules import UNKNOWN, Node
 
-from .once import OncePerObject
+from .identity_cache import IdentityCache
 
 KUBERNETES: Final = "kubernetes:"
 HELM_GROUP: Final = "helm.sh"
@@ -167,7 +167,7 @@ def plain(value: object) -> object:
     return value
 
 
-_PLAIN: Final = OncePerObject[Mapping[str, object], object](plain)
+_PLAIN: Final = IdentityCache[Mapping[str, object], object](plain)
 
 
 def _element(holder: "Mapping[object, object] | Sequence[object]", key: object) -> object:

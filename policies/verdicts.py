@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from components.model.rules import Outcome
+from pulumi_traffic_mirror.model.rules import Outcome
 
 from .parameters import WaiverTerms
 from .resources import Resource
@@ -44,8 +44,15 @@ class Verdict:
         return f"{self.subject}: {self.field}: {self.message}. {self.remedy}."
 
 
-def waived(verdict: Verdict, waivers: Sequence[WaiverTerms], now: datetime) -> Verdict:
-    """The verdict under the waivers of the configuration; an ended waiver is mentioned and changes nothing."""
+def waived(verdict: Verdict, waivers: Sequence[WaiverTerms], now: datetime, max_days: float | None = None) -> Verdict:
+    """The verdict under the waivers of the configuration; one that is not in force is mentioned and changes nothing.
+
+    Args:
+        verdict: The verdict.
+        waivers: The waivers.
+        now: Current time with a zone.
+        max_days: Longest time to a waiver's end, in days; None for no bound.
+    """
     if verdict.outcome is not Outcome.BROKEN or verdict.resource is None:
         return verdict
     names = {verdict.resource.name, verdict.resource.urn, verdict.subject}
@@ -53,10 +60,13 @@ def waived(verdict: Verdict, waivers: Sequence[WaiverTerms], now: datetime) -> V
     for waiver in waivers:
         if waiver.resource not in names:
             continue
-        if waiver.covers(now):
+        if max_days is not None and (waiver.until - now.date()).days > max_days:
+            ended = f"; its waiver ends more than {max_days:g} days from now, with {waiver.until.isoformat()}"
+        elif waiver.covers(now):
             reason = f"{waiver.reason} (until {waiver.until.isoformat()})"
             return _changed(verdict, outcome=Outcome.WAIVED, reason=reason)
-        ended = f"; its waiver ended with {waiver.until.isoformat()}"
+        else:
+            ended = f"; its waiver ended with {waiver.until.isoformat()}"
     return _changed(verdict, message=verdict.message + ended) if ended else verdict
 
 

@@ -16,6 +16,11 @@ from hypothesis import settings
 from pulumi.runtime.settings import reset_options
 from xdist.scheduler import LoadScopeScheduling
 
+from pulumi_traffic_mirror.rehearsal.places import cache_directory
+from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
+from pulumi_traffic_mirror.rehearsal.toolchain import Toolchain, ensure_toolchain
+from tests.support.limits import SharedFixtureLimits
+
 # A shared machine makes single examples slow, never wrong, so no deadline.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -55,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell that starts something in the background has it ignore Ctrl-C, and so would every child of a test.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(SharedFixtureLimits())
     for line in SDK_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
 
@@ -142,6 +148,12 @@ def _loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         return resolve(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    """The built programs; made on first use."""
+    return ensure_toolchain(cache_directory(), PlainProgress())
 
 
 @pytest.fixture

@@ -11,22 +11,24 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from .failures import explain
-
-PROGRAM: Final = "traffic-mirror"
+from ..operations.plaintext import LAYOUT, printable
+from .failures import PROGRAM, explain
 
 COMMANDS: Final[Mapping[str, str]] = {
     "branch": "Run a branch of a service for a while, and copy chosen calls to it.",
     "check": "Say what is wrong with anybody's mirrors, in files, stacks or live clusters.",
     "diff": "Tell what the mirror answers differently, and what merely varies by itself.",
     "expire": "List mirrors and branches that have ended or soon will, and remove them.",
+    "mcp": "Serve check, what-if and verify to an agent, over the Model Context Protocol.",
+    "policies": "List the policies of the pack, or say where the pack lies.",
     "ramp": "Raise a mirror's share step by step, as long as nothing suffers.",
     "recordings": "Say what is in recorded traffic.",
     "rehearse": "Bring up both stacks, send real requests through them and give a verdict.",
     "replay": "Send recorded requests again, to any target.",
     "verify": "Tell whether copies arrive on clusters that run, and if not, why.",
+    "what-if": "Tell what a change of the mesh would do to recorded requests, before it is deployed.",
 }
-"""Commands and what they do. Each has a module of its name here whose ``register(app)`` adds it to the application.
+"""Commands and what they do. Each has a module of its name here, without hyphens, whose ``register(app)`` adds it.
 
 Only the module of the command that is called is imported, so that help and completion stay fast.
 """
@@ -51,11 +53,16 @@ def build(words: Sequence[str]) -> typer.Typer:
     app.callback()(_application)
     for name, purpose in COMMANDS.items():
         if name in words:
-            module: Any = importlib.import_module(f".{name}", __package__)
+            module: Any = importlib.import_module(f".{module_of(name)}", __package__)
             module.register(app)
         else:
             app.command(name, help=purpose)(_not_loaded)
     return app
+
+
+def module_of(command: str) -> str:
+    """Name of a command's module."""
+    return command.replace("-", "")
 
 
 def _not_loaded() -> None:
@@ -104,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:  # the last resort: a user gets a sentence, never a traceback
         failure = explain(error)
-        typer.echo(f"{PROGRAM}: {failure.text}", err=True)
+        typer.echo(f"{PROGRAM}: {printable(failure.text, keep=LAYOUT)}", err=True)
         return failure.exit_code
     return 0
 

@@ -1,7 +1,7 @@
 """``traffic-mirror branch``: a branch of a service beside its versions for a while, by configuration and deployment."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,7 +14,7 @@ from ..operations.expiry.ends import BRANCH_HOURS, ConfiguredEnd, configured_end
 from ..operations.ramp.stack import PulumiStack
 from ..rehearsal.progress import open_progress
 from .longwork import Timeout
-from .options import Json
+from .options import Json, texts_of
 from .stackoptions import DryRun, Program, Project, StackName, open_stack
 
 EPILOG: Final = """\
@@ -56,8 +56,12 @@ def start(
     *,
     image: Annotated[str, typer.Option(help="Image of the branch, with a digest.", metavar="IMAGE")],
     header: Annotated[
-        list[str], typer.Option(help="Header whose calls are copied; several: all of them.", metavar="NAME=VALUE")
-    ],
+        list[str] | None,
+        typer.Option(help="Header whose calls are copied; several: all of them.", metavar="NAME=VALUE"),
+    ] = None,
+    header_file: Annotated[
+        Path | None, typer.Option(help="The same as a JSON object of texts.", metavar="FILE")
+    ] = None,
     rpc: Annotated[
         list[str] | None, typer.Option(help="Method to copy; default those of the stack.", metavar="SERVICE/METHOD")
     ] = None,
@@ -70,6 +74,9 @@ def start(
     env: Annotated[
         list[str] | None, typer.Option(help="Environment of the container; several times.", metavar="NAME=VALUE")
     ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="More of it as a JSON object of texts, which are not shown.", metavar="FILE")
+    ] = None,
     project: Project = Path(),
     stack: StackName = "staging",
     timeout: Timeout = UP_SECONDS,
@@ -80,7 +87,17 @@ def start(
     """Begin a branch: write it to the stack's configuration and deploy."""
     DnsLabel(name, field="NAME")
     bounded(hours, "--hours", 0.01, MAX_HOURS, "hours, which are 14 days")
-    headers = dict(_pair(text, "--header") for text in header)
+    unshown = {name.lower(): value for name, value in texts_of(header_file, option="--header-file").items()}
+    headers = {**dict(_pair(text, "--header") for text in header or ()), **unshown}
+    if not headers:
+        raise ValidationError(
+            field="--header",
+            value="(none)",
+            rule="must be given, or everybody's calls would be copied",
+            remedy="Write for example --header x-user=alice, or give --header-file",
+        )
+    secrets = texts_of(env_file, option="--env-file")
+    environment = {**dict(_pair(text, "--env") for text in env or ()), **secrets}
     for header_name, value in headers.items():
         HeaderMatch(name=header_name, value=value)
     started = datetime.now(UTC).replace(second=0, microsecond=0)
@@ -93,7 +110,7 @@ def start(
         **({"allowTag": True} if allow_tag else {}),
         **({"rpcMethods": [RpcMethod(each, field="--rpc") for each in rpc]} if rpc else {}),
         **({"command": list(command)} if command else {}),
-        **({"env": dict(_pair(text, "--env") for text in env)} if env else {}),
+        **({"env": dict(environment)} if environment else {}),
     }
     end = Expiry(started + timedelta(hours=hours))
     opened = open_stack(project, stack, program)
@@ -103,9 +120,13 @@ def start(
             opened, timeout, lambda: opened.set_object(f"{KEY}.{name}", entry), lambda: opened.remove(f"{KEY}.{name}")
         )
     if as_json:
-        typer.echo(json.dumps({"name": name, "expires": str(end), **entry}, indent=2))
+        shown = {
+            "headers": _masked(headers, unshown),
+            **({"env": _masked(environment, secrets)} if environment else {}),
+        }
+        typer.echo(json.dumps({"name": name, "expires": str(end), **entry, **shown}, indent=2))
     else:
-        what = " and ".join(f"{each}: {value}" for each, value in headers.items())
+        what = " and ".join(f"{each}: {value}" for each, value in _masked(headers, unshown).items())
         would = "would get" if dry_run else "gets"
         typer.echo(f"{name} {would} {percent:g} % of the calls with {what} until {end}.")
 
@@ -187,6 +208,11 @@ def _deploy(
             if undo is not None:
                 undo()
             raise
+
+
+def _masked(texts: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+    """Texts to show: of those that came from a file, where they came from."""
+    return {name: "(from a file)" if name in secrets else value for name, value in texts.items()}
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

@@ -1,29 +1,46 @@
 """``traffic-mirror check``: what is wrong with anybody's mirrors."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from ..model import DnsLabel, IstioBehaviour, IstioVersion, ValidationError
-from ..model.rules import ROOT_NAMESPACE, Mesh, Outcome, Upgrade, preview_upgrade, run_rules
+from ..extensions import own_rules
+from ..model import DnsLabel, Hostname, IstioBehaviour, IstioVersion, ValidationError
+from ..model.rules import (
+    PLAN_RULES,
+    ROOT_NAMESPACE,
+    RULES,
+    Mesh,
+    Outcome,
+    RuleSettings,
+    Upgrade,
+    preview_upgrade,
+    run_rules,
+)
+from ..model.values import known_patches
 from ..operations.checkup import Checkup, to_json, to_sarif
 from ..operations.cluster_objects import read_cluster
 from ..operations.kube import ClusterAccess
 from ..operations.manifests import Loaded, load
+from ..operations.mending import mends
+from ..operations.oracle import Confirmed, Oracle, confirm
 from .checktable import print_checkup
 from .console import open_console
 from .options import Json
+from .programs import open_oracle
 
 EPILOG: Final = """\
 Examples: "traffic-mirror check --cluster staging=a/ --cluster testing=b/" on folders of YAML;
 "pulumi stack export | traffic-mirror check --cluster staging=/dev/stdin";
 "traffic-mirror check --context staging=gke-a --context testing=gke-b" on live clusters;
-"traffic-mirror check a/ --istio 1.27 --to 1.31" before an upgrade."""
+"traffic-mirror check a/ --istio 1.27 --to 1.31" before an upgrade;
+"traffic-mirror check a/ --diff" to see what --fix would write."""
 
 ONLY: Final = "cluster"
 """How findings call the one cluster that nobody named."""
@@ -49,13 +66,43 @@ def check(
     kubeconfig: Annotated[Path | None, typer.Option(help="Kubeconfig of the contexts.", metavar="FILE")] = None,
     istio: Annotated[
         list[str] | None,
-        typer.Option(help="Release of istiod; default read from its Deployment, else any.", metavar="[NAME=]VERSION"),
+        typer.Option(
+            help="Release of istiod; default read from its Deployment, else any. One such as 1.28.3-asm.4 is managed"
+            " Cloud Service Mesh, which applies few EnvoyFilters.",
+            metavar="[NAME=]VERSION",
+        ),
     ] = None,
     root_namespace: Annotated[
         str, typer.Option(help="Istio's root namespace in all clusters.", metavar="NAMESPACE")
     ] = ROOT_NAMESPACE,
+    cluster_domain: Annotated[
+        str,
+        typer.Option(
+            help="Domain of Services in all clusters; default read from istiod's Deployment, else cluster.local.",
+            metavar="DOMAIN",
+        ),
+    ] = "",
     to: Annotated[str, typer.Option(help="Show what this release would change.", metavar="VERSION")] = "",
     require_mirror: Annotated[bool, typer.Option("--require-mirror", help="Fail when nothing is mirrored.")] = False,
+    max_waiver_days: Annotated[
+        float | None, typer.Option(help="Longest time to the end of an object's waiver.", metavar="DAYS")
+    ] = None,
+    object_waivers: Annotated[
+        bool, typer.Option("--object-waivers/--no-object-waivers", help="Whether objects may carry waivers.")
+    ] = True,
+    istiod: Annotated[
+        bool, typer.Option("--istiod", help="Ask istiod itself, in memory, what it renders for these objects.")
+    ] = False,
+    istiod_image: Annotated[
+        str,
+        typer.Option(
+            help="Ask istiod in a container of this image, made by the Dockerfile beside its source.", metavar="IMAGE"
+        ),
+    ] = "",
+    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write mends into files, where nobody has to choose; then judge again.")
+    ] = False,
     as_json: Json = False,
     as_sarif: Annotated[bool, typer.Option("--sarif", help="Print the result as SARIF 2.1.0.")] = False,
 ) -> None:
@@ -64,9 +111,12 @@ def check(
     Give all clusters at once, so that both ends of a mirror are judged. Exit code 0: nothing is wrong; 1: something is;
     2: bad input, or it cannot be told.
     """
-    if as_json and as_sarif:
+    if sum((as_json, as_sarif, diff)) > 1:
         raise ValidationError(
-            field="--sarif", value=True, rule="must not be given with --json", remedy="Choose one form"
+            field="--sarif" if as_sarif else "--json",
+            value=True,
+            rule="must not be given with another form of the result",
+            remedy="Choose one of --json, --sarif and --diff",
         )
     versions = _versions(istio or [])
     root = str(DnsLabel(root_namespace, field="--root-namespace"))
@@ -77,25 +127,66 @@ def check(
         kubeconfig=kubeconfig,
         versions=versions,
         root_namespace=root,
+        domain=str(Hostname(cluster_domain, field="--cluster-domain")) if cluster_domain else "",
     )
-    loaded = sources.load()
-    mesh = Mesh(clusters=[each.cluster for each in loaded], now=datetime.now(UTC))
-    _check_names(versions, mesh)
-    checkup = Checkup(loaded=loaded, findings=run_rules(mesh), upgrade=_upgrade(mesh, to))
+    settings = RuleSettings(max_waiver_days=max_waiver_days, object_waivers=object_waivers)
+    asked = partial(open_oracle, istiod_image) if istiod or istiod_image else None
+    checkup = _judged(sources, settings, to, asked)
+    changes = mends(checkup.loaded, checkup.findings) if diff or fix else []
+    if fix and changes:
+        for each in changes:
+            each.write()
+        checkup = _judged(sources, settings, to, asked)
     if as_json:
         typer.echo(json.dumps(to_json(checkup), indent=2))
     elif as_sarif:
         typer.echo(json.dumps(to_sarif(checkup), indent=2))
+    elif diff:
+        typer.echo("".join(each.diff for each in changes), nl=False)
     else:
         print_checkup(checkup, open_console())
+    if fix:
+        mended = sum(each.findings for each in changes)
+        typer.echo(f"{mended} findings mended in {len(changes)} files.", err=True)
     raise typer.Exit(exit_code(checkup, require_mirror=require_mirror))
+
+
+def _judged(sources: "Sources", settings: RuleSettings, to: str, istiod: Callable[[], Oracle] | None) -> Checkup:
+    """Read everything and judge it."""
+    loaded = sources.load()
+    losses = [loss for each in loaded for loss in each.losses]
+    mesh = Mesh(clusters=[each.cluster for each in loaded], now=datetime.now(UTC), losses=losses)
+    _check_names(sources.versions, mesh)
+    confirmed = Confirmed(findings=run_rules(mesh, (*RULES, *PLAN_RULES, *own_rules()), settings))
+    if istiod:
+        confirmed = _asked(mesh, confirmed, istiod)
+    domains = {each.cluster.name: each.domain for each in loaded}
+    return Checkup(
+        loaded=loaded,
+        findings=[domains[each.cluster].finding(each) for each in confirmed.findings],
+        upgrade=_upgrade(mesh, to),
+        by_istiod=frozenset(domains[each.cluster].finding(each) for each in confirmed.by_istiod),
+    )
+
+
+def _asked(mesh: Mesh, confirmed: Confirmed, istiod: Callable[[], Oracle]) -> Confirmed:
+    """The findings after istiod was asked about every cluster.
+
+    Raises:
+        OperationError: It is not built, or gives no answer.
+    """
+    with istiod() as oracle:
+        for cluster in mesh.clusters:
+            found = confirm(cluster, confirmed.findings, oracle)
+            confirmed = Confirmed(findings=found.findings, by_istiod=confirmed.by_istiod | found.by_istiod)
+    return confirmed
 
 
 def exit_code(checkup: Checkup, *, require_mirror: bool) -> int:
     """The command's exit code."""
     if any(finding.fails for finding in checkup.findings) or (checkup.upgrade and checkup.upgrade.fails):
         return 1
-    unjudged = any(finding.outcome is Outcome.NOT_JUDGED for finding in checkup.findings)
+    unjudged = checkup.unread or any(finding.outcome is Outcome.NOT_JUDGED for finding in checkup.findings)
     return 2 if unjudged or (require_mirror and not checkup.mirrors) else 0
 
 
@@ -109,6 +200,7 @@ class Sources:
     kubeconfig: Path | None
     versions: dict[str, IstioBehaviour]
     root_namespace: str
+    domain: str
 
     def load(self) -> list[Loaded]:
         """Read every cluster.
@@ -132,14 +224,15 @@ class Sources:
         for given in self.contexts:
             name, _, context = given.rpartition("=")
             access = ClusterAccess(name=name or context, kubeconfig=str(self.kubeconfig or ""), context=context)
-            loaded.append(read_cluster(access, self._istio(access.name), root_namespace=self.root_namespace))
+            behaviour, root = self._istio(access.name), self.root_namespace
+            loaded.append(read_cluster(access, behaviour, root_namespace=root, domain=self.domain, controllers=True))
         return loaded
 
     def _istio(self, name: str) -> IstioBehaviour | None:
         return self.versions.get(name) or self.versions.get("")
 
     def _files(self, name: str, paths: Sequence[Path]) -> list[Loaded]:
-        return load(name, paths, self._istio(name), root_namespace=self.root_namespace)
+        return load(name, paths, self._istio(name), root_namespace=self.root_namespace, domain=self.domain)
 
 
 def _versions(given: Sequence[str]) -> dict[str, IstioBehaviour]:
@@ -157,7 +250,7 @@ def _versions(given: Sequence[str]) -> dict[str, IstioBehaviour]:
 
 def _behaviour(text: str, field: str) -> IstioBehaviour:
     try:
-        return IstioBehaviour(version=IstioVersion.parse(text, field=field))
+        return IstioBehaviour(version=IstioVersion.parse(text, field=field), patches=known_patches(text))
     except ValidationError as error:
         raise ValidationError(field=field, value=text, rule=error.rule, remedy=error.remedy) from None
 

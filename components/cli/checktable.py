@@ -20,10 +20,12 @@ def print_checkup(checkup: Checkup, console: Console) -> None:
         kinds = ", ".join(f"{count} {kind}" for kind, count in each.ignored.items())
         version = f", Istio {each.cluster.istio.version}" if each.cluster.istio else ""
         said = f"{each.cluster.name}: {len(each.cluster.objects)} objects{version}, "
-        said += f"{len(each.cluster.routing.sites)} mirrors"
+        said += f"{len(each.cluster.routing.mirror_entries)} mirrors"
         _say(console, said + (f"; {ignored} objects of other kinds ignored ({kinds})" if ignored else ""))
     for finding in checkup.findings:
         _print_finding(console, checkup, finding)
+    for each in checkup.unread:
+        _say(console, f"\nnot judged  {each.file}:{each.line}  {each.message}.\n            {each.remedy}.")
     if checkup.upgrade:
         _print_upgrade(console, checkup.upgrade)
     _say(console, summary(checkup))
@@ -31,14 +33,16 @@ def print_checkup(checkup: Checkup, console: Console) -> None:
 
 def summary(checkup: Checkup) -> str:
     """One sentence that says how it ends."""
-    if not checkup.mirrors:
-        return "No mirror was found: nothing is judged that only matters to mirrors."
     broken = [finding for finding in checkup.findings if finding.outcome is Outcome.BROKEN]
     counts = [_count(sum(finding.severity is severity for finding in broken), severity.value) for severity in Severity]
     waived = sum(finding.outcome is Outcome.WAIVED for finding in checkup.findings)
-    unjudged = sum(finding.outcome is Outcome.NOT_JUDGED for finding in checkup.findings)
+    unjudged = len(checkup.unread) + sum(finding.outcome is Outcome.NOT_JUDGED for finding in checkup.findings)
     parts = [*counts, f"{waived} waived" if waived else "", f"{unjudged} not judged" if unjudged else ""]
-    return f"{_count(checkup.mirrors, 'mirror')}: {', '.join(part for part in parts if part) or 'nothing is wrong'}."
+    result = ", ".join(part for part in parts if part)
+    if checkup.mirrors:
+        return f"{_count(checkup.mirrors, 'mirror')}: {result or 'nothing is wrong'}."
+    none = "No mirror was found: nothing is judged that only matters to mirrors."
+    return f"{none} Beside that: {result}." if result else none
 
 
 def _count(number: int, word: str) -> str:
@@ -53,13 +57,14 @@ def _print_finding(console: Console, checkup: Checkup, finding: Finding) -> None
     table.add_column(overflow="fold")
     style = STYLES[finding.severity] if finding.outcome is Outcome.BROKEN else "dim"
     head = Text(f"{finding.cluster}  {finding.object}  {finding.field}")
-    head.append(f"  [{finding.rule}]", style="dim")
+    head.append(f"  [{finding.rule}]  {checkup.certainty(finding)}", style="dim")
     table.add_row(Text(label, style=style), head)
     table.add_row("", Text(f"{finding.message}."))
     said = f"Waived: {finding.reason}" if finding.reason else f"{finding.remedy}."
     table.add_row("", Text(said, style="green" if not finding.reason else "dim"))
     if place:
-        table.add_row("", Text(f"{place[0]}:{place[1]}", style="dim"))
+        mend = "  --fix mends it" if finding.mend else ""
+        table.add_row("", Text(f"{place[0]}:{place[1]}{mend}", style="dim"))
     console.print()
     console.print(table, soft_wrap=False)
 

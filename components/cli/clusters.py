@@ -8,7 +8,7 @@ from typing import Final, cast
 import yaml
 
 from ..model import JsonValue, ValidationError
-from ..rehearsal.scenario import STAGING, TESTING, Site
+from ..rehearsal.scenario import STAGING, TESTING, RehearsalCluster
 from .options import input_file
 
 SECTIONS: Final = ("istio", "gateway")
@@ -26,7 +26,7 @@ class ClusterOptions:
     greeter_image: str
     settings: Path | None
 
-    def sites(self) -> tuple[Site, Site] | None:
+    def clusters(self) -> tuple[RehearsalCluster, RehearsalCluster] | None:
         """Return the clusters that exist, or None when none is named: an embedded stage is wanted.
 
         Raises:
@@ -58,12 +58,14 @@ class ClusterOptions:
             )
         sections = _read_sections(self.settings)
         return (
-            self._site(STAGING, self.staging, self.staging_context, sections),
-            self._site(TESTING, self.testing, self.testing_context, sections),
+            self._cluster(STAGING, self.staging, self.staging_context, sections),
+            self._cluster(TESTING, self.testing, self.testing_context, sections),
         )
 
-    def _site(self, role: str, kubeconfig: Path, context: str, sections: Mapping[str, Mapping[str, JsonValue]]) -> Site:
-        return Site(
+    def _cluster(
+        self, role: str, kubeconfig: Path, context: str, sections: Mapping[str, Mapping[str, JsonValue]]
+    ) -> RehearsalCluster:
+        return RehearsalCluster(
             role=role,
             kubeconfig=str(input_file(kubeconfig, option=f"--{role}").resolve()),
             context=context,

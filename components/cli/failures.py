@@ -7,11 +7,23 @@ from typing import Final
 
 from ..model import ValidationError
 
+PROGRAM: Final = "traffic-mirror"
+
 CANNOT_TELL: Final = 2
 """Exit code for bad input, and when nothing can be told."""
 
 TRACEBACK_VARIABLE: Final = "TRAFFIC_MIRROR_TRACEBACK"
 """Environment variable: when set, an error that nobody expected is shown with its traceback."""
+
+EXTRAS: Final = {
+    "typer": "check",
+    "rich": "check",
+    "pulumi_gcp": "gke",
+    "pulumi_policy": "policy",
+    "mcp": "mcp",
+    "pyspark": "spark",
+}
+"""Optional modules, and the extra that brings each; ``cli`` brings all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +49,11 @@ def explain(error: Exception) -> Failure:
     """
     if isinstance(error, ValidationError):
         return Failure(text=str(error), exit_code=CANNOT_TELL)
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("pulumi_traffic_mirror"):
+        module = error.name.partition(".")[0]
+        extra = EXTRAS.get(module, "cli")
+        text = f"this needs the module {module}: pip install 'pulumi-traffic-mirror[{extra}]'"
+        return Failure(text=text, exit_code=CANNOT_TELL)
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return Failure(text=str(error), exit_code=code)

@@ -1,17 +1,19 @@
 """Work that takes a while: shown as it proceeds, ended in time."""
 
+import multiprocessing
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from ..model.checks import bounded
 from ..operations.errors import OperationError
+from .console import open_console
 
 _T = TypeVar("_T")
 
@@ -61,9 +63,20 @@ def showing(what: str) -> Generator[Callable[[float], None]]:
         yield plain
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=open_console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=1.0)
         yield lambda share: bar.update(task, completed=share)
+
+
+def in_time_only(seconds: float) -> Callable[[], None]:
+    """Return what work on local files calls now and then, and which raises ``OperationError`` once time is up."""
+    end = time.monotonic() + seconds
+
+    def check() -> None:
+        if time.monotonic() > end:
+            raise OperationError(f"It did not end within {seconds:g} s", remedy="Give it more time with --timeout")
+
+    return check
 
 
 def within(seconds: float, work: Callable[[], _T]) -> _T:
@@ -83,7 +96,13 @@ def within(seconds: float, work: Callable[[], _T]) -> _T:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(seconds)
+    try:
+        thread.join(seconds)
+    finally:
+        if thread.is_alive():
+            # Nobody waits for what it started: at the end Python would, however long that takes.
+            for process in multiprocessing.active_children():
+                process.kill()
     if failed:
         raise failed[0]
     if not done:

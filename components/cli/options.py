@@ -1,5 +1,6 @@
 """Options that mean the same in every command."""
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,33 @@ def output_file(path: Path | None, *, option: str) -> Path | None:
             remedy="Create the folder, or choose another file",
         )
     return path
+
+
+def texts_of(path: Path | None, *, option: str) -> dict[str, str]:
+    """Read texts by name from a file: a credential in an argument would show in the list of processes.
+
+    Args:
+        path: File with a JSON object of texts; None for no texts.
+        option: Name of the option, for the error.
+
+    Raises:
+        ValidationError: There is no such file, or something else is in it, which is not shown.
+    """
+    if path is None:
+        return {}
+    file = input_file(path, option=option)
+    try:
+        document: object = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        document = error
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON
+        raise ValidationError(
+            field=option,
+            value=str(path),
+            rule="must hold a JSON object of texts",
+            remedy='Write for example {"authorization": "Bearer …"}',
+        )
+    return {str(name): str(value) for name, value in document.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType] -- JSON
 
 
 def input_file(path: Path, *, option: str) -> Path:

@@ -1,14 +1,12 @@
 """``traffic-mirror ramp``: raise a mirror's share step by step, by deployments, as long as nothing suffers."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from ..model import JsonObject, JsonValue, Percent, RpcMethod, ValidationError
 from ..operations.errors import OperationError
@@ -18,22 +16,29 @@ from ..operations.ramp.measure import Meter
 from ..operations.ramp.run import Interrupted, RampJob, Retreat, ramp
 from ..operations.ramp.stack import PulumiStack
 from ..operations.ramp.state import Phase, RampState, StateFile
-from ..operations.verify.run import VerifyJob
+from ..operations.verify.http_call import HttpCall
+from ..operations.verify.job import VerifyJob
+from ..operations.verify.shares import telling_calls
 from ..rehearsal.progress import open_progress
 from .calloptions import (
     HELLO,
+    SENDER,
     GatewayAddress,
     Host,
+    HttpPath,
     Rpc,
     Staging,
     StagingContext,
     Testing,
     TestingContext,
+    Watch,
+    receiving_clusters,
     staging_given,
 )
-from .console import open_console
 from .longwork import Timeout
-from .options import Json, input_file, named_as_options
+from .options import Json, input_file, named_as_options, output_file
+from .ramptable import measuring_time, show_plan, show_ramp
+from .reports import Html
 from .stackoptions import DryRun, Program, Project, StackName, open_stack
 
 EPILOG: Final = """\
@@ -46,12 +51,6 @@ MOST_IN_FLIGHT: Final = 64
 
 PATIENCE_SECONDS: Final = 20.0
 """A deployed share reaches proxies within a second or two; it is measured at the latest after this time."""
-
-LASTING: Final = (Phase.DONE, Phase.ROLLED_BACK, Phase.INTERRUPTED)
-"""Phases that last when nobody works on the ramp; any other then means that it was killed."""
-
-UNDER_WAY: Final = (Phase.APPLYING, Phase.ROLLING_BACK)
-"""Phases in which a deployment runs."""
 
 RAMP_SECONDS: Final = 3600.0
 """Five steps of a minute each, and as many deployments, take a fraction of it."""
@@ -94,10 +93,12 @@ def run(
     staging: Staging = None,
     testing: Testing = None,
     staging_context: StagingContext = "",
-    testing_context: TestingContext = "",
+    testing_context: TestingContext = None,
     host: Host = "",
     gateway: GatewayAddress = "",
     rpc: Rpc = HELLO,
+    path: HttpPath = "",
+    watch: Watch = 0.0,
     steps: Annotated[str, typer.Option(help="Shares in per cent, rising.", metavar="LIST")] = "1,5,25,50,100",
     rate: Annotated[float, typer.Option(help="Calls per second while measuring.")] = 20.0,
     hold: Annotated[float, typer.Option(help="How long each step is measured.", metavar="SECONDS")] = 60.0,
@@ -111,17 +112,20 @@ def run(
     timeout: Timeout = RAMP_SECONDS,
     dry_run: DryRun = False,
     program: Program = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Begin a ramp."""
+    page = output_file(html, option="--html")
     options: JsonObject = {
         "staging": str(input_file(staging_given(staging), option="--staging").resolve()),
-        "testing": str(input_file(testing, option="--testing").resolve()) if testing else "",
+        "receiving": [asdict(each) for each in receiving_clusters(testing or [], testing_context or [])],
         "stagingContext": staging_context,
-        "testingContext": testing_context,
         "host": host,
         "gateway": gateway,
         "rpc": RpcMethod(rpc, field="--rpc"),
+        "path": path,
+        "watch": watch,
         "rate": _above_zero(rate, "--rate"),
         "hold": _above_zero(hold, "--hold"),
         "failureIncreasePercent": max_failures,
@@ -131,13 +135,21 @@ def run(
         "memoryGrowthMebibytes": max_memory,
         "retreat": retreat.value,
     }
-    with named_as_options(address="--gateway", calls="--rate times --hold", calls_per_second="--rate"):
+    with named_as_options(
+        address="--gateway",
+        calls="--rate times --hold",
+        calls_per_second="--rate",
+        path="--path",
+        watch_seconds="--watch",
+    ):
         _calls(options)
     opened = open_stack(project, stack, program)
     start = _percent_at(opened.config(), key)
     job = _job(options, stack=stack, key=key, mirror=mirror, start=start, steps=_steps(steps))
+    _check_time(job, job.start, timeout)
+    _check_calls(job)
     if dry_run:
-        _show_plan(job, job.start, as_json=as_json)
+        show_plan(job, job.start, as_json=as_json)
         return
     file = state_file(project, stack, mirror, state)
     before = file.read()
@@ -146,7 +158,7 @@ def run(
             f"A ramp of {mirror} stands at {before.percent:g} % ({before.phase})",
             remedy=f"Go on with 'ramp resume', or remove {file.path} to begin anew",
         )
-    _go(job, opened, file, None, timeout=timeout, as_json=as_json)
+    _go(job, opened, file, None, timeout=timeout, as_json=as_json, page=page)
 
 
 def resume(
@@ -158,9 +170,11 @@ def resume(
     timeout: Timeout = RAMP_SECONDS,
     dry_run: DryRun = False,
     program: Program = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a ramp that was interrupted, from its last good step."""
+    page = output_file(html, option="--html")
     file = state_file(project, stack, mirror, state)
     before = _existing(file)
     if before.ended:
@@ -171,10 +185,11 @@ def resume(
     job = _job(
         before.options, stack=stack, key=before.key, mirror=mirror, start=before.history_start, steps=before.steps
     )
+    _check_time(job, before.good, timeout)
     if dry_run:
-        _show_plan(job, before.good, as_json=as_json)
+        show_plan(job, before.good, as_json=as_json)
         return
-    _go(job, opened, file, before, timeout=timeout, as_json=as_json)
+    _go(job, opened, file, before, timeout=timeout, as_json=as_json, page=page)
 
 
 def status(
@@ -183,12 +198,14 @@ def status(
     stack: StackName = "staging",
     mirror: Mirror = "testing",
     state: StateOption = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Show where a ramp stands. Exit code 0: it runs or is done; 1: it went back or was interrupted."""
+    page = output_file(html, option="--html")
     file = state_file(project, stack, mirror, state)
     found = _existing(file)
-    _show(found, running=file.running, as_json=as_json)
+    show_ramp(found, running=file.running, as_json=as_json, page=page)
     raise typer.Exit(0 if file.running or found.phase is Phase.DONE else 1)
 
 
@@ -222,11 +239,13 @@ def _job(options: JsonObject, *, stack: str, key: str, mirror: str, start: float
 def _calls(options: JsonObject) -> VerifyJob:
     given = cast("dict[str, Any]", options)
     return VerifyJob(
-        staging=_access("staging", given),
-        testing=_access("testing", given) if given["testing"] else None,
+        staging=ClusterAccess(name=SENDER, kubeconfig=given["staging"], context=given["stagingContext"]),
+        receiving=tuple(ClusterAccess(**each) for each in given["receiving"]),
         host=given["host"],
         address=given["gateway"],
         rpc=given["rpc"],
+        http=HttpCall(method="GET", path=given["path"]) if given.get("path") else None,
+        watch_seconds=given.get("watch", 0.0),
         calls=max(1, round(given["rate"] * given["hold"])),
         calls_per_second=given["rate"],
         concurrency=MOST_IN_FLIGHT,
@@ -234,18 +253,47 @@ def _calls(options: JsonObject) -> VerifyJob:
     )
 
 
-def _access(role: str, options: Mapping[str, Any]) -> ClusterAccess:
-    return ClusterAccess(name=role, kubeconfig=options[role], context=options.get(f"{role}Context", ""))
+def _check_time(job: RampJob, good: float, timeout: float) -> None:
+    """Refuse now what would be given up half-way, after a share was raised."""
+    each, option = measuring_time(job.options)
+    count = 1 + sum(step > good for step in job.steps)
+    if count * each >= timeout:
+        raise ValidationError(
+            field="--timeout",
+            value=timeout,
+            rule=f"must be longer than the {count * each:g} s that {count} measurements of {option} take,"
+            " deployments not counted",
+            remedy=f"Write for example --timeout {2 * count * each:.0f}, or take fewer steps",
+        )
+
+
+def _check_calls(job: RampJob) -> None:
+    """Refuse so few calls that the first step could not be told from a mirror that gets nothing."""
+    first = min(step for step in job.steps if step > job.start)
+    calls, needed = _calls(job.options), telling_calls(first)
+    if not calls.watch_seconds and calls.calls < needed:
+        raise ValidationError(
+            field="--hold",
+            value=cast("float", job.options["hold"]),
+            rule=f"must be long enough for {needed:,} calls: fewer do not tell {first:g} % from nothing",
+            remedy=f"Write --hold {math.ceil(needed / calls.calls_per_second)}, or begin with a larger step",
+        )
 
 
 def _go(
-    job: RampJob, opened: PulumiStack, file: StateFile, before: RampState | None, *, timeout: float, as_json: bool
+    job: RampJob,
+    opened: PulumiStack,
+    file: StateFile,
+    before: RampState | None,
+    *,
+    timeout: float,
+    as_json: bool,
+    page: Path | None,
 ) -> None:
-    def apply(percent: float, tell: Callable[[str], None]) -> None:
-        del tell
+    def apply(percent: float, begun: Callable[[], None]) -> None:
         opened.set_number(job.key, percent)
         try:
-            opened.up(lambda _: None)
+            opened.up(lambda _: None, begun=begun)
         except OperationError:
             # The next deployment, whoever makes it, must not bring a share that no gate has seen.
             if percent > (left := _existing(file).percent):
@@ -265,50 +313,8 @@ def _go(
             ) from None
         typer.echo(f"Interrupted; {left.percent:g} % is in force. Go on with 'ramp resume'.", err=True)
         raise typer.Exit(128 + error.number) from None
-    _show(ended, running=False, as_json=as_json)
+    show_ramp(ended, running=False, as_json=as_json, page=page)
     raise typer.Exit(0 if ended.phase is Phase.DONE else 1)
-
-
-def _show(state: RampState, *, running: bool, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({**state.to_json(), "running": running}, indent=2))
-        return
-    console = open_console()
-    table = Table(box=None, padding=(0, 2), header_style="bold", pad_edge=False)
-    for name in ("share", "calls", "failed", "p95", "copies", "errors", "in flight", "gates"):
-        table.add_column(name, justify="left" if name == "gates" else "right")
-    for entry in cast("tuple[dict[str, Any], ...]", state.history):
-        failed = [gate["name"] for gate in entry["gates"] if not gate["passes"]]
-        words = Text(f"✗ {', '.join(failed)}", style="bold red") if failed else Text("✓", style="green")
-        table.add_row(
-            f"{entry['percent']:g} %",
-            f"{entry['calls']:,}",
-            f"{entry['failed']:,}",
-            f"{1000 * entry['p95_seconds']:.1f} ms",
-            f"{entry['copies']:,}",
-            f"{entry['copy_errors']:,}",
-            f"{entry['in_flight']:,}",
-            words if entry["gates"] else Text("before", style="dim"),
-        )
-    console.print(table, highlight=False)
-    doing = state.phase.value if running or state.phase in LASTING else "interrupted"
-    console.print(f"{state.mirror}: {state.percent:g} % is in force, {doing} ({state.changed})", highlight=False)
-    if state.phase in UNDER_WAY and not running:
-        # Killed: nobody could note whether the engine went on.
-        console.print(f"A deployment of {state.target:g} % was under way; 'ramp resume' deploys {state.good:g} %.")
-    if state.reason:
-        console.print(Text(state.reason, style="bold red"))
-
-
-def _show_plan(job: RampJob, good: float, *, as_json: bool) -> None:
-    given = cast("dict[str, Any]", job.options)
-    left = [step for step in job.steps if step > good]
-    if as_json:
-        typer.echo(json.dumps({"start": good, "steps": left, **job.options}, indent=2))
-        return
-    steps = ", ".join(f"{step:g} %" for step in left)
-    each = f"measured for {given['hold']:g} s with {given['rate']:g} calls per second"
-    typer.echo(f"{job.mirror} is good at {good:g} %. It would go to {steps}, each by pulumi up and {each}.")
 
 
 def _percent_at(config: Mapping[str, JsonValue], key: str) -> float:

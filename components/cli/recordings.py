@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -12,8 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..model import ValidationError
 from ..operations.plaintext import printable
-from ..operations.recording import Damage, Exchange, Headers, Part, RecordingReader, Side
+from ..operations.recording import Damage, Exchange, Headers, Part, RecordingReader, RecordingStore, Side
+from ..operations.recording.compacting import compact
+from ..operations.recording.sampling import Sample, sample, write_sample
 from ..operations.recording.summary import (
     RecordingListing,
     RecordingStats,
@@ -22,12 +26,15 @@ from ..operations.recording.summary import (
     recording_stats,
 )
 from .console import open_console
-from .longwork import Timeout, within
-from .options import Json
+from .exporting import export_
+from .importing import import_
+from .longwork import Timeout, showing, within
+from .options import Json, named_as_options
 
 EPILOG: Final = """\
 Examples: "traffic-mirror recordings ls gs://bucket/recordings"; "traffic-mirror recordings stats recordings/";
-"traffic-mirror recordings show recordings/ --id 6f0c3a1e-0000-4000-8000-000000000001"."""
+"traffic-mirror recordings show recordings/ --id 6f0c3a1e-0000-4000-8000-000000000001";
+"traffic-mirror recordings import capture_*.gor --to recordings/ --redact json:$..email"."""
 
 Recording = Annotated[
     str, typer.Argument(help="Directory, file or URL (gs://, s3://) of a recording.", metavar="RECORDING")
@@ -41,8 +48,12 @@ def register(app: typer.Typer) -> None:
     """Add the command and those below it."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.callback(epilog=EPILOG)(recordings)
+    group.command("export", help="Write requests in the files of other tools.")(export_)
+    group.command("import", help="Import what other tools recorded.")(import_)
     group.command("ls", help="List the files of a recording.")(ls)
     group.command("show", help="Show single exchanges.")(show)
+    group.command("compact", help="Write a recording once more, in buckets that divide.")(compact_)
+    group.command("sample", help="Write a few exchanges that stand for all of them.")(sample_)
     group.command("stats", help="Show totals by side, status and endpoint.")(stats)
     app.add_typer(group, name="recordings")
 
@@ -103,6 +114,79 @@ def stats(recording: Recording, *, timeout: Timeout = 3_600.0, as_json: Json = F
     else:
         _print_stats(totals, open_console())
     raise typer.Exit(1 if totals.damage else 0)
+
+
+def compact_(
+    recording: Recording,
+    into: Annotated[str, typer.Argument(help="Where to: a new or empty directory or URL.", metavar="TARGET")],
+    *,
+    buckets: Annotated[
+        int | None, typer.Option(help="How many, a power of two up to 512; default by size.", metavar="N")
+    ] = None,
+    timeout: Timeout = 36_000.0,
+    as_json: Json = False,
+) -> None:
+    """Write a recording once more, in buckets by a hash of the request's identifier.
+
+    All sides of a request lie in one bucket, so that replays and comparisons divide among processes and machines
+    without moving data. Small files become large ones. The recording itself stays as it is.
+    """
+    with named_as_options(buckets="--buckets", target="TARGET"), showing("compact") as show:
+        done = within(
+            timeout,
+            lambda: compact(
+                RecordingReader.open(recording), RecordingStore.open(into), buckets=buckets, on_progress=show
+            ),
+        )
+    if as_json:
+        typer.echo(_json(asdict(done)))
+    else:
+        console = open_console()
+        console.print(Text(f"{done.rows:,} exchanges in {done.buckets} buckets, {done.files:,} files"))
+        if done.unfinished:
+            console.print(Text(f"{done.unfinished:,} files are not finished; nothing of them is here", style="yellow"))
+        _print_damage(done.damage, console)
+    raise typer.Exit(1 if done.damage else 0)
+
+
+def sample_(
+    recording: Recording,
+    into: Annotated[Path, typer.Argument(help="Directory for the sample; made, or empty.", metavar="DIRECTORY")],
+    *,
+    timeout: Timeout = 3_600.0,
+    as_json: Json = False,
+) -> None:
+    """Write a few exchanges, without bodies, that stand for all of them.
+
+    They have every endpoint, every status of its answers, every parameter and header that it was called with, and every
+    header's values, rare ones included; of headers with more than 20 values every form. The same recording gives the
+    same sample.
+    """
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise ValidationError(
+            field="DIRECTORY", value=str(into), rule="must be new, or empty", remedy="Choose another directory"
+        )
+
+    def work() -> tuple[Sample, Sequence[Damage]]:
+        reader = RecordingReader.open(recording)
+        chosen = sample(reader)
+        into.mkdir(parents=True, exist_ok=True)
+        write_sample(reader, chosen, RecordingStore.open(str(into)))
+        return chosen, reader.damage
+
+    chosen, damage = within(timeout, work)
+    covered = {trait.value: count for trait, count in chosen.covered.items()}
+    if as_json:
+        counts = {"exchanges": chosen.exchanges, "sampled": len(chosen.places), "copies_left_out": chosen.copies}
+        typer.echo(_json({**counts, "covered": covered, "damage": [asdict(each) for each in damage]}))
+    else:
+        console = open_console()
+        said = ", ".join(f"{count:,} {name}" for name, count in covered.items())
+        console.print(
+            Text(f"{len(chosen.places):,} of {chosen.exchanges:,} exchanges cover all {said}."), soft_wrap=True
+        )
+        _print_damage(damage, console)
+    raise typer.Exit(1 if damage else 0 if chosen.places else 2)
 
 
 def _print_listing(listing: RecordingListing, console: Console) -> None:

@@ -7,15 +7,13 @@ from typing import Annotated, Final
 import typer
 
 from ..model import Percent, ValidationError
-from ..operations.page import render_page
-from ..operations.report import Report, headline, print_report
+from ..rehearsal.embedded import clean_up, describe_kept, end_kept, rehearse_on_stage
 from ..rehearsal.existing import rehearse_on_clusters
 from ..rehearsal.progress import open_progress
 from ..rehearsal.scenario import RehearsalOptions
-from ..rehearsal.venues import clean_up, describe_kept, end_kept, rehearse_on_stage
 from .clusters import ClusterOptions
-from .console import open_console
 from .options import Json, named_as_options, output_file
+from .reports import Html, show_report
 
 EPILOG: Final = """\
 Examples: "traffic-mirror rehearse --calls 500 --in-cluster 50 --cross-cluster 100" on a Linux machine as root;
@@ -45,9 +43,9 @@ def rehearse(
     ] = 100.0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
     timeout: Annotated[
-        float, typer.Option(help="Give up after this time, building not counted.", metavar="SECONDS")
+        float, typer.Option(help="Bound on deploying, calling and gathering evidence.", metavar="SECONDS")
     ] = 600.0,
-    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")] = None,
+    html: Html = None,
     as_json: Json = False,
     staging: Annotated[Path | None, typer.Option(help="Use this cluster as staging.", metavar="KUBECONFIG")] = None,
     testing: Annotated[Path | None, typer.Option(help="Use this cluster as testing.", metavar="KUBECONFIG")] = None,
@@ -79,24 +77,21 @@ def rehearse(
             keep=keep,
             timeout_seconds=timeout,
         )
-    sites = ClusterOptions(
+    clusters = ClusterOptions(
         staging=staging,
         testing=testing,
         staging_context=staging_context,
         testing_context=testing_context,
         greeter_image=greeter_image,
         settings=settings,
-    ).sites()
+    ).clusters()
     with open_progress() as progress:
         report = (
-            rehearse_on_clusters(options, *sites, program, progress)
-            if sites
+            rehearse_on_clusters(options, *clusters, program, progress)
+            if clusters
             else rehearse_on_stage(options, program, progress)
         )
-    if page is not None:
-        page.write_text(render_page(report), encoding="utf-8")
-    _show(report, as_json=as_json)
-    raise typer.Exit(report.verdict.outcome.exit_code)
+    show_report(report, as_json=as_json, page=page)
 
 
 def _program(folder: Path | None) -> Path:
@@ -105,19 +100,11 @@ def _program(folder: Path | None) -> Path:
     if not (found / "Pulumi.yaml").is_file():
         raise ValidationError(
             field="--project",
-            value=str(found),
-            rule="must be a folder with Pulumi.yaml",
-            remedy="Give the folder of the Pulumi program, e.g. a checkout of this project",
+            value=str(folder) if folder else None,
+            rule="must be a folder with Pulumi.yaml: a rehearsal deploys a program, and what pip installs has none",
+            remedy="Clone the project's repository and give its folder; replay, diff, verify and check need none",
         )
     return found.resolve()
-
-
-def _show(report: Report, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
-        open_console(stderr=True).print(headline(report), highlight=False)
-    else:
-        print_report(report, open_console())
 
 
 def down() -> None:

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..model import RpcMethod, ValidationError, Waiver
+from ..model.replaying import IN_FLIGHT, REQUEST_SECONDS, moment_of
 from ..operations.recording import RecordingReader, Side
+from ..operations.recording.buckets import Shard
 from ..operations.replay import (
     HttpVersion,
     Pace,
@@ -29,12 +32,16 @@ from ..operations.replay import (
 from .app import INTERRUPTED
 from .console import open_console
 from .longwork import in_time, within
-from .options import Json, input_file, named_as_options
+from .options import Json, named_as_options, texts_of
+from .sharding import JobClaim, JobImage, JobName, ShardNumber, print_job, shard_of
 
 EPILOG: Final = """\
 Examples: "traffic-mirror replay recordings/ http://203.0.113.7:8000 --dry-run" tells what would be sent;
 "traffic-mirror replay recordings/ http://v2.example:8000 --rpc shop.v1.Shop/Get --result replayed/" sends it in its
 original timing; "--speed 4" is four times as fast, "--rate 200" at 200 requests per second."""
+
+_LEAD_SECONDS: Final = 60
+"""Until the parts of a Job begin: its pods are scheduled, and images pulled, meanwhile."""
 
 OPEN_SECONDS: Final = 300.0
 """A storage that has not listed its files by then does not answer; --timeout may end it sooner."""
@@ -46,6 +53,7 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
+    context: typer.Context,
     recording: Annotated[str, typer.Argument(help="Directory, file or URL (gs://, s3://) of a recording.")],
     target: Annotated[str, typer.Argument(help="Where to: http://HOST:PORT or https://HOST:PORT.")],
     *,
@@ -57,7 +65,7 @@ def command(
         float | None, typer.Option(help="No more than this many requests per second.", metavar="R")
     ] = None,
     max_requests: Annotated[int | None, typer.Option(help="No more than this many in all.", metavar="N")] = None,
-    max_in_flight: Annotated[int, typer.Option(help="No more than this many at once.", metavar="N")] = 256,
+    max_in_flight: Annotated[int, typer.Option(help="No more than this many at once.", metavar="N")] = IN_FLIGHT,
     rpc: Annotated[
         list[str] | None,
         typer.Option(help="gRPC method that may be called again; several times.", metavar="SERVICE/METHOD"),
@@ -66,11 +74,21 @@ def command(
         str, typer.Option(help="Send every method; say why that is safe here.", metavar="REASON")
     ] = "",
     side: Annotated[Side, typer.Option(help="Whose requests to send.")] = Side.PRIMARY,
+    source: Annotated[
+        str | None, typer.Option(help="Which recorder's; default all, each request once.", metavar="NAME")
+    ] = None,
     result: Annotated[str | None, typer.Option(help="Record the responses there.", metavar="RECORDING")] = None,
     result_side: Annotated[
         Side, typer.Option(help="Side of these responses; primary for a repeated replay to v1.")
     ] = Side.MIRROR,
     authority: Annotated[str | None, typer.Option(help="Host of every request; default the recorded ones.")] = None,
+    rewrite: Annotated[
+        list[str] | None, typer.Option(help="Beginning of paths to replace; several times.", metavar="/OLD=/NEW")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Send requests with the same value one after another.", metavar="header:NAME"),
+    ] = None,
     header_file: Annotated[
         Path | None, typer.Option(help="JSON object of headers for every request, e.g. a credential.", metavar="FILE")
     ] = None,
@@ -79,10 +97,21 @@ def command(
     certificate: Annotated[Path | None, typer.Option(help="Client certificate.", metavar="PEM")] = None,
     key: Annotated[Path | None, typer.Option(help="Its private key.", metavar="PEM")] = None,
     server_name: Annotated[str | None, typer.Option(help="Name in the target's certificate.")] = None,
-    request_timeout: Annotated[float, typer.Option(help="Bound on each request.", metavar="SECONDS")] = 30.0,
+    request_timeout: Annotated[float, typer.Option(help="Bound on each request.", metavar="SECONDS")] = REQUEST_SECONDS,
     timeout: Annotated[
         float | None, typer.Option(help="Stop sending after this time.", metavar="SECONDS", callback=in_time)
     ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(help="Send one of so many parts; rates and limits are those of all.", metavar="N", min=1, max=512),
+    ] = None,
+    shard: ShardNumber = None,
+    begin: Annotated[
+        str | None, typer.Option(help="When all parts begin, such as 2026-01-31T12:00:00Z.", metavar="TIME")
+    ] = None,
+    job_name: JobName = None,
+    image: JobImage = "",
+    claim: JobClaim = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be sent, send nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -104,6 +133,10 @@ def command(
         certificate_file="--certificate",
         server_name="--server-name",
         headers="--header-file",
+        result="--result",
+        rewrites="--rewrite",
+        session_header="--by",
+        begin="--begin",
     ):
         job = ReplayJob(
             recording=recording,
@@ -111,24 +144,34 @@ def command(
                 url=target,
                 http_version=HttpVersion.HTTP_2 if http2 else HttpVersion.HTTP_1_1,
                 authority=authority,
-                headers=_headers(header_file),
+                headers=texts_of(header_file, option="--header-file"),
                 ca_file=ca,
                 certificate_file=certificate,
                 key_file=key,
                 server_name=server_name,
+                rewrites=dict(_pair(each) for each in rewrite or []),
             ),
             pace=Pace(speed=speed, rate=rate, max_rate=max_rate),
             guard=ReplayGuard(
                 rpc_methods=[RpcMethod(each, field="--rpc") for each in rpc or []],
                 waiver=Waiver(reason=allow_side_effects) if allow_side_effects else None,
                 side=side,
+                source=source,
             ),
             result=result,
             result_side=result_side,
+            session_header=_header_of(by),
             max_requests=max_requests,
             max_in_flight=max_in_flight,
             timeout_seconds=request_timeout,
+            shard=Shard() if shards is None else shard_of(0 if job_name else shard, shards),
+            begin=None if begin is None else moment_of(begin, field="begin"),
         )
+    if job_name is not None:
+        moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS)
+        more = () if begin else ("--begin", moment.isoformat())
+        print_job(context, name=job_name, image=image, claim=claim, shards=shards, more=more)
+        raise typer.Exit(0)
     # A storage that does not answer is given up here, where a signal or the time can end it.
     within(timeout or OPEN_SECONDS, lambda: RecordingReader.open(recording))
     report = asyncio.run(_replay(job, timeout=timeout, dry_run=dry_run))
@@ -156,6 +199,10 @@ def print_report(report: ReplayReport, console: Console) -> None:
     for name, counts in (("skipped", report.skipped), ("answers", report.statuses), ("failures", report.failures)):
         if counts:
             console.print(Text(f"{name}: {', '.join(f'{key} {count:,}' for key, count in counts.items())}"))
+    if report.redacted:
+        console.print(Text(f"redacted: {report.redacted:,} requests carry values that the recording does not have"))
+    if report.without_session:
+        console.print(Text(f"no session: {report.without_session:,} requests are in no order; their header is missing"))
     for damage in report.damage:
         console.print(Text(f"damaged: {damage.file}: {damage.reason}", style="red"))
     if report.is_dry_run:
@@ -209,20 +256,20 @@ def _cells(spread: Spread) -> list[str]:
     return ["" if value is None else f"{value:,.1f}" for value in values]
 
 
-def _headers(path: Path | None) -> dict[str, str]:
-    """Read headers from a file: a credential in an argument would show in the list of processes."""
-    if path is None:
-        return {}
-    file = input_file(path, option="--header-file")
-    try:
-        document: object = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        document = error
-    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- JSON
+def _pair(text: str) -> tuple[str, str]:
+    old, _, new = text.partition("=")
+    return old, new
+
+
+def _header_of(by: str | None) -> str | None:
+    if by is None:
+        return None
+    kind, _, name = by.partition(":")
+    if kind != "header":
         raise ValidationError(
-            field="--header-file",
-            value=str(path),
-            rule="must hold a JSON object of texts",
-            remedy='Write for example {"authorization": "Bearer …"}',
+            field="--by",
+            value=by,
+            rule="must be header: with the name of a header",
+            remedy="Write for example 'header:x-session'; cookies are in no recording, because they are credentials",
         )
-    return {str(name): str(value) for name, value in document.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType] -- JSON
+    return name

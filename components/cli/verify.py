@@ -1,6 +1,5 @@
 """``traffic-mirror verify``: do copies arrive, on clusters that run, and if not, why."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -8,29 +7,35 @@ from typing import Annotated, Final
 import typer
 
 from ..model import Percent, RpcMethod, ValidationError
-from ..operations.kube import ClusterAccess
-from ..operations.verify.calling import HttpCall
-from ..operations.verify.run import VerifyJob, verify
-from ..operations.verify.show import headline, print_verification, to_json
+from ..operations.verify.http_call import HttpCall
+from ..operations.verify.job import VerifyJob
+from ..operations.verify.run import verify
 from ..rehearsal.progress import open_progress
 from .calloptions import (
     HELLO,
+    SENDER,
     GatewayAddress,
     Host,
+    HttpPath,
     Rpc,
     Staging,
     StagingContext,
     Testing,
     TestingContext,
+    Watch,
+    access,
+    receiving_clusters,
     staging_given,
 )
-from .console import open_console
 from .longwork import Timeout, within
-from .options import Json, input_file, named_as_options
+from .options import Json, named_as_options, output_file
+from .reports import Html, show_report
 
 EPILOG: Final = """\
 Examples: "traffic-mirror verify --staging a.kubeconfig --testing b.kubeconfig" makes 200 calls;
 "traffic-mirror verify --staging a.kubeconfig --testing b.kubeconfig --watch 60" makes none and counts what flows;
+"traffic-mirror verify --staging a.kubeconfig --host orders.shop.svc.cluster.local --path /api --watch 60" does so at
+sidecars or at a waypoint that an overlay hangs on;
 "traffic-mirror verify --role | kubectl apply -f -" grants what the command needs."""
 
 ROLE: Final = Path(__file__).parents[1] / "operations" / "verify" / "role.yaml"
@@ -46,24 +51,27 @@ def command(
     staging: Staging = None,
     testing: Testing = None,
     staging_context: StagingContext = "",
-    testing_context: TestingContext = "",
+    testing_context: TestingContext = None,
     host: Host = "",
     gateway: GatewayAddress = "",
     calls: Annotated[int, typer.Option(help="Calls to make.", metavar="N")] = 200,
-    watch: Annotated[
-        float, typer.Option(help="Make no calls, watch what flows for this long.", metavar="SECONDS")
-    ] = 0.0,
+    watch: Watch = 0.0,
     rpc: Rpc = HELLO,
-    path: Annotated[str, typer.Option(help="Make GET requests to this path instead of gRPC calls.")] = "",
+    path: HttpPath = "",
     header: Annotated[
         list[str] | None, typer.Option(help="Further header of every call; several times.", metavar="NAME=VALUE")
     ] = None,
+    posts: Annotated[
+        bool,
+        typer.Option("--posts", help="With --path: post as well, of which overlays must copy nothing; v1 acts on it."),
+    ] = False,
     rate: Annotated[float, typer.Option(help="Calls per second; 0 for as fast as they are answered.")] = 0.0,
     expect: Annotated[
         list[str] | None,
         typer.Option(help="Share that a mirror must have; default what the routes say.", metavar="MIRROR=PERCENT"),
     ] = None,
     timeout: Timeout = 300.0,
+    html: Html = None,
     as_json: Json = False,
     role: Annotated[bool, typer.Option("--role", help="Print the least rights that it needs, and exit.")] = False,
 ) -> None:
@@ -74,8 +82,10 @@ def command(
     if role:
         typer.echo(ROLE.read_text(encoding="utf-8"), nl=False)
         return
+    page = output_file(html, option="--html")
     with named_as_options(
         address="--gateway",
+        posts="--posts",
         calls="--calls",
         watch_seconds="--watch",
         calls_per_second="--rate",
@@ -83,29 +93,26 @@ def command(
         path="--path",
     ):
         job = VerifyJob(
-            staging=_access("staging", staging_given(staging), staging_context),
-            testing=_access("testing", testing, testing_context) if testing else None,
+            staging=access(SENDER, staging_given(staging), staging_context, option="--staging"),
+            receiving=receiving_clusters(testing or [], testing_context or []),
             host=host,
             address=gateway,
             calls=calls,
             watch_seconds=watch,
             rpc=RpcMethod(rpc, field="--rpc"),
             http=HttpCall(method="GET", path=path) if path else None,
-            headers=tuple(_pairs(header or [], "--header", lower=True)),
+            headers=tuple(_pairs(header or [], "--header", form="NAME=VALUE", example="x-user=alice", lower=True)),
             calls_per_second=rate,
+            posts=posts,
             expected={
-                name: Percent(_number(text), field="--expect") for name, text in _pairs(expect or [], "--expect")
+                name: Percent(_number(text), field="--expect")
+                for name, text in _pairs(expect or [], "--expect", form="MIRROR=PERCENT", example="v2=50")
             },
         )
     _check_time(job, timeout)
     with open_progress() as progress:
         report = within(timeout, lambda: verify(job, progress.note))
-    if as_json:
-        typer.echo(json.dumps(to_json(report), indent=2))
-        open_console(stderr=True).print(headline(report), highlight=False)
-    else:
-        print_verification(report, open_console())
-    raise typer.Exit(report.outcome.exit_code)
+    show_report(report, as_json=as_json, page=page)
 
 
 def _check_time(job: VerifyJob, timeout: float) -> None:
@@ -121,17 +128,11 @@ def _check_time(job: VerifyJob, timeout: float) -> None:
         )
 
 
-def _access(name: str, kubeconfig: Path, context: str) -> ClusterAccess:
-    path = input_file(kubeconfig, option=f"--{name}")
-    return ClusterAccess(name=name, kubeconfig=str(path.resolve()), context=context)
-
-
-def _pairs(given: Sequence[str], option: str, *, lower: bool = False) -> list[tuple[str, str]]:
+def _pairs(given: Sequence[str], option: str, *, form: str, example: str, lower: bool = False) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for text in given:
         name, separator, value = text.partition("=")
         if not (name and separator and value):
-            form, example = ("MIRROR=PERCENT", "v2=50") if option == "--expect" else ("NAME=VALUE", "x-user=alice")
             raise ValidationError(
                 field=option, value=text, rule=f"must be {form}", remedy=f"Write for example {example}"
             )

@@ -7,16 +7,18 @@ from pathlib import Path
 import pulumi
 
 from ..argument_types import check_types, known_text, require_args
+from ..customizing import Component, ComponentArgs
 from ..model import ValidationError
+from ..options import refuse_ignored_provider
 from . import kubeconfig
-from .handle import ClusterHandle, ClusterKind
+from .handle import ClusterHandle
 from .kubeconfig import SelectedCluster
-from .locations import check_location
+from .platform import ClusterPlatform
 from .provider import cluster_provider
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExistingClusterArgs:
+class ExistingClusterArgs(ComponentArgs):
     """Which cluster: a kubeconfig's content, or its file, or a context of the files that kubectl would read."""
 
     kubeconfig: pulumi.Input[str] | None = field(default=None, repr=False)
@@ -26,17 +28,17 @@ class ExistingClusterArgs:
     context: str | None = None
     """Context to use. ``None`` takes the kubeconfig's current one. Given alone, the context is looked up in the
     files of the variable ``KUBECONFIG``, else in ``~/.kube/config``."""
-    location: str | None = None
-    """Google Cloud region or zone, if it is there; lets gateways choose load balancer settings."""
     identity: str | None = None
     """What tells this cluster from another. When it changes, everything in the cluster is created anew, so name it
     when the API server's address may change. ``None`` takes that address."""
+    platform: ClusterPlatform = field(default_factory=ClusterPlatform)
+    """What the cloud that runs it wants of the objects, e.g. :data:`GKE`; by default nothing."""
 
     def __post_init__(self) -> None:
         """Check that exactly one cluster is named.
 
         Raises:
-            ValidationError: None or two are named, a name is empty, or the location is none of Google Cloud's.
+            ValidationError: None or two are named, or a name is empty.
         """
         check_types(self)
         if self.kubeconfig is not None and self.kubeconfig_path is not None:
@@ -56,11 +58,9 @@ class ExistingClusterArgs:
         for name in ("context", "identity"):
             if getattr(self, name) == "":
                 raise ValidationError(field=name, value="", rule="must not be empty", remedy="Leave it out")
-        if self.location is not None:
-            check_location(self.location)
 
 
-class ExistingCluster(pulumi.ComponentResource):
+class ExistingCluster(Component):
     """Makes an existing cluster available; creates nothing but a Kubernetes provider.
 
     The provider gets one context with its cluster and user, not the whole kubeconfig, so no other credentials enter
@@ -74,6 +74,8 @@ class ExistingCluster(pulumi.ComponentResource):
     """For the components that put objects into the cluster."""
     server: pulumi.Output[str]
     """URL of the API server."""
+    kubeconfig: pulumi.Output[str]
+    """Kubeconfig with the chosen context alone; a secret."""
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the cluster available.
@@ -86,17 +88,20 @@ class ExistingCluster(pulumi.ComponentResource):
         Raises:
             ValidationError: The kubeconfig is wrong.
         """
-        chosen = _select(require_args(args, ExistingClusterArgs))
-        super().__init__(self.TYPE, name, {}, opts)
+        args = require_args(args, ExistingClusterArgs)
+        refuse_ignored_provider(opts)
+        chosen = _select(args)
+        super().__init__(self.TYPE, name, args, opts)
         # The address is no secret, although it stands in one.
         self.server = pulumi.Output.unsecret(chosen.apply(lambda cluster: cluster.server))
+        self.kubeconfig = chosen.apply(lambda cluster: cluster.content)
         provider = cluster_provider(
             f"{name}-provider",
-            kubeconfig=chosen.apply(lambda cluster: cluster.content),
+            kubeconfig=self.kubeconfig,
             identity=self.server if args.identity is None else args.identity,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.handle = ClusterHandle(name=name, provider=provider, kind=ClusterKind.EXISTING, location=args.location)
+        self.handle = ClusterHandle(name=name, provider=provider, platform=args.platform)
         self.register_outputs({"server": self.server})
 
 

@@ -11,6 +11,9 @@ CLUSTER_NAME_LENGTH: Final = 40
 """Characters of a cluster's or node pool's name.
 Source: https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters."""
 
+RESOURCE_NAME_LENGTH: Final = 63
+"""Characters of names in Compute Engine, by RFC 1035. Source: https://cloud.google.com/compute/docs/naming-resources."""
+
 ACCOUNT_ID_LENGTH: Final = 30
 """Characters of a service account's id. Source: https://cloud.google.com/iam/docs/service-accounts-create."""
 
@@ -89,6 +92,22 @@ def check_project(project: str, *, field: str = "project") -> str:
     else:
         return project
     raise ValidationError(field=field, value=project, rule=rule, remedy=remedy)
+
+
+def check_range_name(name: str, *, field: str) -> str:
+    """Return the name of a secondary range of a subnetwork.
+
+    Raises:
+        ValidationError: Google Cloud knows no such name.
+    """
+    if len(name) <= RESOURCE_NAME_LENGTH and _NAME.fullmatch(name):
+        return name
+    raise ValidationError(
+        field=field,
+        value=name,
+        rule=f"must have 1 to {RESOURCE_NAME_LENGTH} lower-case letters, digits and inner hyphens, the first a letter",
+        remedy="Take it from `gcloud compute networks subnets describe`, field secondaryIpRanges",
+    )
 
 
 def check_labels(labels: Mapping[str, str], *, field: str = "labels") -> dict[str, str]:

@@ -1,7 +1,16 @@
 """The one way in which this library makes a Kubernetes provider."""
 
+import os
+from typing import Final
+
 import pulumi
 import pulumi_kubernetes as k8s
+
+UPSERT_VARIABLE: Final = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
+"""Environment variable of the provider's option ``upsertExistingObjects``, from 4.29 on."""
+
+SWITCHED_ON: Final = ("1", "t", "T", "true", "TRUE", "True")
+"""Values that the provider's SDK reads as true. Source: pulumi_kubernetes, _utilities.get_env_bool."""
 
 
 def cluster_provider(
@@ -18,7 +27,7 @@ def cluster_provider(
     Returns:
         The provider.
     """
-    return k8s.Provider(
+    provider = k8s.Provider(
         name,
         kubeconfig=pulumi.Output.secret(kubeconfig),
         # Without it, a rotated certificate or token may replace the provider and with it everything in the cluster.
@@ -31,3 +40,11 @@ def cluster_provider(
         enable_secret_mutable=True,
         opts=opts,
     )
+    if os.environ.get(UPSERT_VARIABLE) in SWITCHED_ON:
+        pulumi.log.warn(
+            f"{UPSERT_VARIABLE} is set: objects are created over those that exist, so one that is renamed without an "
+            "alias, or replaced by force, is deleted in the end and the update succeeds. Unset it when what you adopt "
+            "is adopted",
+            provider,
+        )
+    return provider

@@ -1,10 +1,11 @@
-"""Istio: the control plane, made or given, and gateways."""
+"""Istio: the control plane, made or given, gateways, and namespaces whose pods join the mesh."""
 
 from .charts import IstioCharts
 from .control_plane import IstioControlPlane, IstioControlPlaneArgs
 from .credentials import TlsCredential
 from .gateway import Exposure, MeshGateway, MeshGatewayArgs
 from .handle import ExistingIstio, MeshHandle
+from .namespace import MeshNamespace, MeshNamespaceArgs, PodSecurity
 from .revision import IstiodRevision
 from .size import ImagePullPolicy, Size
 
@@ -19,6 +20,9 @@ __all__ = [
     "MeshGateway",
     "MeshGatewayArgs",
     "MeshHandle",
+    "MeshNamespace",
+    "MeshNamespaceArgs",
+    "PodSecurity",
     "Size",
     "TlsCredential",
 ]

@@ -54,6 +54,11 @@ class IstioCharts:
                 )
 
     @classmethod
+    def parse(cls, source: str) -> Self:
+        """The charts at a URL of a Helm repository, or in a directory as for :meth:`in_directory`."""
+        return cls(repository=source) if "://" in source else cls.in_directory(source)
+
+    @classmethod
     def in_directory(cls, directory: str) -> Self:
         """The charts of an unpacked Istio release or checkout.
 
@@ -95,6 +100,9 @@ class ChartRelease:
     timeout_seconds: int
     """How long Helm may wait for the release's objects."""
 
+    awaited: bool = True
+    """Whether Helm waits until its objects are ready."""
+
     def register(self, name: str, opts: pulumi.ResourceOptions) -> k8s.helm.v3.Release:
         """Register the release.
 
@@ -117,6 +125,7 @@ class ChartRelease:
                 repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=repository) if repository and not oci else None,
                 values=dict(self.values),
                 timeout=self.timeout_seconds,
+                skip_await=None if self.awaited else True,
                 max_history=RELEASE_HISTORY,
             ),
             opts,

@@ -1,15 +1,17 @@
 """Istio's control plane in one cluster."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from ..argument_types import require_args
-from ..clusters import ClusterHandle, ClusterKind
+from ..argument_types import HandleOf, require_args
+from ..clusters import ClusterHandle
+from ..customizing import Component, ComponentArgs
 from ..model import DnsLabel, JsonObject, JsonValue, ValidationError
+from ..options import refuse_ignored_provider
 from .charts import ChartRelease, merged, section
 from .compatibility import check_kubernetes
 from .handle import ROOT_NAMESPACE, MeshHandle, check_revision
@@ -21,14 +23,14 @@ _IMAGE_SETTINGS: Final = ("hub", "tag", "imagePullPolicy", "imagePullSecrets")
 
 
 @dataclass(frozen=True, kw_only=True)
-class IstioControlPlaneArgs(IstiodRevision):
+class IstioControlPlaneArgs(IstiodRevision, ComponentArgs):
     """Arguments of :class:`IstioControlPlane`: those of its one istiod, see :class:`IstiodRevision`, and these.
 
     Raises:
         ValidationError: A value is malformed, versions do not go together, or a name is taken twice.
     """
 
-    cluster: ClusterHandle
+    cluster: HandleOf[ClusterHandle]
     """Where to install it."""
 
     kubernetes_version: str | None = None
@@ -42,7 +44,7 @@ class IstioControlPlaneArgs(IstiodRevision):
     create_namespace: bool = True
     """Whether to create :attr:`namespace`."""
 
-    image_hub: str | None = None
+    hub: str | None = None
     """Registry and path of the images; None is ``docker.io/istio``, unless :attr:`values` say otherwise. A mirror of
     your own spares you Docker Hub's rate limit."""
 
@@ -87,12 +89,12 @@ class IstioControlPlaneArgs(IstiodRevision):
                 rule="must be at least 1",
                 remedy="Give the seconds that Helm may wait, e.g. 600",
             )
-        if self.cni and self.cluster.autopilot:
+        if self.cni and not self.cluster.platform.node_agents:
             raise ValidationError(
                 field="cni",
                 value=True,
-                rule=f"must be off on the Autopilot cluster {self.cluster.name}, which refuses its host paths",
-                remedy="Leave it out: GkeCluster lets injected pods redirect their traffic themselves there",
+                rule=f"must be off in the cluster {self.cluster.name}: nothing may be installed on its nodes",
+                remedy="Leave it out: injected pods redirect their traffic themselves; GkeCluster allows it there",
             )
         if self.cni_values and not self.cni:
             raise ValidationError(
@@ -150,7 +152,7 @@ def _check_tag(tag: str, *, field: str, taken: Sequence[str]) -> None:
         )
 
 
-class IstioControlPlane(pulumi.ComponentResource):
+class IstioControlPlane(Component):
     """Installs Istio: its CRDs, istiod, optionally istio-cni, a second istiod and revision tags.
 
     It installs no gateway (see :class:`MeshGateway`) and nothing of ambient mode. On destroy the CRDs stay, as Istio's
@@ -181,12 +183,13 @@ class IstioControlPlane(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IstioControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, IstioControlPlaneArgs)
-        super().__init__(self.TYPE, name, {}, opts)
+        refuse_ignored_provider(opts, args.cluster.provider)
+        super().__init__(self.TYPE, name, args, opts)
         self._name = name
         self._args = args
         self._shared = SharedSettings(
             namespace=args.namespace,
-            image_hub=args.image_hub,
+            hub=args.hub,
             image_pull_policy=args.image_pull_policy,
             cni=args.cni,
             size=args.size,
@@ -226,9 +229,10 @@ class IstioControlPlane(pulumi.ComponentResource):
             "global": {"istioNamespace": self._args.namespace},
         }
         values = merged(self._args.base_values, typed)
-        return self._release("istio-base", newest, newest.charts.base, values).register(
-            f"{self._name}-base", self._opts([*before, *self._supported()])
-        )
+        # Helm looks every two seconds. CRDs are served within one, and nothing is made of them before istiod is ready;
+        # Istio's installation guide does not wait here either. Source: istio.io/latest/docs/setup/install/helm.
+        release = replace(self._release("istio-base", newest, newest.charts.base, values), awaited=False)
+        return release.register(f"{self._name}-base", self._opts([*before, *self._supported()]))
 
     def _supported(self) -> list[pulumi.Output[k8s.Provider]]:
         """A dependency that holds only if the version that the cluster tells is in the table.
@@ -253,16 +257,15 @@ class IstioControlPlane(pulumi.ComponentResource):
         # The node agent is pulled from where istiod's values say, which its chart knows nothing of.
         images: JsonObject = {
             "hub": IMAGE_HUB,
-            "tag": newest.image_tag or newest.version,
+            "tag": newest.tag or newest.version,
             **{key: value for key, value in section(args.values, "global").items() if key in _IMAGE_SETTINGS},
         }
-        if args.image_hub:
-            images["hub"] = args.image_hub
+        if args.hub:
+            images["hub"] = args.hub
         if args.image_pull_policy:
             images["imagePullPolicy"] = args.image_pull_policy.value
-        if args.cluster.kind is ClusterKind.GKE:
-            # Finds GKE's directories and adds the quota without which GKE admits no critical pods here.
-            images["platform"] = "gke"
+        if args.cluster.platform.istio_platform:
+            images["platform"] = args.cluster.platform.istio_platform
         defaults: JsonObject = {"global": images}
         return self._release("istio-cni", newest, newest.charts.cni, merged(defaults, args.cni_values)).register(
             f"{self._name}-cni", self._opts(before)

@@ -3,21 +3,18 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from ..argument_types import check_types, known_text
+from ..clock import utc_now
 from ..model import DnsLabel, GatewayServer, TlsMode, ValidationError
 
 EXPIRY_WARNING: Final = timedelta(days=21)
 """Certificates that live 90 days are commonly renewed at 30 days left, so at 21 something has failed."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ class TlsCredential:
     ca: pulumi.Input[str] | None = None
     """Certificates that the other side's must descend from."""
 
-    now: datetime = field(default_factory=_now)
+    now: datetime = field(default_factory=utc_now)
     """Time that the certificate's end is held against. Default the current time, in UTC."""
 
     def __post_init__(self) -> None:

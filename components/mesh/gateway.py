@@ -1,6 +1,5 @@
 """A gateway: Envoy at the edge of a cluster, its load balancer, its listeners and its certificates."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,39 +7,73 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from ..argument_types import check_types, require_args
-from ..model import DnsLabel, GatewayRef, GatewayServer, JsonValue, ValidationError, render
+from ..argument_types import HandleOf, check_types, require_args
+from ..customizing import Component, ComponentArgs
+from ..model import (
+    DnsLabel,
+    GatewayRef,
+    GatewayServer,
+    JsonObject,
+    JsonValue,
+    RouteApi,
+    ValidationError,
+    Waiver,
+    render,
+)
 from ..model.routing import service_host
+from ..options import refuse_ignored_provider
 from .charts import ChartRelease, check_release_name
 from .credentials import TlsCredential, check_credentials
-from .gateway_values import STATUS_PORT, Exposure, gateway_values, load_balancer_annotations
+from .gateway_checks import check_servers, networks
+from .gateway_values import GATEWAY_NAME, Exposure, gateway_values, load_balancer_annotations
 from .handle import MeshHandle
-from .objects import istio_resource
+from .namespace import InNamespace, MeshNamespace, check_namespace, own_namespace
+from .objects import existing_service, istio_resource
 from .size import Size
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeshGatewayArgs:
+class MeshGatewayArgs(InNamespace, ComponentArgs):
     """Arguments of :class:`MeshGateway`.
 
     Raises:
-        ValidationError: A value is malformed, or a public gateway lacks TLS or source ranges.
+        ValidationError: A value is malformed, a public gateway lacks TLS or source ranges, or nothing keeps an internal
+            one from the internet.
     """
 
-    mesh: MeshHandle
+    mesh: HandleOf[MeshHandle]
     """Control plane that configures the gateway; its cluster gets the gateway."""
 
     servers: Sequence[GatewayServer]
     """Listeners: ``client_server`` for staging's clients, ``receiver_server`` for a contract's mirrors."""
 
-    namespace: str | None = None
-    """Namespace of pods, Gateway object and certificates; it must exist. None is the mesh's root namespace."""
+    namespace: MeshNamespace | str = ""
+    """Namespace of pods, Gateway object and certificates; it must exist, unless it is given as a component. Empty makes
+    one of the gateway's own, called :attr:`gateway_name`: the gateway's account reads every Secret of its namespace."""
 
-    gateway_name: str = "internal-gateway"
+    in_root_namespace: Waiver | None = None
+    """Why :attr:`namespace` may be the mesh's root namespace, where the gateway's account also reads the key of the
+    mesh's CA: whoever takes the gateway there has the mesh."""
+
+    gateway_name: str = GATEWAY_NAME
     """Name of Gateway object, Helm release and Service; at most 53 characters."""
 
+    keep_replaced: bool = False
+    """Whether pods, Service and certificates that another name or namespace replaces, or a removal deletes, stay in the
+    cluster, so that clients are served at the old address until you delete them yourself. It counts from the deployment
+    after the one that sets it."""
+
+    api: RouteApi = RouteApi.ISTIO
+    """Whose kind of Gateway it is; routes and receivers that enter by it are of the same. The Gateway API's stands for
+    the same pods and load balancer, and needs its CRDs in the cluster."""
+
     exposure: Exposure = Exposure.INTERNAL
-    """Who can reach it."""
+    """Who can reach it. An internal one needs a platform that has annotations for that, ``service_annotations``,
+    ``source_ranges``, or :attr:`internal_by_itself`."""
+
+    internal_by_itself: Waiver | None = None
+    """Why the load balancer that the cluster makes by itself is not on the internet, where nothing else says so: e.g.
+    on kind or on premises. Most clouds put it there."""
 
     source_ranges: Sequence[str] = ()
     """CIDR ranges that the load balancer accepts clients from; empty leaves it to the network. A public gateway needs
@@ -67,10 +100,9 @@ class MeshGatewayArgs:
 
     def __post_init__(self) -> None:
         check_types(self)
-        object.__setattr__(self, "source_ranges", _ranges(self.source_ranges))
-        namespace = self.namespace or self.mesh.root_namespace
-        object.__setattr__(self, "namespace", DnsLabel(namespace, field="namespace"))
+        object.__setattr__(self, "source_ranges", networks(self.source_ranges))
         DnsLabel(self.gateway_name, field="gateway_name")
+        self._check_namespace()
         check_release_name(self.gateway_name, field="gateway_name", value=self.gateway_name)
         if not self.servers:
             raise ValidationError(
@@ -83,8 +115,10 @@ class MeshGatewayArgs:
                 rule="must be at least 1",
                 remedy="Give the seconds that Helm may wait, e.g. 600",
             )
-        _check_servers(self.servers)
+        check_servers(self.servers)
         check_credentials(self.servers, self.credentials)
+        _ = self.rendered
+        self._check_internal()
         if self.exposure is Exposure.PUBLIC:
             self._check_public()
         if self.exposure is Exposure.CLUSTER and self.source_ranges:
@@ -94,6 +128,49 @@ class MeshGatewayArgs:
                 rule="need a load balancer, which a gateway inside the cluster has not",
                 remedy="Leave them out, or choose another exposure",
             )
+
+    def _check_namespace(self) -> None:
+        if self.namespace:
+            check_namespace(self.namespace, self.mesh.cluster)
+        namespace = self.ref.namespace
+        if (namespace == self.mesh.root_namespace) == (self.in_root_namespace is not None):
+            return
+        if self.in_root_namespace:
+            raise ValidationError(
+                field="in_root_namespace",
+                value=self.in_root_namespace.reason,
+                rule=f"belongs to a gateway in the root namespace {self.mesh.root_namespace!r}",
+                remedy="Leave it out",
+            )
+        raise ValidationError(
+            field="namespace",
+            value=str(namespace),
+            rule="must not be the mesh's root namespace: whoever takes the gateway could read the key of the mesh's CA",
+            remedy="Leave it out for a namespace of the gateway's own, or say in in_root_namespace why not",
+        )
+
+    def _check_internal(self) -> None:
+        """Refuse an internal load balancer that nothing but the cluster's own default keeps from the internet."""
+        known = load_balancer_annotations(self.mesh, self.exposure, global_access=False)
+        said = known or self.service_annotations or self.source_ranges
+        unproven = self.exposure is Exposure.INTERNAL and not said
+        if unproven == (self.internal_by_itself is not None):
+            return
+        if self.internal_by_itself:
+            raise ValidationError(
+                field="internal_by_itself",
+                value=self.internal_by_itself.reason,
+                rule="has no effect: the gateway is not internal, or platform, annotations or ranges say it already",
+                remedy="Leave it out",
+            )
+        raise ValidationError(
+            field="exposure",
+            value=self.exposure.value,
+            rule="must be more than a name: neither the cluster's platform nor annotations nor ranges keep the load "
+            "balancer from the internet",
+            remedy="Give service_annotations that make it internal, or source_ranges; or exposure='cluster'; or say in "
+            "internal_by_itself why the cluster's own is",
+        )
 
     def _check_public(self) -> None:
         for index, server in enumerate(self.servers):
@@ -115,58 +192,26 @@ class MeshGatewayArgs:
     @property
     def ref(self) -> GatewayRef:
         """The Gateway object."""
-        return GatewayRef(name=self.gateway_name, namespace=str(self.namespace))
+        return GatewayRef(
+            name=self.gateway_name,
+            namespace=self.namespace_name or self.gateway_name,
+            labels={"istio": self.gateway_name},
+        )
+
+    @property
+    def rendered(self) -> JsonObject:
+        """The Gateway object as it is registered.
+
+        Raises:
+            ValidationError: The servers of one port do not go together.
+        """
+        if self.api is RouteApi.GATEWAY:
+            return render.native_gateway(self.ref, self.servers, self.mesh.revision)
+        return render.gateway(self.ref, {**self.ref.labels}, self.servers)
 
 
-def _ranges(given: Sequence[str]) -> tuple[str, ...]:
-    ranges: list[str] = []
-    for index, text in enumerate(given):
-        try:
-            ranges.append(str(ipaddress.ip_network(text)))
-        except ValueError as error:
-            raise ValidationError(
-                field=f"source_ranges[{index}]",
-                value=text,
-                rule=f"must be a network in CIDR form ({error})",
-                remedy="Write for example '10.0.0.0/8'",
-            ) from None
-    return tuple(ranges)
-
-
-def _check_servers(servers: Sequence[GatewayServer]) -> None:
-    """Refuse what a proxy cannot listen to or Istio would resolve by chance."""
-    kinds: dict[int, tuple[int, bool, str]] = {}
-    owners: dict[tuple[int, str], int] = {}
-    for index, server in enumerate(servers):
-        port = int(server.port)
-        if port == STATUS_PORT:
-            raise ValidationError(
-                field=f"servers[{index}].port",
-                value=port,
-                rule="must not be the port of the proxy's health check",
-                remedy="Choose another port, e.g. 8000",
-            )
-        other, tls, protocol = kinds.setdefault(port, (index, bool(server.tls), server.protocol.value))
-        if (tls, protocol) != (bool(server.tls), server.protocol.value):
-            raise ValidationError(
-                field=f"servers[{index}]",
-                value=f"port {port}",
-                rule=f"must have the protocol and use TLS like servers[{other}], which has the same port",
-                remedy="Use another port, or the same protocol with or without TLS",
-            )
-        for host in server.hosts:
-            first = owners.setdefault((port, str(host)), index)
-            if (servers[first].tls, servers[first].credential) != (server.tls, server.credential):
-                raise ValidationError(
-                    field=f"servers[{index}].hosts",
-                    value=str(host),
-                    rule=f"must have the TLS mode and credential that servers[{first}] gives it on the same port",
-                    remedy="Name each host in one server per port",
-                )
-
-
-class MeshGateway(pulumi.ComponentResource):
-    """Runs a gateway and makes it listen to exactly the hosts of its servers.
+class MeshGateway(Component):
+    """Runs a gateway, in a namespace of its own, and makes it listen to exactly the hosts of its servers.
 
     It creates no routes: see :class:`MirroredService` and :class:`MirrorReceiver`. It waits until the gateway has an
     address.
@@ -186,6 +231,9 @@ class MeshGateway(pulumi.ComponentResource):
     servers: tuple[GatewayServer, ...]
     """The listeners, for those who check that a host is served."""
 
+    api: RouteApi
+    """Whose kind of Gateway it is."""
+
     selector: dict[str, str]
     """Labels of the gateway's pods."""
 
@@ -197,21 +245,26 @@ class MeshGateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MeshGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, MeshGatewayArgs)
-        super().__init__(self.TYPE, name, {}, opts)
+        refuse_ignored_provider(opts, args.mesh.cluster.provider)
+        super().__init__(self.TYPE, name, args, opts)
         self._name = name
         self._args = args
         self.ref = args.ref
         self.mesh = args.mesh
-        self.servers = tuple(args.servers)
-        self.selector = {"istio": args.gateway_name}
+        self.servers, self.api = tuple(args.servers), args.api
+        self.selector = {**args.ref.labels}
+        own = [] if args.namespace else [own_namespace(name, self.ref.namespace, self._opts())]
+        self._needs = [*args.mesh.ready, *args.namespace_resources, *own]
         release = self._release()
         self.address = self._address(release)
         self.gateway = self._gateway([release, *self._secrets()])
         self.register_outputs({"address": self.address})
 
-    def _opts(self, depends_on: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    def _opts(self, depends_on: Sequence[pulumi.Resource] = (), *, kept: bool = False) -> pulumi.ResourceOptions:
         provider = self._args.mesh.cluster.provider
-        return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=list(depends_on))
+        return pulumi.ResourceOptions(
+            parent=self, provider=provider, depends_on=list(depends_on), retain_on_delete=kept or None
+        )
 
     def _release(self) -> k8s.helm.v3.Release:
         args = self._args
@@ -235,33 +288,48 @@ class MeshGateway(pulumi.ComponentResource):
             values=values,
             timeout_seconds=args.timeout_seconds,
             # Its image is filled in by the injection webhook; without it the pods would never start.
-        ).register(f"{self._name}-release", self._opts(args.mesh.ready))
+        ).register(f"{self._name}-release", self._opts(self._needs, kept=args.keep_replaced))
 
     def _address(self, release: k8s.helm.v3.Release) -> pulumi.Output[str]:
         ref = self._args.ref
         if self._args.exposure is Exposure.CLUSTER:
             return pulumi.Output.from_input(service_host(ref.name, ref.namespace))
         # From the release's status, so that a preview does not look for a Service that is yet to come.
-        identity = release.status.apply(lambda status: f"{status.namespace}/{status.name}")
-        service = k8s.core.v1.Service.get(f"{self._name}-service", identity, self._opts([release]))
-        return service.status.apply(lambda status: _first_address(status, str(ref)))
+        identity = release.status.apply(lambda _: f"{ref.namespace}/{ref.name}")
+        service = existing_service(
+            f"{self._name}-service", identity, service=ref.name, namespace=ref.namespace, opts=self._opts([release])
+        )
+        return service.status.apply(lambda status: _first_address(status, ref))
 
     def _secrets(self) -> list[pulumi.Resource]:
         secrets: list[pulumi.Resource] = []
         for credential in self._args.credentials:
             secret = credential.register(
-                # The namespace is there when the control plane is.
                 f"{self._name}-credential-{credential.name}",
                 self._args.ref.namespace,
-                self._opts(self._args.mesh.ready),
+                self._opts(self._needs, kept=self._args.keep_replaced),
             )
             credential.warn_of_end(secret)
             secrets.append(secret)
         return secrets
 
     def _gateway(self, before: Sequence[pulumi.Resource]) -> k8s.apiextensions.CustomResource:
-        rendered = render.gateway(self.ref, {**self.selector}, self.servers)
-        return istio_resource(f"{self._name}-gateway", rendered, self._opts([*self._args.mesh.ready, *before]))
+        return istio_resource(f"{self._name}-gateway", self._args.rendered, self._opts([*self._needs, *before]))
+
+
+def check_api(gateway: MeshGateway, api: RouteApi) -> None:
+    """Refuse a gateway whose kind is not that of the routes.
+
+    Raises:
+        ValidationError: It is not.
+    """
+    if gateway.api is not api:
+        raise ValidationError(
+            field="api",
+            value=api.value,
+            rule=f"must be that of the gateway {gateway.ref} ({gateway.api.value!r})",
+            remedy="Give both the same",
+        )
 
 
 def check_gateway(gateway: MeshGateway, mesh: MeshHandle, *, field: str = "gateway") -> None:
@@ -279,7 +347,11 @@ def check_gateway(gateway: MeshGateway, mesh: MeshHandle, *, field: str = "gatew
         )
 
 
-def _first_address(status: Any, gateway: str) -> str:  # noqa: ANN401 -- untyped where the provider left it out
+def _first_address(status: Any, gateway: GatewayRef) -> str:  # noqa: ANN401 -- untyped where the provider left it out
+    if status is None:
+        # Every Service in a cluster has a status; where there is none, a test's mocks only echo what they are given.
+        pulumi.log.warn(f"The Service of the gateway {gateway} has no status; its name in the cluster stands in for it")
+        return service_host(gateway.name, gateway.namespace)
     balancer = getattr(status, "load_balancer", None)
     for ingress in getattr(balancer, "ingress", None) or ():
         address = ingress.ip or ingress.hostname

@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
 from typing import Final
 
-from ..clusters import ClusterKind
 from ..model import GatewayServer, JsonObject, JsonValue
+from ..model.annotations import DATA_PLANE
+from ..model.monitoring import PROXY_STATS, STATS_ANNOTATION
 from .charts import merged
-from .handle import DATA_PLANE_ANNOTATION, MeshHandle
+from .handle import MeshHandle
 from .size import Size
 
 STATUS_PORT: Final = 15021
 """Where the proxy answers health checks. Source: istio.io/latest/docs/ops/deployment/application-requirements."""
+
+GATEWAY_NAME: Final = "internal-gateway"
+"""Default name of a gateway, and of its namespace."""
 
 
 @unique
@@ -19,8 +23,7 @@ class Exposure(StrEnum):
     """Who can reach a gateway."""
 
     INTERNAL = "internal"
-    """The private network: an internal load balancer. On GKE by annotation; elsewhere a load balancer as the cluster
-    makes it by default, unless ``service_annotations`` say otherwise."""
+    """The private network: an internal load balancer, as the cluster's platform or ``service_annotations`` say."""
     PUBLIC = "public"
     """The internet, from given ranges, over TLS."""
     CLUSTER = "cluster"
@@ -39,7 +42,9 @@ _SIZES: Final[dict[Size, JsonObject]] = {
     },
 }
 
-_HARDENED: Final[JsonObject] = {
+_DEFAULTS: Final[JsonObject] = {
+    # Istio's proxies export no counter of a cluster by themselves, and copies are in no other.
+    "podAnnotations": {STATS_ANNOTATION: PROXY_STATS},
     # A new pod takes over before an old one goes, with one replica as well.
     "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
     "securityContext": {
@@ -77,17 +82,12 @@ def service_ports(servers: Sequence[GatewayServer]) -> list[JsonValue]:
 
 
 def load_balancer_annotations(mesh: MeshHandle, exposure: Exposure, *, global_access: bool) -> JsonObject:
-    """What makes GKE's load balancer internal; nothing on other clusters, whose annotations we cannot know.
-
-    Source: cloud.google.com/kubernetes-engine/docs/how-to/internal-load-balancing.
-    """
-    if mesh.cluster.kind is not ClusterKind.GKE or exposure is not Exposure.INTERNAL:
+    """What makes the load balancer internal on the cluster's platform."""
+    if exposure is not Exposure.INTERNAL:
         return {}
-    annotations: JsonObject = {"networking.gke.io/load-balancer-type": "Internal"}
-    if global_access:
-        # Otherwise only clients of the same region arrive, and staging may be in another.
-        annotations["networking.gke.io/internal-load-balancer-allow-global-access"] = "true"
-    return annotations
+    platform = mesh.cluster.platform
+    # Without global access only clients of the same region arrive, and staging may be in another.
+    return {**platform.internal_load_balancer, **(platform.global_access if global_access else {})}
 
 
 def gateway_values(
@@ -114,7 +114,7 @@ def gateway_values(
         "service": service,
         # The Gateway object selects by them, so they are not left to the chart's rules.
         "labels": {"app": name, "istio": name},
-        "podAnnotations": {DATA_PLANE_ANNOTATION: mesh.data_plane},
+        "podAnnotations": {DATA_PLANE: mesh.data_plane},
     }
     if mesh.revision:
         typed["revision"] = mesh.revision
@@ -122,4 +122,4 @@ def gateway_values(
         # The chart's image is "auto", for which Kubernetes would choose Always.
         typed["imagePullPolicy"] = mesh.image_pull_policy.value
     spread = _spread(name) if size is Size.PRODUCTION else {}
-    return merged(_HARDENED, _SIZES[size], spread, values, typed)
+    return merged(_DEFAULTS, _SIZES[size], spread, values, typed)

@@ -1,21 +1,20 @@
 """What the rest of the library knows about a control plane, however it came to be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
 
-from ..argument_types import check_types
+from ..argument_types import HandleOf, check_types
 from ..clusters import ClusterHandle
-from ..model import DnsLabel, IstioBehaviour, IstioVersion, ValidationError, render
+from ..model import DnsLabel, IstioBehaviour, IstioVersion, ValidationError
+from ..model.values import known_patches
 from .charts import IstioCharts
 from .size import ImagePullPolicy
 
 ROOT_NAMESPACE: Final = "istio-system"
 """Where Istio's charts and documentation put the control plane."""
-
-DATA_PLANE_ANNOTATION: Final = f"{render.ANNOTATION}/data-plane"
-"""On pod templates: which control plane injected the proxy, so that pods restart when another takes over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class MeshHandle:
         ValidationError: A value has a wrong type.
     """
 
-    cluster: ClusterHandle
+    cluster: HandleOf[ClusterHandle]
     """Cluster that it runs in."""
 
     behaviour: IstioBehaviour
@@ -79,11 +78,12 @@ class ExistingIstio:
         ValidationError: A name is malformed, or the version is not supported.
     """
 
-    cluster: ClusterHandle
+    cluster: HandleOf[ClusterHandle]
     """Cluster that it runs in."""
 
     version: str
-    """Version of istiod, e.g. ``"1.29.2"``; ``istioctl version`` tells it."""
+    """Version of istiod, e.g. ``"1.29.2"``; ``istioctl version`` tells it. A build of Google's, e.g.
+    ``"1.28.3-asm.4"``, counts as managed Cloud Service Mesh unless :attr:`patches` say otherwise."""
 
     compatibility_version: str | None = None
     """Helm value ``compatibilityVersion`` that it was installed with, e.g. ``"1.27"``."""
@@ -102,6 +102,11 @@ class ExistingIstio:
 
     image_pull_policy: ImagePullPolicy | None = None
     """Of gateways; None leaves it to Kubernetes."""
+
+    patches: Sequence[str] | None = None
+    """What it applies of EnvoyFilters, by ``applyTo``: ``["HTTP_FILTER"]`` in managed Cloud Service Mesh, ``[]`` where
+    there are none at all. Mirrors are then guarded by what is left, and what cannot be guarded is refused. None is
+    everything, but for a managed version or revision (``asm-managed…``)."""
 
     cni: bool = False
     """Whether it was installed with istio-cni."""
@@ -122,11 +127,12 @@ class ExistingIstio:
                 version=IstioVersion.parse(self.version, field="version"),
                 compatibility_version=compatibility_line(compatibility) if compatibility else None,
                 disable_shadow_host_suffix=self.disable_shadow_host_suffix,
+                patches=known_patches(self.version, self.revision) if self.patches is None else self.patches,
             ),
             root_namespace=self.root_namespace,
             revision=self.revision,
             serving_revision=self.revision,
-            chart_version=self.version,
+            chart_version=self.version.partition("-asm")[0],
             charts=self.charts,
             image_pull_policy=self.image_pull_policy,
             cni=self.cni,

@@ -58,13 +58,19 @@ _HARDENED: Final[JsonObject] = {
     "global": {"proxy": {"seccompProfile": {"type": "RuntimeDefault"}}},
 }
 
+_PROMPT: Final[JsonObject] = {
+    # The chart looks every 15 s, and from the start: a proxy that has its configuration a moment later stands idle for
+    # the rest of the 15 s, and every rollout with it. A proxy that fails is given up after a minute, as with the chart.
+    "global": {"proxy": {"readinessPeriodSeconds": 2, "readinessFailureThreshold": 30}},
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedSettings:
     """What all revisions of one control plane have in common."""
 
     namespace: str
-    image_hub: str | None
+    hub: str | None
     image_pull_policy: ImagePullPolicy | None
     cni: bool
     size: Size
@@ -89,7 +95,7 @@ class IstiodRevision:
     charts: IstioCharts = field(default_factory=IstioCharts)
     """Source of the charts."""
 
-    image_tag: str | None = None
+    tag: str | None = None
     """Tag of the images; None is the version."""
 
     compatibility_version: str | None = None
@@ -162,13 +168,13 @@ class IstiodRevision:
             shared: Settings of all revisions.
         """
         images: JsonObject = {
-            "global": {"hub": IMAGE_HUB, "tag": self.image_tag or self.version, "istioNamespace": shared.namespace}
+            "global": {"hub": IMAGE_HUB, "tag": self.tag or self.version, "istioNamespace": shared.namespace}
         }
         typed: JsonObject = {"global": {}}
-        if shared.image_hub:
-            typed = merged(typed, {"global": {"hub": shared.image_hub}})
-        if self.image_tag:
-            typed = merged(typed, {"global": {"tag": self.image_tag}})
+        if shared.hub:
+            typed = merged(typed, {"global": {"hub": shared.hub}})
+        if self.tag:
+            typed = merged(typed, {"global": {"tag": self.tag}})
         if shared.image_pull_policy:
             typed = merged(typed, {"global": {"imagePullPolicy": shared.image_pull_policy.value}})
         if shared.cni:
@@ -178,7 +184,7 @@ class IstiodRevision:
         given = self._given(shared.values)
         return {
             key: value
-            for key, value in merged(_HARDENED, _SIZES[shared.size], images, given, typed).items()
+            for key, value in merged(_HARDENED, _PROMPT, _SIZES[shared.size], images, given, typed).items()
             if value not in ({}, "")
         }
 

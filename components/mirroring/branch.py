@@ -9,9 +9,12 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
-from ..argument_types import check_types, require_args
+from ..argument_types import HandleOf, check_types, require_args
+from ..clock import utc_now
+from ..customizing import Component, ComponentArgs
 from ..mesh import ImagePullPolicy, MeshHandle
-from ..mesh.handle import DATA_PLANE_ANNOTATION
+from ..mesh.gateway_values import GATEWAY_NAME
+from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace
 from ..model import (
     Destination,
     DnsLabel,
@@ -22,34 +25,28 @@ from ..model import (
     Port,
     Protocol,
     ValidationError,
-    render,
 )
-from ..model.checks import bounded
+from ..model.annotations import DATA_PLANE, EXPIRES
+from ..model.checks import bounded, whole
 from ..model.routing import service_host
+from ..options import refuse_ignored_provider
 from ..workloads.greeter.image import check_image, late_image
-from ..workloads.namespace import MeshNamespace, check_namespace
-from ..workloads.parts import WAIT_FOR_ADDRESS, container_security, pod_security, service_spec
+from ..workloads.parts import NON_ROOT, WAIT_FOR_ADDRESS, called_by, container_security, pod_security, service_spec
 
 DEFAULT_HOURS: Final = 24.0
 MAX_HOURS: Final = 14 * 24.0
 """A branch that is needed for longer is a version of its own."""
 
-EXPIRES: Final = f"{render.ANNOTATION}/expires"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
 
 @dataclass(frozen=True, kw_only=True)
-class BranchServiceArgs:
+class BranchServiceArgs(InNamespace, ComponentArgs):
     """Arguments of :class:`BranchService`.
 
     Raises:
         ValidationError: A value is malformed, the branch would live too long, or a plain image has no digest.
     """
 
-    mesh: MeshHandle
+    mesh: HandleOf[MeshHandle]
     """Control plane whose proxies the pods get, if the namespace asks for them."""
 
     image: pulumi.Input[str]
@@ -93,10 +90,20 @@ class BranchServiceArgs:
     requests: Mapping[str, str] = field(default_factory=lambda: {"cpu": "50m", "memory": "64Mi"})
     """What the scheduler keeps free for its pod."""
 
+    user: int | None = NON_ROOT
+    """User and group of the container by number, 1 to 2,147,483,647; None for the image's, which must not be root."""
+
+    read_only_root: bool = True
+    """Whether the container can write nowhere but to ``/tmp``; some debuggers write beside the program."""
+
+    gateway_namespaces: Sequence[str] = (GATEWAY_NAME,)
+    """Namespaces of gateways that may send it copies; its own and those in the same mesh may anyway. The program gives
+    that of its gateway."""
+
     memory_limit: str = "512Mi"
     """Memory at which its pod is killed; debuggers need some."""
 
-    now: datetime = field(default_factory=_now)
+    now: datetime = field(default_factory=utc_now)
     """Time at which the end is judged. Default the current time, in UTC."""
 
     def __post_init__(self) -> None:
@@ -105,6 +112,10 @@ class BranchServiceArgs:
         bounded(self.hours, "hours", 0.01, MAX_HOURS, "hours, which are 14 days")
         Percent(self.percent, field="percent")
         Port(self.port, field="port")
+        if self.user is not None:
+            whole(self.user, "user", 1, 2**31 - 1)
+        for index, each in enumerate(self.gateway_namespaces):
+            DnsLabel(each, field=f"gateway_namespaces[{index}]")
         check_namespace(self.namespace, self.mesh.cluster)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
@@ -127,11 +138,6 @@ class BranchServiceArgs:
     def expires(self) -> Expiry:
         """The end."""
         return Expiry(_start(self.started) + timedelta(hours=self.hours))
-
-    @property
-    def namespace_name(self) -> str:
-        """Name of the namespace."""
-        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
 
     def mirror(self, name: str) -> InClusterMirror:
         """How the branch is mirrored.
@@ -165,7 +171,7 @@ def _start(given: datetime | str) -> datetime:
     )
 
 
-class BranchService(pulumi.ComponentResource):
+class BranchService(Component):
     """Runs a branch of a service beside its versions, and says how it is mirrored, until its end.
 
     It has a Deployment, a Service and a label of its own, so that nobody reaches it but by copies: give
@@ -189,9 +195,10 @@ class BranchService(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BranchServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, BranchServiceArgs)
+        refuse_ignored_provider(opts, args.mesh.cluster.provider)
         self._name = DnsLabel(name, field="name")
         mirror = args.mirror(self._name)
-        super().__init__(self.TYPE, name, {}, opts)
+        super().__init__(self.TYPE, name, args, opts)
         self._args = args
         self.expires = args.expires
         self.mirrors, self.deployment = (), None
@@ -207,15 +214,23 @@ class BranchService(pulumi.ComponentResource):
 
     def _register(self) -> k8s.apps.v1.Deployment:
         args = self._args
-        needs: list[pulumi.Resource] = [*args.mesh.ready]
-        if isinstance(args.namespace, MeshNamespace):
-            needs.append(args.namespace)
+        needs: list[pulumi.Resource] = [*args.mesh.ready, *args.namespace_resources]
         opts = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
         account = k8s.core.v1.ServiceAccount(
             f"{self._name}-service-account", metadata=self._meta(), automount_service_account_token=False, opts=opts
         )
         self._service(opts)
-        started = pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=[*needs, account])
+        policy = called_by(
+            str(self._name),
+            self._meta(),
+            opts,
+            port=args.port,
+            gateway_namespaces=args.gateway_namespaces,
+            mesh=args.mesh,
+        )
+        started = pulumi.ResourceOptions(
+            parent=self, provider=args.mesh.cluster.provider, depends_on=[*needs, account, policy]
+        )
         return self._deployment(started)
 
     @property
@@ -243,14 +258,13 @@ class BranchService(pulumi.ComponentResource):
     def _deployment(self, opts: pulumi.ResourceOptions) -> k8s.apps.v1.Deployment:
         args = self._args
         template = k8s.core.v1.PodTemplateSpecArgs(
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                labels=self._labels, annotations={DATA_PLANE_ANNOTATION: args.mesh.data_plane}
-            ),
+            metadata=k8s.meta.v1.ObjectMetaArgs(labels=self._labels, annotations={DATA_PLANE: args.mesh.data_plane}),
             spec=k8s.core.v1.PodSpecArgs(
                 service_account_name=str(self._name),
                 automount_service_account_token=False,
                 enable_service_links=False,
-                security_context=pod_security(user=None),
+                security_context=pod_security(args.user),
+                volumes=[k8s.core.v1.VolumeArgs(name="tmp", empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs())],
                 containers=[self._container()],
             ),
         )
@@ -281,7 +295,8 @@ class BranchService(pulumi.ComponentResource):
             resources=k8s.core.v1.ResourceRequirementsArgs(
                 requests=dict(args.requests), limits={"memory": args.memory_limit}
             ),
-            security_context=container_security(read_only_root=None),
+            security_context=container_security(read_only_root=args.read_only_root),
+            volume_mounts=[k8s.core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- in the container
             # No liveness probe: a pod that stands at a breakpoint must not be killed.
             readiness_probe=k8s.core.v1.ProbeArgs(
                 tcp_socket=k8s.core.v1.TCPSocketActionArgs(port=args.port), period_seconds=2

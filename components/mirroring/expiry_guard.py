@@ -6,12 +6,16 @@ from typing import Final, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from ..argument_types import check_types, require_args
+from ..argument_types import HandleOf, check_types, require_args
+from ..customizing import Component, ComponentArgs
 from ..mesh import ImagePullPolicy, MeshHandle
-from ..model import DnsLabel, ValidationError, render
+from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace, own_namespace
+from ..model import DnsLabel, JsonObject, RouteApi, ValidationError, render
 from ..model.checks import whole
+from ..options import refuse_ignored_provider
 from ..workloads.greeter.image import check_image, late_image
 from ..workloads.parts import container_security, pod_security
+from .mirror_overlay import MirrorOverlay
 from .mirrored_service import MirroredService
 
 ISTIO_GROUP: Final = "networking.istio.io"
@@ -26,18 +30,23 @@ STARTING_DEADLINE_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpiryGuardArgs:
+class ExpiryGuardArgs(InNamespace, ComponentArgs):
     """Arguments of :class:`ExpiryGuard`.
 
     Raises:
         ValidationError: A value is malformed, or a plain image has no digest.
     """
 
-    mesh: MeshHandle
+    mesh: HandleOf[MeshHandle]
     """Control plane of the service's cluster."""
 
-    service: MirroredService
-    """Whose mirrors are ended. One guard watches one service."""
+    service: MirroredService | MirrorOverlay
+    """Whose mirrors are ended. One guard watches one of them."""
+
+    namespace: MeshNamespace | str = ""
+    """Namespace of account and CronJob; it must exist, unless it is given as a component. Empty makes one of the
+    guard's own, called like the component. Not the service's: whoever may run pods there could change, by the guard's
+    rights, an EnvoyFilter of every proxy."""
 
     image: pulumi.Input[str]
     """Image with a digest; build it from ``components/workloads/expiry/server``."""
@@ -56,6 +65,8 @@ class ExpiryGuardArgs:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.namespace:
+            check_namespace(self.namespace, self.mesh.cluster)
         if isinstance(self.image, str):
             check_image(self.image, allow_tag=self.allow_tag)
         whole(self.every_minutes, "every_minutes", 1, 59)
@@ -66,12 +77,24 @@ class ExpiryGuardArgs:
         return "* * * * *" if self.every_minutes == 1 else f"*/{self.every_minutes} * * * *"
 
 
-class ExpiryGuard(pulumi.ComponentResource):
-    """Sets mirrors whose end has passed to 0 in the cluster: a CronJob that may change these two objects only.
+def _filters(watched: MirroredService | MirrorOverlay) -> dict[str, JsonObject]:
+    """EnvoyFilters with mirrors, by the end of the names of the rights to change them."""
+    if isinstance(watched, MirrorOverlay):
+        return {
+            role.replace("envoy-filter", "filter"): value
+            for role, value in render.overlay_filters(watched.route).items()
+        }
+    rendered = render.envoy_filter(watched.route)
+    return {"filter": rendered} if rendered else {}
 
-    It changes the live routes, because nobody else may be there to act; the next deployment, from which the program
-    must have dropped the mirror, removes them. It has rights to get and patch one VirtualService and one EnvoyFilter
-    by name. It creates no namespace and no image.
+
+class ExpiryGuard(Component):
+    """Sets mirrors whose end has passed to 0 in the cluster: a CronJob that may change their objects only.
+
+    It changes the live objects, because nobody else may be there to act; the next deployment, from which the program
+    must have dropped the mirror, removes them. It has rights to get and patch one VirtualService and its EnvoyFilter,
+    or an overlay's EnvoyFilters, by name, and its account a namespace of its own: no rights bound what it writes into
+    them. It creates no image.
 
     Raises:
         ValidationError: At construction: a value is malformed, the name is too long, or the mesh is another cluster's.
@@ -84,6 +107,7 @@ class ExpiryGuard(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ExpiryGuardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, ExpiryGuardArgs)
+        refuse_ignored_provider(opts, args.mesh.cluster.provider)
         if len(DnsLabel(name, field="name")) > MAX_CRON_NAME:
             raise ValidationError(
                 field="name",
@@ -98,34 +122,67 @@ class ExpiryGuard(pulumi.ComponentResource):
                 rule=f"must be the mesh of the service's cluster {args.service.mesh.cluster.name!r}",
                 remedy="Give the service's own mesh",
             )
-        super().__init__(self.TYPE, name, {}, opts)
+        watched, provider = args.service, args.mesh.cluster.provider
+        self._namespace = args.namespace_name or name
+        if self._namespace == watched.route.namespace:
+            raise ValidationError(
+                field="namespace",
+                value=self._namespace,
+                rule="must not be the service's: whoever may run pods there would have the guard's rights",
+                remedy="Leave it out for a namespace of the guard's own, which has the component's name",
+            )
+        if isinstance(args.service, MirroredService) and args.service.route.api is not RouteApi.ISTIO:
+            raise ValidationError(
+                field="service",
+                value=str(args.service.route.name),
+                rule="must be written in a VirtualService: the guard knows no routes of the Gateway API",
+                remedy="Leave the guard out, or give the service api='istio'",
+            )
+        super().__init__(self.TYPE, name, args, opts)
         self._name = name
         self._args = args
-        # Not before the routes: the guard could not read them.
-        self._opts = pulumi.ResourceOptions(
-            parent=self, provider=args.mesh.cluster.provider, depends_on=[args.service.virtual_service]
-        )
-        route = args.service.route
-        self._namespace = str(route.namespace)
+        # Not before what it reads.
+        read = watched.envoy_filters if isinstance(watched, MirrorOverlay) else watched.routes
+        needs: list[pulumi.Resource] = [*read, *args.namespace_resources]
+        if not args.namespace:
+            needs.append(own_namespace(name, name, pulumi.ResourceOptions(parent=self, provider=provider)))
+        self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=needs)
         account = k8s.core.v1.ServiceAccount(
             f"{name}-service-account",
             metadata=self._meta(self._namespace),
             automount_service_account_token=False,
             opts=self._opts,
         )
-        grants = self._grant("routes", "virtualservices", self._namespace, str(route.name))
-        filter_path = ""
-        rendered = render.envoy_filter(route)
-        if rendered:
+        self._nobody_calls()
+        grants: list[pulumi.Resource] = []
+        routes = ""
+        if isinstance(watched, MirroredService):
+            grants += self._grant("routes", "virtualservices", str(watched.route.namespace), str(watched.route.name))
+            routes = f"{watched.route.namespace}/{watched.route.name}"
+        filters: list[str] = []
+        for role, rendered in _filters(watched).items():
             metadata = cast("dict[str, str]", rendered["metadata"])
-            grants += self._grant("filter", "envoyfilters", metadata["namespace"], metadata["name"])
-            filter_path = f"{metadata['namespace']}/{metadata['name']}"
-        self.cron_job = self._cron_job(f"{self._namespace}/{route.name}", filter_path, [account, *grants])
+            grants += self._grant(role, "envoyfilters", metadata["namespace"], metadata["name"])
+            filters.append(f"{metadata['namespace']}/{metadata['name']}")
+        self.cron_job = self._cron_job(routes, ",".join(filters), [account, *grants])
         self.register_outputs({})
 
     def _meta(self, namespace: str, suffix: str = "") -> k8s.meta.v1.ObjectMetaArgs:
         labels = {"app": "traffic-mirror-expiry", "service": self._name}
         return k8s.meta.v1.ObjectMetaArgs(name=f"{self._name}{suffix}", namespace=namespace, labels=labels)
+
+    def _nobody_calls(self) -> None:
+        """Nothing about egress: the API server's address differs between clusters."""
+        k8s.networking.v1.NetworkPolicy(
+            f"{self._name}-network-policy",
+            metadata=self._meta(self._namespace),
+            spec=k8s.networking.v1.NetworkPolicySpecArgs(
+                pod_selector=k8s.meta.v1.LabelSelectorArgs(match_labels={"app": "traffic-mirror-expiry"}),
+                policy_types=["Ingress"],
+                ingress=[],
+            ),
+            opts=self._opts,
+        )
 
     def _grant(self, role: str, resource: str, namespace: str, target: str) -> list[pulumi.Resource]:
         """Rights to get and patch one object by name, and nothing else."""

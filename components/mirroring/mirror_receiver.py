@@ -6,39 +6,58 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from ..argument_types import check_types, require_args
+from ..argument_types import HandleOf, check_types, known_text, require_args
+from ..customizing import Component, ComponentArgs
 from ..mesh import MeshGateway, MeshHandle
-from ..mesh.gateway import check_gateway
+from ..mesh.gateway import check_api, check_gateway
+from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace
 from ..mesh.objects import istio_resource
 from ..model import (
     Brakes,
     Destination,
     Expiry,
+    GatewayRef,
     MirrorContract,
     MirrorOffer,
     MirrorReceiverRoute,
+    RouteApi,
     ValidationError,
     Waiver,
     receiver_server,
     render,
 )
-from ..workloads.namespace import MeshNamespace, check_namespace
-from .paths import ONWARD, mirror_paths
+from ..model.contract import TlsMode, gateway_address
+from ..model.receiver import MAX_PER_SECOND
+from ..options import refuse_ignored_provider
+from .paths import DOWNSTREAM, mirror_paths
 
 
 @dataclass(frozen=True, kw_only=True)
-class MirrorReceiverArgs:
+class MirrorReceiverArgs(InNamespace, ComponentArgs):
     """Arguments of :class:`MirrorReceiver`.
 
     Raises:
         ValidationError: A value has a wrong type; the component refuses what does not fit together.
     """
 
-    mesh: MeshHandle
+    mesh: HandleOf[MeshHandle]
     """Control plane of the cluster that receives mirrors."""
 
-    gateway: MeshGateway
-    """Gateway that mirrors enter by; its servers must accept the contract, see ``receiver_server``."""
+    gateway: MeshGateway | GatewayRef
+    """Gateway that mirrors enter by; its servers must accept the contract, see ``receiver_server``. Of one that exists,
+    given by its name, the servers cannot be seen here: ``traffic-mirror check`` reads them in the cluster."""
+
+    address: pulumi.Input[str] | None = None
+    """IP address or DNS name at which staging reaches a gateway that exists, for the offer; needed for such a one, and
+    only there: a ``MeshGateway`` knows its own."""
+
+    max_per_second: int | Waiver = MAX_PER_SECOND
+    """Copies that each pod of the gateway lets through in a second, 1 to 1,000,000, or the waiver for any number.
+    Further ones are answered 429, in gRPC RESOURCE_EXHAUSTED, and staging's clients notice nothing."""
+
+    api: RouteApi = RouteApi.ISTIO
+    """Whose kind of route it is; that of the gateway. The contract is the same for both. In the Gateway API a mirror of
+    a mirror is answered 500, and at most 32 headers come off."""
 
     contract: MirrorContract
     """What staging sends. Both stacks build it from the same values."""
@@ -61,18 +80,28 @@ class MirrorReceiverArgs:
     def __post_init__(self) -> None:
         check_types(self)
         check_namespace(self.namespace, self.mesh.cluster)
+        known = isinstance(self.gateway, MeshGateway)
+        if known == (self.address is not None):
+            raise ValidationError(
+                field="address",
+                value=self.address if isinstance(self.address, str) else (known and "(given late)") or None,
+                rule=f"must be {'left out' if known else 'given'} for {'a MeshGateway' if known else 'a GatewayRef'}",
+                remedy="Drop it: the gateway's own is offered" if known else "Give the address of its load balancer",
+            )
+        if isinstance(self.address, str):
+            gateway_address(self.address)
 
     @property
-    def namespace_name(self) -> str:
-        """Name of the namespace."""
-        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
+    def gateway_ref(self) -> GatewayRef:
+        """The Gateway object."""
+        return self.gateway.ref if isinstance(self.gateway, MeshGateway) else self.gateway
 
 
-class MirrorReceiver(pulumi.ComponentResource):
+class MirrorReceiver(Component):
     """Routes a contract's mirrors to a service in testing, in both authority forms, and offers that to staging.
 
-    It removes credentials and sets the mark whatever staging's version could do, and answers 508 to a mirror of a
-    mirror. It creates neither the gateway nor the service.
+    It removes credentials and sets the mark whatever staging's version could do, and refuses a mirror of a mirror:
+    508. It creates neither the gateway nor the service.
 
     Raises:
         ValidationError: At construction: a value is malformed, or the gateway does not accept the contract.
@@ -80,11 +109,16 @@ class MirrorReceiver(pulumi.ComponentResource):
 
     TYPE = "trafficmirror:index:MirrorReceiver"
 
-    virtual_service: k8s.apiextensions.CustomResource
-    """The routes."""
+    route: k8s.apiextensions.CustomResource
+    """The VirtualService, or the HTTPRoute or GRPCRoute."""
 
-    envoy_filter: k8s.apiextensions.CustomResource
-    """Keeps ``x-request-id``, by which a mirror is found beside its primary."""
+    envoy_filter: k8s.apiextensions.CustomResource | None
+    """Keeps ``x-request-id``, by which a mirror is found beside its primary; None, with a warning, in a mesh that
+    applies no EnvoyFilter to network filters."""
+
+    authorization: k8s.apiextensions.CustomResource | None
+    """Refuses at the gateway whoever has none of the contract's client certificates, by whatever listener they enter;
+    None without mutual TLS, and for a ``GatewayRef`` without labels."""
 
     offer: pulumi.Output[dict[str, Any]]
     """What staging needs: the contract's terms and digest, and the gateway's address; and where this program mirrors
@@ -92,50 +126,95 @@ class MirrorReceiver(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MirrorReceiverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, MirrorReceiverArgs)
+        refuse_ignored_provider(opts, args.mesh.cluster.provider)
         route = MirrorReceiverRoute(
             name=args.object_name or name,
             namespace=args.namespace_name,
             contract=args.contract,
             service=args.service,
-            gateway=args.gateway.ref,
+            gateway=args.gateway_ref,
             limits=args.limits,
+            max_per_second=args.max_per_second,
+            api=args.api,
         )
-        _check_accepted(args)
-        paths, entrance = mirror_paths(), str(args.gateway.ref)
+        native = args.api is RouteApi.GATEWAY
+        rendered = render.native_receiver(route) if native else render.receiver_virtual_service(route)
+        if isinstance(args.gateway, MeshGateway):
+            _check_accepted(args.gateway, args)
+        paths, entrance = mirror_paths(), str(args.gateway_ref)
         paths.add_receiver(name, args.contract, args.mesh.cluster, entrance)
-        super().__init__(self.TYPE, name, {}, opts)
+        super().__init__(self.TYPE, name, args, opts)
 
         def after(needs: list[pulumi.Resource]) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
 
-        needs: list[pulumi.Resource] = [*args.mesh.ready, args.gateway.gateway]
-        if isinstance(args.namespace, MeshNamespace):
-            needs.append(args.namespace)
-        before = [istio_resource(f"{name}-envoy-filter", render.receiver_envoy_filter(route), after(needs))]
-        self.envoy_filter = before[0]
+        needs: list[pulumi.Resource] = [*args.mesh.ready, *args.namespace_resources]
+        address = args.address
+        if isinstance(args.gateway, MeshGateway):
+            # The last of a gateway's parts, so it stands for all of them.
+            needs.append(args.gateway.gateway)
+            address = args.gateway.address
+        before = self._at_gateway(name, args, route, after(needs))
         rule = render.receiver_destination_rule(route)
         if rule:
             before.append(istio_resource(f"{name}-destination-rule", rule, after(needs)))
-        self.virtual_service = istio_resource(
-            f"{name}-virtual-service", render.receiver_virtual_service(route), after([*needs, *before])
-        )
+        if native:
+            grants = render.reference_grants(
+                str(route.name), str(route.namespace), args.contract.protocol, [args.service]
+            )
+            before += [istio_resource(f"{name}-reference-grant", grant, after(needs)) for grant in grants.values()]
+        role = "route" if native else "virtual-service"
+        self.route = istio_resource(f"{name}-{role}", rendered, after([*needs, *before]))
 
-        def offer(address: str) -> dict[str, Any]:
-            onward = paths.onward(args.mesh.cluster, entrance)
-            told = MirrorOffer.of(args.contract, address, args.expires).to_json()
-            return {**told, ONWARD: onward} if onward else {**told}
+        def offer(address: object) -> dict[str, Any]:
+            downstream = paths.downstream(args.mesh.cluster, entrance)
+            told = MirrorOffer.of(args.contract, known_text(address, field="address"), args.expires).to_json()
+            return {**told, DOWNSTREAM: downstream} if downstream else {**told}
 
-        self.offer = args.gateway.address.apply(offer)
+        self.offer = pulumi.Output.from_input(address).apply(offer)
         self.register_outputs({"offer": self.offer})
 
+    def _at_gateway(
+        self, name: str, args: MirrorReceiverArgs, route: MirrorReceiverRoute, opts: pulumi.ResourceOptions
+    ) -> list[pulumi.Resource]:
+        """What holds for the mirrors where they enter; what this mesh cannot keep is warned of."""
+        tls, patches_all = args.contract.tls, args.mesh.behaviour.patches_all
+        made: dict[str, k8s.apiextensions.CustomResource] = {}
+        policy, rate = render.receiver_authorization(route), render.receiver_rate_limit(route)
+        if policy:
+            made["authorization"] = istio_resource(f"{name}-authorization", policy, opts)
+        elif tls and tls.mode is TlsMode.MUTUAL:
+            pulumi.log.warn(
+                "Which pods the gateway has is not known, so what enters by other listeners of it, without a "
+                "certificate, reaches the mirrors' route. Give the GatewayRef their labels",
+                self,
+            )
+        if rate and patches_all("HTTP_FILTER", "HTTP_ROUTE"):
+            made["rate-limit"] = istio_resource(f"{name}-rate-limit", rate, opts)
+        elif rate:
+            pulumi.log.warn(
+                f"This mesh applies no EnvoyFilter that bounds copies a second ({args.max_per_second}); the bound on "
+                "requests in flight holds. Give max_per_second a Waiver to say that this is known",
+                self,
+            )
+        if patches_all("NETWORK_FILTER"):
+            made["envoy-filter"] = istio_resource(f"{name}-envoy-filter", render.receiver_envoy_filter(route), opts)
+        else:
+            pulumi.log.warn(
+                "This mesh gives each copy an x-request-id of its own, so none is found beside its primary", self
+            )
+        self.authorization, self.envoy_filter = made.get("authorization"), made.get("envoy-filter")
+        return [*made.values()]
 
-def _check_accepted(args: MirrorReceiverArgs) -> None:
-    check_gateway(args.gateway, args.mesh)
+
+def _check_accepted(gateway: MeshGateway, args: MirrorReceiverArgs) -> None:
+    check_gateway(gateway, args.mesh)
+    check_api(gateway, args.api)
     contract = args.contract
     needed = receiver_server(contract, "any") if contract.tls else receiver_server(contract)
     accepted = {
         host
-        for server in args.gateway.servers
+        for server in gateway.servers
         if server.port == needed.port and server.tls == needed.tls and server.protocol == needed.protocol
         for host in server.hosts
     }

@@ -1,18 +1,22 @@
 """Staging's side: the routing of one service with its mirrors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from functools import partial
+from typing import Any, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from .. import model
-from ..argument_types import check_types, require_args
+from ..argument_types import HandleOf, check_types, require_args
+from ..clock import utc_now
+from ..customizing import Component, ComponentArgs
 from ..mesh import MeshGateway, MeshHandle
-from ..mesh.gateway import check_gateway
-from ..mesh.objects import is_plain, istio_resource
+from ..mesh.gateway import check_api, check_gateway
+from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace
+from ..mesh.objects import istio_resource
 from ..model import (
     Destination,
     GatewayRef,
@@ -20,45 +24,31 @@ from ..model import (
     InClusterMirror,
     MirroredRoute,
     Protocol,
+    RouteApi,
     ValidationError,
     render,
 )
-from ..workloads.namespace import MeshNamespace, check_namespace
+from ..options import refuse_ignored_provider
 from .paths import mirror_paths
-from .rendered import RenderedRoute
-
-PRIMARY_ROLE: Final = "primary"
-"""In the names of children; those of mirrors have the mirror's name."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrossClusterMirror(model.CrossClusterMirror):
-    """Copies requests that enter staging's gateway to the gateway of another cluster.
-
-    See :class:`pulumi_traffic_mirror.model.CrossClusterMirror` for the other fields.
-
-    Raises:
-        ValidationError: A credential is missing, or given for a contract without TLS.
-    """
-
-    offer: pulumi.Input[Mapping[str, Any]] = field(compare=False)
-    """What the testing stack exports (``MirrorReceiver.offer``), e.g. ``StackReference.require_output("receiver")``.
-    Refused, with the value that differs, when it was made for another contract or has expired."""
+from .rendered import PRIMARY_ROLE, RenderedRoute, entry_name
+from .sending import (
+    CrossClusterMirror,
+    across,
+    entry_spec,
+    mirror_summary,
+    refuse_ended,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MirroredServiceArgs:
+class MirroredServiceArgs(InNamespace, ComponentArgs):
     """Arguments of :class:`MirroredService`.
 
     Raises:
         ValidationError: A value has a wrong type; the component refuses what does not fit together.
     """
 
-    mesh: MeshHandle
+    mesh: HandleOf[MeshHandle]
     """Control plane of the cluster that owns the traffic."""
 
     primary: Destination
@@ -73,8 +63,13 @@ class MirroredServiceArgs:
     gateway: MeshGateway | GatewayRef | None = None
     """Gateway that clients enter by. None mirrors only what callers inside the mesh send."""
 
+    api: RouteApi = RouteApi.ISTIO
+    """Whose kinds of objects the routing is written in; that of the gateway. In the Gateway API an overlay's patch
+    makes the mirrors, and the primary sees one header of it; RequestMirror where no header must come off at source."""
+
     namespace: MeshNamespace | str = "default"
-    """Namespace of the routing objects; it must exist, unless it is given as a component."""
+    """Namespace of the routing objects; it must exist, unless it is given as a component. In the Gateway API that of
+    the primary's Service."""
 
     port: int = 8000
     """Port that clients use at the gateway, 1 to 65535."""
@@ -95,17 +90,20 @@ class MirroredServiceArgs:
     object_name: str = ""
     """Name of the routing objects in the cluster; default the component's name."""
 
-    now: datetime = field(default_factory=_now)
+    now: datetime = field(default_factory=utc_now)
     """Time at which mirrors and offers are held against their ends. Default the current time, in UTC."""
 
     def __post_init__(self) -> None:
+        given: object = self.primary
+        if isinstance(given, list | tuple | Mapping):
+            raise ValidationError(
+                field="primary",
+                value=f"({type(cast('object', given)).__name__})",
+                rule="must be one Destination: weights, several paths, retries and rewrites are not written here",
+                remedy="Keep the route, and use mirrored() on its spec or a MirrorOverlay on its hosts",
+            )
         check_types(self)
         check_namespace(self.namespace, self.mesh.cluster)
-
-    @property
-    def namespace_name(self) -> str:
-        """Name of the namespace."""
-        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
 
     def route(self, name: str) -> MirroredRoute:
         """The model's view of these arguments; see :meth:`rendered`."""
@@ -135,6 +133,7 @@ class MirroredServiceArgs:
             headers=self.headers,
             timeout_seconds=self.timeout_seconds,
             root_namespace=self.mesh.root_namespace,
+            api=self.api,
         )
         for index, mirror in enumerate(self.mirrors):
             if mirror.name == PRIMARY_ROLE and self.primary.subset:
@@ -144,17 +143,12 @@ class MirroredServiceArgs:
                     rule="must not be the role of the primary's own DestinationRule",
                     remedy="Give the mirror another name",
                 )
-            if mirror.expires and mirror.expires.has_passed(self.now):
-                raise ValidationError(
-                    field=f"mirrors[{index}].expires",
-                    value=str(mirror.expires),
-                    rule=f"must not have passed (it is {self.now:%Y-%m-%dT%H:%M:%SZ})",
-                    remedy="Remove the mirror, or give it a later end",
-                )
+        refuse_ended(self.mirrors, self.now)
         if isinstance(self.gateway, MeshGateway):
             check_gateway(self.gateway, self.mesh)
+            check_api(self.gateway, self.api)
             _check_served(self.gateway, route)
-        rendered = RenderedRoute.of(route)
+        rendered = RenderedRoute.of(route).customized(self)
         rendered.require_rules(self.mesh, self.now)
         return rendered
 
@@ -170,8 +164,11 @@ def _check_served(gateway: MeshGateway, route: MirroredRoute) -> None:
             )
 
 
-class MirroredService(pulumi.ComponentResource):
+class MirroredService(Component):
     """Owns the routing of one service in staging: VirtualService, DestinationRules, ServiceEntries and EnvoyFilter.
+
+    The route has one primary and nothing else: one of several paths, with weights, retries or rewrites, stays its
+    owner's, and is mirrored by ``mirrored()`` or a ``MirrorOverlay``.
 
     It creates neither the service nor its mirrors. Nobody else may route the same hosts: what two VirtualServices for
     one host do is undefined in a mesh.
@@ -189,37 +186,43 @@ class MirroredService(pulumi.ComponentResource):
     route: MirroredRoute
     """What is rendered: names and namespaces of the objects among it."""
 
-    virtual_service: k8s.apiextensions.CustomResource
-    """The routes. A change of percent changes this object and the EnvoyFilter."""
+    routes: Sequence[k8s.apiextensions.CustomResource]
+    """The VirtualService, or the HTTPRoutes or GRPCRoutes. A change of percent changes these and the EnvoyFilter."""
 
     envoy_filter: k8s.apiextensions.CustomResource | None
-    """Bound and scrub of the mirrors; None when both are waived or there is no mirror."""
+    """Bound and scrub of the mirrors; None when both are waived, there is no mirror, or the mesh applies none."""
 
     mirrors: pulumi.Output[list[dict[str, Any]]]
-    """What is mirrored: name, percent, destination, end, and the reasons of guards that are switched off."""
+    """What is mirrored: name, percent, destination, end, which guards are kept and by what, and the reasons of those
+    that are switched off."""
 
     def __init__(self, name: str, args: MirroredServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, MirroredServiceArgs)
+        refuse_ignored_provider(opts, args.mesh.cluster.provider)
         rendered = args.rendered(name)
-        self._paths = mirror_paths()
-        self._paths.add_route(name, rendered.route, args.mesh.cluster)
-        specs = {str(each.name): self._entry_spec(rendered.route, each, args.now, at) for at, each in _across(args)}
-        super().__init__(self.TYPE, name, {}, opts)
+        route, paths = rendered.route, mirror_paths()
+        paths.add_route(name, route, args.mesh.cluster)
+        specs = {
+            entry_name(each): entry_spec(each, at, partial(_entry, args, route, each), now=args.now, paths=paths)
+            for at, each in across(args.mirrors)
+        }
+        super().__init__(self.TYPE, name, args, opts, judged=args.customize)
         self.route, self.mesh = rendered.route, args.mesh
         self._name = name
         self._needs: list[pulumi.Resource] = list(args.mesh.ready)
         if isinstance(args.gateway, MeshGateway):
             # The last of a gateway's parts, so it stands for all of them.
             self._needs.append(args.gateway.gateway)
-        if isinstance(args.namespace, MeshNamespace):
-            self._needs.append(args.namespace)
+        self._needs += args.namespace_resources
         targets = self._targets(rendered, specs)
         self.envoy_filter = None
         if rendered.envoy_filter:
             self.envoy_filter = istio_resource(f"{name}-envoy-filter", rendered.envoy_filter, self._opts())
             # Before the routes, or the first mirrors would leave unscrubbed and unbounded.
             targets.append(self.envoy_filter)
-        self.virtual_service = istio_resource(f"{name}-virtual-service", rendered.virtual_service, self._opts(*targets))
+        self.routes = tuple(
+            istio_resource(f"{name}-{child}", shape, self._opts(*targets)) for child, shape in rendered.routes.items()
+        )
         summary = _summary(rendered.route)
         # Not lifted: every value in it would become an output of its own.
         self.mirrors = pulumi.Output.from_input("").apply(lambda _: summary)
@@ -233,57 +236,17 @@ class MirroredService(pulumi.ComponentResource):
     def _targets(self, rendered: RenderedRoute, specs: Mapping[str, pulumi.Input[Any]]) -> list[pulumi.Resource]:
         """What a route must find when it arrives: subsets before routes, or requests meet 503."""
         targets: list[pulumi.Resource] = []
-        for rule in rendered.destination_rules:
-            role = _role(rule, rendered.route)
-            targets.append(istio_resource(f"{self._name}-{role}-destination-rule", rule, self._opts()))
-        for mirror, shape in rendered.service_entries.items():
-            name = f"{self._name}-{mirror}-service-entry"
-            targets.append(istio_resource(name, shape, self._opts(), spec=specs[mirror]))
+        for child, shape in {**rendered.destination_rules, **rendered.grants, **rendered.service_entries}.items():
+            name = f"{self._name}-{child}"
+            targets.append(istio_resource(name, shape, self._opts(), spec=specs.get(child)))
         return targets
 
-    def _entry_spec(
-        self, route: MirroredRoute, mirror: CrossClusterMirror, now: datetime, index: int
-    ) -> pulumi.Input[Any]:
-        """The ServiceEntry's spec; of a plain offer at once, so that a wrong one is refused before anything else."""
 
-        def spec(value: object) -> model.JsonValue:
-            offer = model.MirrorOffer.accept(value, mirror.contract, now=now, field=f"mirrors[{index}].offer")
-            self._paths.follow(mirror.contract, value)
-            return render.service_entry(route, mirror, offer)["spec"]
-
-        return spec(mirror.offer) if is_plain(mirror.offer) else pulumi.Output.from_input(mirror.offer).apply(spec)
-
-
-def _across(args: MirroredServiceArgs) -> Iterator[tuple[int, CrossClusterMirror]]:
-    for index, mirror in enumerate(args.mirrors):
-        if isinstance(mirror, CrossClusterMirror):
-            yield index, mirror
-
-
-def _role(rendered: model.JsonObject, route: MirroredRoute) -> str:
-    metadata = rendered["metadata"]
-    own = str(metadata["name"]) if isinstance(metadata, Mapping) else ""
-    return PRIMARY_ROLE if own == route.name else own.removeprefix(f"{route.name}-")
-
-
-def _scrubbed(route: MirroredRoute, mirror: model.Mirror) -> str:
-    """Where credentials come off, which releases before 1.31 can only do later, see ``render.envoy_filter``."""
-    if isinstance(mirror.scrub, model.Waiver):
-        return "nowhere"
-    if route.istio.scrubs_at_source:
-        return "on the mirror alone, before it leaves"
-    return "on the way to the mirror" if isinstance(mirror, InClusterMirror) else "at testing's gateway only"
+def _entry(
+    args: MirroredServiceArgs, route: MirroredRoute, mirror: CrossClusterMirror, offer: model.MirrorOffer
+) -> model.JsonObject:
+    return args.customized(entry_name(mirror), render.service_entry(route, mirror, offer))
 
 
 def _summary(route: MirroredRoute) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": str(mirror.name),
-            "percent": float(mirror.percent),
-            "destination": mirror.destination(route.primary).cluster_name,
-            "scrubbed": _scrubbed(route, mirror),
-            "waivers": {guard: waiver.reason for guard, waiver in render.waivers(mirror).items()},
-            **({"expires": str(mirror.expires)} if mirror.expires else {}),
-        }
-        for mirror in route.mirrors
-    ]
+    return [mirror_summary(each, each.destination(route.primary), route.guards(each)) for each in route.mirrors]

@@ -6,24 +6,41 @@ mirrors for example, is found by ``traffic-mirror check`` over all clusters, and
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from typing import Final, Self, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 import pulumi
 
 from ..clusters import ClusterHandle
-from ..model import AuthorityMode, CrossClusterMirror, JsonValue, MirrorContract, MirroredRoute, ValidationError
+from ..model import (
+    AuthorityMode,
+    CrossClusterMirror,
+    GatewayHosts,
+    JsonValue,
+    MirrorContract,
+    MirroredRoute,
+    OverlayRoute,
+    ValidationError,
+)
+from ..model.overlay import mirrors_at, places
 from ..model.rules import Hop, Place, find_loops, loop_error
-from ..model.rules.sites import authority_form
+from ..model.rules.mirror_entries import MESH, authority_form
 
-ONWARD: Final = "onward"
+DOWNSTREAM: Final = "onward"
 """Key of an offer under which a receiver tells where the hosts of its gateway are mirrored to in turn."""
 
-_LEG_KEYS: Final = ("gateway", "host", "contract", "receiver")
+_EDGE_KEYS: Final = ("gateway", "host", "contract", "receiver")
+
+
+GATEWAYS: Final = "gateways"
+"""Where clients call a host, whichever gateway it is."""
+
+_Served: TypeAlias = tuple[int, str, str]
+"""Provider, gateways or mesh, and host."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Leg:
+class _MirrorEdge:
     """One mirror of one host.
 
     Attributes:
@@ -36,16 +53,21 @@ class _Leg:
     digest: str
     receiver: str
 
+    @classmethod
+    def of(cls, mirror: CrossClusterMirror, start: Place) -> Self:
+        """What ``mirror`` takes from a place."""
+        return cls(start=start, digest=mirror.contract.digest, receiver=str(mirror.contract.receiver))
+
     def to_json(self) -> JsonValue:
         """For an offer."""
-        return dict(zip(_LEG_KEYS, (self.start.gateway, self.start.host, self.digest, self.receiver), strict=True))
+        return dict(zip(_EDGE_KEYS, (self.start.gateway, self.start.host, self.digest, self.receiver), strict=True))
 
     @classmethod
-    def read(cls, told: object, label: str) -> "Iterator[_Leg]":
+    def read(cls, told: object, label: str) -> "Iterator[_MirrorEdge]":
         """Read what :meth:`to_json` wrote; nothing where it is something else."""
         if isinstance(told, Mapping):
-            leg = cast("Mapping[str, object]", told)
-            gateway, host, digest, receiver = (str(leg.get(key, "")) for key in _LEG_KEYS)
+            edge = cast("Mapping[str, object]", told)
+            gateway, host, digest, receiver = (str(edge.get(key, "")) for key in _EDGE_KEYS)
             if gateway and host:
                 yield cls(start=Place(cluster=label, gateway=gateway, host=host), digest=digest, receiver=receiver)
 
@@ -65,7 +87,13 @@ class MirrorPaths:
     """Labels by digest of the contract that is received there."""
     _owners: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     """Who routes a host, by label and host."""
-    _legs: list[_Leg] = field(default_factory=list[_Leg])
+    _edges: list[_MirrorEdge] = field(default_factory=list[_MirrorEdge])
+    _overlay_edges: list[tuple[int, _MirrorEdge]] = field(default_factory=list[tuple[int, _MirrorEdge]])
+    """By provider the mirrors that leave by every gateway; their start names no gateway."""
+    _routed: dict[_Served, str] = field(default_factory=dict[_Served, str])
+    """Which component routes what, at any gateway or inside the mesh."""
+    _overlaid: dict[_Served, str] = field(default_factory=dict[_Served, str])
+    """Which overlay hangs on what."""
     _arriving: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Where the mirrors of :attr:`_legs` go, and the authorities that they carry there."""
 
@@ -82,7 +110,7 @@ class MirrorPaths:
             ValidationError: Another component routes one of the hosts at that gateway.
         """
         label = self._label(cluster, gateway)
-        self._own(owner, label, contract.accepted_hosts, "contract.hosts")
+        self._own(owner, cluster, gateway, contract.accepted_hosts, "contract.hosts")
         self._receivers[contract.digest] = label
 
     def add_route(self, owner: str, route: MirroredRoute, cluster: ClusterHandle) -> None:
@@ -104,27 +132,56 @@ class MirrorPaths:
 
     def _add_legs(self, owner: str, route: MirroredRoute, cluster: ClusterHandle, gateway: str) -> None:
         label = self._label(cluster, gateway)
-        legs = [
-            _Leg(
-                start=Place(cluster=label, gateway=gateway, host=str(host)),
-                digest=mirror.contract.digest,
-                receiver=str(mirror.contract.receiver),
-            )
+        edges = [
+            _MirrorEdge.of(mirror, Place(cluster=label, gateway=gateway, host=str(host)))
             for mirror in route.mirrors
             if isinstance(mirror, CrossClusterMirror)
             for host in route.hosts
         ]
         hosts = [str(host) for host in route.hosts]
         self._arriving |= {
-            (self._receivers.get(leg.digest, leg.receiver), authority_form(leg.start.host, mode))
-            for leg in legs
+            (self._receivers.get(edge.digest, edge.receiver), authority_form(edge.start.host, mode))
+            for edge in edges
             for mode in AuthorityMode
         }
-        self._legs += legs
+        self._edges += edges
         # A route at which nothing arrives is on no circle, and most are such.
         if not self._arriving.isdisjoint((end, host) for end in (label, cluster.name) for host in hosts):
-            self._refuse_loops(self._legs)
-        self._own(owner, label, hosts, "hosts")
+            self._refuse_loops(self._edges)
+        self._own(owner, cluster, gateway, hosts, "hosts")
+
+    def add_overlay(self, owner: str, route: OverlayRoute, cluster: ClusterHandle) -> None:
+        """Note what an overlay hangs on; several overlays may hang on one host.
+
+        What arrives at a receiver of this program is routed by it, so no mirrors of an overlay lead in a circle here.
+
+        Args:
+            owner: Name of the component, for messages.
+            route: The overlay.
+            cluster: Its cluster.
+
+        Raises:
+            ValidationError: A component of this program routes one of the places: two sets of mirrors would be on it.
+        """
+        for _, place, host in places(route):
+            key = (id(cluster.provider), GATEWAYS if isinstance(place, GatewayHosts) else MESH, host)
+            self._overlaid.setdefault(key, owner)
+            self._refuse_both(key, f"on[{route.on.index(place)}]")
+            for mirror in mirrors_at(route, place):
+                if isinstance(mirror, CrossClusterMirror):
+                    start = Place(cluster="", gateway="", host=host)
+                    self._overlay_edges.append((key[0], _MirrorEdge.of(mirror, start)))
+
+    def _refuse_both(self, key: _Served, field: str) -> None:
+        """Refuse an overlay on what a component of this program routes itself, whichever came first."""
+        if key in self._overlaid and key in self._routed:
+            raise ValidationError(
+                field=field,
+                value=key[2],
+                rule=f"must be routed by somebody else where an overlay ({self._overlaid[key]!r}) hangs on it, and"
+                f" {self._routed[key]!r} of this program routes it",
+                remedy=f"Give {self._routed[key]!r} all mirrors, and drop the overlay",
+            )
 
     def follow(self, contract: MirrorContract, offer: object) -> None:
         """Follow what an offer tells of the other side's own mirrors.
@@ -136,14 +193,14 @@ class MirrorPaths:
         Raises:
             ValidationError: They lead back into the mirrors of this program.
         """
-        told = cast("Mapping[str, object]", offer).get(ONWARD) if isinstance(offer, Mapping) else None
+        told = cast("Mapping[str, object]", offer).get(DOWNSTREAM) if isinstance(offer, Mapping) else None
         items = cast("list[object]", told) if isinstance(told, list) else []
         there = self._receivers.get(contract.digest, str(contract.receiver))
-        legs = [leg for item in items for leg in _Leg.read(item, there)]
-        if legs:
-            self._refuse_loops([*self._legs, *legs])
+        edges = [edge for item in items for edge in _MirrorEdge.read(item, there)]
+        if edges:
+            self._refuse_loops([*self._edges, *edges])
 
-    def onward(self, cluster: ClusterHandle, gateway: str) -> list[JsonValue]:
+    def downstream(self, cluster: ClusterHandle, gateway: str) -> list[JsonValue]:
         """What the program mirrors from a gateway, for the offers of its receivers.
 
         Args:
@@ -151,7 +208,9 @@ class MirrorPaths:
             gateway: The gateway as ``namespace/name``.
         """
         label = self._label(cluster, gateway)
-        return [leg.to_json() for leg in self._legs if leg.start.cluster == label]
+        hung = [edge for provider, edge in self._overlay_edges if provider == id(cluster.provider)]
+        here = [replace(edge, start=replace(edge.start, cluster=label, gateway=gateway)) for edge in hung]
+        return [edge.to_json() for edge in (*self._edges, *here) if edge.start.cluster == label]
 
     def _label(self, cluster: ClusterHandle, gateway: str) -> str:
         key = (id(cluster.provider), gateway)
@@ -163,7 +222,8 @@ class MirrorPaths:
             self._clusters[label] = cluster.name
         return self._labels[key]
 
-    def _own(self, owner: str, label: str, hosts: Iterable[str], field: str) -> None:
+    def _own(self, owner: str, cluster: ClusterHandle, gateway: str, hosts: Iterable[str], field: str) -> None:
+        label = self._label(cluster, gateway)
         wanted = [(label, host) for host in hosts]
         for key in sorted(wanted):
             if key in self._owners:
@@ -174,6 +234,9 @@ class MirrorPaths:
                     remedy="Give one component all mirrors of the host",
                 )
         self._owners.update(dict.fromkeys(wanted, owner))
+        for _, host in wanted:
+            self._routed[id(cluster.provider), GATEWAYS, host] = owner
+            self._refuse_both((id(cluster.provider), GATEWAYS, host), field)
 
     def _own_in_mesh(self, owner: str, cluster: ClusterHandle, host: str) -> None:
         """A sidecar takes one of two VirtualServices for a name, wherever they are."""
@@ -185,9 +248,11 @@ class MirrorPaths:
                 rule=f"must be routed inside the mesh by one component, and {first!r} routes it already",
                 remedy="Give one component all mirrors of the service, or set govern_mesh=False for one of the two",
             )
+        self._routed[id(cluster.provider), MESH, host] = owner
+        self._refuse_both((id(cluster.provider), MESH, host), "primary.host")
 
-    def _refuse_loops(self, legs: Iterable[_Leg]) -> None:
-        hops = [hop for leg in legs for hop in self._hops(leg)]
+    def _refuse_loops(self, edges: Iterable[_MirrorEdge]) -> None:
+        hops = [hop for edge in edges for hop in self._hops(edge)]
         for loop in find_loops(hops):
             named = [
                 replace(hop, start=replace(hop.start, cluster=self._clusters.get(hop.start.cluster, hop.start.cluster)))
@@ -195,14 +260,14 @@ class MirrorPaths:
             ]
             raise loop_error(named)
 
-    def _hops(self, leg: _Leg) -> Iterator[Hop]:
+    def _hops(self, edge: _MirrorEdge) -> Iterator[Hop]:
         """Under both authority modes, to the entrance that is known, or to any of the cluster with that name."""
-        known = self._receivers.get(leg.digest)
-        named = [label for label, name in self._clusters.items() if name == leg.receiver]
-        for end in [known] if known else [leg.receiver, *named]:
+        known = self._receivers.get(edge.digest)
+        named = [label for label, name in self._clusters.items() if name == edge.receiver]
+        for end in [known] if known else [edge.receiver, *named]:
             for mode in AuthorityMode:
-                authority = authority_form(leg.start.host, mode)
-                yield Hop(start=leg.start, cluster=end, authority=authority, mode=mode)
+                authority = authority_form(edge.start.host, mode)
+                yield Hop(start=edge.start, cluster=end, authority=authority, mode=mode)
 
 
 _PROGRAMS: Final[WeakKeyDictionary[pulumi.Resource, MirrorPaths]] = WeakKeyDictionary()

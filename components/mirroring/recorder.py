@@ -5,18 +5,21 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from ..argument_types import check_types, require_args
+from ..argument_types import HandleOf, check_types, require_args
+from ..customizing import Component, ComponentArgs
 from ..mesh import ImagePullPolicy, MeshGateway, MeshHandle
 from ..mesh.gateway import check_gateway
+from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace
 from ..mesh.objects import istio_resource
 from ..model import DnsLabel, JsonObject, ValidationError
 from ..model.recorder_filter import RecorderFilter, RecordingPoint, render_recorder_filter
 from ..model.recording import (
+    DEFAULT_HEADERS,
     DESCRIPTOR_FILE,
     DIRECTORY,
     ObjectStorage,
@@ -24,8 +27,8 @@ from ..model.recording import (
     VolumeStorage,
 )
 from ..model.routing import pod_labels, service_host
+from ..options import refuse_ignored_provider
 from ..workloads.greeter.image import check_image, late_image
-from ..workloads.namespace import MeshNamespace, check_namespace
 from ..workloads.parts import WAIT_FOR_ADDRESS, service_spec
 from ..workloads.recorder.pod import HTTP_PORT, PORT, SETTINGS_FILE, RecorderPod, pod_template
 
@@ -62,14 +65,14 @@ class RecordedWorkload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrafficRecorderArgs:
+class TrafficRecorderArgs(InNamespace, ComponentArgs):
     """Arguments of :class:`TrafficRecorder`.
 
     Raises:
         ValidationError: A value is malformed, or a plain image has no digest.
     """
 
-    mesh: MeshHandle
+    mesh: HandleOf[MeshHandle]
     """Control plane of the recorded proxies; its cluster gets the collector."""
 
     at: MeshGateway | RecordedWorkload
@@ -95,6 +98,11 @@ class TrafficRecorderArgs:
     arrive, or nothing recorded here pairs with its primary, because Envoy gives requests from outside a new one. Leave
     it off where clients enter, who could choose theirs. Sidecars keep it anyway."""
 
+    withhold_headers: bool = False
+    """Whether headers that are replaced in recordings never leave the proxy, so that they are on no wire in the
+    cluster. Recordings then lack them, where else they say that there was one: a what-if on routes that ask for such a
+    header answers otherwise, and a diff does not see that one is missing."""
+
     metrics_namespaces: Sequence[str] = ()
     """Namespaces that may read its metrics, e.g. that of Prometheus."""
 
@@ -112,11 +120,6 @@ class TrafficRecorderArgs:
             DnsLabel(each, field=f"metrics_namespaces[{index}]") for index, each in enumerate(self.metrics_namespaces)
         )
         object.__setattr__(self, "metrics_namespaces", namespaces)
-
-    @property
-    def namespace_name(self) -> str:
-        """Name of the namespace."""
-        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
 
     def filter(self, name: str) -> RecorderFilter:
         """What the recorded proxies are told.
@@ -136,12 +139,26 @@ class TrafficRecorderArgs:
             collector_host=service_host(name, self.namespace_name),
             collector_port=PORT,
             side=self.settings.side,
+            bodies=self.settings.body_kib > 0,
+            withheld_headers=(*DEFAULT_HEADERS, *self.settings.redaction.headers) if self.withhold_headers else (),
             sample_percent=self.settings.sample_percent,
             keep_request_ids=self.keep_request_ids,
         )
 
 
-class TrafficRecorder(pulumi.ComponentResource):
+def _check_patches(rendered: JsonObject, mesh: MeshHandle) -> None:
+    spec = cast("Mapping[str, list[Mapping[str, str]]]", rendered["spec"])
+    for patch in spec["configPatches"]:
+        if not mesh.behaviour.patches_all(patch["applyTo"]):
+            raise ValidationError(
+                field="mesh.behaviour.patches",
+                value=list(mesh.behaviour.patches or ()),
+                rule=f"must have {patch['applyTo']}, by which proxies are told to report",
+                remedy="Record in a cluster whose control plane applies such EnvoyFilters, e.g. at the receiver",
+            )
+
+
+class TrafficRecorder(Component):
     """Records what passes a gateway or reaches a workload, as Parquet files, without ever making it wait.
 
     The proxies report to a collector by Envoy's external processing filter in observability mode: they send and go on,
@@ -175,8 +192,10 @@ class TrafficRecorder(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TrafficRecorderArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, TrafficRecorderArgs)
-        rendered = render_recorder_filter(args.filter(name))
-        super().__init__(self.TYPE, name, {}, opts)
+        refuse_ignored_provider(opts, args.mesh.cluster.provider)
+        rendered = args.customized("envoy-filter", render_recorder_filter(args.filter(name)))
+        _check_patches(rendered, args.mesh)
+        super().__init__(self.TYPE, name, args, opts, judged=["envoy-filter"])
         self._name, self._args = name, args
         self._labels = {"app": "traffic-recorder", "recorder": name}
         self.address = f"{service_host(name, args.namespace_name)}:{PORT}"
@@ -195,9 +214,10 @@ class TrafficRecorder(pulumi.ComponentResource):
         self.register_outputs({"address": self.address, "recordings": self.recordings, "fetch": self.fetch})
 
     def _opts(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
-        needs = [self._args.namespace] if isinstance(self._args.namespace, MeshNamespace) else []
         provider = self._args.mesh.cluster.provider
-        return pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*needs, *after])
+        return pulumi.ResourceOptions(
+            parent=self, provider=provider, depends_on=[*self._args.namespace_resources, *after]
+        )
 
     def _meta(self, **annotations: str) -> k8s.meta.v1.ObjectMetaArgs:
         return k8s.meta.v1.ObjectMetaArgs(

@@ -4,7 +4,10 @@ from .contract import MirrorContract, MirrorOffer, MirrorTls, TlsMode, gateway_a
 from .errors import ValidationError
 from .jsontypes import JsonObject, JsonValue
 from .matching import HeaderMatch, HeaderTest, Match
-from .mirrors import CrossClusterMirror, InClusterMirror, Mirror, MirroredRoute, expired, matched
+from .mirrored_route import MirroredRoute
+from .mirrored_spec import MirroredSpec, SpecOf
+from .mirrors import CrossClusterMirror, InClusterMirror, Mirror, expired, matched
+from .overlay import FIRST_OVERLAY_ISTIO, GatewayHosts, MeshService, OverlayRoute, WaypointService
 from .receiver import GatewayServer, MirrorReceiverRoute, client_server, receiver_server
 from .routing import Destination, GatewayRef, HeaderRules
 from .safety import Brakes, Expiry, Scrub, Waiver
@@ -18,16 +21,19 @@ from .values import (
     Percent,
     Port,
     Protocol,
+    RouteApi,
     RpcMethod,
 )
 
 __all__ = [
+    "FIRST_OVERLAY_ISTIO",
     "AuthorityMode",
     "Brakes",
     "CrossClusterMirror",
     "Destination",
     "DnsLabel",
     "Expiry",
+    "GatewayHosts",
     "GatewayRef",
     "GatewayServer",
     "HeaderMatch",
@@ -41,20 +47,26 @@ __all__ = [
     "JsonObject",
     "JsonValue",
     "Match",
+    "MeshService",
     "Mirror",
     "MirrorContract",
     "MirrorOffer",
     "MirrorReceiverRoute",
     "MirrorTls",
     "MirroredRoute",
+    "MirroredSpec",
+    "OverlayRoute",
     "Percent",
     "Port",
     "Protocol",
+    "RouteApi",
     "RpcMethod",
     "Scrub",
+    "SpecOf",
     "TlsMode",
     "ValidationError",
     "Waiver",
+    "WaypointService",
     "client_server",
     "expired",
     "gateway_address",

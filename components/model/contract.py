@@ -53,6 +53,22 @@ class MirrorTls:
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", member(TlsMode, self.mode, field="mode"))
 
+    @classmethod
+    def parse(cls, text: str) -> "MirrorTls":
+        """Read the name of a mode.
+
+        Raises:
+            ValidationError: There is no such mode.
+        """
+        if text not in list(TlsMode):
+            raise ValidationError(
+                field="transport",
+                value=text,
+                rule=f"must be one of {', '.join(TlsMode)}, or an object with the reason for plain text",
+                remedy="Choose a mode, or write {reason: …}",
+            )
+        return cls(mode=TlsMode(text))
+
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorContract:
@@ -67,6 +83,8 @@ class MirrorContract:
             TLS. Nobody resolves it. Default ``<receiver>-mirror.<first host>``.
         transport: TLS between the gateways, or a waiver for plain text, which is accepted for private addresses only.
         scrub: What is taken off and marked on mirrors, or a waiver for sending credentials along.
+        client_names: Names in client certificates that testing's gateway takes mirrors from: DNS names, or URIs such as
+            ``spiffe://…``. With MUTUAL only; empty for every certificate of the authority.
 
     Raises:
         ValidationError: A value is malformed, a host repeats, the suffixed form of a host would be no DNS name or is
@@ -80,6 +98,7 @@ class MirrorContract:
     mirror_host: str = ""
     transport: MirrorTls | Waiver = field(default_factory=MirrorTls)
     scrub: Scrub | Waiver = field(default_factory=Scrub)
+    client_names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hosts", contract_hosts(self.hosts))
@@ -88,6 +107,18 @@ class MirrorContract:
         object.__setattr__(self, "receiver", DnsLabel(self.receiver, field="receiver"))
         instance(self.transport, MirrorTls, Waiver, field="transport")
         instance(self.scrub, Scrub, Waiver, field="scrub")
+        names = tuple(
+            _client_name(name, f"client_names[{at}]")
+            for at, name in enumerate(listed(self.client_names, field="client_names"))
+        )
+        object.__setattr__(self, "client_names", names)
+        if names and (self.tls is None or self.tls.mode is not TlsMode.MUTUAL):
+            raise ValidationError(
+                field="client_names",
+                value=list(names),
+                rule="need the transport MUTUAL, or no client shows a certificate",
+                remedy="Leave them out, or set the transport to MUTUAL",
+            )
         if len(self.receiver) > MAX_NAME_LENGTH:
             raise ValidationError(
                 field="receiver",
@@ -136,6 +167,8 @@ class MirrorContract:
             "scrubbedHeaders": [] if isinstance(scrub, Waiver) else [str(name) for name in scrub.headers],
             "markHeader": "" if isinstance(scrub, Waiver) else str(scrub.mark_header),
             "markValue": "" if isinstance(scrub, Waiver) else scrub.mark_value,
+            # Left out where there are none, as before there were any: the digest stays what it was.
+            **({"clientNames": list(self.client_names)} if self.client_names else {}),
         }
 
     @cached_property
@@ -143,6 +176,18 @@ class MirrorContract:
         """SHA-256 over the terms, in hex."""
         canonical = json.dumps(self.terms, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _client_name(given: object, field: str) -> str:
+    """A name as certificates carry it: a DNS name, or a URI."""
+    if isinstance(given, str) and "://" in given:
+        scheme, _, rest = given.partition("://")
+        if scheme.isalnum() and rest and rest.isascii() and rest.isprintable() and " " not in rest:
+            return given
+        raise ValidationError(
+            field=field, value=given, rule="must be a URI", remedy="Write for example 'spiffe://staging/gateway'"
+        )
+    return str(Hostname(cast("str", given), field=field))
 
 
 def contract_hosts(hosts: Sequence[str], *, field: str = "hosts") -> tuple[Hostname, ...]:

@@ -7,6 +7,7 @@ from typing import cast
 
 from .checks import instance, listed, member
 from .errors import ValidationError
+from .paths import HttpPath, PathTest, common_paths
 from .safety import HTTP_METHODS, Waiver
 from .values import HeaderName, RpcMethod
 
@@ -86,18 +87,23 @@ class Match:
         streaming_rpc_methods: gRPC methods with client or bidirectional streams; need ``streaming_waiver``, because
             a mirror that stops reading holds the primary's stream back until the brake ends it.
         streaming_waiver: Reason for mirroring these.
+        path_prefixes: HTTP paths with everything below them, by segment: ``/api/orders`` takes ``/api/orders`` and
+            ``/api/orders/7``, not ``/api/orders-old``; any one of them or of ``exact_paths``.
+        exact_paths: HTTP paths as they are, without a query, which plays no part; any one of them.
         http_methods: HTTP methods, any one of them; empty stands for any where rpc methods are given, and for GET,
             HEAD and OPTIONS otherwise.
         headers: Conditions on headers, all of them.
 
     Raises:
-        ValidationError: Nothing is named, a name is malformed, streaming methods come without a waiver, or one header
-            has two conditions.
+        ValidationError: Nothing is named, a name is malformed, streaming methods come without a waiver, gRPC methods
+            and HTTP paths are mixed, or one header has two conditions.
     """
 
     rpc_methods: Sequence[str] = ()
     streaming_rpc_methods: Sequence[str] = ()
     streaming_waiver: Waiver | None = None
+    path_prefixes: Sequence[str] = ()
+    exact_paths: Sequence[str] = ()
     http_methods: Sequence[str] = ()
     headers: Sequence[HeaderMatch] = ()
 
@@ -106,13 +112,26 @@ class Match:
             given = listed(getattr(self, name), field=name)
             methods = tuple(RpcMethod(cast("str", each), field=f"{name}[{i}]") for i, each in enumerate(given))
             object.__setattr__(self, name, methods)
+        for name in ("path_prefixes", "exact_paths"):
+            given = listed(getattr(self, name), field=name)
+            paths = [HttpPath(cast("str", each), field=f"{name}[{i}]") for i, each in enumerate(given)]
+            if name == "path_prefixes":
+                paths = [path.without_slash for path in paths]
+            object.__setattr__(self, name, tuple(paths))
         object.__setattr__(self, "http_methods", _http_methods(self.http_methods))
         for index, header in enumerate(listed(self.headers, field="headers")):
             instance(header, HeaderMatch, field=f"headers[{index}]")
         object.__setattr__(self, "headers", tuple(sorted(self.headers)))
         instance(self.streaming_waiver, Waiver, field="streaming_waiver", optional=True)
         self._check_distinct()
-        if not (self.rpc_methods or self.streaming_rpc_methods or self.http_methods or self.headers):
+        if self.rpc_paths and (self.path_prefixes or self.exact_paths):
+            raise ValidationError(
+                field="path_prefixes" if self.path_prefixes else "exact_paths",
+                value=[*self.path_prefixes, *self.exact_paths],
+                rule="must not stand beside gRPC methods, which are paths themselves",
+                remedy="Give HTTP and gRPC a mirror each",
+            )
+        if not (self.path_tests or self.http_methods or self.headers):
             raise ValidationError(
                 field="match",
                 value=self,
@@ -130,6 +149,8 @@ class Match:
     def _check_distinct(self) -> None:
         for name, given, rule in (
             ("rpc_methods", (*self.rpc_methods, *self.streaming_rpc_methods), "must name each method once"),
+            ("path_prefixes", self.path_prefixes, "must name each path once"),
+            ("exact_paths", self.exact_paths, "must name each path once"),
             ("headers", [header.name for header in self.headers], "must have one condition for each header"),
         ):
             for index, each in enumerate(given):
@@ -142,7 +163,7 @@ class Match:
         Raises:
             ValidationError: That cannot be told, see :meth:`HeaderMatch.joined`.
         """
-        paths = _common(self.paths, other.paths)
+        paths = common_paths(self.path_tests, other.path_tests)
         methods = _common(self.http_methods, other.http_methods)
         if paths is None or methods is None:
             return None
@@ -152,20 +173,63 @@ class Match:
             if joint is None:
                 return None
             headers[header.name] = joint
+        # A path is that of a gRPC method where either of the two calls it so.
+        rpcs = {*self.rpc_paths, *other.rpc_paths}
+        named = [test.path[1:] for test in paths if test.path in rpcs]
         streaming = {*self.streaming_rpc_methods, *other.streaming_rpc_methods}
-        named = [path[1:] for path in paths]
         return Match(
             rpc_methods=[name for name in named if name not in streaming],
             streaming_rpc_methods=[name for name in named if name in streaming],
             streaming_waiver=self.streaming_waiver or other.streaming_waiver,
+            path_prefixes=[test.path for test in paths if test.below],
+            exact_paths=[test.path for test in paths if not test.below and test.path not in rpcs],
             http_methods=methods,
             headers=list(headers.values()),
         )
 
     @property
-    def paths(self) -> tuple[str, ...]:
+    def rpc_paths(self) -> tuple[str, ...]:
         """HTTP/2 paths of all named gRPC methods, sorted."""
         return tuple(sorted(f"/{method}" for method in (*self.rpc_methods, *self.streaming_rpc_methods)))
+
+    @property
+    def path_tests(self) -> tuple[PathTest, ...]:
+        """Every condition on the path, one of which must hold; empty for any path."""
+        exact = sorted({*self.rpc_paths, *self.exact_paths})
+        return (
+            *(PathTest(path=path) for path in exact),
+            *(PathTest(path=path, below=True) for path in sorted(self.path_prefixes)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which requests a mirror takes once the protocol's default is filled in.
+
+    Attributes:
+        match: What must hold; None for every request.
+        upgrades: Whether requests to upgrade the connection, such as a WebSocket's, are taken as well.
+    """
+
+    match: Match | None
+    upgrades: bool = False
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether no request is left out."""
+        return self.match is None and self.upgrades
+
+    def joined(self, other: "Selection") -> "Selection | None":
+        """What satisfies both; None when no request can.
+
+        Raises:
+            ValidationError: That cannot be told, see :meth:`HeaderMatch.joined`.
+        """
+        upgrades = self.upgrades and other.upgrades
+        if self.match is None or other.match is None:
+            return Selection(match=self.match or other.match, upgrades=upgrades)
+        match = self.match.joined(other.match)
+        return Selection(match=match, upgrades=upgrades) if match else None
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> list[str] | None:
@@ -183,6 +247,6 @@ def _http_methods(methods: object) -> tuple[str, ...]:
                 field="http_methods",
                 value=method,
                 rule=f"must be one of {', '.join(sorted(HTTP_METHODS))}",
-                remedy="Write the method in upper case; CONNECT and upgrades are never mirrored",
+                remedy="Write the method in upper case; CONNECT is never mirrored",
             )
     return tuple(dict.fromkeys(cast("list[str]", named)))

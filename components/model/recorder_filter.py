@@ -1,6 +1,6 @@
 """The EnvoyFilter that lets a proxy report its traffic to a collector, without ever waiting for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
@@ -9,9 +9,9 @@ from .checks import member
 from .errors import ValidationError
 from .jsontypes import JsonObject, JsonValue
 from .recording import Side
-from .render.objects import compact, duration, istio_object
+from .render.objects import compact, duration, istio_object, selecting
 from .request_sampling import WHOLE, sample_regex, sample_threshold
-from .values import DnsLabel, Hostname, Port
+from .values import DnsLabel, HeaderName, Hostname, Port
 
 FILTER_NAME: Final = "traffic-recorder"
 """Name of the HTTP filter in the proxy."""
@@ -21,6 +21,11 @@ SIDE_KEY: Final = "x-traffic-recorder-side"
 
 SOURCE_KEY: Final = "x-traffic-recorder-source"
 """Stream metadata in which the filter names itself."""
+
+BODIES_KEY: Final = "x-traffic-recorder-bodies"
+"""Stream metadata in which the filter says that it sends none."""
+
+NO_BODIES: Final = "none"
 
 _API: Final = "type.googleapis.com/envoy"
 _MANAGER: Final = "envoy.filters.network.http_connection_manager"
@@ -52,6 +57,8 @@ class RecorderFilter:
         collector_port: Port of that Service.
         side: What is seen here; ``None`` leaves it to the mark on the copies.
         source: Name of this place in the recording, visible ASCII; ``name`` by default.
+        bodies: Whether bodies and gRPC messages are reported; without them the proxy has less to do.
+        withheld_headers: Headers and trailers of both directions that never leave the proxy.
         sample_percent: Share of requests that are reported, above 0 to 100. The others cost the proxy next to nothing.
         max_streams: Exchanges reported at once, 1 to 65,536; further ones go on unreported.
         max_exchange_seconds: Longest time one exchange is reported, 1 to 86,400 s. Ends streams of a collector that
@@ -72,6 +79,8 @@ class RecorderFilter:
     point: RecordingPoint = RecordingPoint.GATEWAY
     side: Side | None = None
     source: str = ""
+    bodies: bool = True
+    withheld_headers: Sequence[str] = ()
     sample_percent: float = 100.0
     max_streams: int = 4_096
     max_exchange_seconds: float = 300.0
@@ -84,6 +93,8 @@ class RecorderFilter:
         object.__setattr__(self, "collector_port", Port(self.collector_port, field="collector_port"))
         object.__setattr__(self, "workload_labels", dict(self.workload_labels))
         object.__setattr__(self, "source", self.source or str(self.name))
+        withheld = tuple(HeaderName(name, field="withheld_headers") for name in self.withheld_headers)
+        object.__setattr__(self, "withheld_headers", withheld)
         if self.side is not None:
             object.__setattr__(self, "side", member(Side, self.side, field="side"))
         sample_threshold(self.sample_percent)
@@ -144,10 +155,7 @@ def render_recorder_filter(recorder: RecorderFilter) -> JsonObject:
                 "patch": {"operation": "MERGE", "value": {"typed_config": keeping}},
             }
         )
-    spec: JsonObject = {
-        "workloadSelector": {"labels": dict(sorted(recorder.workload_labels.items()))},
-        "configPatches": patches,
-    }
+    spec: JsonObject = {**selecting(recorder.workload_labels), "configPatches": patches}
     return istio_object("EnvoyFilter", str(recorder.name), str(recorder.namespace), spec)
 
 
@@ -232,9 +240,17 @@ def recorder_http_filter(recorder: RecorderFilter) -> JsonObject:
 
 
 def _processor(recorder: RecorderFilter) -> JsonObject:
-    entries = {SIDE_KEY: recorder.side.value if recorder.side else "", SOURCE_KEY: recorder.source}
+    entries = {
+        SIDE_KEY: recorder.side.value if recorder.side else "",
+        SOURCE_KEY: recorder.source,
+        BODIES_KEY: "" if recorder.bodies else NO_BODIES,
+    }
+    body_mode = "STREAMED" if recorder.bodies else "NONE"
     metadata: list[JsonValue] = [{"key": key, "value": value} for key, value in entries.items() if value]
+    withheld: list[JsonValue] = [{"exact": str(name), "ignore_case": True} for name in recorder.withheld_headers]
+    rules: JsonObject = {"forward_rules": {"disallowed_headers": {"patterns": withheld}}} if withheld else {}
     return {
+        **rules,
         "@type": f"{_API}.extensions.filters.http.ext_proc.v3.ExternalProcessor",
         "grpc_service": compact({"envoy_grpc": {"cluster_name": recorder.cluster_name}, "initial_metadata": metadata}),
         # Send and go on: the proxy never waits for an answer, and a collector that fails changes nothing.
@@ -247,9 +263,10 @@ def _processor(recorder: RecorderFilter) -> JsonObject:
         "processing_mode": {
             "request_header_mode": "SEND",
             "response_header_mode": "SEND",
-            "request_body_mode": "STREAMED",
-            "response_body_mode": "STREAMED",
-            "request_trailer_mode": "SEND",
+            "request_body_mode": body_mode,
+            "response_body_mode": body_mode,
+            "request_trailer_mode": "SEND" if recorder.bodies else "SKIP",
+            # By them a gRPC call ends, with its status.
             "response_trailer_mode": "SEND",
         },
     }

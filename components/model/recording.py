@@ -9,41 +9,21 @@ from typing import Final, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from .checks import bounded, instance, listed, member, whole
+from .credentials import CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS
 from .errors import ValidationError
 from .jsontypes import JsonObject
 from .request_sampling import sample_threshold
-from .safety import CREDENTIAL_HEADERS, PEER_HEADERS
+from .safety import PEER_HEADERS
 from .values import DnsLabel, HeaderName
 
 MEBI: Final = 1024 * 1024
 GIBI: Final = 1024 * MEBI
 
-DEFAULT_HEADERS: Final = (
-    *CREDENTIAL_HEADERS,
-    *PEER_HEADERS,
-    "set-cookie",
-    "x-auth-token",
-    "x-amz-security-token",
-    "x-goog-iap-jwt-assertion",
-)
+DEFAULT_HEADERS: Final = (*CREDENTIAL_HEADERS, *PEER_HEADERS, "set-cookie")
 """Headers that carry credentials or identities of callers and pods."""
 
-DEFAULT_QUERY: Final = (
-    "access_token",
-    "api_key",
-    "apikey",
-    "client_secret",
-    "id_token",
-    "key",
-    "password",
-    "refresh_token",
-    "sig",
-    "signature",
-    "token",
-    "x-amz-signature",
-    "x-goog-signature",
-)
-"""Query and form parameters that carry credentials (OAuth 2.0, API keys, signed URLs)."""
+DEFAULT_QUERY: Final = CREDENTIAL_PARAMETERS
+"""Query and form parameters that carry credentials."""
 
 DIRECTORY: Final = "/recordings"
 """Where a volume is mounted."""
@@ -53,6 +33,17 @@ DESCRIPTOR_FILE: Final = "descriptors.pb"
 
 MAX_DESCRIPTOR_BYTES: Final = 700 * 1024
 """A ConfigMap takes 1 MiB with its base64 and its keys. Source: Kubernetes' ConfigMap documentation."""
+
+DROPS: Final = (
+    "dropped_streams",
+    "dropped_memory",
+    "dropped_queue",
+    "dropped_protocol",
+    "dropped_late",
+    "redaction_failures",
+    "lost",
+)
+"""A recorder's counters of exchanges that should be in the recording and are not."""
 
 OBJECT_SCHEMES: Final = ("gs", "s3", "abfss")
 """Object storage that Arrow speaks by itself, so that the image needs no further package."""
@@ -205,25 +196,42 @@ class ObjectStorage:
     account_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        parts = _split(self.url)
-        # An abfss URL names the container before the @; nothing else may stand there, least of all a key.
-        user, _, _ = parts.netloc.rpartition("@")
-        secrets = any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
-        if secrets or ":" in user or (user and parts.scheme != "abfss"):
-            raise ValidationError(
-                field="storage.url",
-                value=f"{parts.scheme}://(credentials)",
-                rule="must not carry credentials",
-                remedy="Tie the ServiceAccount to an account of the cloud with account_annotations",
-            )
-        if parts.scheme not in OBJECT_SCHEMES or not parts.netloc:
-            raise ValidationError(
-                field="storage.url",
-                value=self.url,
-                rule=f"must be the URL of a bucket, with one of {', '.join(OBJECT_SCHEMES)}",
-                remedy="Write for example 'gs://bucket/recordings'",
-            )
-        object.__setattr__(self, "account_annotations", _annotations(self.account_annotations))
+        check_bucket(self.url, field="storage.url")
+        object.__setattr__(
+            self,
+            "account_annotations",
+            check_annotations(self.account_annotations, field="storage.account_annotations"),
+        )
+
+
+def check_bucket(url: str, *, field: str) -> None:
+    """Refuse what is no bucket's URL.
+
+    Args:
+        url: As :attr:`ObjectStorage.url`.
+        field: Path of ``url`` in an error.
+
+    Raises:
+        ValidationError: It is none, or carries credentials.
+    """
+    parts = _split(url)
+    # An abfss URL names the container before the @; nothing else may stand there, least of all a key.
+    user, _, _ = parts.netloc.rpartition("@")
+    secrets = any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    if secrets or ":" in user or (user and parts.scheme != "abfss"):
+        raise ValidationError(
+            field=field,
+            value=f"{parts.scheme}://(credentials)",
+            rule="must not carry credentials",
+            remedy="Tie the ServiceAccount to an account of the cloud with account_annotations",
+        )
+    if parts.scheme not in OBJECT_SCHEMES or not parts.netloc:
+        raise ValidationError(
+            field=field,
+            value=url,
+            rule=f"must be the URL of a bucket, with one of {', '.join(OBJECT_SCHEMES)}",
+            remedy="Write for example 'gs://bucket/recordings'",
+        )
 
 
 def _split(url: object) -> SplitResult:
@@ -233,8 +241,16 @@ def _split(url: object) -> SplitResult:
         return urlsplit("")
 
 
-def _annotations(given: object) -> dict[str, str]:
-    field = "storage.account_annotations"
+def check_annotations(given: object, *, field: str) -> dict[str, str]:
+    """Return annotations of a ServiceAccount.
+
+    Args:
+        given: As :attr:`ObjectStorage.account_annotations`.
+        field: Path of ``given`` in an error.
+
+    Raises:
+        ValidationError: They are no texts by name.
+    """
     if not isinstance(given, Mapping):
         raise ValidationError(
             field=field, value=given, rule="must be texts by name", remedy="Write {'name': 'value'}, or leave it out"
@@ -267,7 +283,9 @@ class RecorderSettings:
         side: Side of every exchange; None: what carries ``mark_header`` is a mirror, all else primary.
         mark_header: Header that only mirrors carry.
         sample_percent: Share of requests recorded, above 0 to 100, chosen by ``x-request-id``.
-        body_kib: Body or gRPC messages kept of each direction, 0 to 4,096 KiB; the rest is counted only.
+        body_kib: Body or gRPC messages kept of each direction, 0 to 4,096 KiB; the rest is counted only. With 0 proxies
+            send none, which costs them less: lengths are what ``content-length`` says, and times end with the answer's
+            headers, those of gRPC with its trailers.
         file_seconds: Age at which a file is finished and can be read, 1 to 3,600 s; also what a kill loses.
         memory_mib: Exchanges that are open or wait to be written, 16 to 4,096 MiB; more are dropped and counted.
 

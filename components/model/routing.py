@@ -67,7 +67,18 @@ class Destination:
     @property
     def cluster_name(self) -> str:
         """Name of the cluster that Istio makes for it in every proxy."""
-        return f"outbound|{int(self.port)}|{self.subset or ''}|{self.host}"
+        return cluster_name(self.host, int(self.port), self.subset)
+
+
+def cluster_name(host: str, port: int | None, subset: str | None = None) -> str:
+    """Return the name of the cluster that Istio makes in every proxy for a destination.
+
+    Args:
+        host: Full name.
+        port: Port number; None where a route leaves it out.
+        subset: Subset; None or empty for none.
+    """
+    return f"outbound|{port or ''}|{subset or ''}|{host}"
 
 
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -105,15 +116,19 @@ class GatewayRef:
     Attributes:
         name: Its name.
         namespace: Its namespace, which is also that of the gateway's pods and credentials.
+        labels: Labels of the gateway's pods, as the Gateway's selector has them. What is for this gateway alone then
+            reaches these pods alone; without them all gateways of the namespace.
 
     Raises:
-        ValidationError: One is no DNS label.
+        ValidationError: A name is no DNS label, or a label is none.
     """
 
     name: str
     namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", pod_labels(self.labels, "labels"))
         object.__setattr__(self, "name", DnsLabel(self.name, field="name"))
         object.__setattr__(self, "namespace", DnsLabel(self.namespace, field="namespace"))
 

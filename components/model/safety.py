@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final, cast
 
 from .checks import bounded, listed, whole
+from .credentials import CREDENTIAL_HEADERS
 from .errors import ValidationError
 from .values import HeaderName
 
@@ -14,16 +15,7 @@ SAFE_HTTP_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 """Methods without side effects. Source: RFC 9110 section 9.2.1, less TRACE, which proxies do not mirror usefully."""
 
 HTTP_METHODS: Final = frozenset({*SAFE_HTTP_METHODS, "POST", "PUT", "PATCH", "DELETE"})
-"""Methods that can be mirrored at all; CONNECT and upgrades never are. Source: Envoy's router."""
-
-CREDENTIAL_HEADERS: Final = (
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "x-api-key",
-    "x-forwarded-client-cert",
-)
-"""Headers that never reach a mirror unless the scrub is waived."""
+"""Methods that can be mirrored at all; CONNECT never is. Source: Envoy's router."""
 
 NEEDED_HEADERS: Final = ("x-request-id", "content-type", "content-length", "transfer-encoding", "te", "grpc-timeout")
 """Headers that a mirror cannot do without: they pair it with its primary, or frame it."""
@@ -31,13 +23,17 @@ NEEDED_HEADERS: Final = ("x-request-id", "content-type", "content-length", "tran
 PEER_HEADERS: Final = ("x-envoy-peer-metadata", "x-envoy-peer-metadata-id")
 """Istio's own exchange of pod identities; it must not leave the mesh with a mirror."""
 
+SET_BY_PROXIES: Final = frozenset({"x-forwarded-client-cert", *PEER_HEADERS})
+"""Headers that each gateway or sidecar sets anew on what it passes on, so that a client's value never gets through."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Waiver:
     """A guard switched off on purpose; shown in the stack's outputs and on the rendered objects.
 
     Attributes:
-        reason: Why this is safe here; at least ten characters, so that a reviewer has something to judge.
+        reason: Why this is safe here; at least ten characters and two different words, so that a reviewer has something
+            to judge.
 
     Raises:
         ValidationError: No real reason is given.
@@ -46,11 +42,12 @@ class Waiver:
     reason: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.reason, str) or len(self.reason.strip()) < 10:  # pyright: ignore[reportUnnecessaryIsInstance] # noqa: PLR2004 -- documented above
+        words = set(self.reason.lower().split()) if isinstance(self.reason, str) else set[str]()  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
+        if len(words) < 2 or len(self.reason.strip()) < 10:  # noqa: PLR2004 -- documented above
             raise ValidationError(
                 field="reason",
                 value=self.reason,
-                rule="must be a sentence of at least ten characters",
+                rule="must be a sentence of at least ten characters and two different words",
                 remedy="Say why it is safe to switch this guard off here",
             )
 
@@ -160,7 +157,7 @@ class Scrub:
         return tuple(dict.fromkeys((*CREDENTIAL_HEADERS, *PEER_HEADERS, *self.extra_headers)))
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, init=False)
 class Expiry:
     """The moment after which a mirror must be gone.
 
@@ -168,25 +165,28 @@ class Expiry:
         at: Point in time with a time zone; kept in UTC, whole seconds.
 
     Raises:
-        ValidationError: The time has no zone.
+        ValidationError: The time has no zone, or the text is neither a day nor a time.
     """
 
-    at: datetime = field()
+    at: datetime
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.at, datetime) or self.at.tzinfo is None:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
+    def __init__(self, at: datetime | str) -> None:
+        """Take a time with a zone, or its text: ``"2027-01-31"`` (its end in UTC) or ISO 8601 with a zone."""
+        if isinstance(at, str):
+            at = Expiry.parse(at).at
+        if not isinstance(at, datetime) or at.tzinfo is None:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
             raise ValidationError(
                 field="expires",
-                value=self.at,
+                value=at,
                 rule="must be a time with a zone",
-                remedy="Use Expiry.on(date) or add UTC",
+                remedy="Write for example Expiry('2027-01-31'), or add UTC",
             )
         try:
-            at = self.at.astimezone(UTC).replace(microsecond=0)
+            at = at.astimezone(UTC).replace(microsecond=0)
         except OverflowError as error:
             raise ValidationError(
                 field="expires",
-                value=str(self.at),
+                value=str(at),
                 rule="must lie between the years 1 and 9999 in UTC",
                 remedy="Give a nearer end",
             ) from error

@@ -6,12 +6,13 @@ renders as it is.
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from functools import lru_cache
-from typing import Final, Self
+from typing import Final, Self, cast
 
-from .checks import instance
+from .checks import instance, listed
 from .errors import ValidationError
 
 MAX_HOSTNAME_LENGTH: Final = 253
@@ -295,6 +296,16 @@ class AuthorityMode(StrEnum):
     """``-shadow`` appended before the port; Istio <= 1.27, or told so by environment or compatibility version."""
 
 
+@unique
+class RouteApi(StrEnum):
+    """Whose kinds of objects routing is written in."""
+
+    ISTIO = "istio"
+    """Istio's own: Gateway and VirtualService."""
+    GATEWAY = "gateway"
+    """The Gateway API's: Gateway, HTTPRoute and GRPCRoute, whose CRDs the cluster must have."""
+
+
 @dataclass(frozen=True, order=True)
 class IstioVersion:
     """Version of a control plane, compared by number.
@@ -362,6 +373,32 @@ def supported_istio(version: IstioVersion, *, field: str = "istio_version") -> I
     return version
 
 
+PATCH_KINDS: Final = frozenset(
+    {
+        *("BOOTSTRAP", "CLUSTER", "EXTENSION_CONFIG", "FILTER_CHAIN", "HTTP_FILTER", "HTTP_ROUTE", "LISTENER"),
+        *("LISTENER_FILTER", "NETWORK_FILTER", "ROUTE_CONFIGURATION", "VIRTUAL_HOST"),
+    }
+)
+"""What patches of an EnvoyFilter may be applied to. Source: ApplyTo of Istio's EnvoyFilter."""
+
+MANAGED_PATCHES: Final = ("HTTP_FILTER",)
+"""What managed Cloud Service Mesh applies of EnvoyFilters.
+Source: docs.cloud.google.com/service-mesh/docs/data-plane-extensibility."""
+
+_GOOGLES_BUILD: Final = re.compile(r"-asm\b")
+
+
+def known_patches(version: str, revision: str = "") -> tuple[str, ...] | None:
+    """What a control plane that nobody installed in the cluster applies of EnvoyFilters; None for everything.
+
+    Args:
+        version: Its version; that of a build of Google's is e.g. ``1.28.3-asm.4``.
+        revision: Its revision; managed ones are ``asm-managed``, ``asm-managed-rapid`` and ``asm-managed-stable``.
+    """
+    managed = _GOOGLES_BUILD.search(version) or revision.startswith("asm-managed")
+    return MANAGED_PATCHES if managed else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class IstioBehaviour:
     """What of a control plane decides how mirrors look.
@@ -370,14 +407,18 @@ class IstioBehaviour:
         version: Version of istiod.
         compatibility_version: Helm value ``compatibilityVersion``; None when unset.
         disable_shadow_host_suffix: istiod environment ``DISABLE_SHADOW_HOST_SUFFIX``; None when unset.
+        patches: What it applies of EnvoyFilters, by ``applyTo``; None for everything. Managed meshes refuse or ignore
+            the rest.
 
     Raises:
-        ValidationError: Unsupported version, or a compatibility version that is newer than the version.
+        ValidationError: Unsupported version, a compatibility version that is newer than the version, or a kind of
+            patch that Istio does not know.
     """
 
     version: IstioVersion
     compatibility_version: IstioVersion | None = None
     disable_shadow_host_suffix: bool | None = None
+    patches: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         instance(self.version, IstioVersion, field="version")
@@ -391,6 +432,21 @@ class IstioBehaviour:
                 rule=f"must not be newer than the version {self.version}",
                 remedy="Leave it out, or name an older release line",
             )
+        if self.patches is not None:
+            given = listed(self.patches, field="patches")
+            for index, kind in enumerate(given):
+                if not isinstance(kind, str) or kind not in PATCH_KINDS:
+                    raise ValidationError(
+                        field=f"patches[{index}]",
+                        value=kind,
+                        rule=f"must be one of {', '.join(sorted(PATCH_KINDS))}",
+                        remedy="Write it as an EnvoyFilter's applyTo",
+                    )
+            object.__setattr__(self, "patches", tuple(cast("list[str]", given)))
+
+    def patches_all(self, *kinds: str) -> bool:
+        """Whether it applies patches of all of these kinds (``applyTo``) of an EnvoyFilter."""
+        return self.patches is None or set(kinds) <= set(self.patches)
 
     @property
     def authority_mode(self) -> AuthorityMode:
@@ -408,4 +464,4 @@ class IstioBehaviour:
     @property
     def scrubs_at_source(self) -> bool:
         """Whether an EnvoyFilter can replace a route's list of mirrors, so that headers go before the mirror leaves."""
-        return self.version >= _REPLACES_LISTS
+        return self.version >= _REPLACES_LISTS and self.patches_all("HTTP_ROUTE")

@@ -19,16 +19,16 @@ import grpc.aio
 from google.protobuf.wrappers_pb2 import StringValue
 
 from ..model import JsonObject, ValidationError
+from ..model.credentials import CREDENTIAL_HEADERS
+from ..model.safety import SET_BY_PROXIES
 from .jobs import Wrap, Write, run_child, serve_job, unwrapped
 
 SAY_HELLO = "helloworld.Greeter/SayHello"
 
 MADE_UP_CREDENTIALS: Mapping[str, str] = {
-    "authorization": "Bearer made-up-for-a-rehearsal",
-    "cookie": "session=made-up-for-a-rehearsal",
-    "x-api-key": "made-up-for-a-rehearsal",
+    name: "made-up-for-a-rehearsal" for name in CREDENTIAL_HEADERS if name not in SET_BY_PROXIES
 }
-"""Headers that look like credentials and open nothing."""
+"""Headers that look like credentials and open nothing: all that a scrub promises to take off."""
 
 _ANSWERED_BY = re.compile(r" from (?P<version>\S+) pod (?P<pod>\S*) ")
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -221,6 +221,11 @@ class CallSummary:
 
     p95_seconds: float
     """95th percentile of the time of an answer; 0 without answers."""
+
+    @property
+    def answered(self) -> int:
+        """Calls that were answered."""
+        return self.total - sum(self.failures.values())
 
     @classmethod
     def of(cls, results: Sequence[CallResult]) -> "CallSummary":

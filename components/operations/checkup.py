@@ -1,16 +1,37 @@
 """The result of judging mirrors, as JSON and as SARIF."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum, unique
 from typing import Final
 
+from ..extensions import own_rules
 from ..model import JsonObject, JsonValue
-from ..model.rules import RULES, Finding, Outcome, Severity, Upgrade
+from ..model.rules import PLAN_RULES, RULES, Finding, Outcome, Scope, Severity, Upgrade
 from .manifests import Loaded
+from .mending import Replacement, mend
+from .unread import JUDGED, Unread
 
 SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
-RULES_PAGE: Final = "docs/rules.md"
+RULES_PAGE: Final = "https://github.com/pulumi-traffic-mirror/pulumi-traffic-mirror/blob/main/docs/rules.md"
+"""Code hosts show a rule's address as it is, so that it must be a whole one."""
 LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "note"}
+
+
+_SCOPES: Final = {rule.id: rule.scope for rule in RULES}
+"""Of an organisation's own rules nobody knows whether the objects of one service suffice: they are likely."""
+
+
+@unique
+class Certainty(StrEnum):
+    """How sure a finding is."""
+
+    CERTAIN = "certain"
+    """The objects that it names say so by themselves, or istiod shows it."""
+    LIKELY = "likely"
+    """It follows from all objects at hand; what else the cluster has may change it."""
+    CANNOT_SEE = "cannot see"
+    """It depends on a value that is not known yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +42,30 @@ class Checkup:
         loaded: The clusters.
         findings: What rules found, waived and unjudged things included.
         upgrade: What another release would change; None when nobody asked.
+        by_istiod: The findings that istiod itself shows.
     """
 
     loaded: Sequence[Loaded]
     findings: Sequence[Finding]
     upgrade: Upgrade | None = None
+    by_istiod: frozenset[Finding] = frozenset()
+
+    def certainty(self, finding: Finding) -> Certainty:
+        """How sure a finding is."""
+        if finding.outcome is Outcome.NOT_JUDGED:
+            return Certainty.CANNOT_SEE
+        alone = _SCOPES.get(finding.rule) is Scope.ROUTE and not finding.likely
+        return Certainty.CERTAIN if alone or finding in self.by_istiod else Certainty.LIKELY
 
     @property
     def mirrors(self) -> int:
         """How many mirrors there are."""
-        return sum(len(each.cluster.routing.sites) for each in self.loaded)
+        return sum(len(each.cluster.routing.mirror_entries) for each in self.loaded)
+
+    @property
+    def unread(self) -> list[Unread]:
+        """What was given and is not judged."""
+        return [unread for each in self.loaded for unread in (*each.unread, *_beyond(each))]
 
     def place(self, finding: Finding) -> tuple[str, int] | None:
         """File and line of a finding; None when they are not known."""
@@ -40,19 +75,29 @@ class Checkup:
         return None
 
 
+def _beyond(loaded: Loaded) -> Iterator[Unread]:
+    for source, path, reason in loaded.cluster.routing.beyond:
+        file, line = loaded.place(str(source), path) or (loaded.cluster.name, 1)
+        remedy = f"Give the objects that it belongs to: {JUDGED}"
+        yield Unread(file=file, line=line, message=f"{source} is not judged: {reason}", remedy=remedy)
+
+
 def to_json(checkup: Checkup) -> JsonObject:
     """The result for machines."""
     findings: list[JsonValue] = []
     for finding in checkup.findings:
         place = checkup.place(finding)
-        findings.append({**finding.to_json(), **({"file": place[0], "line": place[1]} if place else {})})
+        sure = checkup.certainty(finding).value
+        findings.append(
+            {**finding.to_json(), "certainty": sure, **({"file": place[0], "line": place[1]} if place else {})}
+        )
     result: JsonObject = {
         "clusters": [
             {
                 "name": each.cluster.name,
                 "istio": str(each.cluster.istio.version) if each.cluster.istio else None,
                 "objects": len(each.cluster.objects),
-                "mirrors": len(each.cluster.routing.sites),
+                "mirrors": len(each.cluster.routing.mirror_entries),
                 "ignored": dict(each.ignored),
             }
             for each in checkup.loaded
@@ -60,6 +105,7 @@ def to_json(checkup: Checkup) -> JsonObject:
         "mirrors": checkup.mirrors,
         "fails": any(finding.fails for finding in checkup.findings),
         "findings": findings,
+        "unread": [asdict(each) for each in checkup.unread],
     }
     if checkup.upgrade:
         result["upgrade"] = {
@@ -72,7 +118,9 @@ def to_json(checkup: Checkup) -> JsonObject:
 
 def to_sarif(checkup: Checkup) -> JsonObject:
     """The result in the Static Analysis Results Interchange Format 2.1.0, which code hosts show beside the lines."""
-    order = {rule.id: index for index, rule in enumerate(RULES)}
+    own = own_rules()
+    rules = (*RULES, *PLAN_RULES, *own)
+    order = {rule.id: index for index, rule in enumerate(rules)}
     driver: JsonObject = {
         "name": "traffic-mirror",
         "rules": [
@@ -81,14 +129,53 @@ def to_sarif(checkup: Checkup) -> JsonObject:
                 "shortDescription": {"text": rule.title},
                 "fullDescription": {"text": rule.why},
                 "help": {"text": f"{rule.remedy}. Source: {rule.source}"},
-                "helpUri": f"{RULES_PAGE}#{rule.id}",
+                **({} if rule in own else {"helpUri": f"{RULES_PAGE}#{rule.id}"}),
                 "defaultConfiguration": {"level": LEVELS[rule.severity]},
             }
-            for rule in RULES
+            for rule in rules
         ],
     }
-    results: list[JsonValue] = [_result(checkup, finding, order[finding.rule]) for finding in checkup.findings]
-    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
+    texts: dict[str, str] = {}
+    results: list[JsonValue] = [
+        {**_result(checkup, finding, order[finding.rule]), **_fixes(checkup, finding, texts)}
+        for finding in checkup.findings
+    ]
+    run: JsonObject = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    if checkup.unread:
+        notes: list[JsonValue] = [_notification(each) for each in checkup.unread]
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
+    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _notification(unread: Unread) -> JsonObject:
+    place: JsonObject = {"artifactLocation": {"uri": unread.file}, "region": {"startLine": unread.line}}
+    return {
+        "level": "warning",
+        "message": {"text": f"{unread.message}. {unread.remedy}."},
+        "locations": [{"physicalLocation": place}],
+    }
+
+
+def _fixes(checkup: Checkup, finding: Finding, texts: dict[str, str]) -> JsonObject:
+    """A finding's mend as changes of its file's text, where it can be written."""
+    found = mend(checkup.loaded, finding, texts)
+    if not found:
+        return {}
+    file, replacements = found
+    changes: list[JsonValue] = [
+        {"deletedRegion": _region(texts[file], each), "insertedContent": {"text": each.text}} for each in replacements
+    ]
+    change: JsonObject = {"artifactLocation": {"uri": file}, "replacements": changes}
+    return {"fixes": [{"description": {"text": finding.remedy}, "artifactChanges": [change]}]}
+
+
+def _region(text: str, replaced: Replacement) -> JsonObject:
+    """Where a replacement is: lines and columns from 1, the end column behind the last character."""
+    region: JsonObject = {}
+    for name, index in (("start", replaced.start), ("end", replaced.end)):
+        region[f"{name}Line"] = text.count("\n", 0, index) + 1
+        region[f"{name}Column"] = index - text.rfind("\n", 0, index)
+    return region
 
 
 def _result(checkup: Checkup, finding: Finding, index: int) -> JsonObject:
@@ -107,6 +194,10 @@ def _result(checkup: Checkup, finding: Finding, index: int) -> JsonObject:
         "kind": "open" if finding.outcome is Outcome.NOT_JUDGED else "fail",
         "message": {"text": f"{finding.object}: {finding.message}. {finding.remedy}."},
         "locations": [location],
+        "properties": {
+            "certainty": checkup.certainty(finding).value,
+            **({"mend": [edit.to_json() for edit in finding.mend]} if finding.mend else {}),
+        },
     }
     if finding.outcome is Outcome.NOT_JUDGED:
         # SARIF allows a level only where something failed.

@@ -9,6 +9,8 @@ from ..model.values import IstioBehaviour
 from .errors import OperationError
 from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, grant
 from .manifests import Entry, Loaded, Origin, gather
+from .meshes import CONFIGURATION
+from .unread import Unread
 
 ISTIO: Final = "networking.istio.io/v1"
 GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
@@ -17,7 +19,9 @@ RESOURCES: Final = (
     (ISTIO, "destinationrules", "DestinationRule"),
     (ISTIO, "serviceentries", "ServiceEntry"),
     (ISTIO, "gateways", "Gateway"),
+    (ISTIO, "sidecars", "Sidecar"),
     ("networking.istio.io/v1alpha3", "envoyfilters", "EnvoyFilter"),
+    (GATEWAY_API, "gatewayclasses", "GatewayClass"),
     (GATEWAY_API, "gateways", "Gateway"),
     (GATEWAY_API, "httproutes", "HTTPRoute"),
     (GATEWAY_API, "grpcroutes", "GRPCRoute"),
@@ -32,14 +36,50 @@ RESOURCES: Final = (
 )
 """What is read: API version, resource, kind. Secrets and pods are not."""
 
+CONTROLLERS: Final = (
+    ("flagger.app/v1beta1", "canaries", "Canary"),
+    ("argoproj.io/v1alpha1", "rollouts", "Rollout"),
+)
+"""What is read as well where objects are judged: what rewrites routes."""
+
+SECURITY: Final = "security.istio.io/v1"
+DECIDING: Final = (
+    (SECURITY, "authorizationpolicies", "AuthorizationPolicy"),
+    (SECURITY, "requestauthentications", "RequestAuthentication"),
+    (SECURITY, "peerauthentications", "PeerAuthentication"),
+    ("extensions.istio.io/v1alpha1", "wasmplugins", "WasmPlugin"),
+    ("telemetry.istio.io/v1", "telemetries", "Telemetry"),
+    (ISTIO, "workloadentries", "WorkloadEntry"),
+    ("networking.istio.io/v1beta1", "proxyconfigs", "ProxyConfig"),
+    (GATEWAY_API, "backendtlspolicies", "BackendTLSPolicy"),
+    (GATEWAY_API, "tlsroutes", "TLSRoute"),
+    ("gateway.networking.k8s.io/v1alpha2", "tlsroutes", "TLSRoute"),
+    ("gateway.networking.k8s.io/v1alpha2", "tcproutes", "TCPRoute"),
+    ("gateway.networking.x-k8s.io/v1alpha1", "xbackendtrafficpolicies", "XBackendTrafficPolicy"),
+    ("inference.networking.k8s.io/v1", "inferencepools", "InferencePool"),
+    ("multicluster.x-k8s.io/v1alpha1", "serviceimports", "ServiceImport"),
+    ("networking.k8s.io/v1", "ingresses", "Ingress"),
+)
+"""What decides about requests as well, and no rule reads."""
+
 PAGE: Final = 500
 """Objects asked for at once; kubectl's own page size."""
 
 NOT_FOUND: Final = 404
 
 
+class ForbiddenError(OperationError):
+    """Something may not be listed."""
+
+
 def read_cluster(
-    access: ClusterAccess, istio: IstioBehaviour | None = None, *, root_namespace: str = ROOT_NAMESPACE
+    access: ClusterAccess,
+    istio: IstioBehaviour | None = None,
+    *,
+    root_namespace: str = ROOT_NAMESPACE,
+    domain: str = "",
+    controllers: bool = False,
+    deciding: bool = False,
 ) -> Loaded:
     """Read every object of a cluster that rules look at; needs ``list`` on these kinds in all namespaces.
 
@@ -47,22 +87,42 @@ def read_cluster(
         access: How to reach it; its name is what findings call the cluster.
         istio: Behaviour of its control plane; None to read it from istiod's Deployment.
         root_namespace: Istio's root namespace there.
+        domain: Domain of its Services; empty to read it from istiod's Deployment.
+        controllers: Whether the objects of Flagger and Argo Rollouts are read too.
+        deciding: Whether all else that decides about requests is read too; what may not be listed is told as unread.
 
     Raises:
         OperationError: The kubeconfig cannot be used, the cluster cannot be reached, or listing is not permitted.
     """
+    api = open_client(access)
+    resources = (*RESOURCES, *(CONTROLLERS if controllers else ()))
+    entries = [entry for resource in resources for entry in _list(api, access.name, resource)]
+    for resource in DECIDING if deciding else ():
+        try:
+            entries += _list(api, access.name, resource)
+        except ForbiddenError as error:
+            said = Unread(file=f"cluster {access.name}", line=1, message=error.problem, remedy=error.remedy)
+            entries.append(Entry(value={}, origin=Origin(file=said.file), unread=said))
+    entries += _mesh(api, access.name, root_namespace)
+    return gather(access.name, entries, istio, complete=True, root_namespace=root_namespace, domain=domain)
+
+
+def open_client(access: ClusterAccess) -> Any:  # noqa: ANN401 -- the client is untyped
+    """Return the Kubernetes client of a cluster; without a kubeconfig the default one of the machine.
+
+    Raises:
+        OperationError: The kubeconfig cannot be used.
+    """
     config: Any = importlib.import_module("kubernetes.config")
     yaml: Any = importlib.import_module("yaml")
     try:
-        api = config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
+        return config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
         file = access.kubeconfig or "the default one"
         raise OperationError(
             f"The kubeconfig of {access.name}, {file}, cannot be used: {str(error).rstrip('.')}",
             remedy="Give the path of a kubeconfig file and the name of a context in it",
         ) from error
-    entries = [entry for resource in RESOURCES for entry in _list(api, access.name, resource)]
-    return gather(access.name, entries, istio, complete=True, root_namespace=root_namespace)
 
 
 def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[Entry]:  # noqa: ANN401 -- untyped
@@ -77,6 +137,23 @@ def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[En
         token = str(metadata.get("continue") or "")
         if not token:
             return
+
+
+def _mesh(api: Any, cluster: str, root_namespace: str) -> list[Entry]:  # noqa: ANN401 -- untyped
+    """The ConfigMap with the mesh's configuration; where it may not be read, that this is so."""
+    client: Any = importlib.import_module("kubernetes.client")
+    origin = Origin(file=f"cluster {cluster}")
+    try:
+        found = client.CoreV1Api(api).read_namespaced_config_map(
+            CONFIGURATION, root_namespace, _request_timeout=REQUEST_SECONDS
+        )
+    except client.ApiException as error:
+        if error.status != FORBIDDEN:
+            return []  # of a revision, or of a mesh that is not there
+        message = f"the mesh's configuration, ConfigMap {root_namespace}/{CONFIGURATION}, may not be read"
+        remedy = f"Allow to get it, or take Istio's defaults for what holds; {grant('get', 'configmaps')}"
+        return [Entry(value={}, origin=origin, unread=Unread(file=origin.file, line=1, message=message, remedy=remedy))]
+    return [Entry(value={**api.sanitize_for_serialization(found), "kind": "ConfigMap"}, origin=origin)]
 
 
 def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapping[str, object]:  # noqa: ANN401 -- untyped
@@ -96,7 +173,7 @@ def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapp
         if error.status == NOT_FOUND:
             return {}
         if error.status == FORBIDDEN:
-            raise OperationError(
+            raise ForbiddenError(
                 f"No permission to list {plural} of all namespaces in {cluster}",
                 remedy=grant("list", plural),
             ) from error

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import IO, Any, cast
 
 from ..model import JsonObject, ValidationError
@@ -22,8 +21,6 @@ Write = Callable[[Mapping[str, object]], None]
 """Sends one JSON object to the parent."""
 
 PACKAGE = __name__.rpartition(".")[0]
-# The folder that holds the top-level package, whatever its name is: `components` here, another name in the wheel.
-IMPORT_ROOT = Path(__file__).parents[PACKAGE.count(".") + 1]
 SHOWN_CHARACTERS = 2000
 
 
@@ -38,9 +35,8 @@ def child_command(module: str) -> list[str]:
     Args:
         module: Name of the module in this package, e.g. ``"calls"``.
     """
-    # -P and the inserted path, so that the caller's directory cannot put other modules in front.
-    start = f"import sys, runpy; sys.path.insert(0, {str(IMPORT_ROOT)!r}); runpy.run_module('{PACKAGE}.{module}', "
-    return [sys.executable, "-P", "-c", start + "run_name='__main__')"]
+    # -P, so that the caller's directory cannot put other modules in front.
+    return [sys.executable, "-P", "-m", f"{PACKAGE}.{module}"]
 
 
 def run_child(

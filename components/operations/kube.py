@@ -118,32 +118,43 @@ class Pods:
         Raises:
             OperationError: It cannot be run, or it fails.
         """
+        return {name: self.execute_in(name, selection, command) for name in self.names(selection)}
+
+    def execute_in(self, name: str, selection: PodSelection, command: Sequence[str]) -> str:
+        """Run a command in one pod by its name and return its standard output.
+
+        Args:
+            name: Name of the pod.
+            selection: Its namespace and the container; the labels play no part.
+            command: What to run.
+
+        Raises:
+            OperationError: It cannot be run, or it fails.
+        """
         stream: Any = importlib.import_module("kubernetes.stream").stream
-        outputs: dict[str, str] = {}
-        for name in self.names(selection):
-            with self._asking("create", "pods/exec", selection.namespace) as api:
-                client = stream(
-                    api.connect_get_namespaced_pod_exec,
-                    name,
-                    selection.namespace,
-                    container=selection.container,
-                    command=list(command),
-                    stderr=True,
-                    stdin=False,
-                    stdout=True,
-                    tty=False,
-                    _preload_content=False,
-                )
-                client.run_forever(timeout=REQUEST_SECONDS)
-            outputs[name] = str(client.read_stdout())
-            failure = _failure(client)
-            client.close()
-            if failure:
-                raise OperationError(
-                    f"{command[0]} failed in pod {name} of {self._access.name}: {failure[:300]}",
-                    remedy="Look at the pod",
-                )
-        return outputs
+        with self._asking("create", "pods/exec", selection.namespace) as api:
+            client = stream(
+                api.connect_get_namespaced_pod_exec,
+                name,
+                selection.namespace,
+                container=selection.container,
+                command=list(command),
+                stderr=True,
+                stdin=False,
+                stdout=True,
+                tty=False,
+                _preload_content=False,
+            )
+            client.run_forever(timeout=REQUEST_SECONDS)
+        output = str(client.read_stdout())
+        failure = _failure(client)
+        client.close()
+        if failure:
+            raise OperationError(
+                f"{command[0]} failed in pod {name} of {self._access.name}: {failure[:300]}",
+                remedy="Look at the pod",
+            )
+        return output
 
     def clock(self) -> datetime:
         """Return the time that the API server has, to the second.

@@ -8,13 +8,29 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-from ..model.rules import ROOT_NAMESPACE, UNKNOWN, ClusterObjects, Node, NotJudgedError, control_plane_of, read_object
+from ..model.collection import uncollected
+from ..model.rules import (
+    NAMELESS,
+    ROOT_NAMESPACE,
+    UNKNOWN,
+    ClusterObjects,
+    KubeObject,
+    Node,
+    NotJudgedError,
+    PlannedLoss,
+    control_plane_of,
+    planned_losses,
+    read_object,
+)
 from ..model.values import IstioBehaviour
 from .errors import OperationError
+from .meshes import Domain, domain_of, mesh_config
+from .unread import JUDGED, Unread, chart, chart_of, filled, kustomization, of_others, placeholders
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """Files of a folder that are read."""
@@ -87,11 +103,19 @@ class Loaded:
         cluster: Its objects, for the rules.
         origins: Where each came from, by ``"Kind namespace/name"``; the last one of a name.
         ignored: How many objects of which kind no rule reads.
+        others: Those of them that have a name, by ``"Kind namespace/name"``.
+        losses: Clusters and nodes that previews among the files would replace or delete.
+        unread: What the files hold beside that and nobody can judge.
+        domain: Domain of its Services.
     """
 
     cluster: ClusterObjects
     origins: Mapping[str, Origin]
     ignored: Mapping[str, int]
+    others: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]], repr=False)
+    losses: Sequence[PlannedLoss] = ()
+    unread: Sequence[Unread] = ()
+    domain: Domain = field(default_factory=Domain)
 
     def place(self, subject: str, path: str) -> tuple[str, int] | None:
         """File and line of a finding; None for an object that has no place.
@@ -112,8 +136,13 @@ class Entry:
     origin: Origin
     group: str = ""
     """Name of the Pulumi provider that manages it; empty for a file of objects."""
+    losses: Sequence[PlannedLoss] = ()
+    """Instead of an object: what the preview in this file would take away."""
+    unread: Unread | None = None
+    """Instead of an object: why something in this file is not judged."""
 
 
+@uncollected()
 def load(
     name: str,
     paths: Sequence[Path],
@@ -121,6 +150,7 @@ def load(
     *,
     single: bool = False,
     root_namespace: str = ROOT_NAMESPACE,
+    domain: str = "",
 ) -> list[Loaded]:
     """Read the objects of one cluster, or of each cluster that a Pulumi stack manages.
 
@@ -131,24 +161,72 @@ def load(
         istio: Behaviour of its control plane; None to read it from istiod's Deployment, if that is at hand.
         single: Take all as one cluster, whichever provider manages an object.
         root_namespace: Istio's root namespace there.
+        domain: Domain of its Services; empty to read it from istiod's Deployment, if that is at hand.
 
     Raises:
         OperationError: A path does not exist, cannot be read, or is broken; names file and line.
     """
-    entries = [entry for path in paths for file in _files(path) for entry in _read(file)]
+    files = [(file, chart_of(file)) for path in paths for file in _files(path)]
+    charts = dict.fromkeys(folder for _, folder in files if folder)
+    read = [entry for file, folder in files if not folder for entry in _read(file, name)]
+    losses = {loss: entry.origin for entry in read for loss in entry.losses}
+    unread = [*map(chart, charts), *(entry.unread for entry in read if entry.unread)]
+    built = [kustomization(entry.origin.file, entry.value) for entry in read]
+    unread += [said for said, _ in built if said]
+    patches = {path for _, paths in built for path in paths}
+    entries = [
+        entry
+        for entry in read
+        if not (entry.losses or entry.unread) and not (patches and Path(entry.origin.file).resolve() in patches)
+    ]
     groups = sorted({entry.group for entry in entries})
     if single or len(groups) <= 1:
-        return [gather(name, entries, istio, complete=not any(groups), root_namespace=root_namespace)]
-    return [
+        only = gather(name, entries, istio, complete=not any(groups), root_namespace=root_namespace, domain=domain)
+        return [_losing(only, losses, unread)]
+    first, *others = (
         gather(
             f"{name}/{group}" if group else name,
             [entry for entry in entries if entry.group == group],
             istio,
             complete=not group,
             root_namespace=root_namespace,
+            domain=domain,
         )
         for group in groups
-    ]
+    )
+    # They are the stack's, not one cluster's in it.
+    return [_losing(first, losses, unread), *others]
+
+
+def _losing(loaded: Loaded, losses: Mapping[PlannedLoss, Origin], unread: Sequence[Unread]) -> Loaded:
+    origins = {str(loss): origin for loss, origin in losses.items()}
+    return replace(
+        loaded,
+        origins={**loaded.origins, **origins},
+        losses=tuple(losses),
+        unread=tuple(dict.fromkeys((*unread, *loaded.unread))),
+    )
+
+
+def laid_over(base: Loaded, changed: Loaded) -> Loaded:
+    """Return a cluster as it is once objects are applied to it: those of a name replace those that are there.
+
+    Args:
+        base: The cluster.
+        changed: The objects.
+    """
+    new = {str(each) for each in changed.cluster.objects}
+    kept = [each for each in base.cluster.objects if str(each) not in new]
+    config = changed.cluster.mesh_config or base.cluster.mesh_config
+    cluster = replace(base.cluster, objects=[*kept, *changed.cluster.objects], mesh_config=config)
+    return replace(
+        base,
+        cluster=cluster,
+        origins={**base.origins, **changed.origins},
+        ignored=Counter(base.ignored) + Counter(changed.ignored),
+        others={**base.others, **changed.others},
+        unread=tuple(dict.fromkeys((*base.unread, *changed.unread))),
+    )
 
 
 def gather(
@@ -158,6 +236,7 @@ def gather(
     *,
     complete: bool,
     root_namespace: str = ROOT_NAMESPACE,
+    domain: str = "",
 ) -> Loaded:
     """Make a cluster of objects.
 
@@ -167,36 +246,85 @@ def gather(
         istio: Behaviour of its control plane; None to read it from istiod's Deployment, if that is among them.
         complete: Whether these are all of its objects.
         root_namespace: Istio's root namespace there.
+        domain: Domain of its Services; empty to read it from istiod's Deployment, if that is among them.
     """
+    entries = list(entries)
+    spoken = Domain(domain or domain_of(entry.value for entry in entries))
     origins: dict[str, Origin] = {}
-    known: dict[tuple[str, str, str], Mapping[str, object]] = {}
+    known: dict[tuple[str, str, str], KubeObject] = {}
     ignored: Counter[str] = Counter()
-    objects: list[Mapping[str, object]] = []
+    others: dict[str, Mapping[str, object]] = {}
+    unread: list[Unread] = []
     control_plane: IstioBehaviour | None = None
     for entry in entries:
+        if entry.unread:
+            unread.append(entry.unread)
+            continue
         try:
-            read = read_object(name, Node(entry.value))
+            read = read_object(name, Node(spoken.read(entry.value)))
         except NotJudgedError:
             read = None
         if read is None:
             kind = entry.value.get("kind")
             ignored[kind if isinstance(kind, str) else NEVER_READ] += 1
+            if named := _named(entry.value):
+                others[named] = entry.value
+            unread += _of_another(entry)
             continue
-        key = (read.kind, read.namespace, read.name)
-        if _equal(known.get(key), entry.value):
-            continue  # the same object from a second place, e.g. a file that is named beside its folder
-        known[key] = entry.value
+        key = (read.kind, read.namespace, read.name if read.name != NAMELESS else str(len(known)))
+        if earlier := known.get(key):
+            if _equal(earlier.root.value, read.root.value):
+                continue  # the same object from a second place, e.g. a file that is named beside its folder
+            unread.append(_repeated(earlier, origins[str(earlier)], entry.origin))
+        known[key] = read
         control_plane = control_plane or control_plane_of(read)
-        objects.append(entry.value)
         origins[str(read)] = entry.origin
     cluster = ClusterObjects(
         name=name,
-        objects=objects,
+        objects=list(known.values()),
         istio=istio or control_plane,
         complete=complete,
         root_namespace=root_namespace,
+        mesh_config=mesh_config((entry.value for entry in entries), root_namespace),
     )
-    return Loaded(cluster=cluster, origins=origins, ignored=dict(sorted(ignored.items())))
+    return Loaded(
+        cluster=cluster,
+        origins=origins,
+        ignored=dict(sorted(ignored.items())),
+        others=others,
+        unread=unread,
+        domain=spoken,
+    )
+
+
+def _named(value: Mapping[str, object]) -> str:
+    """An object as ``Kind namespace/name``; empty where it has no such thing."""
+    kind, metadata = value.get("kind"), _mapping(value.get("metadata"))
+    name = metadata.get("name")
+    if not isinstance(kind, str) or not isinstance(name, str):
+        return ""
+    return f"{kind} {metadata.get('namespace') or 'default'}/{name}"
+
+
+def _of_another(entry: Entry) -> list[Unread]:
+    """Mirrors of other tools in an object that no rule reads; none where it contains itself."""
+    file, remedy = entry.origin.file, f"Look elsewhere: {JUDGED}"
+    with suppress(RecursionError):
+        return [
+            Unread(file=file, line=entry.origin.line_of(field), message=f"{what} is not judged", remedy=remedy)
+            for field, what in of_others(entry.value)
+        ]
+    return []
+
+
+def _repeated(subject: KubeObject, origin: Origin, later: Origin) -> Unread:
+    """That another place says something else of the same object, as folders for several clusters do."""
+    return Unread(
+        file=origin.file,
+        line=origin.line,
+        message=f"{subject} is judged as {later.file} has it, line {later.line}, and not as it is here",
+        remedy="Give each cluster its own objects, e.g. --cluster dev=dev/ --cluster prod=prod/",
+    )
 
 
 def _equal(first: object, second: object) -> bool:
@@ -229,18 +357,38 @@ def _below(folder: Path) -> list[Path]:
     return sorted(file for file in found if file.suffix in SUFFIXES and file.is_file())
 
 
-def _read(file: Path) -> Iterator[Entry]:
+def _read(file: Path, stack: str) -> Iterator[Entry]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise OperationError(f"{file} cannot be read: {error}", remedy="Give a YAML or JSON file in UTF-8") from error
+    found = _entries(file, text, stack)
+    yield from _filled(str(file), text, found) if "${" in text or "{{" in text else found
+
+
+def _filled(file: str, text: str, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Entries in which what is yet to be filled in is not known, and that this is so."""
+    left: list[str] = []
+    for entry in entries:
+        try:
+            if "kind" in entry.value and "apiVersion" in entry.value:
+                yield replace(entry, value=cast("Mapping[str, object]", filled(entry.value, left)))
+                continue
+        except RecursionError:  # it contains itself
+            pass
+        yield entry
+    if left:
+        yield Entry(value={}, origin=Origin(file=file), unread=placeholders(file, text, left))
+
+
+def _entries(file: Path, text: str, stack: str) -> Iterator[Entry]:
     only_json = file.suffix == ".json"
     if not only_json and not text.lstrip().startswith(("{", "[")):
         yield from _documents(text, str(file))
         return
     try:
         value = _json(text)
-        pulumi = _pulumi(value, str(file))
+        pulumi = _pulumi(value, str(file), stack)
     except json.JSONDecodeError as error:
         # What begins with a bracket may be YAML in flow style, but not in a file of JSON.
         if only_json:
@@ -361,17 +509,20 @@ def _items(items: Sequence[object], origin: Origin) -> Iterator[Entry]:
         yield from _objects(item, Origin(file=origin.file, line=line, node=node))
 
 
-def _pulumi(value: object, file: str) -> list[Entry] | None:
+def _pulumi(value: object, file: str, stack: str) -> list[Entry] | None:
     """The Kubernetes objects in a stack's export or preview; None when it is neither."""
     document = Node(value)
     resources = document["deployment"]["resources"]
+    found: list[Entry] = []
     if resources.given:
         states = resources.elements()
     elif document["steps"].given and (document["config"].given or document["changeSummary"].given):
-        states = [step["newState"] for step in document["steps"].elements() if step["newState"].given]
+        steps = document["steps"].elements()
+        states = [step["newState"] for step in steps if step["newState"].given]
+        if losses := planned_losses(stack, steps):
+            found.append(Entry(value={}, origin=Origin(file=file), losses=losses))
     else:
         return None
-    found: list[Entry] = []
     for state in states:
         if state["type"].text().startswith("kubernetes:") and not state["delete"].known:
             inputs, outputs = _plain(state["inputs"].known), _plain(state["outputs"].known)

@@ -1,5 +1,10 @@
 """Recorded text, shown to people: what an application sent must not work their terminal, nor break a page."""
 
+from typing import Final
+
+LAYOUT: Final = "\n\t"
+"""What does not print and may stay where lines are laid out: no terminal obeys it otherwise."""
+
 
 def printable(text: str, *, keep: str = "") -> str:
     """Return text with every character that does not print as an escape.

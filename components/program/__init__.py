@@ -7,31 +7,27 @@ from .arguments import (
     greeter_args,
     make_cluster,
     peer_with_testing,
+    with_offer,
 )
 from .branches import branches_args, expiry_guard_args
+from .overlays import overlays_args
 from .recorders import recorder_args
 from .sections import Section
 from .settings import (
     ClusterChoice,
     ClusterMode,
-    CrossClusterSettings,
-    InClusterSettings,
     Role,
     StackSettings,
-    Transport,
     load,
 )
 
 __all__ = [
     "ClusterChoice",
     "ClusterMode",
-    "CrossClusterSettings",
-    "InClusterSettings",
     "Role",
     "Section",
     "StackCluster",
     "StackSettings",
-    "Transport",
     "branches_args",
     "control_plane_args",
     "expiry_guard_args",
@@ -39,6 +35,8 @@ __all__ = [
     "greeter_args",
     "load",
     "make_cluster",
+    "overlays_args",
     "peer_with_testing",
     "recorder_args",
+    "with_offer",
 ]

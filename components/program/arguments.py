@@ -1,39 +1,19 @@
 """From a stack's settings to the arguments of its components."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, cast
+from dataclasses import dataclass, fields
 
 import pulumi
 
-from ..clusters import (
-    ClusterHandle,
-    ExistingCluster,
-    ExistingClusterArgs,
-    GkeCluster,
-    NetworkPeering,
-    NetworkPeeringArgs,
-)
-from ..mesh import (
-    Exposure,
-    ImagePullPolicy,
-    IstioCharts,
-    IstioControlPlaneArgs,
-    IstiodRevision,
-    MeshGatewayArgs,
-    MeshHandle,
-    Size,
-)
-from ..model import JsonValue, client_server, receiver_server
-from ..workloads import GreeterArgs, MeshNamespace
+from .. import model
+from ..clusters import ClusterHandle, ExistingCluster, ExistingClusterArgs, gke
+from ..mesh import IstioCharts, IstioControlPlaneArgs, IstiodRevision, MeshGatewayArgs, MeshHandle, MeshNamespace
+from ..mirroring import CrossClusterMirror
+from ..model import client_server, receiver_server
+from ..workloads import GreeterArgs
 from .gke import gke_cluster_args
-from .sections import Section
+from .sections import Section, keys_of
 from .settings import ClusterChoice, Role, StackSettings
-
-_ISTIO_PLACES: Final = {"image_hub": "hub", "image_tag": "tag"}
-"""Where users wrote what the arguments call otherwise."""
-
-CANARY_KEYS: Final = ("version", "revision", "tag", "compatibilityVersion", "env", "meshConfig", "values")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,25 +43,16 @@ def make_cluster(name: str, settings: StackSettings) -> StackCluster:
     """
     section = settings.cluster
     if settings.cluster_kind is ClusterChoice.GKE:
-        made = GkeCluster(name, gke_cluster_args(section))
+        made = gke.GkeCluster(name, gke_cluster_args(section))
         return StackCluster(handle=made.handle, network=made.network, ranges=made.ranges)
-    with section.locating():
-        found = ExistingCluster(
-            name,
-            ExistingClusterArgs(
-                kubeconfig=settings.kubeconfig,
-                kubeconfig_path=section.text("kubeconfigPath", "") or None,
-                context=section.text("context", "") or None,
-                location=section.text("location", "") or None,
-                identity=section.text("identity", "") or None,
-            ),
-        )
-        return StackCluster(handle=found.handle)
+    args = section.fill(ExistingClusterArgs, {"kubeconfig": settings.kubeconfig})
+    with section.naming_keys():
+        return StackCluster(handle=ExistingCluster(name, args).handle)
 
 
 def peer_with_testing(
     name: str, settings: StackSettings, cluster: StackCluster, testing: pulumi.StackReference
-) -> NetworkPeering | None:
+) -> "gke.NetworkPeering | None":
     """Connect staging's network to testing's, if ``cluster.peerWithTesting`` asks for it.
 
     Args:
@@ -106,9 +77,9 @@ def peer_with_testing(
             )
         return network
 
-    return NetworkPeering(
+    return gke.NetworkPeering(
         name,
-        NetworkPeeringArgs(
+        gke.NetworkPeeringArgs(
             first=cluster.network,
             second=testing.get_output("network").apply(given),
             first_ranges=cluster.ranges,
@@ -117,67 +88,35 @@ def peer_with_testing(
     )
 
 
+def with_offer(mirror: model.CrossClusterMirror, testing: pulumi.StackReference) -> CrossClusterMirror:
+    """Return the mirror with the offer that the testing stack exports.
+
+    Args:
+        mirror: The mirror as it is configured.
+        testing: The testing stack; where it does not export ``receiver``, the mirror is refused with what to do.
+    """
+    configured = {each.name: getattr(mirror, each.name) for each in fields(mirror)}
+    return CrossClusterMirror(**configured, offer=testing.get_output("receiver"))
+
+
 def control_plane_args(settings: StackSettings, cluster: ClusterHandle) -> IstioControlPlaneArgs:
     """Arguments of the stack's Istio.
 
     Raises:
         ValidationError: A key of ``istio`` is wrong.
     """
-    section = settings.istio
-    with section.locating(_ISTIO_PLACES):
-        policy = section.text("imagePullPolicy", "")
-        return IstioControlPlaneArgs(
-            cluster=cluster,
-            version=section.text("version", "1.31.0"),
-            revision=section.text("revision", ""),
-            charts=_charts(section),
-            image_hub=section.text("hub", "") or None,
-            image_tag=section.text("tag", "") or None,
-            image_pull_policy=section.choice("imagePullPolicy", ImagePullPolicy) if policy else None,
-            kubernetes_version=section.text("kubernetesVersion", "") or None,
-            compatibility_version=section.text("compatibilityVersion", "") or None,
-            size=section.choice("size", Size, Size.PRODUCTION),
-            cni=section.flag("cni", default=False),
-            env=section.texts_by_name("env"),
-            mesh_config=_json(section, "meshConfig"),
-            values=_json(section, "values"),
-            revision_tags=section.texts("revisionTags"),
-            canary=_canary(section),
-            canary_serves=section.flag("canaryServes", default=False),
-        )
+    return settings.istio.fill(IstioControlPlaneArgs, {"cluster": cluster, "canary": _canary(settings.istio)})
 
 
 def _canary(istio: Section) -> IstiodRevision | None:
+    """The second revision, from the same charts unless it names others."""
     if not istio.has("canary"):
         return None
-    section = istio.section("canary", CANARY_KEYS)
-    with section.locating(_ISTIO_PLACES):
-        return _canary_revision(istio, section)
-
-
-def _canary_revision(istio: Section, section: Section) -> IstiodRevision:
-    return IstiodRevision(
-        version=section.text("version"),
-        revision=section.text("revision"),
-        charts=_charts(istio),
-        image_tag=section.text("tag", "") or None,
-        compatibility_version=section.text("compatibilityVersion", "") or None,
-        env=section.texts_by_name("env"),
-        mesh_config=_json(section, "meshConfig"),
-        values=_json(section, "values"),
-    )
-
-
-def _charts(section: Section) -> IstioCharts:
-    """``charts`` is a repository's URL or a directory with Istio's charts."""
-    source = section.text("charts", "")
-    if not source:
-        return IstioCharts()
-    return IstioCharts(repository=source) if "://" in source else IstioCharts.in_directory(source)
-
-
-def _json(section: Section, key: str) -> Mapping[str, JsonValue]:
-    return cast("Mapping[str, JsonValue]", section.mapping(key))
+    section = istio.section("canary", keys_of(IstiodRevision))
+    given: dict[str, object] = {name: section.text(name) for name in ("version", "revision")}
+    if istio.has("charts") and not section.has("charts"):
+        given["charts"] = IstioCharts.parse(istio.text("charts"))
+    return section.fill(IstiodRevision, given)
 
 
 def gateway_args(settings: StackSettings, mesh: MeshHandle) -> MeshGatewayArgs:
@@ -186,24 +125,14 @@ def gateway_args(settings: StackSettings, mesh: MeshHandle) -> MeshGatewayArgs:
     Raises:
         ValidationError: A key of ``gateway`` is wrong.
     """
-    section, contract = settings.gateway, settings.contract
+    contract = settings.contract
     server = (
-        client_server(contract.hosts, contract.port, contract.protocol)
+        client_server(contract)
         if settings.role is Role.STAGING
         else receiver_server(contract, settings.credential_name if contract.tls else "")
     )
-    with section.locating():
-        return MeshGatewayArgs(
-            mesh=mesh,
-            servers=[server],
-            exposure=section.choice("exposure", Exposure, Exposure.INTERNAL),
-            source_ranges=section.texts("sourceRanges"),
-            global_access=section.flag("globalAccess", default=True),
-            service_annotations=section.texts_by_name("serviceAnnotations"),
-            credentials=[settings.credential] if settings.credential else [],
-            size=section.choice("size", Size, Size.PRODUCTION),
-            values=_json(section, "values"),
-        )
+    credentials = [settings.credential] if settings.credential else []
+    return settings.gateway.fill(MeshGatewayArgs, {"mesh": mesh, "servers": [server], "credentials": credentials})
 
 
 def greeter_args(settings: StackSettings, mesh: MeshHandle, namespace: MeshNamespace, version: str) -> GreeterArgs:
@@ -212,15 +141,20 @@ def greeter_args(settings: StackSettings, mesh: MeshHandle, namespace: MeshNames
     Raises:
         ValidationError: A key of ``greeter`` is wrong.
     """
-    section = settings.greeter
-    with section.locating():
-        return GreeterArgs(
-            cluster=mesh.cluster,
-            mesh=mesh,
-            namespace=namespace,
-            version=version,
-            image=section.text("image"),
-            allow_tag=section.flag("allowTag", default=False),
-            replicas=section.whole("replicas", 2),
-            port=settings.contract.port,
-        )
+    return settings.greeter.fill(
+        GreeterArgs,
+        {
+            "cluster": mesh.cluster,
+            "mesh": mesh,
+            "namespace": namespace,
+            "version": version,
+            "port": settings.contract.port,
+            **called_by(settings.greeter, settings, mesh),
+        },
+    )
+
+
+def called_by(section: Section, settings: StackSettings, mesh: MeshHandle) -> Mapping[str, object]:
+    """Where the stack's gateway is, as the argument ``gateway_namespaces``, unless the section says it."""
+    said = section.has("gatewayNamespaces")
+    return {} if said else {"gateway_namespaces": [gateway_args(settings, mesh).ref.namespace]}

@@ -1,19 +1,15 @@
 """From a stack's settings to its branches for debugging, and to the guard that ends mirrors on time."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import pulumi
 
-from ..mesh import MeshHandle
-from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirroredService
-from ..mirroring.branch import DEFAULT_HOURS
+from ..mesh import MeshHandle, MeshNamespace
+from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirroredService, MirrorOverlay
 from ..model import HeaderMatch, Match
-from ..workloads import MeshNamespace
+from .arguments import called_by
 from .sections import Section
-from .settings import StackSettings
-
-BRANCH_KEYS: Final = ("image", "allowTag", "started", "hours", "percent", "headers", "rpcMethods", "command", "env")
+from .settings import BRANCH_KEYS, StackSettings
 
 
 def branches_args(
@@ -27,31 +23,28 @@ def branches_args(
     found: dict[str, BranchServiceArgs] = {}
     for name in settings.branch_names:
         found[name] = _branch(settings.branches.section(name, BRANCH_KEYS), settings, mesh, namespace)
-        with settings.branches.locating({"name": name}):
+        with settings.branches.naming_keys({"name": name}):
             found[name].mirror(name)
     return found
 
 
 def _branch(section: Section, settings: StackSettings, mesh: MeshHandle, namespace: MeshNamespace) -> BranchServiceArgs:
-    headers = section.texts_by_name("headers")
-    with section.locating({"name": "headers", "value": "headers", "match": "headers"}):
-        return BranchServiceArgs(
-            mesh=mesh,
-            namespace=namespace,
-            image=section.text("image"),
-            allow_tag=section.flag("allowTag", default=False),
-            started=section.text("started"),
-            hours=section.number("hours", DEFAULT_HOURS),
-            percent=section.number("percent", 100.0),
-            port=settings.contract.port,
-            protocol=settings.contract.protocol,
-            match=Match(
-                rpc_methods=section.texts("rpcMethods") or settings.match.rpc_methods,
-                headers=[HeaderMatch(name=name, value=value) for name, value in headers.items()],
-            ),
-            command=section.texts("command"),
-            env=_environment(section, settings),
+    names = {"name": "headers", "value": "headers", "match": "headers"}
+    with section.naming_keys(names):
+        match = Match(
+            rpc_methods=section.texts("rpcMethods") or settings.match.rpc_methods,
+            headers=[HeaderMatch(name=name, value=value) for name, value in section.texts_by_name("headers").items()],
         )
+    given = {
+        "mesh": mesh,
+        "namespace": namespace,
+        "port": settings.contract.port,
+        "protocol": settings.contract.protocol,
+        "match": match,
+        "env": _environment(section, settings),
+        **called_by(section, settings, mesh),
+    }
+    return section.fill(BranchServiceArgs, given, names)
 
 
 def _environment(section: Section, settings: StackSettings) -> Mapping[str, pulumi.Input[str]]:
@@ -59,20 +52,18 @@ def _environment(section: Section, settings: StackSettings) -> Mapping[str, pulu
     return {name: pulumi.Output.secret(text) for name, text in texts.items()} if settings.secret_branches else texts
 
 
-def expiry_guard_args(settings: StackSettings, mesh: MeshHandle, service: MirroredService) -> ExpiryGuardArgs | None:
-    """Arguments of the guard that ends mirrors on time; None when the stack has none.
+def expiry_guard_args(
+    settings: StackSettings, mesh: MeshHandle, service: MirroredService, overlays: Mapping[str, MirrorOverlay]
+) -> Mapping[str, ExpiryGuardArgs]:
+    """Arguments of the guards that end mirrors on time, by name: the service's, and one for each overlay.
+
+    None when the stack has no guard.
 
     Raises:
         ValidationError: A key of ``expiryGuard`` is wrong.
     """
     section = settings.expiry_guard
     if not section.is_given:
-        return None
-    with section.locating():
-        return ExpiryGuardArgs(
-            mesh=mesh,
-            service=service,
-            image=section.text("image"),
-            allow_tag=section.flag("allowTag", default=False),
-            every_minutes=section.whole("everyMinutes", 5),
-        )
+        return {}
+    watched = {"expiry": service, **{f"expiry-{name}": overlay for name, overlay in overlays.items()}}
+    return {name: section.fill(ExpiryGuardArgs, {"mesh": mesh, "service": each}) for name, each in watched.items()}

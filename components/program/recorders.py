@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from ..mesh import MeshGateway, MeshHandle
+from ..mesh import MeshGateway, MeshHandle, MeshNamespace
 from ..mirroring import TrafficRecorderArgs
 from ..model import Scrub
-from ..model.recording import ObjectStorage, RecorderSettings, Redaction, ScratchStorage, Storage, VolumeStorage
-from ..workloads import MeshNamespace
+from ..model.recording import ObjectStorage, RecorderSettings, ScratchStorage, Storage, VolumeStorage
 from .sections import Section
 from .settings import Role, StackSettings
 
@@ -21,36 +20,28 @@ def recorder_args(
     Raises:
         ValidationError: A key of ``recorder`` is wrong.
     """
-    section = settings.recorder
+    section, scrub = settings.recorder, settings.contract.scrub
     if not section.is_given:
         return None
-    scrub = settings.contract.scrub
-    with section.locating():
-        return TrafficRecorderArgs(
-            mesh=mesh,
-            at=gateway,
-            namespace=namespace,
-            image=section.text("image"),
-            allow_tag=section.flag("allowTag", default=False),
-            keep_request_ids=settings.role is Role.TESTING,
-            settings=RecorderSettings(
-                storage=_storage(section.section("storage", STORAGE_KEYS)),
-                redaction=Redaction(json_paths=section.texts("jsonPaths")),
-                mark_header=(scrub if isinstance(scrub, Scrub) else Scrub()).mark_header,
-                sample_percent=section.number("samplePercent", 100.0),
-                file_seconds=section.number("fileSeconds", 60.0),
-            ),
-        )
+    mark = (scrub if isinstance(scrub, Scrub) else Scrub()).mark_header
+    given = {
+        "mesh": mesh,
+        "at": gateway,
+        "namespace": namespace,
+        "keep_request_ids": settings.role is Role.TESTING,
+        "settings": section.fill(RecorderSettings, {"mark_header": mark, "storage": _storage(section)}),
+    }
+    return section.fill(TrafficRecorderArgs, given)
 
 
-def _storage(section: Section) -> Storage:
+def _storage(recorder: Section) -> Storage:
     """A bucket where ``url`` is given, a volume where ``volumeGib`` is, else the node's disk."""
+    section = recorder.section("storage", STORAGE_KEYS)
     if section.has("url") and section.has("volumeGib"):
         raise section.fault("volumeGib", "(given)", "excludes url", "Give one of the two")
-    if section.has("url"):
-        return ObjectStorage(url=section.text("url"), account_annotations=section.texts_by_name("accountAnnotations"))
-    if section.has("accountAnnotations"):
-        raise section.fault("accountAnnotations", "(given)", "needs url: only a bucket asks for an account", "Give url")
+    if section.has("url") or section.has("accountAnnotations"):
+        return section.fill(ObjectStorage, key_names={"storage.": ""})
     if section.has("volumeGib"):
-        return VolumeStorage(size_gib=section.whole("volumeGib", 20))
+        with section.naming_keys({"storage.size_gib": "volumeGib", "size_gib": "volumeGib"}):
+            return VolumeStorage(size_gib=section.whole("volumeGib"))
     return ScratchStorage()

@@ -4,30 +4,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum, unique
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from ..mesh import TlsCredential
+from ..clusters import ExistingClusterArgs
+from ..clusters.gke import GkeClusterArgs
+from ..mesh import IstioControlPlaneArgs, MeshGatewayArgs, TlsCredential
+from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirrorOverlayArgs, TrafficRecorderArgs
 from ..model import (
+    CrossClusterMirror,
+    Destination,
     DnsLabel,
-    Expiry,
+    InClusterMirror,
     Match,
     MirrorContract,
-    MirrorTls,
-    Percent,
-    Protocol,
-    Scrub,
-    TlsMode,
     ValidationError,
-    Waiver,
 )
+from ..model.recording import RecorderSettings
+from ..model.routing import service_host
+from ..workloads import GreeterArgs
 from .credentials import tls_credential
-from .sections import Section
+from .sections import Section, keys_of
 
 NAMESPACE = "traffic-mirror"
 """Configuration namespace: the project's name."""
+
+REWRITE: Final = "greeter-v2"
+"""Who gets the mirrors inside staging."""
+
+_Mirror = TypeVar("_Mirror", InClusterMirror, CrossClusterMirror)
 
 
 @unique
@@ -56,32 +63,6 @@ class ClusterMode(StrEnum):
     AUTOPILOT = "autopilot"
 
 
-@unique
-class Transport(StrEnum):
-    """How mirrors travel between the gateways."""
-
-    MUTUAL = "MUTUAL"
-    SIMPLE = "SIMPLE"
-    PLAIN_TEXT = "plain-text"
-
-
-@dataclass(frozen=True, kw_only=True)
-class InClusterSettings:
-    """The mirror inside staging: share of requests and end."""
-
-    percent: float
-    expires: Expiry | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrossClusterSettings:
-    """The mirror to testing: share of requests, end, and the stack that exports the offer."""
-
-    percent: float
-    expires: Expiry | None
-    testing_stack: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
     """Configuration of one stack.
@@ -97,9 +78,12 @@ class StackSettings:
         istio: Control plane.
         gateway: Gateway.
         greeter: The sample service.
-        match: What may be mirrored.
+        match: What may be mirrored where a mirror does not say it.
         in_cluster: Mirror inside staging; None for none.
         cross_cluster: Mirror to testing; None for none.
+        testing_stack: Stack that exports the offer; empty without a mirror to it.
+        overlays: Mirrors on routing that somebody else owns, by name; staging only.
+        overlay_names: Their names.
         branches: Branches for debugging, by name; staging only.
         branch_names: Their names.
         secret_branches: Whether there is a secret among them; then their environment is one.
@@ -118,8 +102,11 @@ class StackSettings:
     gateway: Section
     greeter: Section
     match: Match
-    in_cluster: InClusterSettings | None
-    cross_cluster: CrossClusterSettings | None
+    in_cluster: InClusterMirror | None
+    cross_cluster: CrossClusterMirror | None
+    testing_stack: str
+    overlays: Section
+    overlay_names: tuple[str, ...]
     branches: Section
     branch_names: tuple[str, ...]
     secret_branches: bool
@@ -129,18 +116,51 @@ class StackSettings:
     @property
     def namespace(self) -> str:
         """Namespace of the sample service."""
-        with self.greeter.locating():
-            return DnsLabel(self.greeter.text("namespace", "hello"), field="namespace")
+        return _namespace(self.greeter)
+
+    @property
+    def mirrors(self) -> tuple[InClusterMirror | CrossClusterMirror, ...]:
+        """The mirrors beside those of branches."""
+        return tuple(mirror for mirror in (self.in_cluster, self.cross_cluster) if mirror)
+
+
+GIVEN: Final[Mapping[type, tuple[str, ...]]] = {
+    GkeClusterArgs: ("mode", "network", "endpoint"),
+    ExistingClusterArgs: ("kubeconfig",),
+    MirrorContract: (),
+    IstioControlPlaneArgs: ("cluster",),
+    MeshGatewayArgs: ("mesh", "servers", "credentials"),
+    GreeterArgs: ("cluster", "mesh", "version", "service_name", "port"),
+    InClusterMirror: ("service", "subset", "subset_labels", "shared_service", "unbounded_life"),
+    CrossClusterMirror: ("contract", "client_credential", "unbounded_life"),
+    BranchServiceArgs: ("mesh", "namespace", "port", "protocol", "match"),
+    ExpiryGuardArgs: ("mesh", "service"),
+    MirrorOverlayArgs: ("mesh",),
+    TrafficRecorderArgs: ("mesh", "at", "namespace", "settings", "keep_request_ids"),
+    RecorderSettings: ("side", "mark_header", "storage"),
+}
+"""What the configuration fills, with the arguments that the program sets or that its own Istio has no use for; all
+others are keys."""
+
+
+def keys(kind: type) -> tuple[str, ...]:
+    """Keys of one of :data:`GIVEN`."""
+    return keys_of(kind, *GIVEN[kind])
 
 
 CLUSTER_KEYS: Final = {
     ClusterChoice.GKE: (
-        *("project", "location", "mode", "nodes", "network", "existingNetwork", "authorizedNetworks"),
-        *("controlPlaneCidr", "releaseChannel", "maintenance", "secretsKey", "binaryAuthorization", "imageProjects"),
-        *("credentials", "deletionProtection", "labels", "peerWithTesting"),
+        *keys(GkeClusterArgs),
+        *("mode", "nodes", "network", "existingNetwork", "authorizedNetworks", "controlPlaneCidr", "peerWithTesting"),
     ),
-    ClusterChoice.EXISTING: ("kubeconfigPath", "context", "location", "identity"),
+    ClusterChoice.EXISTING: keys(ExistingClusterArgs),
 }
+BRANCH_KEYS: Final = (*keys(BranchServiceArgs), "headers", "rpcMethods")
+RECORDER_KEYS: Final = (*keys(TrafficRecorderArgs), *keys(RecorderSettings), "storage")
+OVERLAY_KEYS: Final = keys(MirrorOverlayArgs)
+MIRROR_KEYS: Final = ("rpcMethods", "inCluster", "crossCluster", "overlay")
+CROSS_CLUSTER_KEYS: Final = (*keys(CrossClusterMirror), "testingStack", "absent")
+
 TOP_KEYS: Final = (
     *("role", "clusterKind", "cluster", "kubeconfig", "contract", "mirrorTls", "mirrorTlsSecretName"),
     *("istio", "gateway", "greeter", "mirrors", "branches", "expiryGuard", "recorder"),
@@ -150,20 +170,6 @@ STAGING_KEYS: Final = ("mirrors", "branches", "expiryGuard")
 
 _SECRET_NAMES: Final = {Role.STAGING: "mirror-client", Role.TESTING: "mirror-server"}
 _SHOWN_KEYS: Final = ("role", "clusterKind", *STAGING_KEYS)
-
-ISTIO_KEYS = (
-    *("version", "charts", "hub", "tag", "imagePullPolicy", "size", "cni", "kubernetesVersion", "compatibilityVersion"),
-    *("revision", "revisionTags", "canary", "canaryServes", "env", "meshConfig", "values"),
-)
-GATEWAY_KEYS = ("exposure", "size", "sourceRanges", "globalAccess", "serviceAnnotations", "values")
-GREETER_KEYS = ("image", "allowTag", "replicas", "namespace")
-CONTRACT_KEYS = (
-    *("hosts", "port", "protocol", "mirrorHost", "receiver", "transport", "plainTextReason"),
-    *("extraHeaders", "markHeader", "markValue"),
-)
-GUARD_KEYS = ("image", "allowTag", "everyMinutes")
-RECORDER_KEYS = ("image", "allowTag", "samplePercent", "fileSeconds", "jsonPaths", "storage")
-MIRROR_KEYS = ("rpcMethods", "inCluster", "crossCluster")
 
 
 def load(stack: str | None = None) -> StackSettings:
@@ -186,13 +192,18 @@ def load(stack: str | None = None) -> StackSettings:
     kind = top.choice("clusterKind", ClusterChoice)
     _check_fit(top, role, kind)
     mirrors = section("mirrors", MIRROR_KEYS)
+    across = mirrors.section("crossCluster", CROSS_CLUSTER_KEYS)
     names = _names(_object(config, "branches", file))
-    contract = _contract(section("contract", CONTRACT_KEYS))
-    with top.locating():
+    overlays = _names(mirrors.mapping("overlay"))
+    contract = section("contract", keys(MirrorContract)).fill(MirrorContract)
+    greeter = section("greeter", keys(GreeterArgs))
+    with top.naming_keys():
         credential_name = DnsLabel(
             config.get("mirrorTlsSecretName") or _SECRET_NAMES[role], field="mirrorTlsSecretName"
         )
     credential = config.get_secret("mirrorTls")
+    match = _match(mirrors)
+    to_testing = _cross_cluster(across, match, contract, credential_name) if role is Role.STAGING else None
     return StackSettings(
         role=role,
         cluster_kind=kind,
@@ -210,16 +221,19 @@ def load(stack: str | None = None) -> StackSettings:
         )
         if credential
         else None,
-        istio=section("istio", ISTIO_KEYS),
-        gateway=section("gateway", GATEWAY_KEYS),
-        greeter=section("greeter", GREETER_KEYS),
-        match=_match(mirrors),
-        in_cluster=_in_cluster(mirrors) if role is Role.STAGING else None,
-        cross_cluster=_cross_cluster(mirrors) if role is Role.STAGING else None,
+        istio=section("istio", keys(IstioControlPlaneArgs)),
+        gateway=section("gateway", keys(MeshGatewayArgs)),
+        greeter=greeter,
+        match=match,
+        in_cluster=_in_cluster(mirrors, match, contract, greeter) if role is Role.STAGING else None,
+        cross_cluster=to_testing,
+        testing_stack=_testing_stack(across) if to_testing else "",
+        overlays=mirrors.section("overlay", overlays),
+        overlay_names=overlays,
         branches=section("branches", names),
         branch_names=names,
         secret_branches=_is_secret("branches"),
-        expiry_guard=section("expiryGuard", GUARD_KEYS),
+        expiry_guard=section("expiryGuard", keys(ExpiryGuardArgs)),
         recorder=section("recorder", RECORDER_KEYS),
     )
 
@@ -228,9 +242,9 @@ def _given() -> Mapping[str, str]:
     """Every key of the program, so that one with a wrong name does not count as left out."""
     given: Mapping[str, str] = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     prefix = f"{NAMESPACE}:"
-    keys = [key.removeprefix(prefix) for key in given if key.startswith(prefix)]
+    names = [key.removeprefix(prefix) for key in given if key.startswith(prefix)]
     # Errors show values, and those of other keys may be secrets, in particular under a wrong name.
-    return {key: given[f"{prefix}{key}"] if key in _SHOWN_KEYS else "(given)" for key in keys}
+    return {key: given[f"{prefix}{key}"] if key in _SHOWN_KEYS else "(given)" for key in names}
 
 
 def _check_fit(top: Section, role: Role, kind: ClusterChoice) -> None:
@@ -275,61 +289,50 @@ def _names(given: object) -> tuple[str, ...]:
     return tuple(str(name) for name in cast("Mapping[object, object]", given)) if isinstance(given, Mapping) else ()
 
 
-def _contract(section: Section) -> MirrorContract:
-    transport = section.choice("transport", Transport, Transport.MUTUAL)
-    with section.locating({"reason": "plainTextReason"}):
-        return MirrorContract(
-            hosts=section.texts("hosts"),
-            port=section.whole("port", 8000),
-            protocol=section.choice("protocol", Protocol, Protocol.GRPC),
-            receiver=section.text("receiver", "testing"),
-            mirror_host=section.text("mirrorHost", ""),
-            transport=Waiver(reason=section.text("plainTextReason"))
-            if transport is Transport.PLAIN_TEXT
-            else MirrorTls(mode=TlsMode(transport.value)),
-            scrub=Scrub(
-                extra_headers=section.texts("extraHeaders"),
-                mark_header=section.text("markHeader", "x-traffic-mirror"),
-                mark_value=section.text("markValue", "mirror"),
-            ),
-        )
+def _namespace(greeter: Section) -> str:
+    with greeter.naming_keys():
+        return DnsLabel(greeter.text("namespace", "hello"), field="namespace")
 
 
 def _match(mirrors: Section) -> Match:
-    with mirrors.locating():
+    with mirrors.naming_keys():
         return Match(rpc_methods=mirrors.texts("rpcMethods") or ("helloworld.Greeter/SayHello",))
 
 
-def _end(section: Section) -> Expiry | None:
-    if not section.has("expires"):
-        return None
-    with section.locating():
-        end = Expiry.parse(section.text("expires"))
-    if end.has_passed(datetime.now(UTC)):
-        raise section.fault("expires", str(end), "must not have passed", "Remove the mirror, or give it a later end")
-    return end
-
-
-def _in_cluster(mirrors: Section) -> InClusterSettings | None:
+def _in_cluster(mirrors: Section, match: Match, contract: MirrorContract, greeter: Section) -> InClusterMirror | None:
     if not mirrors.has("inCluster"):
         return None
-    section = mirrors.section("inCluster", ("percent", "expires"))
-    return InClusterSettings(percent=_percent(section), expires=_end(section))
+    section = mirrors.section("inCluster", keys(InClusterMirror))
+    rewrite = Destination(service_host(REWRITE, _namespace(greeter)), contract.port)
+    named = {} if section.has("name") else {"name": "v2"}
+    return _mirror(section, InClusterMirror, {"service": rewrite, **named}, match)
 
 
-def _percent(section: Section) -> float:
-    with section.locating():
-        return Percent(section.number("percent", 100.0), field="percent")
-
-
-def _cross_cluster(mirrors: Section) -> CrossClusterSettings | None:
+def _cross_cluster(
+    section: Section, match: Match, contract: MirrorContract, credential_name: str
+) -> CrossClusterMirror | None:
     """Read the mirror to testing; leaving it out must be said, because forgetting it would look like success."""
-    section = mirrors.section("crossCluster", ("percent", "expires", "testingStack", "absent"))
     if section.flag("absent", default=False):
         pulumi.warn("Nothing is mirrored to testing: mirrors.crossCluster.absent is true")
         return None
-    return CrossClusterSettings(
-        percent=_percent(section),
-        expires=_end(section),
-        testing_stack=section.text("testingStack", "") or f"organization/{pulumi.get_project()}/testing",
-    )
+    if not section.has("percent"):
+        raise section.fault(
+            "percent", None, "must be given", "Write the share in per cent, or absent: true for no mirror to testing"
+        )
+    given = {"contract": contract, "client_credential": credential_name if contract.tls else ""}
+    return _mirror(section, CrossClusterMirror, given, match)
+
+
+def _testing_stack(across: Section) -> str:
+    return across.text("testingStack", "") or f"organization/{pulumi.get_project()}/testing"
+
+
+def _mirror(section: Section, kind: type[_Mirror], given: Mapping[str, object], match: Match) -> _Mirror:
+    """A mirror as its keys describe it, with the common match unless it says itself what may be mirrored."""
+    common = {} if section.has("match") or section.has("sideEffects") else {"match": match}
+    mirror = section.fill(kind, {**given, **common})
+    if mirror.expires and mirror.expires.has_passed(datetime.now(UTC)):
+        raise section.fault(
+            "expires", str(mirror.expires), "must not have passed", "Remove the mirror, or give it a later end"
+        )
+    return mirror

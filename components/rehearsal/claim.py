@@ -4,20 +4,26 @@ Whoever comes after a crash reads it and removes exactly that. It lies in /run, 
 of (namespaces, control groups, processes, mounts) ends with the boot, as the file does.
 """
 
-import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from .errors import StageError
-from .files import write_text
+from .machine.files import write_text
+from .machine.processes import boot_id
 from .places import RUNTIME_DIRECTORY
-from .processes import boot_id
+from .queueing import Holder, Patience, read_holder, try_lock, wait_for_lock, write_holder
 
 _LOCK = "lock"
 _CLAIM = "claim.json"
+
+BUILDS: Final = "installs and builds what the stage needs"
+RUNS: Final = "has the stage"
+"""What the holder of the stage's lock does, in its lock file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,32 +51,66 @@ class StageLock:
         self._directory = directory
         self._descriptor: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, patience: Patience | None = None) -> None:
         """Take the lock.
 
+        Args:
+            patience: How to wait for a rehearsal that builds; None: never wait. One that has its clusters already is
+                refused at once, since it ends when somebody is done looking at it.
+
         Raises:
-            StageError: Another process holds it.
+            StageError: Another process holds it, or did not give it back in time.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            _take(descriptor, patience)
+            write_holder(descriptor, RUNS)
+        except BaseException:
             os.close(descriptor)
-            raise StageError(
-                f"Another rehearsal is running on this machine (process {holder or 'unknown'})",
-                remedy="Wait until it ends, or end it with Ctrl-C there",
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            raise
         self._descriptor = descriptor
+
+    @contextmanager
+    def building(self) -> Generator[None]:
+        """Tell others that come meanwhile that they may wait: what they need is being built."""
+        self._tell(BUILDS)
+        yield
+        self._tell(RUNS)
+
+    def _tell(self, doing: str) -> None:
+        if self._descriptor is not None:
+            write_holder(self._descriptor, doing)
 
     def release(self) -> None:
         """Give the lock back; no effect without it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def lock_holder(directory: Path = RUNTIME_DIRECTORY) -> Holder | None:
+    """Return who holds the stage's lock just now, None if nobody does."""
+    try:
+        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return None if try_lock(descriptor) else read_holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, patience: Patience | None) -> None:
+    if try_lock(descriptor):
+        return
+    holder = read_holder(descriptor)
+    if patience is None or holder.doing != BUILDS:
+        raise StageError(
+            f"Another rehearsal is running on this machine ({holder})",
+            remedy="Wait until it ends, or end it with Ctrl-C there",
+        )
+    wait_for_lock(descriptor, patience)
 
 
 def read_claim(directory: Path = RUNTIME_DIRECTORY) -> Claim | None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psutil
 
-from .cgroups import remove_cgroups
 from .claim import Claim, drop_claim
 from .errors import StageError
-from .kernel import write_setting
-from .network import remove_namespaces
-from .processes import MARK_VARIABLE, wait_until
+from .machine.cgroups import remove_cgroups
+from .machine.kernel import write_setting
+from .machine.network import remove_namespaces
+from .machine.processes import MARK_VARIABLE, wait_until
 
 OWNERSHIP_FILE = ".traffic-mirror-stage"
 """Lies in every state directory; a folder without it is never removed."""

@@ -11,9 +11,6 @@ from .progress import Progress
 SHOWN: Final = (EventKind.WARNING, EventKind.POLICY)
 """Events that are shown while a deployment runs; failures are part of its error."""
 
-STAND_IN_PROVIDER: Final = "the Kubernetes provider is a stand-in of this project, the real one was not found"
-"""For the report, where :attr:`Installation.standin`."""
-
 EXPECTED_WARNINGS: Final = (
     # The rehearsal leaves the mirror to testing out at first, on purpose.
     "crossCluster.absent",
@@ -24,7 +21,7 @@ EXPECTED_WARNINGS: Final = (
 
 
 class EngineDeployer:
-    """The deployer of :func:`.rehearse.rehearse`."""
+    """The deployer of a :class:`.rehearse.Rehearsal`."""
 
     def __init__(self, engine: Engine, progress: Progress, cancel: Callable[[], None] | None = None) -> None:
         """Deploy with ``engine``.
@@ -39,14 +36,20 @@ class EngineDeployer:
         self._progress = progress
         self._cancel = cancel or engine.close
 
-    def up(self, stack: str, config: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> Mapping[str, object]:
-        """Deploy a stack with exactly this configuration and return its outputs.
+    def configure(self, stack: str, config: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> None:
+        """Give a stack exactly this configuration, and start the engine's worker; no cluster is needed yet.
+
+        Raises:
+            EngineError: A secret cannot be stored.
+        """
+        self._engine.set_config(stack, config, secrets={name: json.dumps(value) for name, value in secrets.items()})
+
+    def up(self, stack: str) -> Mapping[str, object]:
+        """Deploy a stack as it is configured and return its outputs.
 
         Raises:
             EngineError: The deployment failed.
         """
-        texts = {name: json.dumps(value) for name, value in secrets.items()}
-        self._engine.set_config(stack, config, secrets=texts)
         outcome = self._engine.up(stack, on_event=self._show)
         return {name: output.value for name, output in outcome.outputs.items()}
 

@@ -5,9 +5,12 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from .pki import Authority
+from .cluster.pki import Authority
 
 AUTHORITY_NAME: Final = "traffic-mirror-rehearsal"
+
+CLIENT_NAME: Final = "staging-gateway.traffic-mirror.example"
+"""Name in the certificate of staging's gateway, the only one that testing's takes mirrors from."""
 
 
 def make_mirror_tls(mirror_host: str) -> dict[str, Mapping[str, str]]:
@@ -23,4 +26,4 @@ def make_mirror_tls(mirror_host: str) -> dict[str, Mapping[str, str]]:
         certificate, key = authority.issue(common_name, dns=names)
         return {"certificate": certificate.decode(), "key": key.decode(), "ca": ca}
 
-    return {"staging": side("staging-gateway"), "testing": side("testing-gateway", mirror_host)}
+    return {"staging": side("staging-gateway", CLIENT_NAME), "testing": side("testing-gateway", mirror_host)}

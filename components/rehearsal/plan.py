@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..model import ValidationError
-from . import requirements
-from .addresses import FABRIC_NAMESPACE, ClusterAddresses
-from .cgroups import existing_cgroups
 from .claim import Claim
 from .cleanup import is_mount_point
-from .cluster_commands import PRIVATE_FOLDERS
+from .cluster.addresses import FABRIC_NAMESPACE, ClusterAddresses
+from .cluster.commands import PRIVATE_FOLDERS
 from .errors import StageError
-from .kernel import WANTED_SETTINGS, missing_modules, settings_to_raise
-from .network import existing_namespaces
-from .processes import boot_id
+from .machine import requirements
+from .machine.cgroups import existing_cgroups
+from .machine.kernel import WANTED_SETTINGS, missing_modules, settings_to_raise
+from .machine.memory import FOR_BUILD, FOR_STAGE, check_memory
+from .machine.network import existing_namespaces
+from .machine.processes import boot_id
 from .progress import human_duration
 from .toolchain import machine_go, missing_parts, usual_build_seconds
 
@@ -29,7 +30,7 @@ class StartPlan:
 
     state_directory: Path
     cache: Path
-    clusters: tuple[ClusterAddresses, ...]
+    clusters: tuple[ClusterAddresses, ...] = ()
     packages: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
@@ -64,23 +65,36 @@ def make_plan(state_directory: Path, cache: Path, clusters: Sequence[ClusterAddr
     """Look at the machine and return what a start needs.
 
     Raises:
-        ValidationError: The state directory cannot hold sockets, or there is too little disk space.
+        ValidationError: The state directory cannot hold sockets, or there is too little disk space or memory.
         StageError: A name is taken by somebody else.
     """
     _check_path(state_directory)
     _check_names_free(clusters)
+    check_memory(FOR_STAGE)
+    return replace(
+        plan_installation(state_directory, cache),
+        clusters=tuple(clusters),
+        modules=missing_modules(),
+        settings=settings_to_raise(),
+    )
+
+
+def plan_installation(state_directory: Path, cache: Path) -> StartPlan:
+    """Look at the machine and return what it lacks, without any cluster.
+
+    Raises:
+        ValidationError: There is too little disk space or memory.
+    """
     parts = missing_parts(cache)
     if parts:
+        check_memory(FOR_BUILD)
         requirements.check_disk(cache, requirements.DISK_FOR_BUILD)
     requirements.check_disk(state_directory, requirements.DISK_FOR_STAGE)
     return StartPlan(
         state_directory=state_directory,
         cache=cache,
-        clusters=tuple(clusters),
         packages=requirements.missing_packages(),
         parts=parts,
-        modules=missing_modules(),
-        settings=settings_to_raise(),
         own_go=bool(parts) and machine_go() is not None,
     )
 

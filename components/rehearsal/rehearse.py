@@ -1,51 +1,54 @@
-"""The rehearsal: deploy both stacks, send real requests through them, judge what both clusters saw."""
+"""The rehearsal: deploy both stacks, then verify them. It judges nothing itself."""
 
 import threading
 import time
-import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from ..model import JsonObject, JsonValue
 from ..operations.errors import OperationError
 from ..operations.jobs import Wrap
-from ..operations.report import Phase, Report
-from ..operations.trial import TrialResult, trial_in_child
-from ..operations.verdict import judge
+from ..operations.verify.child import verify_in_child
+from ..operations.verify.report import Phase, Report
 from .mirror_tls import make_mirror_tls
 from .progress import Progress
 from .scenario import (
-    HOST,
     MIRROR_HOST,
-    PORT,
     STAGING,
     TESTING,
+    RehearsalCluster,
     RehearsalOptions,
-    Site,
-    mirror_plans,
     stack_config,
-    trial_job,
+    verify_job,
 )
 
 WARM_UP_SECONDS: Final = 30.0
 """Bound on waiting until a deployed mirror works; proxies have new configuration within a second or two."""
 
 SECONDS_PER_CALL: Final = 0.05
-"""More than a call ever took here, for the bound on a trial."""
+"""More than a call ever took here, for the bound on the verification."""
 
-TRIAL_SECONDS: Final = 120.0
-"""Bound on a trial, its calls not counted."""
+VERIFY_SECONDS: Final = 120.0
+"""Bound on the verification, its calls not counted."""
 
 
 class Deployer(Protocol):
     """Deploys stacks of the program. Every method may be called from several threads, for different stacks."""
 
-    def up(self, stack: str, config: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> Mapping[str, object]:
-        """Deploy a stack with exactly this configuration and return its outputs.
+    def configure(self, stack: str, config: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> None:
+        """Give a stack exactly this configuration, and make everything ready that needs no cluster yet.
+
+        Raises:
+            Exception: It cannot be stored; the error carries ``exit_code``.
+        """
+        ...
+
+    def up(self, stack: str) -> Mapping[str, object]:
+        """Deploy a stack as it is configured and return its outputs.
 
         Raises:
             Exception: The deployment failed; the error carries ``exit_code``.
@@ -62,20 +65,20 @@ class Deployer(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ClusterPair:
     """Where a rehearsal happens: two clusters, and how a client reaches them."""
 
-    staging: Site
+    staging: RehearsalCluster
     """The cluster that owns the traffic."""
 
-    testing: Site
+    testing: RehearsalCluster
     """The cluster that gets copies."""
 
     wrap: Wrap
     """Runs a client where it reaches gateways and API servers."""
 
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What the place consists of, for the report."""
+    """What the two consist of, for the report."""
 
     stand_ins: tuple[str, ...] = ()
     """What of it stands in for something else, for the report."""
@@ -84,26 +87,33 @@ class Place:
 class Stopwatch:
     """Measures steps that may overlap, and shows them while they run."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin to measure.
+
+        Args:
+            progress: Shown each step.
+            clock: Seconds since any fixed moment; must not follow the wall clock, which jumps.
+        """
         self.progress = progress
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._phases: list[Phase] = []
         self._lock = threading.Lock()
 
     @contextmanager
     def phase(self, name: str) -> Generator[None]:
         """Measure one step."""
-        before = time.monotonic()
+        before = self._clock()
         with self.progress.step(name):
             yield
         with self._lock:
-            end = time.monotonic()
+            end = self._clock()
             self._phases.append(Phase(name=name, seconds=end - before, start_seconds=before - self._started))
 
     @property
     def seconds(self) -> float:
         """Time since the beginning."""
-        return time.monotonic() - self._started
+        return self._clock() - self._started
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -112,101 +122,142 @@ class Stopwatch:
             return tuple(sorted(self._phases, key=lambda phase: phase.start_seconds))
 
 
-def rehearse(options: RehearsalOptions, place: Place, deployer: Deployer, watch: Stopwatch) -> Report:
-    """Deploy both stacks to a place, try the mirrors, and report.
+class TimeLimit:
+    """The bound on a rehearsal. It counts from here on, so not what was prepared before: builds, clusters, a queue."""
 
-    Args:
-        options: What to rehearse.
-        place: Where.
-        deployer: Deploys the stacks.
-        watch: Measures; its clock runs already.
+    def __init__(self, seconds: float, watch: Stopwatch) -> None:
+        self._seconds = seconds
+        self._watch = watch
+        self._end = watch.seconds + seconds
 
-    Raises:
-        Exception: A deployment failed; the error carries ``exit_code``.
-        OperationError: Nothing can be told, e.g. for lack of evidence or of time.
-    """
-    started = datetime.now(tz=UTC)
-    outputs = _deploy(options, place, deployer, watch)
-    result = _try(options, place, str(outputs["gatewayAddress"]), watch)
-    mirrors = mirror_plans(options)
-    return Report(
-        title="Rehearsal",
-        started=f"{started:%Y-%m-%dT%H:%M:%SZ}",
-        version="v1",
-        authority=f"{HOST}:{PORT}",
-        gateway=f"{outputs['gatewayAddress']}:{PORT}",
-        mirrors=mirrors,
-        calls=result.calls,
-        evidence=result.evidence,
-        verdict=judge(version="v1", mirrors=mirrors, calls=result.calls, evidence=result.evidence),
-        phases=watch.phases,
-        facts=place.facts,
-        stand_ins=place.stand_ins,
-    )
+    @property
+    def left(self) -> float:
+        """Seconds that are left, >= 0."""
+        return max(0.0, self._end - self._watch.seconds)
+
+    def exceeded(self, doing: str) -> OperationError:
+        """Return the error for a rehearsal that took too long.
+
+        Args:
+            doing: What it was doing, e.g. ``"deploying"``.
+        """
+        return OperationError(
+            f"The rehearsal did not end within {self._seconds:g} s, it was {doing}",
+            remedy="Give it more time with --timeout, or look at the logs why it is slow",
+        )
 
 
-def _deploy(options: RehearsalOptions, place: Place, deployer: Deployer, watch: Stopwatch) -> Mapping[str, object]:
-    """Deploy testing, and at the same time staging without its mirror to testing; then add that mirror.
+class Rehearsal:
+    """Deploy both stacks, try the mirrors, and report."""
 
-    Both need a control plane, a gateway and workloads, which is most of the time; only the mirror needs testing.
-    """
-    tls: Mapping[str, JsonObject] = {
-        role: {"mirrorTls": dict(pem)} for role, pem in make_mirror_tls(MIRROR_HOST).items()
-    }
+    def __init__(self, options: RehearsalOptions, pair: ClusterPair, deployer: Deployer, watch: Stopwatch) -> None:
+        """Plan it; nothing is done yet.
 
-    def up(site: Site, name: str, *, mirror_to_testing: bool) -> Mapping[str, object]:
-        config = stack_config(options, site, mirror_to_testing=mirror_to_testing)
-        with watch.phase(name):
-            return deployer.up(site.role, config, tls[site.role])
+        Args:
+            options: What to rehearse.
+            pair: Its clusters.
+            deployer: Deploys the stacks.
+            watch: Measures. What it has measured before :meth:`run` does not count for the bound of the options.
+        """
+        self._options = options
+        self._pair = pair
+        self._deployer = deployer
+        self._watch = watch
+        self._tls: Mapping[str, JsonObject] = {
+            role: {"mirrorTls": dict(pem)} for role, pem in make_mirror_tls(MIRROR_HOST).items()
+        }
 
-    with ThreadPoolExecutor(2) as pool:
-        try:
-            bases = [
-                pool.submit(up, place.testing, f"{TESTING}: deploy", mirror_to_testing=False),
-                pool.submit(up, place.staging, f"{STAGING}: deploy", mirror_to_testing=False),
-            ]
-            _results(bases, options, watch)
-            name = f"{STAGING}: mirror to {TESTING}"
-            (outputs,) = _results([pool.submit(up, place.staging, name, mirror_to_testing=True)], options, watch)
-        except BaseException:
-            deployer.cancel()
-            raise
-    return outputs
+    def prepare(self) -> None:
+        """Configure both stacks, while their clusters may still be starting.
+
+        Raises:
+            Exception: It failed; the error carries ``exit_code``.
+        """
+        with ThreadPoolExecutor(2) as pool:
+            clusters = (self._pair.testing, self._pair.staging)
+            for done in [pool.submit(self._configure, cluster, mirror_to_testing=False) for cluster in clusters]:
+                done.result()
+
+    def run(self) -> Report:
+        """Deploy, verify, and report.
+
+        Raises:
+            Exception: A deployment failed; the error carries ``exit_code``.
+            OperationError: Nothing can be told, e.g. for lack of evidence or of time.
+        """
+        started = datetime.now(tz=UTC)
+        limit = TimeLimit(self._options.timeout_seconds, self._watch)
+        outputs = self._deploy(limit)
+        report = _verify(self._options, self._pair, str(outputs["gatewayAddress"]), self._watch, limit)
+        return replace(
+            report,
+            title="Rehearsal",
+            started=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+            phases=self._watch.phases,
+            facts=self._pair.facts,
+            stand_ins=self._pair.stand_ins,
+        )
+
+    def _configure(self, cluster: RehearsalCluster, *, mirror_to_testing: bool) -> None:
+        config = stack_config(self._options, cluster, mirror_to_testing=mirror_to_testing)
+        self._deployer.configure(cluster.role, config, self._tls[cluster.role])
+
+    def _deploy(self, limit: TimeLimit) -> Mapping[str, object]:
+        """Deploy testing, and at the same time staging without its mirror to testing; then add that mirror.
+
+        Both need a control plane, a gateway and workloads, which is most of the time; only the mirror needs testing.
+        """
+        pair = self._pair
+
+        def up(cluster: RehearsalCluster, name: str, *, mirror_to_testing: bool) -> Mapping[str, object]:
+            with self._watch.phase(name):
+                self._configure(cluster, mirror_to_testing=mirror_to_testing)
+                return self._deployer.up(cluster.role)
+
+        with ThreadPoolExecutor(2) as pool:
+            try:
+                bases = [
+                    pool.submit(up, pair.testing, f"{TESTING}: deploy", mirror_to_testing=False),
+                    pool.submit(up, pair.staging, f"{STAGING}: deploy", mirror_to_testing=False),
+                ]
+                _results(bases, limit)
+                name = f"{STAGING}: mirror to {TESTING}"
+                (outputs,) = _results([pool.submit(up, pair.staging, name, mirror_to_testing=True)], limit)
+            except BaseException:
+                self._deployer.cancel()
+                raise
+        return outputs
 
 
-def _results(
-    deployments: "list[Future[Mapping[str, object]]]", options: RehearsalOptions, watch: Stopwatch
-) -> list[Mapping[str, object]]:
+def _results(deployments: "list[Future[Mapping[str, object]]]", limit: TimeLimit) -> list[Mapping[str, object]]:
     """Wait until all are deployed and return their outputs; the first failure ends the wait."""
-    left = max(0.0, options.timeout_seconds - watch.seconds)
-    done, running = wait(deployments, timeout=left, return_when=FIRST_EXCEPTION)
+    done, running = wait(deployments, timeout=limit.left, return_when=FIRST_EXCEPTION)
     for deployment in done:
         deployment.result()
     if running:
-        raise _too_late(options, "deploying")
+        raise limit.exceeded("deploying")
     return [deployment.result() for deployment in deployments]
 
 
-def _try(options: RehearsalOptions, place: Place, gateway_address: str, watch: Stopwatch) -> TrialResult:
-    """Make the calls and gather the evidence."""
-    left = options.timeout_seconds - watch.seconds
-    if left <= 0:
-        raise _too_late(options, "deploying")
-    job = trial_job(
+def _verify(
+    options: RehearsalOptions, pair: ClusterPair, gateway_address: str, watch: Stopwatch, limit: TimeLimit
+) -> Report:
+    """Make the calls, and have it told what became of them."""
+    left = limit.left
+    if not left:
+        raise limit.exceeded("deploying")
+    job = verify_job(
         options,
-        place.staging,
-        place.testing,
+        pair.staging,
+        pair.testing,
         gateway_address=gateway_address,
-        run_id=f"run-{uuid.uuid4().hex[:12]}",
-        timeout_seconds=min(WARM_UP_SECONDS, left),
+        warm_up_seconds=min(WARM_UP_SECONDS, left),
     )
     with watch.phase(f"{options.calls:,} calls and their evidence"):
-        bound = min(left, TRIAL_SECONDS + options.calls * SECONDS_PER_CALL)
-        return trial_in_child(job, watch.progress.note, wrap=place.wrap, timeout_seconds=bound)
-
-
-def _too_late(options: RehearsalOptions, doing: str) -> OperationError:
-    return OperationError(
-        f"The rehearsal did not end within {options.timeout_seconds:g} s, it was {doing}",
-        remedy="Give it more time with --timeout, or look at the logs why it is slow",
-    )
+        bound = min(left, VERIFY_SECONDS + options.calls * SECONDS_PER_CALL)
+        try:
+            return verify_in_child(job, watch.progress.note, wrap=pair.wrap, timeout_seconds=bound)
+        except OperationError as error:
+            if limit.left:
+                raise
+            raise limit.exceeded("making calls and gathering evidence") from error

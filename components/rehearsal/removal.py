@@ -1,13 +1,13 @@
 """Undoing everything that the stage did to the machine, for `make clean`."""
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from .places import RUNTIME_DIRECTORY, cache_directory, state_directory
+from .machine.requirements import check_machine, installed_by_us, remove_packages
+from .places import RUNTIME_DIRECTORY, cache_directory
 from .progress import Progress
-from .requirements import check_machine, installed_by_us, remove_packages
 from .stage import Stage
-from .toolchain.cache import LOCK_FILE
+from .toolchain.cache import cache_folder
 
 _STATE_PARENT = Path("/var/lib/traffic-mirror")
 
@@ -28,23 +28,12 @@ def remove_everything(progress: Progress) -> None:
         kept = remove_packages(log=log, progress=progress)
         if kept:
             progress.note(f"kept, because other packages need them by now: {', '.join(kept)}")
-    cache = cache_directory()
-    if is_cache(cache):
-        with progress.step(f"remove {cache}"):
-            shutil.rmtree(cache)
-    for folder in (RUNTIME_DIRECTORY, state_directory().parent, _STATE_PARENT):
-        _remove_if_ours(folder)
-
-
-def is_cache(folder: Path) -> bool:
-    """Tell whether a folder was made as the cache, whatever a variable says: the lock file shows it."""
-    return (folder / LOCK_FILE).is_file()
-
-
-def _remove_if_ours(folder: Path) -> None:
-    """Remove a folder that has nothing in it but what this package always leaves: the lock."""
-    if not folder.is_dir() or folder.name != "traffic-mirror":
-        return
-    (folder / "lock").unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    cache = cache_folder(cache_directory())
+    if cache.ours:
+        with progress.step(f"remove {cache.path}"):
+            cache.remove(progress)
+    (RUNTIME_DIRECTORY / "lock").unlink(missing_ok=True)
+    for folder in (RUNTIME_DIRECTORY, _STATE_PARENT):
+        # Somebody else may use it.
+        with suppress(OSError):
+            folder.rmdir()

@@ -6,33 +6,35 @@ import errno
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..model import JsonObject
-from .addresses import FABRIC_NAMESPACE, ClusterAddresses, plan_addresses
 from .claim import Claim, StageLock, read_claim, write_claim
 from .cleanup import LOGS, marked_processes, prepare_state, remove_stage, remove_state
-from .cluster import publish_hosts
-from .cluster_commands import import_image, in_network
-from .cluster_files import ClusterFolder
-from .commands import PROXY_VARIABLES, run
+from .cluster.addresses import FABRIC_NAMESPACE, ClusterAddresses, plan_addresses
+from .cluster.cluster import publish_hosts
+from .cluster.commands import import_image, in_network
+from .cluster.files import ClusterFolder
+from .cluster.image_store import discard_unfinished
 from .errors import StageError
-from .files import write_text
-from .image_store import discard_unfinished
 from .images import python_app_image
-from .interruption import RaisingSignals, deferred_signals
+from .machine.commands import PROXY_VARIABLES, run
+from .machine.files import write_text
+from .machine.interruption import RaisingSignals, deferred_signals
+from .machine.processes import MARK_VARIABLE, ProcessTable
+from .machine.requirements import check_machine
 from .places import cache_directory, state_directory
-from .plan import make_claim, make_plan
-from .processes import MARK_VARIABLE, ProcessTable
+from .plan import StartPlan, make_claim, make_plan, plan_installation
 from .progress import Progress, SilentProgress
-from .requirements import check_machine
+from .queueing import Patience
 from .stage_start import StageParts, install, start_clusters
 from .stage_values import GATEWAY_VALUES, ISTIOD_VALUES
 from .toolchain import ISTIO_HUB, ISTIO_VERSION
+from .toolchain.cache import INSTALL_LOCK, locked
 
 ROLES = ("staging", "testing")
 """The two clusters of a rehearsal: the first owns the traffic, the second receives copies."""
@@ -65,12 +67,36 @@ class Stage:
     _ended: bool = False
 
     @classmethod
-    def up(cls, progress: Progress, *, roles: Sequence[str] = ROLES) -> "Stage":
+    def prepare(cls, progress: Progress) -> StageParts:
+        """Install and build what a stage needs and this machine does not have; nothing is started.
+
+        Args:
+            progress: Shows every step. Another process that installs or builds is waited for.
+
+        Raises:
+            ValidationError: The machine cannot hold the stage.
+            StageError: Something could not be fetched or built; what is finished is kept.
+        """
+        check_machine()
+        return _install(plan_installation(state_directory(), cache_directory()), progress)
+
+    @classmethod
+    def up(
+        cls,
+        progress: Progress,
+        *,
+        roles: Sequence[str] = ROLES,
+        meanwhile: Callable[["Stage"], None] = lambda _: None,
+    ) -> "Stage":
         """Build what is missing, remove what a crashed stage left, start the clusters, and return them ready.
+
+        Waits for another rehearsal that builds just now; one that has its clusters already is an error.
 
         Args:
             progress: Shows every step, and first what will change on the machine.
             roles: One cluster per name, started in parallel.
+            meanwhile: Called while they start, in a thread: networks, programs and the paths of kubeconfigs are there,
+                API servers are not yet. Must end by itself; what it raises ends the start.
 
         Raises:
             ValidationError: The machine cannot hold the stage.
@@ -79,10 +105,10 @@ class Stage:
         check_machine()
         clusters = plan_addresses(roles)
         lock, signals = StageLock(), RaisingSignals()
-        lock.acquire()
+        lock.acquire(Patience(progress=progress))
         try:
             signals.install()
-            return cls._up(progress, clusters, lock, signals)
+            return cls._up(progress, clusters, lock, signals, meanwhile)
         except BaseException as error:
             signals.restore()
             lock.release()
@@ -97,12 +123,14 @@ class Stage:
         clusters: tuple[ClusterAddresses, ...],
         lock: StageLock,
         signals: RaisingSignals,
+        meanwhile: Callable[["Stage"], None],
     ) -> "Stage":
         _remove_leftovers(progress)
         plan = make_plan(state_directory(), cache_directory(), clusters)
         for sentence in plan.sentences():
             progress.note(sentence)
-        parts = install(plan, progress)
+        with lock.building():
+            parts = _install(plan, progress)
         prepare_state(plan.state_directory)
         claim = make_claim(plan)
         stage = cls(
@@ -117,12 +145,14 @@ class Stage:
         )
         write_claim(claim)
         atexit.register(stage.down)
-        stage._start(parts)
+        stage._start(parts, meanwhile)
         return stage
 
-    def _start(self, parts: StageParts) -> None:
+    def _start(self, parts: StageParts, meanwhile: Callable[["Stage"], None]) -> None:
         try:
-            start_clusters(self.claim, self.clusters, parts, self.processes, self.progress)
+            start_clusters(
+                self.claim, self.clusters, parts, self.processes, self.progress, meanwhile=lambda: meanwhile(self)
+            )
             self._write_description()
         except BaseException:
             self._end(keep_logs=True)
@@ -335,6 +365,12 @@ class Stage:
     def _write_description(self) -> None:
         content = {"roles": list(self.roles), "images": dict(self.images), "charts": str(self.charts)}
         write_text(self.root / _DESCRIPTION_FILE, json.dumps(content, indent=2))
+
+
+def _install(plan: StartPlan, progress: Progress) -> StageParts:
+    """Install and build one process at a time: Debian's package manager refuses a second one."""
+    with locked(plan.cache, "installs and builds", progress, file=INSTALL_LOCK):
+        return install(plan, progress)
 
 
 def _remove_leftovers(progress: Progress) -> None:

@@ -1,30 +1,26 @@
 """Starting a stage: what is missing is installed and built, then the clusters come up side by side."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from . import requirements
-from .addresses import FABRIC_NAMESPACE, ClusterAddresses
 from .claim import Claim
-from .cluster import Cluster
-from .cluster_commands import in_network
-from .cluster_files import ClusterFolder
-from .errors import StageError
-from .image_store import ensure_image_store
-from .images import Image, ensure_images
-from .kernel import WANTED_SETTINGS, load_modules, write_setting
-from .network import create_network
+from .cluster.addresses import FABRIC_NAMESPACE, ClusterAddresses
+from .cluster.cluster import Cluster
+from .cluster.commands import in_network
+from .cluster.files import ClusterFolder
+from .cluster.image_store import ensure_image_store
+from .images import Image, ensure_images, prepare_images
+from .machine import requirements
+from .machine.kernel import WANTED_SETTINGS, load_modules, write_setting
+from .machine.network import create_network
+from .machine.processes import ProcessTable
 from .plan import StartPlan
-from .processes import ProcessTable
 from .progress import Progress
 from .toolchain import Toolchain, ensure_toolchain
-
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-"""Folder that has this package, whatever its name is there: for the interpreter that runs the load balancer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +39,12 @@ def install(plan: StartPlan, progress: Progress) -> StageParts:
     Raises:
         StageError: A package, module or wheel could not be fetched or built.
     """
-    requirements.install_packages(plan.packages, log=plan.cache / "logs" / "apt.log", progress=progress)
-    toolchain = ensure_toolchain(plan.cache, progress)
+
+    def debian() -> None:
+        requirements.install_packages(plan.packages, log=plan.cache / "logs" / "apt.log", progress=progress)
+        prepare_images(plan.cache, progress)
+
+    toolchain = ensure_toolchain(plan.cache, progress, debian)
     images = ensure_images(plan.cache, toolchain, progress)
     store = ensure_image_store(plan.cache, tuple(images.values()), progress)
     return StageParts(toolchain=toolchain, images=images, image_store=store)
@@ -56,8 +56,18 @@ def start_clusters(
     parts: StageParts,
     processes: ProcessTable,
     progress: Progress,
+    *,
+    meanwhile: Callable[[], None],
 ) -> None:
     """Make everything that the claim speaks of, and wait until every node is ready.
+
+    Args:
+        claim: What may be made.
+        clusters: Which clusters.
+        parts: What they are made of.
+        processes: Starts their programs.
+        progress: Shown each step.
+        meanwhile: Called beside their start, when the networks are there; waited for.
 
     Raises:
         StageError: A program failed; the others may still run.
@@ -83,9 +93,9 @@ def start_clusters(
         )
         for addresses in clusters
     ]
-    pool = ThreadPoolExecutor(max_workers=len(started), thread_name_prefix="cluster")
+    pool = ThreadPoolExecutor(max_workers=len(started) + 1, thread_name_prefix="cluster")
     try:
-        futures = [pool.submit(cluster.start) for cluster in started]
+        futures = [pool.submit(work) for work in (*(cluster.start for cluster in started), meanwhile)]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in done:
             future.result()
@@ -97,13 +107,10 @@ def start_clusters(
 
 
 def _start_load_balancer(clusters: Sequence[Cluster], processes: ProcessTable) -> None:
-    package = __package__
-    if not package:
-        raise StageError("The stage was not imported as part of its package", remedy="Import it as a package")
     pairs = [f"{cluster.folder.kubeconfig}={cluster.addresses.gateway}" for cluster in clusters]
-    command = [sys.executable, "-m", f"{package}.loadbalancer", *pairs]
+    command = [sys.executable, "-P", "-m", f"{__package__}.cluster.loadbalancer", *pairs]
     processes.start(
         "load-balancer",
         in_network(FABRIC_NAMESPACE, command),
-        env={"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONUNBUFFERED": "1"},
+        env={"PYTHONUNBUFFERED": "1"},
     )

@@ -1,6 +1,5 @@
-"""Workloads: the greeter, and namespaces whose pods join the mesh."""
+"""Workloads: the greeter."""
 
 from .greeter import Greeter, GreeterArgs
-from .namespace import MeshNamespace, MeshNamespaceArgs, PodSecurity
 
-__all__ = ["Greeter", "GreeterArgs", "MeshNamespace", "MeshNamespaceArgs", "PodSecurity"]
+__all__ = ["Greeter", "GreeterArgs"]

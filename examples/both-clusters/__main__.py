@@ -1,12 +1,14 @@
 """Staging and testing in one program: the offer goes from one component to the other, without a stack reference.
 
 Configuration: ``pulumi config set --secret stagingKubeconfig < staging.yaml``, likewise ``testingKubeconfig``. The
-service runs in the namespace ``hello`` of both clusters.
+service runs in the namespace ``hello`` of both clusters, which are on GKE: ``platform`` makes load balancers internal
+there.
 """
 
 import pulumi
+
 from pulumi_traffic_mirror import (
-    ClusterHandle,
+    GKE,
     CrossClusterMirror,
     Destination,
     ExistingCluster,
@@ -17,7 +19,6 @@ from pulumi_traffic_mirror import (
     Match,
     MeshGateway,
     MeshGatewayArgs,
-    MeshHandle,
     MirrorContract,
     MirroredService,
     MirroredServiceArgs,
@@ -32,15 +33,15 @@ service = Destination("greeter.hello.svc.cluster.local", 8000)
 contract = MirrorContract(hosts=["grpc-hello.staging.example"])
 
 
-def cluster(role: str) -> ClusterHandle:
+def cluster(role: str) -> ExistingCluster:
     """The cluster whose kubeconfig is the secret ``<role>Kubeconfig``."""
     kubeconfig = config.require_secret(f"{role}Kubeconfig")
-    return ExistingCluster(role, ExistingClusterArgs(kubeconfig=kubeconfig)).handle
+    return ExistingCluster(role, ExistingClusterArgs(kubeconfig=kubeconfig, platform=GKE))
 
 
-def edge(role: str, server: GatewayServer) -> tuple[MeshHandle, MeshGateway]:
+def edge(role: str, server: GatewayServer) -> tuple[IstioControlPlane, MeshGateway]:
     """Istio and one gateway. The Secrets with the certificates exist in its namespace."""
-    mesh = IstioControlPlane(f"{role}-istio", IstioControlPlaneArgs(cluster=cluster(role))).handle
+    mesh = IstioControlPlane(f"{role}-istio", IstioControlPlaneArgs(cluster=cluster(role)))
     return mesh, MeshGateway(f"{role}-gateway", MeshGatewayArgs(mesh=mesh, servers=[server]))
 
 

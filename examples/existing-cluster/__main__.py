@@ -4,6 +4,7 @@ Configuration: ``pulumi config set --secret kubeconfig < kubeconfig.yaml``.
 """
 
 import pulumi
+
 from pulumi_traffic_mirror import (
     Destination,
     ExistingCluster,
@@ -17,12 +18,12 @@ from pulumi_traffic_mirror import (
 )
 
 cluster = ExistingCluster("production", ExistingClusterArgs(kubeconfig=pulumi.Config().require_secret("kubeconfig")))
-istio = ExistingIstio(cluster=cluster.handle, version="1.29.2")
+istio = ExistingIstio(cluster=cluster, version="1.29.2")
 
 service = MirroredService(
     "checkout",
     MirroredServiceArgs(
-        mesh=istio.handle,
+        mesh=istio,
         gateway=GatewayRef(name="public", namespace="ingress"),
         hosts=["shop.example.com"],
         port=443,

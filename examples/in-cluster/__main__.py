@@ -4,9 +4,8 @@ Configuration: ``pulumi config set --secret kubeconfig < kubeconfig.yaml``; ``im
 ``until``, the last day of the mirror, e.g. ``2027-01-31``.
 """
 
-from datetime import date
-
 import pulumi
+
 from pulumi_traffic_mirror import (
     ExistingCluster,
     ExistingClusterArgs,
@@ -24,8 +23,8 @@ from pulumi_traffic_mirror import (
 )
 
 config = pulumi.Config()
-cluster = ExistingCluster("staging", ExistingClusterArgs(kubeconfig=config.require_secret("kubeconfig"))).handle
-mesh = IstioControlPlane("istio", IstioControlPlaneArgs(cluster=cluster)).handle
+cluster = ExistingCluster("staging", ExistingClusterArgs(kubeconfig=config.require_secret("kubeconfig")))
+mesh = IstioControlPlane("istio", IstioControlPlaneArgs(cluster=cluster))
 hello = MeshNamespace("hello", MeshNamespaceArgs(cluster=cluster, mesh=mesh, namespace="hello"))
 image = config.require("image")
 
@@ -47,7 +46,7 @@ service = MirroredService(
                 service=rewrite.destination,
                 percent=50,
                 match=Match(rpc_methods=["helloworld.Greeter/SayHello"]),
-                expires=Expiry.on(date.fromisoformat(config.require("until"))),
+                expires=Expiry(config.require("until")),
             )
         ],
     ),

@@ -1,12 +1,15 @@
 """One cluster with the traffic and two that receive mirrors of it, each under a contract of its own.
 
 Configuration: ``pulumi config set --secret stagingKubeconfig < staging.yaml``, likewise ``testingKubeconfig`` and
-``performanceKubeconfig``. The service runs in the namespace ``hello`` of all clusters, and the Secrets with the
+``performanceKubeconfig``, all on GKE, where ``platform`` makes load balancers internal.
+The service runs in the namespace ``hello`` of all clusters, and the Secrets with the
 certificates exist beside the gateways: ``mirror-client`` in staging, ``mirror-server`` in the others.
 """
 
 import pulumi
+
 from pulumi_traffic_mirror import (
+    GKE,
     CrossClusterMirror,
     Destination,
     ExistingCluster,
@@ -15,7 +18,6 @@ from pulumi_traffic_mirror import (
     Match,
     MeshGateway,
     MeshGatewayArgs,
-    MeshHandle,
     MirrorContract,
     MirroredService,
     MirroredServiceArgs,
@@ -30,11 +32,11 @@ config = pulumi.Config()
 service = Destination("greeter.hello.svc.cluster.local", 8000)
 
 
-def mesh(role: str) -> MeshHandle:
+def mesh(role: str) -> ExistingIstio:
     """The Istio that is there already in the cluster whose kubeconfig is the secret ``<role>Kubeconfig``."""
     kubeconfig = config.require_secret(f"{role}Kubeconfig")
-    cluster = ExistingCluster(role, ExistingClusterArgs(kubeconfig=kubeconfig)).handle
-    return ExistingIstio(cluster=cluster, version="1.31.0").handle
+    cluster = ExistingCluster(role, ExistingClusterArgs(kubeconfig=kubeconfig, platform=GKE))
+    return ExistingIstio(cluster=cluster, version="1.31.0")
 
 
 def mirror_to(role: str, percent: float) -> CrossClusterMirror:

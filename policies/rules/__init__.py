@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from components.model.rules import Rule
+from pulumi_traffic_mirror.model.rules import Rule
 
-from . import gke, networks, nodes, secrets, workloads
+from . import access, gke, networks, nodes, secrets, workloads
 from .mirrors import HOST_LIMITS, expires_soon
 from .registry import ResourceRule, StackRule
 
@@ -15,6 +15,7 @@ RESOURCE_RULES: Final[tuple[ResourceRule | StackRule, ...]] = (
     *networks.RULES,
     *workloads.RULES,
     *secrets.RULES,
+    *access.RULES,
 )
 """Rules over the resources of a stack, in the order of the documentation."""
 

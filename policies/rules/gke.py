@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from components.model.rules import Severity
-from policies.resources import Resource
+from pulumi_traffic_mirror.model.rules import Severity
 
+from ..resources import Resource
 from .networks import everybody
-from .registry import Fault, House, Judgement, ResourceRule, fault, guarded, of_type
+from .registry import Fault, Judgement, OrganisationLimits, ResourceRule, fault, guarded, of_type
 
 CLUSTER: Final = "gcp:container/cluster:Cluster"
 HARDENING_GUIDE: Final = "https://cloud.google.com/kubernetes-engine/docs/how-to/hardening-your-cluster"
@@ -20,13 +20,13 @@ def is_autopilot(cluster: Resource) -> bool:
     return cluster.props["enableAutopilot"].known is True
 
 
-def _private_nodes(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _private_nodes(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     private = cluster.props["privateClusterConfig"]["enablePrivateNodes"]
     if private.known is not True:
         yield fault(cluster, private, "nodes get external addresses")
 
 
-def _endpoint(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _endpoint(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     props = cluster.props
     if props.at("controlPlaneEndpointsConfig", "ipEndpointsConfig", "enabled").known is False:
         return
@@ -54,14 +54,14 @@ def _one_range(cluster: Resource, cidr: str, path: str) -> Iterator[Fault]:
         yield fault(cluster, path, f"{cidr} lets every address talk to the control plane")
 
 
-def _workload_identity(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _workload_identity(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     pool = cluster.props["workloadIdentityConfig"]["workloadPool"]
     # A pool that is not known yet is one.
     if not is_autopilot(cluster) and not pool.given:
         yield fault(cluster, pool, "pods get the identity of their node")
 
 
-def _release_channel(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _release_channel(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     channel = cluster.props["releaseChannel"]["channel"]
     if channel.text() not in CHANNELS and not is_autopilot(cluster):
         yield fault(cluster, channel, "the cluster follows no release channel")
@@ -79,18 +79,18 @@ def _client_certificate(cluster: Resource) -> Iterator[Fault]:
         yield fault(cluster, issued, "a client certificate is issued, and it cannot be revoked")
 
 
-def _legacy_access(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _legacy_access(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     yield from guarded(cluster, _legacy_abac(cluster))
     yield from guarded(cluster, _client_certificate(cluster))
 
 
-def _shielded_nodes(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _shielded_nodes(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     shielded = cluster.props["enableShieldedNodes"]
     if shielded.known is False:
         yield fault(cluster, shielded, "anything may join as a node that holds a node's credentials")
 
 
-def _network_policies(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _network_policies(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     if is_autopilot(cluster):
         return
     path = cluster.props["datapathProvider"]
@@ -99,13 +99,13 @@ def _network_policies(cluster: Resource, house: House) -> Iterator[Judgement]:
     yield fault(cluster, path, "NetworkPolicies are accepted and not enforced")
 
 
-def _deletion(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _deletion(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     protected = cluster.props["deletionProtection"]
-    if protected.known is False and cluster.stack not in house.disposable_stacks:
+    if protected.known is False and cluster.stack not in limits.disposable_stacks:
         yield fault(cluster, protected, f"anybody may delete the cluster of the stack {cluster.stack!r} by mistake")
 
 
-def _own_pools(cluster: Resource, house: House) -> Iterator[Judgement]:
+def _own_pools(cluster: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     pools = cluster.props["nodePools"]
     if is_autopilot(cluster):
         config = cluster.props["nodeConfig"]
@@ -190,6 +190,7 @@ RULES: Final = (
     ),
     ResourceRule(
         id="gke-deletion-protection",
+        settings=("disposable_stacks",),
         title="A cluster that matters is protected against deletion",
         severity=Severity.ERROR,
         why="One destroy in the wrong stack takes the environment that owns the traffic away.",

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from components.model import Expiry, ValidationError
-from components.model.rules import Node, Rule, Scope, Severity, Site
-from components.model.rules.registry import Case, Problem, mirror_rule, problem
-from components.model.rules.writing import end_of
-from policies.resources import Resource
+from pulumi_traffic_mirror.model import Expiry, ValidationError
+from pulumi_traffic_mirror.model.rules import MirrorEntry, Node, Rule, Scope, Severity
+from pulumi_traffic_mirror.model.rules.objects import ROUTES
+from pulumi_traffic_mirror.model.rules.registry import Case, Problem, mirror_rule, problem
+from pulumi_traffic_mirror.model.rules.writing import end_of
 
-from .registry import House, Judgement, ResourceRule, fault, guarded
+from ..resources import Resource
+from .registry import Judgement, OrganisationLimits, ResourceRule, fault, guarded
 
 NOTICE_DAYS: Final = 7
 """Days before its end from which a mirror is reported: one working week to renew or remove it."""
@@ -26,6 +27,7 @@ LIMITS: Final = (
 
 @mirror_rule(
     rule_id="mirror-expires-soon",
+    decided_by=ROUTES,
     title="A mirror that ends within a week is renewed or removed in time",
     severity=Severity.WARNING,
     scope=Scope.ROUTE,
@@ -33,8 +35,8 @@ LIMITS: Final = (
     source="The annotation that MirroredService writes for expires.",
     remedy="Remove the mirror, or give it a later end",
 )
-def _expires_soon(case: Case, site: Site) -> Iterator[Problem]:
-    now, text = case.mesh.now, end_of(site)
+def _expires_soon(case: Case, mirror_entry: MirrorEntry) -> Iterator[Problem]:
+    now, text = case.mesh.now, end_of(mirror_entry)
     if not now or not text:
         return
     try:
@@ -42,7 +44,7 @@ def _expires_soon(case: Case, site: Site) -> Iterator[Problem]:
     except ValidationError:
         return
     if not end.has_passed(now) and end.has_passed(now + timedelta(days=NOTICE_DAYS)):
-        yield problem(site.source, site.node, f"its end, {end}, is less than {NOTICE_DAYS} days away")
+        yield problem(mirror_entry.source, mirror_entry.node, f"its end, {end}, is less than {NOTICE_DAYS} days away")
 
 
 expires_soon: Final[Rule] = _expires_soon
@@ -60,9 +62,9 @@ def pools_of(spec: Node) -> list[Node]:
     return own if subsets and own == subsets else [spec["trafficPolicy"]["connectionPool"], *own]
 
 
-def _host_limits(resource: Resource, house: House) -> Iterator[Judgement]:
+def _host_limits(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     spec = resource.props["spec"]
-    if spec["host"].text() not in house.mirror_hosts:
+    if spec["host"].text() not in limits.mirror_hosts:
         return
     for pool in pools_of(spec):
         yield from guarded(resource, _limits(resource, pool))
@@ -76,6 +78,8 @@ def _limits(resource: Resource, pool: Node) -> Iterator[Judgement]:
 
 HOST_LIMITS: Final = ResourceRule(
     id="mirror-host-limits",
+    settings=("mirror_hosts",),
+    repair="Adds the limits that are missing, with the defaults of Brakes; given ones are kept",
     title="Hosts that get mirrors only have limits on connections",
     severity=Severity.WARNING,
     why="Istio sets none, so a mirror that hangs fills the proxy that answers real requests.",

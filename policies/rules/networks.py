@@ -1,14 +1,16 @@
 """Rules on what the internet reaches: firewalls, load balancers, gateways."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
-from components.model.rules import Node, Severity
-from policies.istio import CHARTS, chart_name
-from policies.resources import Resource
+from pulumi_traffic_mirror.model.rules import Node, NotJudgedError, Severity
+from pulumi_traffic_mirror.model.rules.clusters import ROOT_NAMESPACE
 
-from .registry import Fault, House, Judgement, ResourceRule, fault, guarded, of_type
+from ..istio import CHARTS, chart_name
+from ..resources import Resource
+from .registry import Fault, Judgement, OrganisationLimits, ResourceRule, StackRule, fault, guarded, of_type
 
 FIREWALL: Final = "gcp:compute/firewall:Firewall"
 POLICY_RULES: Final = tuple(
@@ -39,19 +41,19 @@ def everybody(cidr: str) -> bool:
     return network.prefixlen <= NARROWEST_WORLD[network.version]
 
 
-def _firewall(firewall: Resource, house: House) -> Iterator[Judgement]:
+def _firewall(firewall: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     if firewall.type == FIREWALL:
-        yield from _classic(firewall, house)
+        yield from _classic(firewall, limits)
     else:
-        yield from _policy_rule(firewall, house)
+        yield from _policy_rule(firewall, limits)
 
 
-def _classic(firewall: Resource, house: House) -> Iterator[Fault]:
+def _classic(firewall: Resource, limits: OrganisationLimits) -> Iterator[Fault]:
     props = firewall.props
     if props["direction"].text("INGRESS") != "INGRESS" or props["disabled"].known is True:
         return
     allows = props["allows"].elements()
-    if not allows or _only_ports(allows, "ports", "protocol", house):
+    if not allows or _only_ports(allows, "ports", "protocol", limits):
         return
     sources = props["sourceRanges"]
     if not sources.given:
@@ -62,18 +64,18 @@ def _classic(firewall: Resource, house: House) -> Iterator[Fault]:
     yield from _ranges(firewall, sources)
 
 
-def _policy_rule(rule: Resource, house: House) -> Iterator[Fault]:
+def _policy_rule(rule: Resource, limits: OrganisationLimits) -> Iterator[Fault]:
     props = rule.props
     if props["direction"].text() != "INGRESS" or props["action"].text() != "allow" or props["disabled"].known is True:
         return
     layers = props["match"]["layer4Configs"].elements()
-    if not layers or not _only_ports(layers, "ports", "ipProtocol", house):
+    if not layers or not _only_ports(layers, "ports", "ipProtocol", limits):
         yield from _ranges(rule, props["match"]["srcIpRanges"])
 
 
-def _only_ports(layers: list[Node], ports: str, protocol: str, house: House) -> bool:
-    """Whether a rule lets in nothing but ports that the house makes public."""
-    public = {str(port) for port in house.public_ports}
+def _only_ports(layers: list[Node], ports: str, protocol: str, limits: OrganisationLimits) -> bool:
+    """Whether a rule lets in nothing but ports that the organisation makes public."""
+    public = {str(port) for port in limits.public_ports}
     for layer in layers:
         named = layer[ports].texts()
         if layer[protocol].text() not in ("tcp", "udp") or not named or not set(named) <= public:
@@ -102,21 +104,21 @@ def _load_balancer(resource: Resource) -> Node | None:
     return service if kind == "LoadBalancer" else None
 
 
-def _is_internal(resource: Resource, house: House) -> bool:
+def _is_internal(resource: Resource, limits: OrganisationLimits) -> bool:
     holder = resource.props["metadata"] if resource.kind == "Service" else resource.props["values"]["service"]
     notes = holder["annotations"]
-    return house.internal_by_default or any(notes[key].text().lower() in values for key, values in INTERNAL.items())
+    return limits.internal_by_default or any(notes[key].text().lower() in values for key, values in INTERNAL.items())
 
 
-def _public(resource: Resource, house: House) -> Iterator[Judgement]:
+def _public(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     balancer = _load_balancer(resource)
-    if balancer is not None and not _is_internal(resource, house):
+    if balancer is not None and not _is_internal(resource, limits):
         yield fault(resource, balancer["type"], "the load balancer has a public address on most clouds")
 
 
-def _open(resource: Resource, house: House) -> Iterator[Judgement]:
+def _open(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     balancer = _load_balancer(resource)
-    if balancer is None or _is_internal(resource, house):
+    if balancer is None or _is_internal(resource, limits):
         return
     ranges = balancer["loadBalancerSourceRanges"]
     if not ranges.given or ranges.value == []:
@@ -129,15 +131,31 @@ def _has_gateway_class(resource: Resource) -> bool:
     return resource.kind == "Gateway" and resource.group == "gateway.networking.k8s.io"
 
 
-def _public_gateway(resource: Resource, house: House) -> Iterator[Judgement]:
+def _public_gateway(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     name = resource.props["spec"]["gatewayClassName"]
     if "external" in name.text() or "gxlb" in name.text():
         yield fault(resource, name, f"gateways of the class {name.text()!r} have a public address")
 
 
-RULES: Final = (
+def _beside_the_control_plane(stack: Sequence[Resource], limits: OrganisationLimits) -> Iterator[Judgement]:
+    roots = {ROOT_NAMESPACE}
+    for release in stack:
+        with suppress(NotJudgedError):
+            roots |= {release.props["namespace"].text()} if chart_name(release) == "istiod" else set()
+    for release in stack:
+        yield from guarded(release, _in_root_namespace(release, roots))
+
+
+def _in_root_namespace(release: Resource, roots: set[str]) -> Iterator[Judgement]:
+    namespace = release.props["namespace"]
+    if chart_name(release) == "gateway" and namespace.text() in roots:
+        yield fault(release, namespace, f"the gateway is installed in the mesh's root namespace {namespace.text()}")
+
+
+RULES: Final[tuple[ResourceRule | StackRule, ...]] = (
     ResourceRule(
         id="firewall-open",
+        settings=("public_ports",),
         title="No firewall lets everybody in",
         severity=Severity.ERROR,
         why="0.0.0.0/0 makes every fault of every service behind it the internet's.",
@@ -148,6 +166,7 @@ RULES: Final = (
     ),
     ResourceRule(
         id="load-balancer-public",
+        settings=("internal_by_default",),
         title="Load balancers are internal",
         severity=Severity.WARNING,
         why="Mirrors carry what clients sent; a receiver needs to be reached by one other gateway.",
@@ -158,6 +177,7 @@ RULES: Final = (
     ),
     ResourceRule(
         id="load-balancer-open",
+        settings=("internal_by_default",),
         title="A public load balancer names who may reach it",
         severity=Severity.ERROR,
         why="Without ranges the whole internet reaches the gateway, whatever stands in its routes.",
@@ -175,5 +195,16 @@ RULES: Final = (
         remedy="Choose an internal class such as gke-l7-rilb",
         applies=_has_gateway_class,
         check=_public_gateway,
+    ),
+    StackRule(
+        id="gateway-release-in-root-namespace",
+        title="Istio's gateway chart is installed in a namespace of its own",
+        severity=Severity.WARNING,
+        why="The chart lets the gateway's account read every Secret of its namespace, and in the root namespace the "
+        "key of the mesh's CA is one of them.",
+        source="https://istio.io/latest/docs/setup/additional-setup/gateway/",
+        remedy="Give the release a namespace of its own",
+        applies=of_type(*CHARTS),
+        check=_beside_the_control_plane,
     ),
 )

@@ -3,11 +3,22 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from components.model.rules import Node, NotJudgedError, Severity
-from policies.resources import Resource
+from pulumi_traffic_mirror.model.rules import Node, NotJudgedError, Severity
 
+from ..resources import Resource
 from .gke import CLUSTER, is_autopilot
-from .registry import Fault, House, Judgement, ResourceRule, StackRule, Unknown, fault, guarded, not_known, of_type
+from .registry import (
+    Fault,
+    Judgement,
+    OrganisationLimits,
+    ResourceRule,
+    StackRule,
+    Unknown,
+    fault,
+    guarded,
+    not_known,
+    of_type,
+)
 
 NODE_POOL: Final = "gcp:container/nodePool:NodePool"
 DEFAULT_ACCOUNT: Final = "-compute@developer.gserviceaccount.com"
@@ -34,7 +45,7 @@ def _node_configs(resource: Resource) -> list[Node]:
     return [*inline, *([own] if own.given or keeps_own else [])]
 
 
-def _account(resource: Resource, house: House) -> Iterator[Judgement]:
+def _account(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     for config in _node_configs(resource):
         yield from guarded(resource, _own_account(resource, config))
 
@@ -55,19 +66,19 @@ def _account_urns(resource: Resource, config: Node) -> tuple[str, ...]:
     return tuple(urn for urn in urns if ACCOUNT in urn.lower())
 
 
-def _metadata_mode(pool: Resource, house: House) -> Iterator[Judgement]:
+def _metadata_mode(pool: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     mode = pool.props.at("nodeConfig", "workloadMetadataConfig", "mode")
     if mode.text() != "GKE_METADATA":
         yield fault(pool, mode, "pods reach the metadata server of the machine and with it the node's identity")
 
 
-def _secure_boot(pool: Resource, house: House) -> Iterator[Judgement]:
+def _secure_boot(pool: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     secure = pool.props.at("nodeConfig", "shieldedInstanceConfig", "enableSecureBoot")
     if secure.known is not True:
         yield fault(pool, secure, "nodes boot unsigned components")
 
 
-def _upkeep(pool: Resource, house: House) -> Iterator[Judgement]:
+def _upkeep(pool: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     for key, what in (("autoUpgrade", "upgraded"), ("autoRepair", "repaired")):
         yield from guarded(pool, _kept(pool, key, what))
 
@@ -78,12 +89,12 @@ def _kept(pool: Resource, key: str, what: str) -> Iterator[Fault]:
         yield fault(pool, kept, f"nodes are not {what} by themselves")
 
 
-def _node_roles(resources: Sequence[Resource], house: House) -> Iterator[Judgement]:
+def _node_roles(resources: Sequence[Resource], limits: OrganisationLimits) -> Iterator[Judgement]:
     names, urns, unknown = _node_accounts(resources)
     yield from unknown
     for grant in resources:
         if grant.type in GRANTS:
-            yield from guarded(grant, _one_grant(grant, names, urns, house))
+            yield from guarded(grant, _one_grant(grant, names, urns, limits))
 
 
 def _node_accounts(resources: Sequence[Resource]) -> tuple[set[str], set[str], list[Unknown]]:
@@ -105,18 +116,18 @@ def _node_accounts(resources: Sequence[Resource]) -> tuple[set[str], set[str], l
     return names - {""}, urns, unknown
 
 
-def _one_grant(grant: Resource, names: set[str], urns: set[str], house: House) -> Iterator[Fault]:
+def _one_grant(grant: Resource, names: set[str], urns: set[str], limits: OrganisationLimits) -> Iterator[Fault]:
     origins = {urn for key in ("member", "members") for urn in grant.origins.get(key, ())}
     if not urns & origins:
         members = [*grant.props["members"].texts(), grant.props["member"].text()]
         if not any(member.removeprefix("serviceAccount:") in names for member in members):
             return
     role = grant.props["role"]
-    if role.text() not in house.node_roles:
+    if role.text() not in limits.node_roles:
         yield fault(grant, role, f"nodes may do all that {role.text()!r} allows")
 
 
-def _basic_roles(grant: Resource, house: House) -> Iterator[Judgement]:
+def _basic_roles(grant: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     yield from guarded(grant, _basic(grant))
     yield from guarded(grant, _public(grant))
 
@@ -176,6 +187,7 @@ RULES: Final = (
     ),
     StackRule(
         id="gke-node-roles",
+        settings=("node_roles",),
         title="Nodes may do no more than nodes need",
         severity=Severity.ERROR,
         why="Whoever escapes from a container has the rights of the node.",

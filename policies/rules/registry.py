@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from components.model import ValidationError
-from components.model.rules import Node, NotJudgedError, Severity
-from policies.resources import Resource
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.model.rules import Node, NotJudgedError, Severity
+
+from ..resources import Resource
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
-    """What a house allows or asks for beyond what holds for everybody.
+class OrganisationLimits:
+    """What an organisation allows or asks for beyond what holds for everybody.
 
     Attributes:
         disposable_stacks: Names of stacks whose clusters anybody may delete.
@@ -87,8 +88,8 @@ class Unknown:
 
 
 Judgement: TypeAlias = Fault | Unknown
-ResourceCheck: TypeAlias = Callable[[Resource, House], Iterable[Judgement]]
-StackCheck: TypeAlias = Callable[[Sequence[Resource], House], Iterable[Judgement]]
+ResourceCheck: TypeAlias = Callable[[Resource, OrganisationLimits], Iterable[Judgement]]
+StackCheck: TypeAlias = Callable[[Sequence[Resource], OrganisationLimits], Iterable[Judgement]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,8 @@ class _About:
         why: What happens otherwise.
         source: Where that is known from.
         remedy: What to do about a breach, as an imperative sentence without a full stop.
+        settings: What it reads of :class:`OrganisationLimits`.
+        repair: What its repair changes, as a sentence without a full stop; empty for none.
     """
 
     id: str
@@ -110,6 +113,8 @@ class _About:
     why: str
     source: str
     remedy: str
+    settings: tuple[str, ...] = ()
+    repair: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +129,9 @@ class ResourceRule(_About):
     applies: Callable[[Resource], bool] = field(repr=False)
     check: ResourceCheck = field(repr=False)
 
-    def judge(self, resource: Resource, house: House) -> Iterator[Judgement]:
+    def judge(self, resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
         """Judge a resource that the rule applies to."""
-        yield from guarded(resource, self.check(resource, house))
+        yield from guarded(resource, self.check(resource, limits))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from components.model.rules import Node, NotJudgedError, Severity
-from policies.resources import KUBERNETES, Resource
+from pulumi_traffic_mirror.model.rules import Node, NotJudgedError, Severity
 
-from .registry import Fault, House, Judgement, ResourceRule, fault, guarded, not_known
+from ..resources import KUBERNETES, Resource
+from .registry import Fault, Judgement, OrganisationLimits, ResourceRule, fault, guarded, not_known
 from .workloads import containers, is_workload
 
 CREDENTIALS: Final = {
@@ -22,9 +22,14 @@ CREDENTIALS: Final = {
 """Forms that nothing but a credential has. Source: the issuers' own documentation of their formats."""
 
 TELLING_NAME: Final = re.compile(
-    r"(?:^|_)(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIALS?)$", re.IGNORECASE
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|CONNECTION_?STRING|_(?:PASS|PWD|DSN)"
+    r"|(?:API|PRIVATE|ACCESS|SECRET|SIGNING|ENCRYPTION|ACCOUNT|MASTER|LICENSE)_?KEY)$",
+    re.IGNORECASE,
 )
 """Ends of names of environment variables that hold a secret by everybody's habit."""
+
+HARMLESS: Final = frozenset({"", "true", "false"})
+"""Values that are no secret, whatever the name says, e.g. of ``REQUIRE_TOKEN``."""
 
 LONGEST_TEXT: Final = 1_000_000
 """Characters of one text that are looked at: more than the 1 MiB that an API server stores of an object is not
@@ -35,7 +40,7 @@ def _in_cluster(resource: Resource) -> bool:
     return resource.type.startswith(KUBERNETES) and resource.kind != "Secret"
 
 
-def _in_clear(resource: Resource, house: House) -> Iterator[Judgement]:
+def _in_clear(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     yield from _texts(resource, resource.props)
     if is_workload(resource):
         for container in containers(resource):
@@ -67,7 +72,7 @@ def _credential(resource: Resource, node: Node, text: str) -> Iterator[Fault]:
 def _variables(resource: Resource, container: Node) -> Iterator[Fault]:
     for variable in container["env"].elements():
         value = variable["value"]
-        if TELLING_NAME.search(variable["name"].text()) and value.given and value.value != "":
+        if TELLING_NAME.search(variable["name"].text()) and value.given and value.value not in HARMLESS:
             yield fault(resource, value, f"the variable {variable['name'].text()} holds its value in clear")
 
 
@@ -75,9 +80,9 @@ def _has_labels(resource: Resource) -> bool:
     return bool(resource.kind) or resource.type == "gcp:container/cluster:Cluster"
 
 
-def _labels(resource: Resource, house: House) -> Iterator[Judgement]:
+def _labels(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     labels = resource.props["metadata"]["labels"] if resource.kind else resource.props["resourceLabels"]
-    missing = [name for name in house.labels if not labels[name].given]
+    missing = [name for name in limits.labels if not labels[name].given]
     if missing:
         yield fault(resource, labels, f"labels are missing: {', '.join(missing)}")
 
@@ -86,7 +91,7 @@ def _is_provider(resource: Resource) -> bool:
     return resource.type == "pulumi:providers:kubernetes"
 
 
-def _identity(resource: Resource, house: House) -> Iterator[Judgement]:
+def _identity(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     identity = resource.props["clusterIdentifier"]
     if not identity.given:
         yield fault(resource, identity, "a new certificate or token counts as another cluster")
@@ -105,10 +110,11 @@ RULES: Final = (
     ),
     ResourceRule(
         id="required-labels",
-        title="Objects carry the labels of the house",
+        settings=("labels",),
+        title="Objects carry the organisation's labels",
         severity=Severity.WARNING,
         why="Costs, owners and clean-ups are found by labels.",
-        source="Set by the house; off by default.",
+        source="Set by the organisation; off by default.",
         remedy="Add the labels, most easily with a transform of the program",
         applies=_has_labels,
         check=_labels,

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from components.model.rules import Node, Severity
-from policies.resources import Resource
+from pulumi_traffic_mirror.model.rules import Node, Severity
 
-from .registry import Fault, House, Judgement, ResourceRule, fault, guarded, of_kind
+from ..resources import Resource
+from .registry import Fault, Judgement, OrganisationLimits, ResourceRule, fault, guarded, of_kind
 
 WORKLOADS: Final = ("Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 STANDARDS: Final = "https://kubernetes.io/docs/concepts/security/pod-security-standards/"
@@ -43,6 +43,12 @@ SAFE_SYSCTLS: Final = frozenset(
 )
 """Settings that the standards allow. Source: Pod Security Standards."""
 
+APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+"""Annotation with a container's AppArmor profile, before Kubernetes 1.30 had fields for it."""
+
+SELINUX_TYPES: Final = frozenset({"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"})
+"""Types that the standards allow. Source: Pod Security Standards."""
+
 INJECTED_IMAGE: Final = "auto"
 """What Istio's injection replaces by the proxy's own image.
 Source: https://istio.io/latest/docs/setup/additional-setup/gateway/."""
@@ -52,12 +58,12 @@ is_workload: Final = of_kind(*WORKLOADS, "CronJob", groups=("", "apps", "batch")
 
 def pod_spec(resource: Resource) -> Node:
     """Where a workload describes its pods."""
+    return resource.props["spec"] if resource.kind == "Pod" else _template(resource)["spec"]
+
+
+def _template(resource: Resource) -> Node:
     spec = resource.props["spec"]
-    if resource.kind == "Pod":
-        return spec
-    if resource.kind == "CronJob":
-        spec = spec["jobTemplate"]["spec"]
-    return spec["template"]["spec"]
+    return (spec["jobTemplate"]["spec"] if resource.kind == "CronJob" else spec)["template"]
 
 
 def containers(resource: Resource) -> list[Node]:
@@ -67,24 +73,32 @@ def containers(resource: Resource) -> list[Node]:
     return [container for kind in kinds for container in spec[kind].elements()]
 
 
-def _digests(resource: Resource, house: House) -> Iterator[Judgement]:
-    for container in containers(resource):
-        yield from guarded(resource, _digest(resource, container["image"], house.allowed_images))
+def _digests(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
+    images = [container["image"] for container in containers(resource)]
+    volumes = [volume["image"]["reference"] for volume in pod_spec(resource)["volumes"].elements()]
+    for image in [*images, *(each for each in volumes if each.given)]:
+        yield from guarded(resource, _digest(resource, image, limits.allowed_images))
+
+
+def begins_with(name: str, beginning: str) -> bool:
+    """Whether an image's name begins with whole parts: ``a.example/team`` begins no ``a.example/team-of-others/x``."""
+    rest = name.removeprefix(beginning)
+    return name.startswith(beginning) and (beginning.endswith(("/", ":")) or not rest or rest[0] in "/:")
 
 
 def _digest(resource: Resource, image: Node, allowed: Sequence[str]) -> Iterator[Fault]:
     name = image.text()
-    if "@sha256:" in name or name == INJECTED_IMAGE or name.startswith(tuple(allowed)):
+    if "@sha256:" in name or name == INJECTED_IMAGE or any(begins_with(name, each) for each in allowed):
         return
     yield fault(resource, image, f"{name!r} is whatever its registry says at the moment")
 
 
-def _restricted(resource: Resource, house: House) -> Iterator[Judgement]:
+def _restricted(resource: Resource, limits: OrganisationLimits) -> Iterator[Judgement]:
     spec = pod_spec(resource)
     if not spec.given:
         yield fault(resource, spec, "there is no pod to judge")
         return
-    for check in (_host, _volumes, _sysctls):
+    for check in (_host, _volumes, _sysctls, _profiles):
         yield from guarded(resource, check(resource, spec))
     for container in containers(resource):
         for check in _CONTAINER_CHECKS:
@@ -109,6 +123,33 @@ def _sysctls(resource: Resource, spec: Node) -> Iterator[Fault]:
         name = setting["name"]
         if name.text() not in SAFE_SYSCTLS:
             yield fault(resource, name, f"the kernel setting {name.text()!r} reaches beyond the pod")
+
+
+def _profiles(resource: Resource, spec: Node) -> Iterator[Fault]:
+    """What pod and containers say of AppArmor, SELinux and Windows' host processes."""
+    for owner in [spec, *containers(resource)]:
+        yield from _profile(resource, owner["securityContext"])
+    pod = resource.props if resource.kind == "Pod" else _template(resource)
+    for key, value in pod["metadata"]["annotations"].entries():
+        if key.startswith(APP_ARMOR) and not (
+            value.text() == "runtime/default" or value.text().startswith("localhost/")
+        ):
+            yield fault(resource, value, "AppArmor does not bound the container")
+
+
+def _profile(resource: Resource, security: Node) -> Iterator[Fault]:
+    armour = security["appArmorProfile"]["type"]
+    if armour.text("RuntimeDefault") not in ("RuntimeDefault", "Localhost"):
+        yield fault(resource, armour, "AppArmor does not bound the container")
+    options = security["seLinuxOptions"]
+    if options["type"].text() not in SELINUX_TYPES:
+        yield fault(resource, options["type"], f"the SELinux type {options['type'].text()} is not a container's")
+    for key in ("user", "role"):
+        if options[key].text():
+            yield fault(resource, options[key], f"a SELinux {key} of its own reaches beyond a container's")
+    windows = security["windowsOptions"]["hostProcess"]
+    if windows.known is True:
+        yield fault(resource, windows, "the container is a process of its Windows node")
 
 
 def _effective(spec: Node, container: Node, key: str) -> Node:
@@ -165,11 +206,22 @@ def _host_ports(resource: Resource, spec: Node, container: Node) -> Iterator[Fau
             yield fault(resource, port["hostPort"], "the container listens on its node's address")
 
 
-_CONTAINER_CHECKS: Final = (_privilege, _escalation, _capabilities, _user, _seccomp, _proc, _host_ports)
+def _asked_hosts(resource: Resource, spec: Node, container: Node) -> Iterator[Fault]:
+    """Hosts of probes and hooks: the node's kubelet asks there, with its own reach."""
+    probes = [container[name] for name in ("livenessProbe", "readinessProbe", "startupProbe")]
+    hooks = [container["lifecycle"][name] for name in ("postStart", "preStop")]
+    for action in [*probes, *hooks]:
+        for kind in ("httpGet", "tcpSocket"):
+            if action[kind]["host"].text():
+                yield fault(resource, action[kind]["host"], "the node asks another host than the pod")
+
+
+_CONTAINER_CHECKS: Final = (_privilege, _escalation, _capabilities, _user, _seccomp, _proc, _host_ports, _asked_hosts)
 
 RULES: Final = (
     ResourceRule(
         id="image-digest",
+        settings=("allowed_images",),
         title="Images are named by their digest",
         severity=Severity.ERROR,
         why="A tag can be moved: what was tested is not what runs, and two pods of one version differ.",

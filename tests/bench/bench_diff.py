@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-from components.operations.diff import DiffJob, Source, diff
-from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, Side
+from pulumi_traffic_mirror.operations.diff import DiffJob, Source, diff
+from pulumi_traffic_mirror.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, Side
 
 MAX_SECONDS = 60.0
 MAX_MIB = 500.0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     CrossClusterMirror,
     Destination,
     GatewayRef,
@@ -28,7 +28,7 @@ from components.model import (
     receiver_server,
     render,
 )
-from components.model.rules import ClusterObjects, Hop, Mesh, Place, find_loops, run_rules
+from pulumi_traffic_mirror.model.rules import ClusterObjects, Hop, Mesh, Place, find_loops, run_rules
 
 ISTIO = IstioBehaviour(version=IstioVersion(1, 31))
 GATEWAY = GatewayRef(name="internal-gateway", namespace="istio-system")

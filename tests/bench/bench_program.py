@@ -22,7 +22,7 @@ from pulumi.runtime import mocks
 from pulumi.runtime.settings import configure, reset_options
 from pulumi.runtime.stack import run_in_stack
 
-import components as tm
+import pulumi_traffic_mirror as tm
 from tests.support.recording import Recorded, Recording, run_program
 from tests.support.wire import reveal
 
@@ -55,7 +55,7 @@ class _Mocks(mocks.Mocks):
 
 def by_components(services: int) -> None:
     """A program with one cluster, one gateway, and ``services`` hosts with a mirror inside and one outside."""
-    cluster = tm.ExistingCluster("cluster", tm.ExistingClusterArgs(kubeconfig=KUBECONFIG)).handle
+    cluster = tm.ExistingCluster("cluster", tm.ExistingClusterArgs(kubeconfig=KUBECONFIG, platform=tm.GKE)).handle
     mesh = tm.ExistingIstio(cluster=cluster, version="1.31.0").handle
     contracts = [
         tm.MirrorContract(hosts=[f"service-{index}.staging.example"], mirror_host=f"service-{index}.testing.example")

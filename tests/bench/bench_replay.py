@@ -22,10 +22,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from components.model import Waiver
-from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
-from components.operations.recording.quantiles import Quantiles
-from components.operations.replay import Pace, ReplayGuard, ReplayJob, Target, replay
+from pulumi_traffic_mirror.model import Waiver
+from pulumi_traffic_mirror.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
+from pulumi_traffic_mirror.operations.recording.quantiles import Quantiles
+from pulumi_traffic_mirror.operations.replay import Pace, ReplayGuard, ReplayJob, Target, replay
 from tests.support.loopback_service import serving
 
 RATE: Final = 200

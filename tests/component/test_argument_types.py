@@ -8,11 +8,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-import components
+import pulumi_traffic_mirror
 from tests.support.handles import no_cluster, no_mesh
 from tests.support.recording import Recording, refused, run_program
 
-tm: Any = components
+tm: Any = pulumi_traffic_mirror
 """As a caller without a type checker sees it."""
 
 HOSTS = ["grpc-hello.staging.example"]
@@ -55,8 +55,11 @@ def test_a_component_takes_only_its_own_arguments(component: Any, args: Any) -> 
         (lambda: tm.GreeterArgs(cluster=no_cluster(), image=7), "image = '(int)': must be a text."),
         (lambda: tm.GreeterArgs(cluster=no_cluster(), image=IMAGE, env={"PIN": 1234}), "env['PIN'] = '(int)': must be"),
         (lambda: tm.GreeterArgs(cluster=no_mesh(), image=IMAGE), "cluster = '(MeshHandle)': must be ClusterHandle."),
-        (lambda: tm.ClusterHandle(name="a", provider=None, kind="gke"), "provider = None: must be Provider."),
-        (lambda: tm.ClusterHandle(name="a", provider=object.__new__(k8s.Provider), kind="aks"), "'gke', 'existing'"),
+        (lambda: tm.ClusterHandle(name="a", provider=None), "provider = None: must be Provider."),
+        (
+            lambda: tm.ClusterHandle(name="a", provider=object.__new__(k8s.Provider), platform="aks"),
+            "must be ClusterPlatform",
+        ),
         (lambda: tm.IstioControlPlaneArgs(cluster=no_cluster(), values=[]), "values = '(list)': must be a mapping"),
         (lambda: tm.IstioControlPlaneArgs(cluster=no_cluster(), kubernetes_version=1.35), "kubernetes_version = 1.35"),
         (lambda: tm.MeshGatewayArgs(mesh=no_mesh(), servers=SERVER), "must be a list. Put it in brackets"),
@@ -100,16 +103,45 @@ def test_an_output_is_no_plain_value_and_no_list() -> None:
         assert words in text
 
 
-def test_who_gives_a_component_in_place_of_its_handle_is_told() -> None:
+def test_a_component_stands_for_its_handle() -> None:
+    istio = tm.ExistingIstio(cluster=no_cluster(), version="1.31.0")
+    given: Any = istio
+    args = tm.MeshGatewayArgs(mesh=given, servers=[SERVER])
+    assert args.mesh.cluster is istio.cluster
+    wrong: Any = istio.cluster
+    assert "mesh = '(ClusterHandle)': must be MeshHandle." in refusal(
+        lambda: tm.MeshGatewayArgs(mesh=wrong, servers=[SERVER])
+    )
+
     def program() -> None:
-        istio = tm.ExistingIstio(cluster=no_cluster(), version="1.31.0")
-        tm.MeshGateway("gateway", tm.MeshGatewayArgs(mesh=istio, servers=[SERVER]))
+        made: Any = type("Somebody", (), {"handle": cluster()})()
+        mesh: Any = tm.ExistingIstio(cluster=made, version="1.31.0")
+        tm.MeshNamespace("hello", tm.MeshNamespaceArgs(cluster=made, mesh=mesh, namespace="hello"))
 
-    assert "mesh = '(ExistingIstio)': must be MeshHandle. Give its handle." in refusal(program)
+    labels = run_program(program).one("kubernetes:core/v1:Namespace").input("metadata.labels")
+    assert labels["istio-injection"] == "enabled"
 
 
-def cluster(kind: str = "gke") -> Any:
-    return tm.ClusterHandle(name="a", provider=k8s.Provider("a"), kind=kind)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda late: tm.MirrorContract(hosts=late),
+        lambda late: tm.MirrorContract(hosts=[late]),
+        lambda late: tm.Destination(late, 80),
+        lambda late: tm.InClusterMirror(service=tm.Destination("v2.shop.example", 80), percent=late),
+        tm.Expiry,
+        lambda late: tm.GkeClusterArgs(project=late, location="", deletion_protection=True),
+    ],
+)
+def test_an_output_where_a_plain_value_is_needed_is_told_why(make: Callable[[Any], object]) -> None:
+    text = refusal(lambda: make(pulumi.Output.secret("hidden")))
+    assert " = '(Output)'" in text
+    assert "Give a plain value" in text
+    assert "while that is done" in text
+
+
+def cluster() -> Any:
+    return tm.ClusterHandle(name="a", provider=k8s.Provider("a"), platform=tm.GKE)
 
 
 def gateway(**arguments: Any) -> Recording:
@@ -128,11 +160,12 @@ def test_members_of_closed_sets_may_be_spelled() -> None:
         gateway(exposure="public")
 
 
+NETWORK = "projects/my-project/global/networks/b"
 PARTS: dict[str, Callable[[pulumi.Output[Any]], object]] = {
     "kubeconfig": lambda late: tm.ExistingCluster("a", tm.ExistingClusterArgs(kubeconfig=late)),
     "image": lambda late: tm.Greeter("a", tm.GreeterArgs(cluster=cluster(), image=late)),
-    "first": lambda late: tm.NetworkPeering("a", tm.NetworkPeeringArgs(first=late, second="b")),
-    "second": lambda late: tm.NetworkPeering("a", tm.NetworkPeeringArgs(first="b", second=late)),
+    "first": lambda late: tm.NetworkPeering("a", tm.NetworkPeeringArgs(first=late, second=NETWORK)),
+    "second": lambda late: tm.NetworkPeering("a", tm.NetworkPeeringArgs(first=NETWORK, second=late)),
     "edge.ca": lambda late: tm.TlsCredential(name="edge", ca=late).register(
         "a", "istio-system", pulumi.ResourceOptions()
     ),

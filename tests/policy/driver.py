@@ -29,8 +29,8 @@ from pulumi_policy.deserialize import deserialize_properties
 from pulumi_policy.policy import _NotApplicableError
 from pulumi_policy.proxy import unknown_checking_proxy
 
-from policies.adaptors import NOT_JUDGED, WAIVERS_IN_FORCE
-from policies.pack import make_policies
+from pulumi_traffic_mirror_policies.adaptors import NOT_JUDGED, WAIVERS_IN_FORCE
+from pulumi_traffic_mirror_policies.pack import make_policies
 from tests.support import wire
 from tests.support.recording import Recorded, Recording
 
@@ -285,10 +285,10 @@ def _add(report: Report, answer: analyzer_pb2.AnalyzeResponse, urn: str) -> None
 
 
 @contextmanager
-def pack_process() -> Iterator[PackProcess]:
+def pack_process(folder: Path = PACK, python: str = sys.executable) -> Iterator[PackProcess]:
     """Start the pack, and end it with the block."""
-    command = [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:0", str(PACK)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PACK) as process:
+    command = [python, "-u", "-m", "pulumi.policy", "127.0.0.1:0", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline())

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from policies.rules.networks import everybody
+from pulumi_traffic_mirror_policies.rules.networks import everybody
 from tests.policy.driver import UNKNOWN, Given, InProcess, cluster_object
 
 CLUSTER: Final = "gcp:container/cluster:Cluster"

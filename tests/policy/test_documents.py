@@ -1,92 +1,89 @@
 """The documentation of the pack is what the rules say."""
 
-import ast
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from policies.documents import TARGET, render
-from policies.pack import every_rule
-from policies.sdk import check_configuration
+from pulumi_traffic_mirror_policies.documents import DOCS, pages
+from pulumi_traffic_mirror_policies.pack import every_rule
+from pulumi_traffic_mirror_policies.sdk import check_configuration
 from tests.policy.driver import PACK, ROOT
 
-DOCUMENT = render()
+PAGES = pages()
+DOCUMENT = PAGES["policies.md"]
+RULES = {rule.id: rule for rule in every_rule()}
 CI = ROOT / "examples" / "ci"
 MODULES = sorted(path for path in PACK.rglob("*.py"))
 
 
-def test_the_document_is_up_to_date() -> None:
-    assert TARGET.read_text(encoding="utf-8") == DOCUMENT, "run: python -m policies.documents"
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_up_to_date(name: str) -> None:
+    written = (DOCS / name).read_text(encoding="utf-8")
+    assert written == PAGES[name], "run: python -m pulumi_traffic_mirror_policies.documents"
 
 
-@pytest.mark.parametrize("rule", every_rule(), ids=lambda rule: rule.id)
-def test_every_rule_has_its_section(rule: object) -> None:
-    rule_id = getattr(rule, "id")  # noqa: B009 -- three kinds of rules
-    section = DOCUMENT.split(f"\n## {rule_id}\n")[1].split("\n## ")[0]
-    for part in ("* Why: ", "* Source: ", "* Remedy: ", "* Level: ", "Refused", "```yaml"):
+@pytest.mark.parametrize("rule_id", RULES)
+def test_every_rule_has_its_section_on_one_page(rule_id: str) -> None:
+    (section,) = [page.split(f"\n### {rule_id}\n")[1] for page in PAGES.values() if f"\n### {rule_id}\n" in page]
+    section = section.split("\n### ")[0].split("\n## ")[0]
+    for part in ("* Why: ", "* Source: ", "* Remedy: ", "Level: ", "Refused", "```yaml"):
         assert part in section
+    rule = RULES[rule_id]
+    assert rule.why.endswith(".")
+    assert not rule.title.endswith(".")
+    assert not rule.remedy.endswith(".")
 
 
 @pytest.mark.parametrize("path", sorted(CI.glob("*.json")), ids=lambda path: path.name)
 def test_ready_configurations_are_accepted(path: Path) -> None:
-    names = [rule.id for rule in every_rule()]
     for name, given in json.loads(path.read_text()).items():
         settings = given if isinstance(given, dict) else {}
-        check_configuration(name, {key: value for key, value in settings.items() if key != "enforcementLevel"}, names)
+        check_configuration(name, {key: value for key, value in settings.items() if key != "enforcementLevel"}, RULES)
 
 
 def test_the_configuration_in_the_document_is_accepted() -> None:
     block = re.search(r"^    \{\n(?:      .*\n)+    \}", DOCUMENT, re.MULTILINE)
     assert block
-    names = [rule.id for rule in every_rule()]
     for name, given in json.loads(block[0]).items():
         settings = given if isinstance(given, dict) else {}
-        check_configuration(name, {key: value for key, value in settings.items() if key != "enforcementLevel"}, names)
+        check_configuration(name, {key: value for key, value in settings.items() if key != "enforcementLevel"}, RULES)
 
 
-def test_the_ready_workflow_names_what_is_there() -> None:
-    workflow = yaml.safe_load((CI / "github.yaml").read_text())
-    commands = "\n".join(step.get("run", "") for step in workflow["jobs"]["preview"]["steps"])
-    assert "--policy-pack .traffic-mirror/policies" in commands
+def test_the_ready_workflow_takes_the_pack_from_the_package_as_the_readme_does() -> None:
+    for text in ((CI / "github.yaml").read_text(), (ROOT / "README.md").read_text()):
+        assert "pulumi-traffic-mirror[cli,policy]" in text
+        assert '--policy-pack "$(traffic-mirror policies --path)"' in text
     assert (PACK / "PulumiPolicy.yaml").is_file()
-    manifest = yaml.safe_load((PACK / "PulumiPolicy.yaml").read_text())
-    # The environment that the workflow makes is the one that the pack runs in.
-    assert (PACK / manifest["runtime"]["options"]["virtualenv"]).resolve() == (ROOT / ".venv").resolve()
-    assert ".traffic-mirror/.venv" in commands
+
+
+def test_the_ready_workflow_judges_by_the_base_branch_with_secrets_in_one_step() -> None:
+    job = yaml.safe_load((CI / "github.yaml").read_text())["jobs"]["preview"]
+    (preview,) = [step for step in job["steps"] if "pulumi preview" in step.get("run", "")]
+    assert "--policy-pack-config base/" in preview["run"]
+    assert "secrets." not in str({**job, "steps": [step for step in job["steps"] if step is not preview]})
+    installs = [line for step in job["steps"] for line in step.get("run", "").splitlines() if "pip install" in line]
+    assert installs
+    assert all("--require-hashes" in line for line in installs)
+
+
+@pytest.mark.parametrize("workflow", sorted(CI.glob("*.yaml")), ids=lambda path: path.stem)
+def test_ready_workflows_name_actions_by_their_commit(workflow: Path) -> None:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    used = [step["uses"] for job in jobs.values() for step in job["steps"] if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", name) for name in used), used
 
 
 def test_the_pack_needs_what_the_extra_names() -> None:
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["policy"]
-    lines = (PACK / "requirements.txt").read_text().splitlines()
-    assert [line for line in lines if not line.startswith("#")] == extra
-
-
-def test_the_readme_puts_the_pack_to_use_as_the_workflow_does() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for command in ("git clone --depth 1 --branch v0.1.0 ", "pip install -r .traffic-mirror/policies/requirements.txt"):
-        assert command in readme
-        assert command in (CI / "github.yaml").read_text()
-    assert "pulumi preview --policy-pack .traffic-mirror/policies" in readme
-
-
-def test_the_pack_knows_nothing_but_the_model() -> None:
-    for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            imported = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            imported += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for name in imported:
-                assert not name.startswith("components") or name.startswith("components.model"), f"{path.name}: {name}"
-
-
-def test_no_module_of_the_pack_hides_one_that_others_import() -> None:
-    """A pack's folder is first on the module path of its process."""
-    hidden = {path.stem for path in PACK.glob("*.py")} & set(sys.stdlib_module_names)
-    assert hidden <= {"__main__"}
+    (line,) = [line for line in (PACK / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    name, extra = line.rstrip("]").split("[")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert name == project["name"]
+    assert extra in project["optional-dependencies"]
 
 
 def test_only_the_process_reads_the_clock() -> None:

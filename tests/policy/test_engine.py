@@ -7,10 +7,16 @@ from typing import Any, Final
 
 import pytest
 
-from components.rehearsal.engine import DeploymentEvent, Engine, EngineError, EventKind, Installation, discover
-from components.rehearsal.places import cache_directory
-from components.rehearsal.progress import PlainProgress
-from components.rehearsal.toolchain import ensure_toolchain
+from pulumi_traffic_mirror.rehearsal.engine import (
+    DeploymentEvent,
+    Engine,
+    EngineError,
+    EventKind,
+    Installation,
+    discover,
+)
+from pulumi_traffic_mirror.rehearsal.engine.installation import PROVIDER
+from pulumi_traffic_mirror.rehearsal.toolchain import Toolchain
 from tests.policy.driver import PACK
 
 pytestmark = [pytest.mark.stage, pytest.mark.timeout(300)]
@@ -32,8 +38,8 @@ WAIVER: Final = {"resource": "greeter", "reason": "is rebuilt by March", "until"
 
 
 @pytest.fixture(scope="module")
-def installation() -> Installation:
-    return discover(ensure_toolchain(cache_directory(), PlainProgress()).program("pulumi"))
+def installation(toolchain: Toolchain) -> Installation:
+    return discover(toolchain.program("pulumi"), toolchain.program(PROVIDER))
 
 
 class Preview:
@@ -131,7 +137,7 @@ def test_an_unknown_value_is_listed_and_the_known_ones_are_judged(preview: Previ
     listed = [line for line in preview.of("not-judged") if "spec.http[0].mirror.host" in line]
     assert len(listed) == 1
     assert "mirror-no-brakes" in listed[0]
-    assert any("spec.http[1].mirror" in line for line in preview.of("mirror-no-brakes"))
+    assert any("spec.http[1].mirror" in line for line in preview.of("mirror-credentials"))
 
 
 def test_the_engine_takes_a_remediation(preview: Preview) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.documents import read_examples
+from pulumi_traffic_mirror_policies.documents import read_examples
 from tests.policy.driver import UNKNOWN, Given, InProcess, cluster_object
 from tests.policy.examples import resources
 from tests.policy.test_rules import every_path

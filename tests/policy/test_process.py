@@ -1,5 +1,7 @@
 """The pack as the engine runs it: a process of its own, asked over gRPC."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,8 +11,8 @@ import jsonschema
 import pytest
 from google.protobuf import json_format
 
-from policies.pack import every_rule
-from tests.policy.driver import UNKNOWN, Given, InProcess, PackProcess, cluster_object, pack_process
+from pulumi_traffic_mirror_policies.pack import every_rule
+from tests.policy.driver import PACK, UNKNOWN, Given, InProcess, PackProcess, cluster_object, pack_process
 from tests.policy.test_stacks import STACKS, registered
 
 pytestmark = pytest.mark.slow
@@ -135,3 +137,11 @@ def test_remediation_is_made_on_request_only(pack: PackProcess) -> None:
     made = [found for found in pack.remediate(route(10)) if found.policyName == "mirror-deprecated-percent"]
     assert len(made) == 1
     assert json_format.MessageToDict(made[0].properties)["spec"]["http"][0]["mirrorPercentage"] == {"value": 10.0}
+
+
+def test_a_pack_in_an_environment_without_its_packages_says_so_and_ends() -> None:
+    bare = [sys.executable, "-I", "-S", str(PACK / "__main__.py")]
+    ended = subprocess.run(bare, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert "has no module pulumi_policy. Install 'pulumi-traffic-mirror[policy]' into its environment" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,25 +1,41 @@
 """Levels, settings and waivers: what is accepted, what it changes, and what is refused."""
 
 import dataclasses
+import inspect
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jsonschema
 import pytest
+from google.protobuf import json_format
+from pulumi_policy import policy
+from pulumi_policy.deserialize import deserialize_properties
+from pulumi_policy.proxy import unknown_checking_proxy
 
-from components.model import ValidationError
-from components.model.rules import ClusterObjects, RuleSettings
-from policies import adaptors
-from policies.documents import read_examples
-from policies.pack import every_rule
-from policies.parameters import PARAMETERS, WHOLE_CLUSTER, Settings, parameters_of, read_settings, schema_of
-from policies.rules.registry import House
-from policies.sdk import check_configuration
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.model.rules import Rule, RuleSettings, run_rules
+from pulumi_traffic_mirror_policies import adaptors
+from pulumi_traffic_mirror_policies.documents import read_examples
+from pulumi_traffic_mirror_policies.meshes import read_stack
+from pulumi_traffic_mirror_policies.pack import every_rule
+from pulumi_traffic_mirror_policies.parameters import (
+    PARAMETERS,
+    WAIVER_BOUNDS,
+    WHOLE_CLUSTER,
+    Settings,
+    read_settings,
+    schema_of,
+)
+from pulumi_traffic_mirror_policies.repairs import REPAIRS
+from pulumi_traffic_mirror_policies.resources import read_resource
+from pulumi_traffic_mirror_policies.rules.registry import OrganisationLimits
+from pulumi_traffic_mirror_policies.sdk import check_configuration
 from tests.policy.driver import NOW, Given, InProcess, cluster_object
 from tests.policy.examples import resources
 
 EXAMPLES = read_examples()
-RULE_IDS = {rule.id for rule in every_rule()}
+RULES = {rule.id: rule for rule in every_rule()}
+RULE_IDS = set(RULES)
 WAIVER = {"resource": "greeter", "reason": "is rebuilt by March", "until": "2027-03-31"}
 
 
@@ -41,12 +57,13 @@ def judged_with(rule_id: str, config: dict[str, Any], given: Given, now: datetim
 
 
 def test_every_field_of_the_rules_settings_can_be_set() -> None:
-    fields = {field.name for kind in (RuleSettings, House) for field in dataclasses.fields(kind)}
-    assert {parameter.field for parameter in PARAMETERS if parameter.name != WHOLE_CLUSTER} == fields
+    fields = {field.name for kind in (RuleSettings, OrganisationLimits) for field in dataclasses.fields(kind)}
+    assert {each.field for each in (*PARAMETERS, *WAIVER_BOUNDS) if each.name != WHOLE_CLUSTER} == fields
 
 
-def test_settings_belong_to_rules_that_exist() -> None:
-    assert {rule_id for parameter in PARAMETERS for rule_id in parameter.rules} <= RULE_IDS
+def test_every_setting_is_read_by_some_rule() -> None:
+    declared = {name for rule in RULES.values() for name in rule.settings}
+    assert declared == {parameter.field for parameter in PARAMETERS}
 
 
 class Watched:
@@ -66,41 +83,42 @@ def test_a_rule_reads_exactly_the_settings_that_it_declares(rule_id: str, monkey
     """Otherwise a setting would be silently without effect, on this rule or on another one that reads it as well."""
     read: set[str] = set()
 
-    def watched(rule_id: str, config: Any, stack: str) -> Settings:
-        made = read_settings(rule_id, config, stack)
-        changed: Any = {"rules": Watched(made.rules, read), "house": Watched(made.house, read)}
+    def watched(rule: Any, config: Any, stack: str) -> Settings:
+        made = read_settings(rule, config, stack)
+        changed: Any = {"rules": Watched(made.rules, read), "limits": Watched(made.limits, read)}
         return dataclasses.replace(made, **changed)
 
     monkeypatch.setattr(adaptors, "read_settings", watched)
     example = EXAMPLES[rule_id]
     InProcess({rule_id: example.config}, only=rule_id).judge(resources(example.refused))
-    assert read == {parameter.field for parameter in parameters_of(rule_id) if parameter.name != WHOLE_CLUSTER}
+    for_all = {bound.field for bound in WAIVER_BOUNDS}
+    assert read - for_all == set(RULES[rule_id].settings) - {"complete"}
 
 
-def test_rules_that_depend_on_what_is_missing_can_be_told_that_nothing_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: set[str] = set()
-    current = ""
-    original = ClusterObjects.__getattribute__
-
-    def watched(self: ClusterObjects, name: str) -> Any:
-        if name == "complete":
-            read.add(current)
-        return original(self, name)
-
-    monkeypatch.setattr(ClusterObjects, "__getattribute__", watched)
-    for current in sorted(RULE_IDS):
-        given = resources(EXAMPLES[current].refused)
-        for known in (given, given[:1]):
-            InProcess({current: EXAMPLES[current].config}, only=current).judge(known)
-    assert [read] == [set(parameter.rules) for parameter in PARAMETERS if parameter.name == WHOLE_CLUSTER]
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)
+def test_rules_that_depend_on_what_is_missing_can_be_told_that_nothing_is(rule: Any) -> None:
+    """What only a whole cluster breaks, is broken by something that is not there."""
+    if isinstance(rule, Rule):
+        example = EXAMPLES[rule.id]
+        settings = read_settings(rule, example.config, "staging").rules
+        pack = InProcess(only=rule.id)
+        given = [read_resource(pack._resource(each)) for each in resources(example.refused)]
+        only_whole: set[str] = set()
+        for seen in (given, given[:1]):
+            part, whole = (
+                {str(found) for found in run_rules(read_stack(seen, NOW, complete=complete).mesh, [rule], settings)}
+                for complete in (False, True)
+            )
+            only_whole |= whole - part
+        assert bool(only_whole) == ("complete" in rule.settings)
 
 
 @pytest.mark.parametrize("rule_id", sorted(RULE_IDS))
 def test_settings_of_an_example_fit_the_schema(rule_id: str) -> None:
     config = EXAMPLES[rule_id].config
-    schema = {"type": "object", "additionalProperties": False, "properties": schema_of(rule_id).properties}
+    schema = {"type": "object", "additionalProperties": False, "properties": schema_of(RULES[rule_id]).properties}
     jsonschema.validate(config, schema)
-    read_settings(rule_id, config, "staging")
+    read_settings(RULES[rule_id], config, "staging")
 
 
 def test_a_waiver_turns_a_refusal_into_a_line_of_the_list() -> None:
@@ -162,6 +180,24 @@ def test_a_waiver_on_an_object_needs_an_end(end: dict[str, str], outcome: tuple[
     assert said in "".join(line.message for line in report.said)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "outcome", "said"),
+    [
+        ({}, (0, 1), ""),
+        ({"maxWaiverDays": 30}, (1, 0), "more than 30 days from now"),
+        ({"objectWaivers": False}, (1, 0), "objects may carry none here"),
+    ],
+)
+def test_an_organisation_bounds_or_forbids_waivers(bounds: dict[str, Any], outcome: tuple[int, int], said: str) -> None:
+    given = route({REASON: "the only namespace with a v2", UNTIL: "2027-03-31"})
+    assert judged_with("mirror-target-short-name", bounds, given) == outcome
+    report = InProcess({"mirror-target-short-name": bounds}, only="mirror-target-short-name").judge([given])
+    assert said in "".join(line.message for line in report.said)
+    forbidden = {"objectWaivers": False}
+    assert judged_with("image-digest", {"waivers": [WAIVER], **forbidden}, pod()) == (0, 1), "not the object's"
+    assert judged_with("image-digest", {"waivers": [WAIVER], "maxWaiverDays": 1}, pod()) == (1, 0)
+
+
 def test_a_waiver_of_one_rule_leaves_the_others() -> None:
     report = InProcess({"image-digest": {"waivers": [WAIVER]}}).judge([pod()])
     assert report.of("pod-restricted")
@@ -217,6 +253,38 @@ def test_a_stack_counts_as_a_part_of_its_cluster_unless_it_is_told_otherwise() -
 )
 def test_a_wrong_configuration_is_refused(rule_id: str, config: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        check_configuration(rule_id, config, sorted(RULE_IDS))
+        check_configuration(rule_id, config, RULES)
     assert caught.value.field.startswith(field)
     assert caught.value.remedy
+
+
+def test_rules_that_declare_a_repair_have_one() -> None:
+    assert set(REPAIRS) == {rule.id for rule in RULES.values() if rule.repair}
+
+
+@pytest.mark.parametrize("rule_id", sorted(RULE_IDS | {"not-judged"}))
+def test_a_rule_without_a_repair_cannot_be_told_to_repair(rule_id: str) -> None:
+    if rule_id in REPAIRS:
+        check_configuration(rule_id, {}, RULES, "remediate")
+        return
+    with pytest.raises(ValidationError, match="Choose mandatory or advisory") as caught:
+        check_configuration(rule_id, {}, RULES, "remediate")
+    assert caught.value.field == f"{rule_id}.enforcementLevel"
+
+
+@pytest.mark.parametrize("rule_id", sorted(rule.id for rule in RULES.values() if getattr(rule, "decided_by", ())))
+def test_what_one_object_decides_needs_no_other(rule_id: str) -> None:
+    example = EXAMPLES[rule_id]
+    kinds = getattr(RULES[rule_id], "decided_by")  # noqa: B009 -- only the model's rules have it
+    given = resources(example.refused)
+    alone = [each for each in given if each.props["kind"] in kinds]
+    whole, part = (InProcess({rule_id: example.config}, only=rule_id).judge(each) for each in (given, alone))
+    assert [line.message for line in whole.of(rule_id)] == [line.message for line in part.of(rule_id)]
+
+
+def test_the_sdk_has_the_parts_that_the_pack_replaces() -> None:
+    """They are private: a new release of the SDK fails here first, and not in silence."""
+    assert policy.json_format.MessageToDict is json_format.MessageToDict
+    assert policy.deserialize_properties is deserialize_properties
+    assert policy.unknown_checking_proxy is unknown_checking_proxy
+    assert inspect.isfunction(policy._PolicyAnalyzerServicer.Configure)

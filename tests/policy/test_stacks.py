@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from policies.pack import ONE_OBJECT, every_rule
-from tests.policy.driver import Given, InProcess, cluster_object, recorded
+from pulumi_traffic_mirror.model import Brakes
+from pulumi_traffic_mirror.model.render import traffic_policy
+from pulumi_traffic_mirror.model.rules import Rule
+from pulumi_traffic_mirror_policies.pack import every_rule
+from tests.policy.driver import UNKNOWN, Given, InProcess, cluster_object, recorded
 from tests.program.test_program import ROOT, deploy
 
 STACKS = ("staging", "testing")
@@ -40,7 +43,11 @@ def test_nothing_of_a_stack_breaks_a_rule(stack: str) -> None:
 def test_rules_on_mirrors_are_judged_in_staging() -> None:
     """Green means judged: no rule of the model finds that it does not apply."""
     report = InProcess().judge(registered("staging"))
-    whole_stack = {rule.id for rule in every_rule() if rule.id not in ONE_OBJECT and rule.id.startswith("mirror-")}
+    whole_stack = {
+        rule.id
+        for rule in every_rule()
+        if isinstance(rule, Rule) and not rule.decided_by and rule.id.startswith("mirror-")
+    }
     assert report.not_applicable.isdisjoint(whole_stack - {"mirror-host-limits"})
 
 
@@ -202,3 +209,34 @@ def test_no_secret_of_a_stack_is_repeated_in_a_message() -> None:
     report = InProcess().judge(given)
     assert [line.urn for line in report.of("secret-in-clear")] == [given[0].urn]
     assert "MIIEvQ" not in json.dumps([line.message for line in report.said])
+
+
+@pytest.mark.parametrize(("place", "field"), [(("spec", "host"), "spec.host"), (("metadata", "namespace"), "metadata")])
+def test_a_correct_program_can_be_previewed_while_its_destination_rule_is_not_known(
+    place: tuple[str, str], field: str
+) -> None:
+    """What an unknown object may be is not absent."""
+    mirror = {"destination": {"host": "greeter.hello.svc.cluster.local", "subset": "v2", "port": {"number": 8000}}}
+    route = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "greeter", "namespace": "hello"},
+        "spec": {"hosts": ["greeter.hello.svc.cluster.local"], "http": [{"timeout": "8s", "mirrors": [mirror]}]},
+    }
+    rule: dict[str, Any] = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "greeter", "namespace": "hello"},
+        "spec": {
+            "host": "greeter.hello.svc.cluster.local",
+            "subsets": [{"name": "v2", "labels": {"version": "v2"}}],
+            "trafficPolicy": traffic_policy(Brakes()),
+        },
+    }
+    rule[place[0]][place[1]] = UNKNOWN
+    report = InProcess().judge([cluster_object(route), cluster_object(rule)])
+    about_rule = {"mirror-subset-undefined", "mirror-no-brakes"}
+    assert about_rule.isdisjoint({line.policy for line in report.mandatory})
+    (listed,) = [line.message for line in report.of("not-judged") if "DestinationRule" in line.message]
+    assert field in listed
+    assert about_rule <= {word.strip(",.") for word in listed.split()}

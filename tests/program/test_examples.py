@@ -33,10 +33,19 @@ CONFIG: dict[str, dict[str, Any]] = {
         "image": f"registry.example/greeter@{DIGEST}",
         "until": "2999-01-31",
     },
+    "replay": {
+        "kubeconfig": kubeconfig("192.0.2.1"),
+        "image": f"registry.example/jobs@{DIGEST}",
+        "recording": "gs://lake/monday",
+        "target": "http://v2.example:8000",
+        "begin": "2999-01-31T12:00:00Z",
+    },
+    "overlay": {"kubeconfig": kubeconfig("192.0.2.1"), "host": "shop.example.com", "until": "2999-01-31"},
     "both-clusters": {
         "stagingKubeconfig": kubeconfig("192.0.2.1"),
         "testingKubeconfig": kubeconfig("192.0.2.2"),
     },
+    "other-cloud": {"kubeconfig": kubeconfig("192.0.2.1"), "clusterId": "/subscriptions/s/managedClusters/staging"},
     "three-clusters": {
         "stagingKubeconfig": kubeconfig("192.0.2.1"),
         "testingKubeconfig": kubeconfig("192.0.2.2"),
@@ -58,7 +67,8 @@ def run(example: str, *, preview: bool = False) -> Recording:
 
 MESH = """
 from pulumi_traffic_mirror import *
-cluster = ExistingCluster("cluster", ExistingClusterArgs(kubeconfig=pulumi.Config().require_secret("kubeconfig")))
+kubeconfig = pulumi.Config().require_secret("kubeconfig")
+cluster = ExistingCluster("cluster", ExistingClusterArgs(kubeconfig=kubeconfig, platform=GKE))
 mesh = ExistingIstio(cluster=cluster.handle, version="1.31.0").handle
 """
 """What the README's program takes for granted."""
@@ -67,7 +77,7 @@ mesh = ExistingIstio(cluster=cluster.handle, version="1.31.0").handle
 @pytest.mark.parametrize("preview", [False, True])
 def test_the_readme_s_program_deploys_both_stacks(preview: bool, tmp_path: Path) -> None:
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    _, block = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     # Its date will have passed one day.
     common, testing, staging = re.split(r"# stack \w+\n", block.replace("2027-01-31", "2999-01-31"))
 
@@ -86,6 +96,16 @@ def test_the_readme_s_program_deploys_both_stacks(preview: bool, tmp_path: Path)
     receiver = deploy(testing, {}).exports["receiver"]
     recording = deploy(staging, {"organization/traffic-mirror/testing": {"receiver": receiver}}, preview=preview)
     assert recording.one("trafficmirror:index:MirroredService")
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_the_readme_s_first_program_is_whole(preview: bool, tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    program = tmp_path / "__main__.py"
+    program.write_text(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0], encoding="utf-8")
+    config = {"kubeconfig": kubeconfig("192.0.2.1")}
+    recording = run_program(program, config=config, secret_keys=["kubeconfig"], preview=preview)
+    assert recording.one("trafficmirror:index:MirrorOverlay")
 
 
 DOCS = EXAMPLES.parent / "docs"
@@ -130,9 +150,10 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("preview", [False, True])
 @pytest.mark.parametrize("example", sorted(CONFIG))
-def test_an_example_registers_a_mirrored_service(example: str, preview: bool) -> None:
+def test_an_example_registers_its_component(example: str, preview: bool) -> None:
     recording = run(example, preview=preview)
-    assert len(recording.of_type("trafficmirror:index:MirroredService")) == 1
+    kind = {"overlay": "MirrorOverlay", "replay": "ReplayJob"}.get(example, "MirroredService")
+    assert len(recording.of_type(f"trafficmirror:index:{kind}")) == 1
     assert "not-a-token" not in repr([recording.snapshot(), recording.exports, recording.logs])
 
 
@@ -152,3 +173,12 @@ def test_what_routes_waits_for_the_namespace_that_it_is_put_into() -> None:
     kinds = [f"kubernetes:networking.istio.io/v1:{kind}" for kind in ("VirtualService", "DestinationRule")]
     for each in [each for kind in kinds for each in recording.of_type(kind)]:
         assert "hello-namespace" in recording.names(each.depends_on), each.name
+
+
+def test_a_cluster_of_another_cloud_needs_nothing_but_its_own_folder() -> None:
+    recording = run("other-cloud")
+    release = recording.one("kubernetes:helm.sh/v3:Release", "gateway-release")
+    annotations = release.input("values.service.annotations")
+    assert annotations == {"service.beta.kubernetes.io/azure-load-balancer-internal": "true"}
+    provider = recording.one("pulumi:providers:kubernetes", "staging-provider")
+    assert {each.provider for each in recording.resources if each.type.startswith("kubernetes:")} == {provider.urn}

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
-import components
-from components.model import MirrorContract, MirrorOffer
-from components.rehearsal.mirror_tls import make_mirror_tls
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.customizing import Component
+from pulumi_traffic_mirror.model import MirrorContract, MirrorOffer
+from pulumi_traffic_mirror.rehearsal.mirror_tls import make_mirror_tls
 from tests.support.recording import Recording, Secret, run_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,9 +33,12 @@ TOKENS = {
     "IstioControlPlane": "trafficmirror:index:IstioControlPlane",
     "MeshGateway": "trafficmirror:index:MeshGateway",
     "MeshNamespace": "trafficmirror:index:MeshNamespace",
+    "MirrorMonitoring": "trafficmirror:index:MirrorMonitoring",
+    "MirrorOverlay": "trafficmirror:index:MirrorOverlay",
     "MirrorReceiver": "trafficmirror:index:MirrorReceiver",
     "MirroredService": "trafficmirror:index:MirroredService",
     "NetworkPeering": "trafficmirror:index:NetworkPeering",
+    "ReplayJob": "trafficmirror:index:ReplayJob",
     "TrafficRecorder": "trafficmirror:index:TrafficRecorder",
 }
 """Type tokens are part of every user's state: changing one replaces what it names."""
@@ -50,7 +54,12 @@ def offer(stack: str = "testing") -> dict[str, Any]:
     return dict(MirrorOffer.of(contract, "10.1.2.3").to_json())
 
 
-TESTING = {"organization/traffic-mirror/testing": {"receiver": offer(), "network": "https://example.invalid/testing"}}
+TESTING = {
+    "organization/traffic-mirror/testing": {
+        "receiver": offer(),
+        "network": "projects/my-project/global/networks/testing",
+    }
+}
 
 
 def deploy(stack: str, *, preview: bool = False, **changes: Any) -> Recording:
@@ -118,7 +127,12 @@ def test_the_two_stacks_fit_each_other() -> None:
         config=config("staging"),
         stack="staging",
         outputs=ADDRESS,
-        stack_references={"organization/traffic-mirror/testing": {"receiver": receiver, "network": "testing"}},
+        stack_references={
+            "organization/traffic-mirror/testing": {
+                "receiver": receiver,
+                "network": "projects/my-project/global/networks/testing",
+            }
+        },
     )
     entry = recording.one("kubernetes:networking.istio.io/v1:ServiceEntry")
     assert entry.input("spec.endpoints.0.address") == "10.1.2.3"
@@ -136,7 +150,11 @@ def test_an_existing_cluster_takes_the_place_of_gke() -> None:
         }
     )
     pem = dict(make_mirror_tls("mirror.testing.example")["testing"])
-    recording = deploy("testing", clusterKind="existing", cluster={}, kubeconfig=kubeconfig, mirrorTls=pem)
+    given = {"clusterKind": "existing", "cluster": {}, "kubeconfig": kubeconfig, "mirrorTls": pem}
+    with pytest.raises(tm.ValidationError, match=r"gateway\.exposure in Pulumi\.testing\.yaml"):
+        deploy("testing", **given)
+    by_itself = {"internalByItself": {"reason": "this network leads nowhere else"}}
+    recording = deploy("testing", **given, gateway=by_itself)
     assert not [r for r in recording.resources if r.type.startswith("gcp:")]
     secret = recording.one("kubernetes:core/v1:Secret")
     assert isinstance(secret.inputs["data"], Secret)
@@ -170,23 +188,24 @@ def test_without_an_in_cluster_mirror_there_is_no_second_version() -> None:
 
 def test_type_tokens_never_change() -> None:
     found: dict[str, str] = {}
-    for module in pkgutil.walk_packages(components.__path__, "components."):
+    for module in pkgutil.walk_packages(tm.__path__, f"{tm.__name__}."):
         part = module.name.split(".")[1]
         if part in ("clusters", "mesh", "workloads", "mirroring") and ".server" not in module.name:
             for name, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-                if issubclass(member, pulumi.ComponentResource) and member.__module__.startswith("components"):
+                own = member.__module__.startswith(tm.__name__) and member is not Component
+                if own and issubclass(member, pulumi.ComponentResource):
                     found[name] = member.TYPE  # pyright: ignore[reportAttributeAccessIssue]
     assert found == TOKENS
 
 
-@pytest.mark.parametrize(("imports", "shown"), [("pulumi, components", "True"), ("components", "False")])
-def test_values_are_refused_without_a_traceback_before_any_component_is_loaded(imports: str, shown: str) -> None:
+@pytest.mark.parametrize(("before", "shown"), [("pulumi, ", "True"), ("", "False")])
+def test_values_are_refused_without_a_traceback_before_any_component_is_loaded(before: str, shown: str) -> None:
     """A program may build its contract in a module of its own, first of all; the command line needs no Pulumi."""
     code = f"""
-import sys, {imports}
+import sys, {before}pulumi_traffic_mirror as tm
 try:
-    components.MirrorContract(hosts=[])
-except components.ValidationError as error:
+    tm.MirrorContract(hosts=[])
+except tm.ValidationError as error:
     print(any(kind.__name__ == "RunError" for kind in type(error).__mro__), "pulumi" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -194,5 +213,5 @@ except components.ValidationError as error:
 
 
 def test_every_public_name_is_there() -> None:
-    for name in components.__all__:
-        assert getattr(components, name) is not None
+    for name in dir(tm):
+        assert getattr(tm, name) is not None

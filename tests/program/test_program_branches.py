@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.model import ValidationError
+from pulumi_traffic_mirror.model import ValidationError
 from tests.program.test_program import ADDRESS, ROOT, TESTING, config
 from tests.support.recording import Recording, refused, run_program
 
@@ -45,6 +45,22 @@ def test_the_guard_is_there_when_it_has_an_image() -> None:
     assert not deploy().of_type("trafficmirror:index:ExpiryGuard")
     recording = deploy(expiryGuard={"image": IMAGE, "everyMinutes": 1})
     assert recording.one("kubernetes:batch/v1:CronJob").input("spec.schedule") == "* * * * *"
+
+
+def test_every_overlay_has_a_guard_of_its_own() -> None:
+    shop = {
+        "on": [{"hosts": ["shop.example.com"]}],
+        "mirrors": [{"percent": 100, "service": {"host": "next.shop.svc.cluster.local", "port": 80}}],
+        "namespace": "shop",
+    }
+    recording = deploy(
+        expiryGuard={"image": IMAGE}, mirrors={"crossCluster": {"absent": True}, "overlay": {"shop": shop}}
+    )
+    jobs = recording.of_type("kubernetes:batch/v1:CronJob")
+    assert {(job.input("metadata.namespace"), job.input("metadata.name")) for job in jobs} == {
+        ("expiry", "expiry"),
+        ("expiry-shop", "expiry-shop"),
+    }
 
 
 @pytest.mark.parametrize(

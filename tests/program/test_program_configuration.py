@@ -1,5 +1,6 @@
 """What the configuration of both stacks can say, and how a wrong one is refused: by key, file and what is allowed."""
 
+import dataclasses
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -8,14 +9,14 @@ import pulumi
 import pytest
 import yaml
 
-from components.model import ValidationError
-from components.program import settings
-from components.program.branches import BRANCH_KEYS
-from components.rehearsal.mirror_tls import make_mirror_tls
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.program import schema, settings
+from pulumi_traffic_mirror.rehearsal.mirror_tls import make_mirror_tls
 from tests.program.test_program import ADDRESS, ROOT, TESTING, config, deploy
 from tests.support.recording import Recording, Secret, refused, run_program
 
 IMAGE = f"registry.example/greeter@sha256:{'0' * 64}"
+ALONE = {"crossCluster": {"absent": True}}
 BRANCH = {"image": IMAGE, "started": "2026-11-23T10:00Z", "hours": 336, "headers": {"x-user": "alice"}}
 
 
@@ -56,7 +57,7 @@ def test_without_client_certificates_each_side_needs_only_its_own_part(stack: st
 def plain_text() -> dict[str, Any]:
     """Testing's contract without TLS."""
     given = config("testing")["traffic-mirror:contract"]
-    return {**given, "transport": "plain-text", "plainTextReason": "both are on one VPC"}
+    return {**given, "transport": {"reason": "both are on one VPC"}}
 
 
 def test_without_tls_testing_listens_in_plain_text_and_holds_no_certificate() -> None:
@@ -172,8 +173,8 @@ def test_the_section_in_the_documentation_makes_a_cluster() -> None:
 @pytest.mark.parametrize("autopilot", [False, True])
 def test_a_network_that_exists_is_used(autopilot: bool) -> None:
     there = {
-        "network": "projects/host/global/networks/shared",
-        "subnetwork": "projects/host/regions/europe-west1/subnetworks/shared",
+        "network": "projects/host-project/global/networks/shared",
+        "subnetwork": "projects/host-project/regions/europe-west1/subnetworks/shared",
         "podsRange": "pods",
         "servicesRange": "services",
         "nodeCidr": "10.66.0.0/20",
@@ -193,22 +194,42 @@ def test_the_schema_declares_every_key_with_what_it_may_hold() -> None:
     assert keys == set(settings.TOP_KEYS) - {"kubeconfig", "mirrorTls"}
     required = {key.removeprefix("traffic-mirror:") for key, value in declared.items() if "default" not in value}
     assert required == {"role", "clusterKind", "cluster", "contract", "greeter"}
-    allowed = {
-        "role": list(settings.Role),
-        "clusterKind": list(settings.ClusterChoice),
-        "cluster": [key for keys in settings.CLUSTER_KEYS.values() for key in keys],
-        "contract": settings.CONTRACT_KEYS,
-        "istio": settings.ISTIO_KEYS,
-        "gateway": settings.GATEWAY_KEYS,
-        "greeter": settings.GREETER_KEYS,
-        "mirrors": settings.MIRROR_KEYS,
-        "branches": BRANCH_KEYS,
-        "expiryGuard": settings.GUARD_KEYS,
-        "recorder": settings.RECORDER_KEYS,
-    }
-    for key, words in allowed.items():
-        description = re.findall(r"\w+", declared[f"traffic-mirror:{key}"]["description"])
-        assert set(words) <= set(description), key
+
+
+def test_the_schema_is_what_can_be_configured() -> None:
+    written = (ROOT / "Pulumi.yaml").read_text(encoding="utf-8")
+    assert written == schema.project_file(), "run: python -m pulumi_traffic_mirror.program.schema > Pulumi.yaml"
+
+
+@pytest.mark.parametrize("kind", settings.GIVEN, ids=lambda kind: kind.__name__)
+def test_every_argument_is_a_key_or_set_by_the_program(kind: type) -> None:
+    unreachable = {"now", "descriptor_set", "customize"}
+    """The clock, bytes and functions, which no configuration can hold."""
+    fields = {each.name for each in dataclasses.fields(kind) if each.init}
+    assert fields - set(settings.GIVEN[kind]) - unreachable == {snake_case(key) for key in settings.keys(kind)}
+
+
+def snake_case(key: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)
+
+
+def test_every_guard_of_every_mirror_can_be_configured() -> None:
+    brakes = {"maxRequests": 7, "maxDurationSeconds": 3}
+    inside = {"percent": 50, "name": "copies", "brakes": brakes, "scrub": {"extraHeaders": ["x-session"]}}
+    reads = {"reason": "methods only read"}
+    across = {"percent": 10, "name": "far", "brakes": {"reason": "is a test double"}, "sideEffects": reads}
+    match = {"rpcMethods": ["shop.Cart/Get"]}
+    recording = deploy("staging", mirrors={"inCluster": {**inside, "match": match}, "crossCluster": across})
+    filters = recording.one("kubernetes:networking.istio.io/v1alpha3:EnvoyFilter").inputs["spec"]
+    assert "x-session" in str(filters)
+    assert "shop.Cart/Get" in str(recording.one("kubernetes:networking.istio.io/v1:VirtualService").inputs)
+    rules = recording.of_type("kubernetes:networking.istio.io/v1:DestinationRule")
+    (rule,) = [rule for rule in rules if rule.input("spec.host").startswith("greeter-v2.")]
+    assert rule.input("spec.trafficPolicy.connectionPool.http.http2MaxRequests") == 7
+    shown = {mirror["name"]: str(mirror) for mirror in recording.exports["mirrors"]}
+    assert set(shown) == {"copies", "far"}
+    assert "is a test double" in shown["far"]
+    assert "methods only read" in shown["far"]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +259,7 @@ def test_the_schema_declares_every_key_with_what_it_may_hold() -> None:
         ({"recorder": {"samplePercent": 1}}, "traffic-mirror:recorder.image in Pulumi.staging.yaml = None"),
         (
             {"recorder": {"image": IMAGE, "storage": {"accountAnnotations": {"a": "b"}}}},
-            "recorder.storage.accountAnnotations in Pulumi.staging.yaml = '(given)': needs url",
+            "recorder.storage.url in Pulumi.staging.yaml = None: must be a text. Give it",
         ),
         ({"branches": {"my_bug": BRANCH}}, "traffic-mirror:branches.my_bug in Pulumi.staging.yaml = 'my_bug'"),
         ({"branches": {"bug": {**BRANCH, "headers": {"X-User": "a"}}}}, "branches.bug.headers in Pulumi.staging.yaml"),
@@ -268,11 +289,35 @@ def test_the_schema_declares_every_key_with_what_it_may_hold() -> None:
         (gke(network={"podCidr": "x"}), "traffic-mirror:cluster.network.podCidr in Pulumi.staging.yaml"),
         ({"gateway": {"exposure": "public"}}, "traffic-mirror:gateway.servers[0].tls"),
         (
+            {"mirrors": {"crossCluster": {}}},
+            "mirrors.crossCluster.percent in Pulumi.staging.yaml = None",
+        ),
+        (
             {"mirrors": {"crossCluster": {"percent": 101}}},
             "mirrors.crossCluster.percent in Pulumi.staging.yaml = 101",
         ),
         (
-            {"mirrors": {"inCluster": {"percent": 1, "expires": "2020-01-01"}}},
+            {"mirrors": {**ALONE, "inCluster": {"percent": 1, "brakes": {"maxRequests": 0}}}},
+            "mirrors.inCluster.brakes.maxRequests in Pulumi",
+        ),
+        (
+            {"mirrors": {**ALONE, "inCluster": {"percent": 1, "brakes": {"maxRequest": 1}}}},
+            "mirrors.inCluster.brakes.maxRequest in Pulumi",
+        ),
+        (
+            {"mirrors": {**ALONE, "inCluster": {"percent": 1, "scrub": {"reason": "no"}}}},
+            "mirrors.inCluster.scrub.reason in Pulumi.staging",
+        ),
+        (
+            {"mirrors": {"crossCluster": {"percent": 1, "brakes": {"reason": "a good reason", "maxRequests": 1}}}},
+            "mirrors.crossCluster.brakes in Pulumi.staging.yaml = '(given)': must have the keys of one form: {maxConn",
+        ),
+        (
+            {"mirrors": {**ALONE, "inCluster": {"percent": 1, "match": {"headers": [{"name": "X-A", "value": "b"}]}}}},
+            "mirrors.inCluster.match.headers[0].name in Pulumi.staging.yaml",
+        ),
+        (
+            {"mirrors": {**ALONE, "inCluster": {"percent": 1, "expires": "2020-01-01"}}},
             "mirrors.inCluster.expires in Pulumi.",
         ),
     ],
@@ -321,3 +366,81 @@ def test_a_secret_that_would_become_plain_is_refused_without_showing_it(value: A
     with pytest.raises(ValidationError, match=r"greeter in Pulumi\.staging\.yaml = '\(secret\)': must not") as refusal:
         secret_run("greeter", value)
     assert "PRIVATE" not in str(refusal.value)
+
+
+SHOP: dict[str, Any] = {
+    "on": [{"hosts": ["shop.example.com"]}, {"host": "orders.shop.svc.cluster.local", "port": 80}],
+    "mirrors": [
+        {
+            "service": {"host": "orders-next.shop.svc.cluster.local", "port": 80},
+            "percent": 10,
+            "match": {"pathPrefixes": ["/api/orders"]},
+        }
+    ],
+    "namespace": "shop",
+}
+
+
+def overlays(**changes: Any) -> dict[str, Any]:
+    """Mirrors with an overlay; None leaves a key out."""
+    given = {key: value for key, value in {**SHOP, **changes}.items() if value is not None}
+    return {"crossCluster": {"absent": True}, "overlay": {"shop": given}}
+
+
+def test_an_overlay_is_configured_by_name() -> None:
+    recording = deploy("staging", mirrors=overlays())
+    (filter_,) = [
+        each
+        for each in recording.of_type("kubernetes:networking.istio.io/v1alpha3:EnvoyFilter")
+        if each.input("metadata.name") == "shop-shop-overlay"
+    ]
+    hosts = [
+        patch["match"]["routeConfiguration"]["vhost"]
+        for patch in filter_.input("spec.configPatches")
+        if patch["applyTo"] == "HTTP_ROUTE"
+    ]
+    assert [host.get("domainName") or host["name"] for host in hosts] == [
+        "shop.example.com",
+        "orders.shop.svc.cluster.local:80",
+    ]
+    assert "/api/orders/" in str(filter_.input("spec"))
+
+
+def test_an_overlay_lies_in_the_sample_s_namespace_unless_it_names_one() -> None:
+    recording = deploy("staging", mirrors=overlays(namespace=None))
+    names = {each.input("metadata.name") for each in recording.resources if each.type.endswith(":EnvoyFilter")}
+    assert "hello-shop-overlay" in names
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"on": None}, "traffic-mirror:mirrors.overlay.shop.on in Pulumi.staging.yaml"),
+        (
+            {"on": []},
+            "mirrors.overlay.shop.on in Pulumi.staging.yaml = []: must name at least one place",
+        ),
+        ({"on": [{"host": "orders"}]}, "traffic-mirror:mirrors.overlay.shop.on[0]"),
+        ({"on": [{"hosts": ["*"]}]}, "traffic-mirror:mirrors.overlay.shop.on[0].hosts[0]"),
+        ({"mirrors": [{"percent": 101}]}, "traffic-mirror:mirrors.overlay.shop.mirrors[0]"),
+        ({"percent": 10}, "traffic-mirror:mirrors.overlay.shop.percent in Pulumi.staging.yaml"),
+        ({"protocol": "TCP"}, "traffic-mirror:mirrors.overlay.shop.protocol"),
+    ],
+)
+def test_a_wrong_key_of_an_overlay_is_named(changes: dict[str, Any], words: str) -> None:
+    refusal = refused(
+        ROOT / "__main__.py",
+        ValidationError,
+        config={**config("staging"), "traffic-mirror:mirrors": overlays(**changes)},
+        outputs=ADDRESS,
+        stack="staging",
+    )
+    assert words in str(refusal.error)
+
+
+@pytest.mark.parametrize("role", ["staging", "testing"])
+def test_the_gateway_s_api_is_that_of_the_routes(role: str) -> None:
+    recording = deploy(role, gateway={"api": "gateway"})
+    kinds = {each.type.rpartition(":")[2] for each in recording.resources if ":gateway.networking.k8s.io/" in each.type}
+    assert kinds == {"Gateway", "GRPCRoute"}
+    assert not recording.of_type("kubernetes:networking.istio.io/v1:VirtualService")

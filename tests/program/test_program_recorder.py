@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.model import ValidationError
+from pulumi_traffic_mirror.model import ValidationError
 from tests.policy.driver import InProcess, recorded
 from tests.program.test_program import ADDRESS, ROOT, TESTING, config, deploy
 from tests.support.recording import refused
@@ -46,7 +46,7 @@ def test_the_recorder_breaks_no_rule_of_the_policy_pack(stack: str) -> None:
 
 
 def test_the_collector_knows_mirrors_by_the_contract_s_mark() -> None:
-    contract = {**config("testing")["traffic-mirror:contract"], "markHeader": "x-copy"}
+    contract = {**config("testing")["traffic-mirror:contract"], "scrub": {"markHeader": "x-copy"}}
     settings = deploy("testing", contract=contract, recorder={"image": IMAGE}).one(
         "kubernetes:core/v1:ConfigMap", "recorder-settings"
     )
@@ -59,7 +59,10 @@ def test_the_collector_knows_mirrors_by_the_contract_s_mark() -> None:
         ({"image": "recorder:1"}, "traffic-mirror:recorder.image in Pulumi.staging.yaml"),
         ({"image": IMAGE, "sample": 5}, "traffic-mirror:recorder.sample in Pulumi.staging.yaml"),
         ({"image": IMAGE, "samplePercent": 0}, "traffic-mirror:recorder.samplePercent in Pulumi.staging.yaml"),
-        ({"image": IMAGE, "jsonPaths": ["a"]}, "traffic-mirror:recorder.jsonPaths[0] in Pulumi.staging.yaml"),
+        (
+            {"image": IMAGE, "redaction": {"jsonPaths": ["a"]}},
+            "traffic-mirror:recorder.redaction.jsonPaths[0] in Pulumi.staging.yaml",
+        ),
         (
             {"image": IMAGE, "storage": {"url": "gs://b", "volumeGib": 1}},
             "traffic-mirror:recorder.storage.volumeGib in Pulumi.staging.yaml",

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from pulumi_traffic_mirror.model.rules import RULES
+from tests.policy.driver import pack_process
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,22 +64,78 @@ def install(distribution: str, target: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and what it declares, and the recorder that stands in for the engine."""
-    folder = tmp_path_factory.mktemp("wheel")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def make_environment(wheel: Path, folder: Path, *extras: str) -> Path:
+    """Make an environment with the wheel and what it declares; its interpreter."""
     venv.create(folder / "env", with_pip=False)
     (target,) = (folder / "env").glob("lib/python*/site-packages")
     zipfile.ZipFile(wheel).extractall(target)
     own = metadata.PathDistribution(next(target.glob("*.dist-info")))
+    wanted = {*extras, *(["check"] if "cli" in extras else [])}  # pip follows the package's reference to itself
     for line in own.requires or []:
-        if "extra ==" not in line:
+        extra = re.search(r"extra == '([^']+)'", line.replace('"', "'"))
+        if extra is None or extra[1] in wanted:
             for name in declared(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]):
                 install(name, target)
+    return folder / "env" / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and what it declares, and the recorder that stands in for the engine."""
+    folder = tmp_path_factory.mktemp("wheel")
+    make_environment(wheel, folder)
     shutil.copytree(ROOT / "tests" / "support", folder / "tests" / "support")
     return folder
+
+
+def test_the_policy_pack_of_the_wheel_serves_its_policies(wheel: Path, tmp_path: Path) -> None:
+    python = make_environment(wheel, tmp_path, "cli", "policy")
+    asked = [python, "-m", "pulumi_traffic_mirror.cli", "policies", "--path"]
+    folder = subprocess.run(asked, cwd=tmp_path, env={}, capture_output=True, text=True, check=True).stdout.strip()
+    assert folder.startswith(str(tmp_path))
+    with pack_process(Path(folder), str(python)) as pack:
+        assert {policy.name for policy in pack.info().policies} > {rule.id for rule in RULES}
+
+
+@pytest.mark.parametrize(
+    ("extras", "words", "expected"),
+    [
+        ((), ["check", "."], (2, "[check]")),
+        (("check",), ["check", "."], (0, "0 mirrors")),
+        (("check",), ["check", "--context", "staging"], (2, "[cli]")),
+        (("check",), ["verify"], (2, "[cli]")),
+        (("check",), ["policies"], (2, "[policy]")),
+        (("cli",), ["verify"], (2, "--staging")),
+        (("cli",), ["mcp"], (2, "[mcp]")),
+        (("check",), ["mcp", "--skill"], (0, "name: traffic-mirror")),
+    ],
+)
+def test_a_command_says_which_extra_it_needs(
+    wheel: Path, tmp_path: Path, extras: tuple[str, ...], words: list[str], expected: tuple[int, str]
+) -> None:
+    python = make_environment(wheel, tmp_path, *extras)
+    (tmp_path / "service.yaml").write_text("{apiVersion: v1, kind: Service, metadata: {name: a, namespace: b}}")
+    called = [python, "-m", "pulumi_traffic_mirror.cli", *words]
+    done = subprocess.run(called, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == expected[0], done.stderr
+    assert expected[1] in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_only_clusters_on_gke_need_googles_provider(environment: Path) -> None:
+    ask = "import sys, pulumi_traffic_mirror as m; m.ExistingCluster, m.GkeClusterArgs; m.GkeCluster"
+    done = subprocess.run(
+        [environment / "env" / "bin" / "python", "-c", ask], capture_output=True, text=True, check=False
+    )
+    assert "GkeCluster needs Google's provider: pip install 'pulumi-traffic-mirror[gke]'" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +152,12 @@ def recording(environment: Path) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def test_pulumi_is_told_that_the_package_is_no_provider(wheel: Path) -> None:
+    """Without it `pulumi install` takes a package that needs Pulumi for a provider, and tries to download one."""
+    told = json.loads(zipfile.ZipFile(wheel).read("pulumi_traffic_mirror/pulumi-plugin.json"))
+    assert told == {"resource": False, "name": "traffic-mirror"}
 
 
 def test_the_package_needs_nothing_but_what_it_declares(recording: dict[str, Any], environment: Path) -> None:
@@ -126,7 +191,7 @@ def test_two_instances_side_by_side_do_not_collide(recording: dict[str, Any]) ->
         for r in recording["resources"]
         if r["type"].startswith("kubernetes:networking.istio.io")
     ]
-    assert len(objects) == len(set(objects)) == 16
+    assert len(objects) == len(set(objects)) == 18
 
 
 def test_children_go_to_the_provider_of_their_cluster(recording: dict[str, Any]) -> None:

@@ -6,20 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.rehearsal.places import cache_directory
-from components.rehearsal.progress import PlainProgress
-from components.rehearsal.stage import Stage
-from components.rehearsal.toolchain import missing_parts
+from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 from tests.support.lasting import end_unused
-
-BUILD_SECONDS = 2700
-"""Limit of the test that has to build the tool chain first; a warm one is up in about ten seconds."""
 
 SLOW_FOLDERS = ("acceptance", "operations")
 """Suites that take minutes each; `make test-slow` runs them."""
 
 STAGE_SECONDS = 300
-"""Limit of every other test on the stage."""
+"""Limit of a test on the stage, unless it has one of its own."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
@@ -29,14 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     shared = [item for item in on_stage if "stage" in getattr(item, "fixturenames", ())]
     own = [item for item in on_stage if item not in shared]
     items[:] = [item for item in items if item not in on_stage] + own + shared
-    building = bool(missing_parts(cache_directory()))
     for item in on_stage:
         if item.path.parent.name in SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow_stage)
-        if building:
-            # Whichever test comes first waits for the build, also one with a limit of its own.
-            item.add_marker(pytest.mark.timeout(BUILD_SECONDS), append=False)
-        elif item.get_closest_marker("timeout") is None:
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(STAGE_SECONDS))
 
 
@@ -49,6 +40,18 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def _capable_machine() -> None:
     if "CI" not in os.environ and (platform.system() != "Linux" or os.geteuid() != 0):
         pytest.skip("the embedded stage needs Linux and root")
+
+
+@pytest.fixture(scope="session")
+def prepared(_capable_machine: None) -> None:
+    """Everything that a stage needs is installed and built."""
+    Stage.prepare(PlainProgress())
+
+
+@pytest.fixture(autouse=True)
+def _prepared_for_stages(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("stage") is not None:
+        request.getfixturevalue("prepared")
 
 
 @pytest.fixture(scope="session")

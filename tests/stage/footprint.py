@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
-from components.rehearsal.addresses import NAME_PREFIX
-from components.rehearsal.kernel import WANTED_SETTINGS, read_setting
+from pulumi_traffic_mirror.rehearsal.cluster.addresses import NAME_PREFIX
+from pulumi_traffic_mirror.rehearsal.machine.kernel import WANTED_SETTINGS, read_setting
 
 FOLDERS = (
     "/run/netns",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal.stage import Stage
-from components.rehearsal.venues import look_around
+from pulumi_traffic_mirror.rehearsal.embedded import look_around
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 
 pytestmark = pytest.mark.stage
 

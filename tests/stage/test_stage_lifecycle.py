@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal.places import state_directory
-from components.rehearsal.progress import SilentProgress
-from components.rehearsal.stage import Stage
+from pulumi_traffic_mirror.rehearsal.places import state_directory
+from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 from tests.stage.footprint import Footprint, take_footprint
 
 pytestmark = pytest.mark.stage
 
 ONE_CLUSTER = """
 import sys
-from components.rehearsal.errors import StageError
-from components.rehearsal.progress import PlainProgress
-from components.rehearsal.stage import Stage
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 try:
     with Stage.up(PlainProgress(sys.stdout), roles=["staging"]) as stage:
         print("ready", flush=True)
@@ -141,7 +141,7 @@ def test_a_second_rehearsal_is_refused_and_the_first_goes_on(before: Footprint, 
         with rehearsal(repository) as second:
             output, _ = second.communicate(timeout=60)
         assert second.returncode == 2
-        assert f"Another rehearsal is running on this machine (process {first.pid})" in output
+        assert f"Another rehearsal is running on this machine (process {first.pid}, which has the stage)" in output
         assert take_footprint(state_directory()).processes > before.processes
         first.communicate()
     assert first.returncode == 0

@@ -2,23 +2,23 @@
 
 import json
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from http import HTTPStatus
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
-from components.rehearsal.commands import last_lines_of
-from components.rehearsal.pki import make_secrets
-from components.rehearsal.processes import wait_until
-from components.rehearsal.standin_provider.cluster import Cluster, Kind
-from components.rehearsal.standin_provider.errors import ProviderError
-from components.rehearsal.standin_provider.settings import Settings
-from components.rehearsal.toolchain import Toolchain
+from pulumi_traffic_mirror.rehearsal.cluster.pki import make_secrets
+from pulumi_traffic_mirror.rehearsal.machine.commands import last_lines_of
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
+from pulumi_traffic_mirror.rehearsal.toolchain import Toolchain
 
 LOOPBACK = IPv4Address("127.0.0.1")
 NODE = "node-1"
@@ -30,34 +30,46 @@ class ApiServer:
     def __init__(self, kubeconfig: Path, host: str) -> None:
         self.kubeconfig = kubeconfig
         self.host = host
-        self.cluster = Cluster(Settings(kubeconfig=str(kubeconfig)))
+        document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+        self._client = httpx.Client(
+            base_url=host,
+            verify=ssl.create_default_context(cafile=document["clusters"][0]["cluster"]["certificate-authority"]),
+            headers={"Authorization": f"Bearer {document['users'][0]['user']['token']}"},
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Give up the connections."""
+        self._client.close()
 
     @property
     def content(self) -> str:
         """Content of the kubeconfig."""
         return self.kubeconfig.read_text(encoding="utf-8")
 
-    def kind(self, api_version: str, kind: str) -> Kind:
-        """A kind that must exist."""
-        found = self.cluster.find_kind(api_version, kind)
-        assert found is not None
-        return found
-
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:
         """A live object, or None."""
-        known = self.cluster.find_kind(api_version, kind)
-        return self.cluster.get(known, name, namespace) if known else None
-
-    def apply(self, obj: dict[str, Any], manager: str = "somebody-else", *, force: bool = True) -> dict[str, Any]:
-        """Apply an object as another field manager would."""
-        kind = self.kind(obj["apiVersion"], obj["kind"])
-        namespace = obj["metadata"].get("namespace", "")
-        return self.cluster.apply(kind, obj, namespace=namespace, manager=manager, force=force, dry_run=False)
+        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        try:
+            known = {item["kind"]: item["name"] for item in self.request("GET", root)["resources"]}
+            return self.request("GET", f"{root}{scope}/{known[kind]}/{name}")
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Any request."""
         content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        return self.cluster._request(method, path, body=body, content_type=content_type)
+        answer = self._client.request(
+            method,
+            path,
+            content=json.dumps(body) if body is not None else None,
+            headers={"Content-Type": content_type},
+        )
+        answer.raise_for_status()
+        return answer.json()
 
 
 def free_port() -> int:
@@ -72,7 +84,7 @@ def running(folder: Path, toolchain: Toolchain) -> Iterator[ApiServer]:
     secrets = make_secrets(
         folder / "pki", role="test", node_name=NODE, node=LOOPBACK, api_service=IPv4Address("10.96.0.1")
     )
-    database, port = free_port(), free_port()
+    database, peer, port = free_port(), free_port(), free_port()
     host = f"https://127.0.0.1:{port}"
     kubeconfig = folder / "kubeconfig"
     document = {
@@ -85,11 +97,13 @@ def running(folder: Path, toolchain: Toolchain) -> Iterator[ApiServer]:
     }
     kubeconfig.write_text(yaml.safe_dump(document), encoding="utf-8")
     commands = {
-        "kine": [
-            f"--endpoint=sqlite://{folder / 'kine.db'}?_journal_mode=WAL&_busy_timeout=30000"
-            "&_synchronous=OFF&_txlock=immediate&_stmt_cache_size=20",
-            f"--listen-address=127.0.0.1:{database}",
-            "--metrics-bind-address=0",
+        "etcd": [
+            f"--data-dir={folder / 'etcd'}",
+            f"--listen-client-urls=http://127.0.0.1:{database}",
+            f"--advertise-client-urls=http://127.0.0.1:{database}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer}",
         ],
         "kube-apiserver": [
             f"--etcd-servers=http://127.0.0.1:{database}",
@@ -119,9 +133,10 @@ def running(folder: Path, toolchain: Toolchain) -> Iterator[ApiServer]:
         for name, arguments in commands.items():
             started.enter_context(_program(toolchain.program(name), arguments, folder / f"{name}.log"))
         server = ApiServer(kubeconfig, host)
+        started.callback(server.close)
         log = folder / "kube-apiserver.log"
         try:
-            wait_until(lambda: _ready(server), what="the API server is ready", timeout=60)
+            wait_until(lambda: _exists(server, "/api/v1"), what="the API server is ready", timeout=60)
             account = "/api/v1/namespaces/default/serviceaccounts/default"
             wait_until(lambda: _exists(server, account), what="the controllers work", timeout=60)
         except Exception as error:
@@ -147,15 +162,8 @@ def _program(program: Path, arguments: list[str], log: Path) -> Iterator[None]:
             process.wait()
 
 
-def _ready(server: ApiServer) -> bool:
-    with suppress(ProviderError):
-        server.cluster.require_ready()
-        return True
-    return False
-
-
 def _exists(server: ApiServer, path: str) -> bool:
-    with suppress(ProviderError):
+    with suppress(httpx.HTTPError):
         return bool(server.request("GET", path))
     return False
 
@@ -167,7 +175,7 @@ def _kubelet(server: ApiServer) -> Iterator[None]:
 
     def work() -> None:
         while not stop.wait(0.1):
-            with suppress(ProviderError, json.JSONDecodeError):
+            with suppress(httpx.HTTPError, json.JSONDecodeError):
                 for pod in server.request("GET", "/api/v1/pods")["items"]:
                     _serve(server, pod)
 
@@ -181,7 +189,7 @@ def _kubelet(server: ApiServer) -> Iterator[None]:
 def _serve(server: ApiServer, pod: dict[str, Any]) -> None:
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     path = f"/api/v1/namespaces/{namespace}/pods/{name}"
-    with suppress(ProviderError):
+    with suppress(httpx.HTTPError):
         if pod["metadata"].get("deletionTimestamp"):
             server.request("DELETE", path, {"gracePeriodSeconds": 0})
         elif not pod["spec"].get("nodeName"):

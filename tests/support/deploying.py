@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from components.rehearsal.engine import DeploymentEvent, Engine, EngineError, discover
+from pulumi_traffic_mirror.rehearsal.engine import DeploymentEvent, Engine, EngineError, discover
 
 
 def main(settings: dict[str, str]) -> int:
@@ -14,10 +14,8 @@ def main(settings: dict[str, str]) -> int:
         sys.stdout.write(f"{event.kind} {event.name} {event.message}\n")
         sys.stdout.flush()
 
-    installation = discover(Path(settings["cli"]), {"PATH": "/usr/bin:/bin"})
-    with Engine(
-        Path(settings["project"]), Path(settings["state"]), installation, helm=Path(settings["helm"])
-    ) as engine:
+    installation = discover(Path(settings["cli"]), Path(settings["provider"]), {"PATH": "/usr/bin:/bin"})
+    with Engine(Path(settings["project"]), Path(settings["state"]), installation) as engine:
         engine.set_config("dev", json.loads(settings["config"]))
         try:
             engine.up("dev", on_event=show)

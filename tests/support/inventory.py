@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from components.rehearsal.stage import Stage
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 
 Key = tuple[str, str, str]
 """Kind with its group, namespace and name of an object."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import grpc.aio
 
-from components.operations.recording import Exchange, MemoryBudget, RecordingReader
-from components.operations.recording.__main__ import open_writer
-from components.operations.recording.collector import Collector, new_server
-from components.operations.recording.counters import Counters
-from components.operations.recording.redaction import Redactor
-from components.operations.recording.settings import CollectorSettings
-from components.operations.recording.sink import RecordingSink
+from pulumi_traffic_mirror.operations.recording import Exchange, MemoryBudget, RecordingReader
+from pulumi_traffic_mirror.operations.recording.__main__ import open_writer
+from pulumi_traffic_mirror.operations.recording.collector import Collector, new_server
+from pulumi_traffic_mirror.operations.recording.counters import Counters
+from pulumi_traffic_mirror.operations.recording.redaction import Redactor
+from pulumi_traffic_mirror.operations.recording.settings import CollectorSettings
+from pulumi_traffic_mirror.operations.recording.sink import RecordingSink
 
 
 @dataclass

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from components.model.recorder_filter import RecorderFilter, render_recorder_filter
-from components.rehearsal.places import cache_directory
+from pulumi_traffic_mirror.model.recorder_filter import RecorderFilter, render_recorder_filter
+from pulumi_traffic_mirror.rehearsal.places import cache_directory
 
 BINARY_VARIABLE = "TRAFFIC_MIRROR_ENVOY"
 """Names an Envoy to test with; without it the one that the stage has built is taken."""

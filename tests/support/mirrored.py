@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.rehearsal.engine import Engine
-from components.rehearsal.scenario import Site
-from components.rehearsal.stage import Stage
+from pulumi_traffic_mirror.rehearsal.engine import Engine
+from pulumi_traffic_mirror.rehearsal.scenario import RehearsalCluster
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 from tests.support.warm import WarmCommands
 
-PACKAGE = "components.cli"
+PACKAGE = "pulumi_traffic_mirror.cli"
 COMMAND_SECONDS = 120
 
 Object = dict[str, Any]
@@ -29,7 +29,7 @@ class Mirrored:
 
     stage: Stage
     engine: Engine
-    sites: Mapping[str, Site]
+    clusters: Mapping[str, RehearsalCluster]
     warm: WarmCommands
     """Where :meth:`verify` runs, which is called dozens of times."""
 
@@ -123,7 +123,9 @@ class Mirrored:
 
     def verify(self, *words: str) -> Object:
         """Run ``traffic-mirror verify`` and return its result with its exit code as ``exit``."""
-        kubeconfigs = [word for role in ("staging", "testing") for word in (f"--{role}", self.sites[role].kubeconfig)]
+        kubeconfigs = [
+            word for role in ("staging", "testing") for word in (f"--{role}", self.clusters[role].kubeconfig)
+        ]
         done = self.warm.run(["verify", *kubeconfigs, "--json", *words], timeout=COMMAND_SECONDS)
         try:
             return {**json.loads(done.stdout), "exit": done.returncode}

@@ -26,8 +26,9 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.settings import configure, reset_options
 from pulumi.runtime.stack import run_in_stack
 
+from pulumi_traffic_mirror.testing import function_results
 from tests.support import wire
-from tests.support.outputs import FUNCTION_RESULTS, Outputs, outputs_of
+from tests.support.outputs import Outputs, outputs_of
 from tests.support.recorded import STACK_TYPE, Call, LogLine, Recorded, Recording
 from tests.support.wire import UNKNOWN, Secret
 
@@ -44,6 +45,7 @@ class _Answers:
     outputs: Mapping[str, Outputs]
     calls: Mapping[str, Mapping[str, Any]]
     stack_references: Mapping[str, Mapping[str, Any]]
+    existing: Mapping[str, Mapping[str, Any]]
 
 
 class _NoMocks(mocks.Mocks):
@@ -89,7 +91,7 @@ class RecordingMonitor(mocks.MockMonitor):
         self._add(recorded)
         outputs = dict(self._outputs(recorded))
         identity = str(outputs.pop("id", f"{request.name}-id"))
-        known_id = request.custom and not self._recording.preview
+        known_id = request.custom and (not self._recording.preview or request.name in self._answers.existing)
         return resource_pb2.RegisterResourceResponse(
             urn=urn, id=identity if known_id else "", object=wire.encode(outputs)
         )
@@ -114,10 +116,10 @@ class RecordingMonitor(mocks.MockMonitor):
     def Invoke(self, request: Any) -> Any:  # noqa: N802 the name is the monitor's
         args = wire.decode(request.args)
         self._recording.calls.append(Call(request.tok, args, _provider_urn(request.provider)))
-        results = {**FUNCTION_RESULTS, **self._answers.calls}
-        if request.tok not in results:
+        results = self._answers.calls.get(request.tok, function_results(request.tok))
+        if results is None:
             raise AssertionError(f"function {request.tok} is called, but the test gives no result for it")
-        answer: dict[str, Any] = {"return": wire.encode(results[request.tok])}  # "return" is a Python keyword
+        answer: dict[str, Any] = {"return": wire.encode(results)}  # "return" is a Python keyword
         return resource_pb2.ResourceInvokeResponse(**answer)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 the name is the monitor's
@@ -144,6 +146,8 @@ class RecordingMonitor(mocks.MockMonitor):
             return self._stack_reference(recorded)
         if not recorded.custom:
             return {}
+        if self._recording.preview and recorded.name in self._answers.existing:
+            return wire.merge(recorded.inputs, self._answers.existing[recorded.name])
         if self._recording.preview and not recorded.read:
             # During a preview nothing exists: a provider answers with the inputs and leaves the rest unknown.
             return recorded.inputs
@@ -211,8 +215,17 @@ def _check(recording: Recording, top_level: frozenset[str]) -> None:
         if resource.parent == recording.stack_urn and resource.custom and resource.name not in top_level:
             _check_top_level(resource, components)
     for component in components:
-        if component.type.startswith(OWN_COMPONENTS) and component.outputs is None:
-            raise AssertionError(f"{component.urn} does not call register_outputs")
+        if component.type.startswith(OWN_COMPONENTS):
+            _check_component(component, recording.children_of(component))
+
+
+def _check_component(component: Recorded, children: Iterable[Recorded]) -> None:
+    if component.outputs is None:
+        raise AssertionError(f"{component.urn} does not call register_outputs")
+    for child in children:
+        if child.name != component.name and not child.name.startswith(f"{component.name}-"):
+            # The engine renames by this prefix when a renamed component has an alias; others it would make anew.
+            raise AssertionError(f"{child.urn} does not begin with the name of its component {component.name!r}")
 
 
 def _check_top_level(resource: Recorded, components: list[Recorded]) -> None:
@@ -313,6 +326,7 @@ def run_program(
     calls: Mapping[str, Mapping[str, Any]] | None = None,
     stack_references: Mapping[str, Mapping[str, Any]] | None = None,
     top_level: Iterable[str] = (),
+    existing: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Recording:
     """Run a program to its end and return what it registered.
 
@@ -325,11 +339,12 @@ def run_program(
         stack: Name of the stack.
         project: Name of the project.
         preview: As in ``pulumi preview``: outputs that are not inputs are unknown, so ``apply`` skips them.
-        outputs: More outputs per resource type, laid over :data:`tests.support.outputs.RESOURCE_OUTPUTS`.
-        calls: More results per provider function, beside :data:`tests.support.outputs.FUNCTION_RESULTS`.
+        outputs: More outputs per resource type, laid over :func:`pulumi_traffic_mirror.testing.resource_outputs`.
+        calls: More results per provider function, beside :func:`pulumi_traffic_mirror.testing.function_results`.
         stack_references: Outputs per stack that the program may read (``organization/<project>/<stack>``);
             wrap a secret output in :class:`Secret`.
         top_level: Names of custom resources that the program itself creates beside components.
+        existing: Name of a resource to the outputs in its state: it exists already when a preview runs.
 
     Returns:
         The recording of the whole run.
@@ -339,7 +354,7 @@ def run_program(
             the program asks for a stack or function that the test does not know.
     """
     recording = Recording(stack=stack, project=project, preview=preview)
-    answers = _Answers(outputs or {}, calls or {}, stack_references or {})
+    answers = _Answers(outputs or {}, calls or {}, stack_references or {}, existing or {})
     _run(program, recording, answers, config or {}, secret_keys)
     _check(recording, frozenset(top_level))
     return recording
@@ -370,7 +385,7 @@ def refused(
     """
     recording = Recording(stack=stack, project="traffic-mirror", preview=preview)
     try:
-        _run(program, recording, _Answers(outputs or {}, {}, stack_references or {}), config or {}, secret_keys)
+        _run(program, recording, _Answers(outputs or {}, {}, stack_references or {}, {}), config or {}, secret_keys)
     except BaseException as caught:
         link: BaseException | None = caught
         while link is not None and not isinstance(link, error):

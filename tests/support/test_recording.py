@@ -22,16 +22,17 @@ class _Box(pulumi.ComponentResource):
         name: str,
         *,
         opts: pulumi.ResourceOptions | None = None,
+        child: str | None = None,
         child_has_parent: bool = True,
         registrations: int = 1,
     ) -> None:
         super().__init__("trafficmirror:index:Box", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self) if child_has_parent else None
+        child_options = pulumi.ResourceOptions(parent=self) if child_has_parent else None
         self.map = k8s.core.v1.ConfigMap(
-            f"{name}-map",
+            child or f"{name}-map",
             data={"n": "1", "password": pulumi.Output.secret("hidden")},
             metadata={"name": "map", "labels": {"a": "b"}},
-            opts=child,
+            opts=child_options,
         )
         for _ in range(registrations):
             self.register_outputs({"id": self.map.id})
@@ -63,6 +64,7 @@ def test_two_resources_with_one_urn_are_refused() -> None:
     [
         (lambda: _Box("box", child_has_parent=False), "'box-map' has no parent although its name says"),
         (lambda: (_Box("box"), k8s.core.v1.ConfigMap("other")), "'other' has no parent"),
+        (lambda: _Box("box", child="map"), "does not begin with the name of its component 'box'"),
         (lambda: _Box("box", registrations=0), "does not call register_outputs"),
         (lambda: _Box("box", registrations=2), "registers its outputs twice"),
     ],

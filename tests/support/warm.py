@@ -10,7 +10,7 @@ from pathlib import Path
 
 SERVER = """
 import contextlib, io, json, sys
-from components.cli import main
+from pulumi_traffic_mirror.cli import main
 for line in sys.stdin:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

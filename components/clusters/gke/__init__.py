@@ -1,27 +1,18 @@
 """GKE clusters that pass a security review as they come."""
 
-from .args import GkeClusterArgs
-from .cluster import GkeCluster
-from .credentials import Credentials
-from .endpoint import AuthorizedNetworks, DnsEndpoint
-from .maintenance import MaintenanceWindow, ReleaseChannel, Weekday
-from .modes import AutopilotMode, StandardMode
-from .networks import ExistingNetwork, NewNetwork
-from .peering import NetworkPeering, NetworkPeeringArgs
+from importlib import import_module
+from typing import Any, Final
 
-__all__ = [
-    "AuthorizedNetworks",
-    "AutopilotMode",
-    "Credentials",
-    "DnsEndpoint",
-    "ExistingNetwork",
-    "GkeCluster",
-    "GkeClusterArgs",
-    "MaintenanceWindow",
-    "NetworkPeering",
-    "NetworkPeeringArgs",
-    "NewNetwork",
-    "ReleaseChannel",
-    "StandardMode",
-    "Weekday",
-]
+_lazy: Final[Any] = import_module("lazy_loader")  # it has no types
+_load, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    try:
+        return _load(name)
+    except ModuleNotFoundError as missing:
+        if missing.name != "pulumi_gcp":
+            raise
+        raise ModuleNotFoundError(
+            f"{name} needs Google's provider: pip install 'pulumi-traffic-mirror[gke]'", name=missing.name
+        ) from None

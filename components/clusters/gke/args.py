@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 import pulumi
 
 from ...argument_types import check_types
+from ...customizing import ComponentArgs
 from ...model import ValidationError
 from ..addresses import check_disjoint, check_room
 from ..locations import check_location, check_node_zones, is_region, region_of
 from ..names import check_key, check_labels, check_project
-from .credentials import Credentials
-from .endpoint import AuthorizedNetworks, DnsEndpoint
+from .endpoint import AuthorizedNetworks, Credentials, DnsEndpoint
 from .maintenance import MaintenanceWindow, ReleaseChannel
 from .modes import AutopilotMode, StandardMode
 from .networks import ExistingNetwork, NewNetwork
+from .paths import network_paths
 
 
 @dataclass(frozen=True, kw_only=True)
-class GkeClusterArgs:
+class GkeClusterArgs(ComponentArgs):
     """What a cluster needs to be told; everything else has a hardened default."""
 
     project: str
@@ -26,8 +27,9 @@ class GkeClusterArgs:
     location: str
     """Region (control plane in three zones) or zone, e.g. ``"europe-west1"``. Autopilot needs a region."""
     deletion_protection: bool
-    """Refuse to delete the cluster. No default: say it per stack. ``pulumi destroy`` fails while it is ``True``; set
-    it to ``False`` and run ``pulumi up`` first."""
+    """Refuse to delete or replace the cluster, its nodes, their account and its own network: Google's provider refuses
+    the cluster's deletion, and Pulumi's ``protect`` refuses all of them before the first step. No default: say it per
+    stack. To let go, set it to ``False``, run ``pulumi up`` with this change alone, then change or destroy."""
     mode: StandardMode | AutopilotMode = field(default_factory=StandardMode)
     """Who runs the nodes. Standard by default: a mesh gateway's nodes are better sized by hand."""
     network: NewNetwork | ExistingNetwork = field(default_factory=NewNetwork)
@@ -67,6 +69,7 @@ class GkeClusterArgs:
         object.__setattr__(self, "image_projects", self._image_projects())
         self._check_mode()
         self._check_ranges()
+        self._check_network()
 
     @property
     def region(self) -> str:
@@ -99,9 +102,25 @@ class GkeClusterArgs:
         )
 
     def _check_ranges(self) -> None:
-        if not isinstance(self.endpoint, AuthorizedNetworks):
+        if not isinstance(self.endpoint, AuthorizedNetworks) or self.endpoint.control_plane_cidr is None:
             return
         ranges = {"network.node_cidr": self.network.node_cidr, "network.pod_cidr": self.network.pod_cidr}
         if isinstance(self.network, NewNetwork):
             ranges["network.service_cidr"] = self.network.service_cidr
         check_disjoint({**ranges, "endpoint.control_plane_cidr": self.endpoint.control_plane_cidr})
+
+    def _check_network(self) -> None:
+        """What is known late is checked late."""
+        network = self.network
+        if (
+            isinstance(network, ExistingNetwork)
+            and isinstance(network.network, str)
+            and isinstance(network.subnetwork, str)
+        ):
+            network_paths(
+                network.network,
+                network.subnetwork,
+                network_project=network.project,
+                cluster_project=self.project,
+                region=self.region,
+            )

@@ -6,23 +6,28 @@ import pulumi
 import pulumi_gcp as gcp
 
 from ...argument_types import require_args
-from ..handle import ClusterHandle, ClusterKind
+from ...customizing import Component
+from ...options import refuse_ignored_provider
+from ..handle import ClusterHandle
 from ..names import check_component_name
 from ..provider import cluster_provider
 from .args import GkeClusterArgs
 from .credentials import address, kubeconfig
 from .endpoint import AuthorizedNetworks
 from .modes import StandardMode
-from .networks import ExistingNetwork, Placement, create_network
+from .network_resources import Placement, create_network
+from .networks import ExistingNetwork
 from .nodes import create_account, create_node_pool
+from .platform import GKE, GKE_AUTOPILOT
 from .settings import cluster_settings
+from .state import told, warn_of_state
 
 ISTIOD_WEBHOOK_PORT: Final = 15017
 """Port of istiod's injection and validation webhooks on its pods.
 Source: https://istio.io/latest/docs/ops/deployment/application-requirements/."""
 
 
-class GkeCluster(pulumi.ComponentResource):
+class GkeCluster(Component):
     """A GKE cluster that is private, least privileged and patched by itself.
 
     Creates a network with Cloud NAT (or uses an existing one), a service account for the nodes, the cluster, in
@@ -44,7 +49,7 @@ class GkeCluster(pulumi.ComponentResource):
     kubeconfig: pulumi.Output[str]
     """Kubeconfig for this cluster alone; secret."""
     network: pulumi.Output[str]
-    """Self link of the network that the cluster is in (or what was given for it); :class:`NetworkPeering` takes it."""
+    """Self link or full name of the network that the cluster is in; :class:`NetworkPeering` takes it."""
     ranges: dict[str, str]
     """Address ranges that the cluster takes in its network; :class:`NetworkPeering` compares them with another's."""
     node_account_email: pulumi.Output[str]
@@ -63,17 +68,22 @@ class GkeCluster(pulumi.ComponentResource):
             ValidationError: The name does not fit Google Cloud.
         """
         args = require_args(args, GkeClusterArgs)
+        refuse_ignored_provider(opts, inherits="gcp")
         check_component_name(name)
-        super().__init__(self.TYPE, name, {}, opts)
+        super().__init__(self.TYPE, name, args, opts)
         self._args = args
         self._name = name
-        child = pulumi.ResourceOptions(parent=self)
-        placement = create_network(name, args.network, project=args.project, region=args.region, opts=child)
-        account, grants = create_account(name, args, opts=child)
+        # The provider's own protection refuses the cluster's deletion only: without this, a destroy takes everything
+        # inside and the nodes first. None leaves it to the component's own options.
+        self._protection = True if args.deletion_protection else None
+        kept = pulumi.ResourceOptions(parent=self, protect=self._protection)
+        placement = create_network(name, args.network, project=args.project, region=args.region, opts=kept)
+        account, grants = create_account(name, args, opts=kept)
         # Nodes that start before their grants or their way out report errors or hang at image pulls.
         before = (*grants, *placement.way_out)
         cluster = self._cluster(placement, account, before)
         ready = (*self._node_pools(cluster, account, before), *self._firewall(placement, account))
+        warn_of_state(cluster, args.network.ranges, own_pools=isinstance(args.mode, StandardMode))
         self._publish(cluster, placement, account)
         self.handle = self._handle(cluster, ready)
         self.register_outputs(
@@ -94,6 +104,7 @@ class GkeCluster(pulumi.ComponentResource):
             cluster_settings(self._name, self._args, placement, account.email),
             pulumi.ResourceOptions(
                 parent=self,
+                protect=self._protection,
                 depends_on=before,
                 # The default pool is gone, and with it what it was made of.
                 ignore_changes=["nodeConfig"] if isinstance(self._args.mode, StandardMode) else None,
@@ -115,23 +126,28 @@ class GkeCluster(pulumi.ComponentResource):
             mode,
             cluster=cluster,
             account_email=account.email,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=self._protection,
+                depends_on=before,
+                # Counts for the pool's first minute only, follows min_nodes and zones, and would replace the pool.
+                ignore_changes=["initialNodeCount"],
+            ),
         )
         return (pool,)
 
     def _firewall(self, placement: Placement, account: "gcp.serviceaccount.Account") -> tuple[pulumi.Resource, ...]:
         args = self._args
         network = args.network
-        existing = isinstance(network, ExistingNetwork)
-        if existing and not network.firewall:
+        if isinstance(network, ExistingNetwork) and not network.firewall:
             return ()
         # The API server's calls leave from the connectivity agents on the nodes, or from the control plane's range.
         sources = [network.node_cidr, network.pod_cidr]
-        if isinstance(args.endpoint, AuthorizedNetworks):
+        if isinstance(args.endpoint, AuthorizedNetworks) and args.endpoint.control_plane_cidr:
             sources.append(args.endpoint.control_plane_cidr)
         rule = gcp.compute.Firewall(
             f"{self._name}-istiod-webhook",
-            project=(network.project if existing else None) or args.project,
+            project=placement.project,
             network=placement.network,
             description="API server to istiod: without it, sidecar injection and validation time out",
             direction="INGRESS",
@@ -166,9 +182,11 @@ class GkeCluster(pulumi.ComponentResource):
         return ClusterHandle(
             name=self._name,
             provider=provider,
-            kind=ClusterKind.GKE,
-            location=self._args.location,
-            kubernetes_version=cluster.master_version,
-            autopilot=not isinstance(self._args.mode, StandardMode),
+            platform=GKE if isinstance(self._args.mode, StandardMode) else GKE_AUTOPILOT,
+            kubernetes_version=cluster.id.apply(lambda _: cluster.master_version).apply(_version),
             ready=ready,
         )
+
+
+def _version(version: str | None) -> str:
+    return told(version, what="its Kubernetes version", field="cluster", remedy="run `pulumi refresh`")

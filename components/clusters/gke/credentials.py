@@ -1,29 +1,15 @@
 """The kubeconfig of a GKE cluster."""
 
-from enum import StrEnum, unique
 from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
 
-from ...model import ValidationError
-from .endpoint import AuthorizedNetworks, DnsEndpoint
+from .endpoint import AuthorizedNetworks, Credentials, DnsEndpoint
+from .state import told
 
 _CONTEXT = "gke"
 """Name of the only cluster, user and context in the kubeconfig; fixed, because nothing refers to it from outside."""
-
-
-@unique
-class Credentials(StrEnum):
-    """How the Kubernetes provider proves who it is."""
-
-    EXEC_PLUGIN = "exec-plugin"
-    """``gke-gcloud-auth-plugin`` asks for a token whenever one is needed. The kubeconfig holds no credential and
-    never changes; the plugin must be installed where Pulumi runs.
-    Source: https://cloud.google.com/kubernetes-engine/docs/how-to/cluster-access-for-kubectl."""
-    ACCESS_TOKEN = "access-token"  # noqa: S105 the name of a way, not a token
-    """A token of the identity that runs Pulumi. Nothing to install, but it ends after about an hour and is a new one
-    in every run, so every run shows a changed provider, and operations on the old state fail once it has ended."""
 
 
 def kubeconfig(
@@ -78,24 +64,30 @@ def address(cluster: "gcp.container.Cluster", endpoint: DnsEndpoint | Authorized
     Returns:
         The URL.
     """
-    if isinstance(endpoint, AuthorizedNetworks):
-        return pulumi.Output.concat("https://", cluster.endpoint)
     # The endpoint stands inside of a setting that we give, so a preview may show that setting without it. The id is
     # unknown for as long as there is no cluster, and then nothing of this is.
-    endpoints = cluster.id.apply(lambda _: cluster.control_plane_endpoints_config)
-    return endpoints.apply(lambda known: f"https://{_dns_name(known)}")
+    if isinstance(endpoint, AuthorizedNetworks):
+        return cluster.id.apply(lambda _: cluster.endpoint).apply(_ip_address).apply(_url)
+    return cluster.id.apply(lambda _: cluster.control_plane_endpoints_config).apply(_dns_name).apply(_url)
 
 
-def _dns_name(endpoints: "gcp.container.outputs.ClusterControlPlaneEndpointsConfig") -> str:
-    name = endpoints.dns_endpoint_config.endpoint if endpoints.dns_endpoint_config else None
-    if not name:
-        raise ValidationError(
-            field="endpoint",
-            value="DnsEndpoint()",
-            rule="needs the DNS-based endpoint, which Google Cloud did not give to this cluster",
-            remedy="Use AuthorizedNetworks(...) for it",
-        )
-    return name
+def _url(host: str) -> str:
+    return f"https://{host}"
+
+
+def _ip_address(address: str | None) -> str:
+    return told(address, what="its IP endpoint", field="endpoint", remedy="use DnsEndpoint()")
+
+
+def _dns_name(endpoints: "gcp.container.outputs.ClusterControlPlaneEndpointsConfig | None") -> str:
+    dns = endpoints.dns_endpoint_config if endpoints else None
+    name = dns.endpoint if dns else None
+    return told(name, what="the DNS-based endpoint", field="endpoint", remedy="use AuthorizedNetworks(...) for it")
+
+
+def _certificate(auth: "gcp.container.outputs.ClusterMasterAuth | None") -> str:
+    certificate = auth.cluster_ca_certificate if auth else None
+    return told(certificate, what="the certificate of its IP endpoint", field="endpoint", remedy="use DnsEndpoint()")
 
 
 def _cluster_entry(
@@ -104,5 +96,5 @@ def _cluster_entry(
     entry: dict[str, pulumi.Output[Any]] = {"server": address(cluster, endpoint)}
     if isinstance(endpoint, AuthorizedNetworks):
         # The DNS-based endpoint has a certificate of a public authority instead, so it must not get this one.
-        entry["certificate-authority-data"] = cluster.master_auth.apply(lambda auth: auth.cluster_ca_certificate)
+        entry["certificate-authority-data"] = cluster.id.apply(lambda _: cluster.master_auth).apply(_certificate)
     return entry

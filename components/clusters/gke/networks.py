@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import pulumi
-import pulumi_gcp as gcp
 
 from ...argument_types import check_types
 from ..addresses import check_disjoint, check_private_range
-from ..names import check_project
+from ..names import check_project, check_range_name
+from .paths import check_network, check_subnetwork
 
 PODS_RANGE = "pods"
 SERVICES_RANGE = "services"
@@ -65,9 +65,10 @@ class ExistingNetwork:
     """
 
     network: pulumi.Input[str]
-    """Name or self link; the self link for a Shared VPC."""
+    """Full name (``projects/<project>/global/networks/<name>``), self link, or the name alone, which then belongs to
+    :attr:`project`."""
     subnetwork: pulumi.Input[str]
-    """Name or self link of a subnetwork in the cluster's region."""
+    """The same of a subnetwork in the cluster's region (``projects/<project>/regions/<region>/subnetworks/<name>``)."""
     pods_range: str
     """Name of its secondary range for pods."""
     services_range: str
@@ -79,15 +80,22 @@ class ExistingNetwork:
     firewall: bool = True
     """Create the firewall rule for istiod's webhook. ``False`` where only the network's owner may create rules."""
     project: str | None = None
-    """Host project of a Shared VPC; ``None`` means the cluster's own project."""
+    """Host project of a Shared VPC; the firewall rule is made there. ``None`` takes the one that full names tell, else
+    the cluster's own project."""
 
     def __post_init__(self) -> None:
         """Check the plain values.
 
         Raises:
-            ValidationError: A range or the project is wrong, or the ranges overlap.
+            ValidationError: A name, a range or the project is wrong, or the ranges overlap.
         """
         check_types(self, within="network")
+        if isinstance(self.network, str):
+            check_network(self.network, field="network.network")
+        if isinstance(self.subnetwork, str):
+            check_subnetwork(self.subnetwork, field="network.subnetwork")
+        for name in ("pods_range", "services_range"):
+            check_range_name(getattr(self, name), field=f"network.{name}")
         check_private_range(self.node_cidr, field="network.node_cidr", widest=_NODE_SIZES[0], narrowest=_NODE_SIZES[1])
         check_private_range(self.pod_cidr, field="network.pod_cidr", widest=_POD_SIZES[0], narrowest=_POD_SIZES[1])
         check_disjoint({f"network.{name}": cidr for name, cidr in self.ranges.items()})
@@ -101,106 +109,3 @@ class ExistingNetwork:
 
 
 Network: TypeAlias = NewNetwork | ExistingNetwork
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """The network as the cluster needs it."""
-
-    network: pulumi.Input[str]
-    subnetwork: pulumi.Input[str]
-    pods_range: str
-    services_range: str
-    way_out: tuple[pulumi.Resource, ...]
-    """What nodes need to reach registries."""
-
-
-def create_network(
-    name: str, network: Network, *, project: str, region: str, opts: pulumi.ResourceOptions
-) -> Placement:
-    """Create the network of a cluster, or take the one that exists.
-
-    Args:
-        name: Name of the cluster's component.
-        network: Which.
-        project: The cluster's project.
-        region: The cluster's region.
-        opts: Options of each resource; the parent at least.
-
-    Returns:
-        Where the cluster goes.
-    """
-    if isinstance(network, ExistingNetwork):
-        return Placement(
-            network=network.network,
-            subnetwork=network.subnetwork,
-            pods_range=network.pods_range,
-            services_range=network.services_range,
-            way_out=(),
-        )
-    vpc = gcp.compute.Network(
-        f"{name}-network",
-        project=project,
-        auto_create_subnetworks=False,  # the default subnets of every region overlap with everybody else's
-        routing_mode="GLOBAL",  # the other cluster may be reached over a VPN in another region
-        opts=opts,
-    )
-    subnet = _subnetwork(name, network, vpc, project=project, region=region, opts=opts)
-    return Placement(
-        network=vpc.self_link,
-        subnetwork=subnet.self_link,
-        pods_range=PODS_RANGE,
-        services_range=SERVICES_RANGE,
-        way_out=(_nat(name, vpc, subnet, project=project, region=region, opts=opts),),
-    )
-
-
-def _subnetwork(
-    name: str,
-    network: NewNetwork,
-    vpc: "gcp.compute.Network",
-    *,
-    project: str,
-    region: str,
-    opts: pulumi.ResourceOptions,
-) -> "gcp.compute.Subnetwork":
-    return gcp.compute.Subnetwork(
-        f"{name}-subnet",
-        project=project,
-        region=region,
-        network=vpc.self_link,
-        ip_cidr_range=network.node_cidr,
-        secondary_ip_ranges=[
-            gcp.compute.SubnetworkSecondaryIpRangeArgs(range_name=PODS_RANGE, ip_cidr_range=network.pod_cidr),
-            gcp.compute.SubnetworkSecondaryIpRangeArgs(range_name=SERVICES_RANGE, ip_cidr_range=network.service_cidr),
-        ],
-        private_ip_google_access=True,  # nodes without external addresses still reach Google's APIs and registries
-        opts=opts,
-    )
-
-
-def _nat(
-    name: str,
-    vpc: "gcp.compute.Network",
-    subnet: "gcp.compute.Subnetwork",
-    *,
-    project: str,
-    region: str,
-    opts: pulumi.ResourceOptions,
-) -> "gcp.compute.RouterNat":
-    router = gcp.compute.Router(f"{name}-router", project=project, region=region, network=vpc.self_link, opts=opts)
-    return gcp.compute.RouterNat(
-        f"{name}-nat",
-        project=project,
-        region=region,
-        router=router.name,
-        nat_ip_allocate_option="AUTO_ONLY",
-        # This subnet only: a subnet that somebody adds later gets no way out by accident.
-        source_subnetwork_ip_ranges_to_nat="LIST_OF_SUBNETWORKS",
-        subnetworks=[
-            gcp.compute.RouterNatSubnetworkArgs(name=subnet.self_link, source_ip_ranges_to_nats=["ALL_IP_RANGES"]),
-        ],
-        # Dropped connections only: the cheapest record that still explains a failed image pull.
-        log_config=gcp.compute.RouterNatLogConfigArgs(enable=True, filter="ERRORS_ONLY"),
-        opts=opts,
-    )

@@ -9,7 +9,7 @@ from ..locations import is_zone
 from ..names import account_id
 from .args import GkeClusterArgs
 from .modes import StandardMode
-from .settings import CLOUD_PLATFORM_SCOPE, KUBELET_READ_ONLY_PORT, all_labels
+from .settings import CLOUD_PLATFORM_SCOPE, KUBELET_READ_ONLY_PORT, NO_LEGACY_ENDPOINTS, all_labels
 
 NODE_ROLE: Final = "roles/container.defaultNodeServiceAccount"
 """Write logs and metrics, and nothing else.
@@ -29,7 +29,7 @@ def create_account(
     Args:
         name: Name of the cluster's component.
         args: The component's arguments.
-        opts: Options of each resource.
+        opts: Options of each resource; grants in other projects take the parent only.
 
     Returns:
         The account and its grants.
@@ -41,10 +41,17 @@ def create_account(
         display_name=f"Nodes of the GKE cluster {name}",
         opts=opts,
     )
-    grants = [_grant(f"{name}-grant-node", account, args.project, NODE_ROLE, opts)]
-    for project in args.image_projects:
-        role_name = f"{name}-grant-images" if project == args.project else f"{name}-grant-images-{project}"
-        grants.append(_grant(role_name, account, project, IMAGE_ROLE, opts))
+    grants = [
+        _grant(f"{name}-grant-node", account, args.project, NODE_ROLE, opts),
+        _grant(f"{name}-grant-images", account, args.project, IMAGE_ROLE, opts),
+    ]
+    # Never protected: a registry that is no longer read must lose its grant without the cluster losing its protection.
+    free = pulumi.ResourceOptions(parent=opts.parent)
+    grants += [
+        _grant(f"{name}-grant-images-{project}", account, project, IMAGE_ROLE, free)
+        for project in args.image_projects
+        if project != args.project
+    ]
     return account, tuple(grants)
 
 
@@ -128,7 +135,6 @@ def _node_config(
         kubelet_config=gcp.container.NodePoolNodeConfigKubeletConfigArgs(
             insecure_kubelet_readonly_port_enabled=KUBELET_READ_ONLY_PORT
         ),
-        # The metadata server's old interface answered requests without the protecting header.
-        metadata={"disable-legacy-endpoints": "true"},
+        metadata=NO_LEGACY_ENDPOINTS,
         resource_labels=all_labels(name, args),
     )

@@ -8,19 +8,23 @@ import pulumi
 import pulumi_gcp as gcp
 
 from ...argument_types import check_types, known_text, require_args
+from ...customizing import Component, ComponentArgs
 from ...model import ValidationError
+from ...options import refuse_ignored_provider
 from ..addresses import check_disjoint
 from ..names import check_component_name
+from .paths import check_network
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkPeeringArgs:
+class NetworkPeeringArgs(ComponentArgs):
     """Which two networks; the order does not matter."""
 
     first: pulumi.Input[str]
-    """Self link of a network, e.g. ``GkeCluster.network``."""
+    """Self link or full name (``projects/<project>/global/networks/<name>``) of a network, e.g.
+    ``GkeCluster.network``."""
     second: pulumi.Input[str]
-    """Self link of the other, e.g. an output of the other stack. Their address ranges must not overlap."""
+    """The same of the other, e.g. an output of the other stack. Their address ranges must not overlap."""
     first_ranges: pulumi.Input[Mapping[str, str]] | None = None
     """Address ranges of the first network by name, e.g. ``GkeCluster.ranges``; ``None`` where they are not known."""
     second_ranges: pulumi.Input[Mapping[str, str]] | None = None
@@ -31,16 +35,20 @@ class NetworkPeeringArgs:
         """Check that there are two, and their ranges as far as they are known.
 
         Raises:
-            ValidationError: Both are the same, or two ranges overlap.
+            ValidationError: One is no full name, both are the same, or two ranges overlap.
         """
         check_types(self)
+        for field in ("first", "second"):
+            network = getattr(self, field)
+            if isinstance(network, str):
+                check_network(network, field=field, bare=False)
         if isinstance(self.first_ranges, Mapping) and isinstance(self.second_ranges, Mapping):
             _check_ranges(self.first_ranges, self.second_ranges)
         if isinstance(self.first, str) and isinstance(self.second, str):
             _check_two(self.first, self.second)
 
 
-class NetworkPeering(pulumi.ComponentResource):
+class NetworkPeering(Component):
     """Connects two networks, so that mirrors travel between internal addresses and never over the internet.
 
     Creates both directions, because one alone does nothing; the Google Cloud provider in effect must be allowed to
@@ -65,8 +73,9 @@ class NetworkPeering(pulumi.ComponentResource):
             ValidationError: The name does not fit Google Cloud.
         """
         args = require_args(args, NetworkPeeringArgs)
+        refuse_ignored_provider(opts, inherits="gcp")
         check_component_name(name)
-        super().__init__(self.TYPE, name, {}, opts)
+        super().__init__(self.TYPE, name, args, opts)
         first, second = _checked(args)
         out = gcp.compute.NetworkPeering(
             f"{name}-out",
@@ -92,21 +101,30 @@ def _checked(args: NetworkPeeringArgs) -> tuple[pulumi.Output[str], pulumi.Outpu
         first, second, network = values
         if isinstance(first, Mapping) and isinstance(second, Mapping):
             _check_ranges(cast("Mapping[str, str]", first), cast("Mapping[str, str]", second))
-        return known_text(network, field="second")
+        return _full_name(network, field="second")
 
     def check_two(values: "list[str]") -> str:
         _check_two(*values)
         return values[1]
 
-    first = pulumi.Output.from_input(args.first).apply(lambda network: known_text(network, field="first"))
+    first = pulumi.Output.from_input(args.first).apply(lambda network: _full_name(network, field="first"))
     # Not together with the first network: ranges are often known in a preview that does not know that one.
     ranges: list[pulumi.Input[object]] = [args.first_ranges, args.second_ranges, args.second]
     second = pulumi.Output.all(*ranges).apply(check_ranges)
     return first, pulumi.Output.all(first, second).apply(check_two)
 
 
+def _full_name(network: object, *, field: str) -> str:
+    name = known_text(network, field=field)
+    check_network(name, field=field, bare=False)
+    return name
+
+
 def _check_two(first: str, second: str) -> None:
-    if first == second:
+    one, other = (
+        check_network(network, field="second", bare=False).group("project", "name") for network in (first, second)
+    )
+    if one == other:
         raise ValidationError(
             field="second",
             value=second,

@@ -8,7 +8,7 @@ from ..names import check_key
 from .args import GkeClusterArgs
 from .endpoint import AuthorizedNetworks
 from .modes import StandardMode
-from .networks import Placement
+from .network_resources import Placement
 
 CLOUD_PLATFORM_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """Scopes are the older fence around an identity; the account's few roles are ours.
@@ -17,6 +17,10 @@ Source: https://cloud.google.com/kubernetes-engine/docs/how-to/service-accounts.
 KUBELET_READ_ONLY_PORT = "FALSE"
 """Port 10255 answers everybody in the network without asking who it is.
 Source: https://cloud.google.com/kubernetes-engine/docs/how-to/disable-kubelet-readonly-port."""
+
+NO_LEGACY_ENDPOINTS = {"disable-legacy-endpoints": "true"}
+"""The metadata server's old interface answered requests without the protecting header.
+Source: https://cloud.google.com/kubernetes-engine/docs/how-to/protecting-cluster-metadata."""
 
 
 def cluster_settings(
@@ -94,14 +98,19 @@ def _common(name: str, args: GkeClusterArgs, placement: Placement) -> "gcp.conta
         security_posture_config=gcp.container.ClusterSecurityPostureConfigArgs(mode="BASIC"),
         # What a mirror costs is seen per namespace in the bill.
         cost_management_config=gcp.container.ClusterCostManagementConfigArgs(enabled=True),
+        # Who changed a route is a question of the API server's log.
+        logging_config=gcp.container.ClusterLoggingConfigArgs(
+            enable_components=["SYSTEM_COMPONENTS", "WORKLOADS", "APISERVER"]
+        ),
         database_encryption=_secrets_encryption(args),
         binary_authorization=_binary_authorization(args),
     )
 
 
-def _secrets_encryption(args: GkeClusterArgs) -> "gcp.container.ClusterDatabaseEncryptionArgs | None":
+def _secrets_encryption(args: GkeClusterArgs) -> "gcp.container.ClusterDatabaseEncryptionArgs":
     if args.secrets_key is None:
-        return None
+        # Said aloud: the provider keeps what it is no longer told, so a key that is taken away would stay in use.
+        return gcp.container.ClusterDatabaseEncryptionArgs(state="DECRYPTED")
     # A copy of etcd is worthless without the key, and the key can be withdrawn.
     key: pulumi.Input[str] = args.secrets_key
     if not isinstance(key, str):
@@ -112,10 +121,10 @@ def _secrets_encryption(args: GkeClusterArgs) -> "gcp.container.ClusterDatabaseE
     return gcp.container.ClusterDatabaseEncryptionArgs(state="ENCRYPTED", key_name=key)
 
 
-def _binary_authorization(args: GkeClusterArgs) -> "gcp.container.ClusterBinaryAuthorizationArgs | None":
-    if not args.binary_authorization:
-        return None
-    return gcp.container.ClusterBinaryAuthorizationArgs(evaluation_mode="PROJECT_SINGLETON_POLICY_ENFORCE")
+def _binary_authorization(args: GkeClusterArgs) -> "gcp.container.ClusterBinaryAuthorizationArgs":
+    # Off is said aloud for the same reason.
+    mode = "PROJECT_SINGLETON_POLICY_ENFORCE" if args.binary_authorization else "DISABLED"
+    return gcp.container.ClusterBinaryAuthorizationArgs(evaluation_mode=mode)
 
 
 def _set_endpoint(settings: "gcp.container.ClusterArgs", args: GkeClusterArgs) -> None:
@@ -124,7 +133,8 @@ def _set_endpoint(settings: "gcp.container.ClusterArgs", args: GkeClusterArgs) -
     endpoint = args.endpoint
     by_address = isinstance(endpoint, AuthorizedNetworks)
     if by_address:
-        private.master_ipv4_cidr_block = endpoint.control_plane_cidr
+        if endpoint.control_plane_cidr:
+            private.master_ipv4_cidr_block = endpoint.control_plane_cidr
         # The endpoint is public and guarded by the ranges; inside the network the private one is used.
         private.enable_private_endpoint = False
         settings.master_authorized_networks_config = gcp.container.ClusterMasterAuthorizedNetworksConfigArgs(
@@ -150,10 +160,7 @@ def _set_standard(
     # The default pool cannot be changed without replacing the cluster, so it goes and ours comes.
     settings.remove_default_node_pool = True
     settings.initial_node_count = 1
-    # For the minutes that it lives: many organisations forbid the default service account, which may do too much.
-    settings.node_config = gcp.container.ClusterNodeConfigArgs(
-        service_account=account_email, oauth_scopes=[CLOUD_PLATFORM_SCOPE]
-    )
+    settings.node_config = _default_pool(account_email)
     if mode.zones:
         settings.node_locations = list(mode.zones)
     # NetworkPolicies are enforced without an add-on, and denied connections can be logged.
@@ -168,9 +175,6 @@ def _set_standard(
     settings.enable_legacy_abac = False
     # Internal load balancers, as gateways use them, beyond 250 nodes and with subsets of nodes as backends.
     settings.enable_l4_ilb_subsetting = True
-    settings.logging_config = gcp.container.ClusterLoggingConfigArgs(
-        enable_components=["SYSTEM_COMPONENTS", "WORKLOADS", "APISERVER"]
-    )
     # Mirrors show only in Envoy's own statistics, which managed Prometheus collects.
     settings.monitoring_config = gcp.container.ClusterMonitoringConfigArgs(
         enable_components=["SYSTEM_COMPONENTS", "APISERVER"],
@@ -178,9 +182,30 @@ def _set_standard(
     )
 
 
+def _default_pool(account_email: pulumi.Input[str]) -> "gcp.container.ClusterNodeConfigArgs":
+    """What the default pool is made of for the minutes that it lives: hardened like our own pool.
+
+    An organisation's policy that requires shielded machines, or forbids the default service account, would else refuse
+    the whole cluster.
+    """
+    return gcp.container.ClusterNodeConfigArgs(
+        service_account=account_email,
+        oauth_scopes=[CLOUD_PLATFORM_SCOPE],
+        shielded_instance_config=gcp.container.ClusterNodeConfigShieldedInstanceConfigArgs(
+            enable_secure_boot=True, enable_integrity_monitoring=True
+        ),
+        workload_metadata_config=gcp.container.ClusterNodeConfigWorkloadMetadataConfigArgs(mode="GKE_METADATA"),
+        kubelet_config=gcp.container.ClusterNodeConfigKubeletConfigArgs(
+            insecure_kubelet_readonly_port_enabled=KUBELET_READ_ONLY_PORT
+        ),
+        metadata=NO_LEGACY_ENDPOINTS,
+    )
+
+
 def _set_autopilot(settings: "gcp.container.ClusterArgs", account_email: pulumi.Input[str]) -> None:
-    # Dataplane V2, Workload Identity, shielded nodes, logging and managed Prometheus are part of Autopilot, and the
-    # provider refuses them beside it. Node settings would replace the cluster in every run.
+    # Dataplane V2, Workload Identity, subsetting and managed Prometheus are part of Autopilot. The provider refuses
+    # enable_shielded_nodes, enable_intranode_visibility, remove_default_node_pool and default_max_pods_per_node beside
+    # it, and sends intranode visibility as on. Node settings would replace the cluster in every run.
     settings.enable_autopilot = True
     # Injected pods set up their own redirection, because istio-cni cannot be installed.
     settings.allow_net_admin = True

@@ -1,10 +1,13 @@
 """DestinationRules and the ServiceEntry: how mirrors are reached, and the brakes that Istio can express."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ..contract import MirrorOffer
 from ..jsontypes import JsonObject, JsonValue
-from ..mirrors import CrossClusterMirror, InClusterMirror, Mirror, MirroredRoute
+from ..mirrored_route import MirroredRoute
+from ..mirrors import CrossClusterMirror, InClusterMirror, Mirror
+from ..overlay import OverlayRoute
 from ..routing import Destination
 from ..safety import Brakes, Waiver
 from .objects import compact, duration, home, istio_object, mirror_object_name
@@ -55,22 +58,34 @@ def destination_rules(route: MirroredRoute) -> list[JsonObject]:
         spec: JsonObject = {"host": str(primary.host), "subsets": subsets}
         rules.append(istio_object("DestinationRule", route.name, home(primary, str(route.namespace)), spec))
     for mirror in route.mirrors:
-        if mirror in shared:
-            continue
-        target = mirror.destination(primary)
-        policy = traffic_policy(mirror.brakes, _client_tls(mirror))
-        if not policy and not target.subset:
-            continue
-        namespace = home(target, str(route.namespace))
-        name = mirror_object_name(route, mirror)
-        if namespace != route.namespace:
-            # Routes of one name in several namespaces may mirror to one.
-            name = f"{route.namespace}-{name}"
-        spec = compact({"host": str(target.host), "trafficPolicy": policy})
-        if target.subset:
-            spec = {"host": str(target.host), "subsets": [subset(target, policy)]}
-        rules.append(istio_object("DestinationRule", name, namespace, spec))
+        if mirror not in shared:
+            rules += own_rule(mirror, mirror.destination(primary), route.name, str(route.namespace))
     return rules
+
+
+def overlay_destination_rules(route: OverlayRoute) -> dict[str, JsonObject]:
+    """The DestinationRules of an overlay's mirrors, by the mirror's name."""
+    found = {
+        str(mirror.name): own_rule(mirror, mirror.destination(), str(route.name), str(route.namespace))
+        for mirror in route.mirrors
+    }
+    return {name: rules[0] for name, rules in found.items() if rules}
+
+
+def own_rule(mirror: Mirror, target: Destination, route: str, route_namespace: str) -> list[JsonObject]:
+    """The DestinationRule of a mirror that shares no Service with the primary; none where it needs none."""
+    policy = traffic_policy(mirror.brakes, _client_tls(mirror))
+    if not policy and not target.subset:
+        return []
+    namespace = home(target, route_namespace)
+    name = mirror_object_name(route, mirror)
+    if namespace != route_namespace:
+        # Routes of one name in several namespaces may mirror to one.
+        name = f"{route_namespace}-{name}"
+    subsets: list[JsonValue] = [subset(target, policy)] if target.subset else []
+    shared = {} if target.subset else policy
+    spec = compact({"host": str(target.host), "subsets": subsets, "trafficPolicy": shared})
+    return [istio_object("DestinationRule", name, namespace, spec)]
 
 
 def subset(target: Destination, policy: JsonObject) -> JsonObject:
@@ -92,6 +107,20 @@ def _client_tls(mirror: Mirror) -> JsonObject | None:
 
 def service_entry(route: MirroredRoute, mirror: CrossClusterMirror, offer: MirrorOffer) -> JsonObject:
     """Makes testing's gateway known to staging's mesh under the contract's mirror host."""
+    export_to = sorted({".", str(route.gateway.namespace)}) if route.gateway else ["."]
+    return external_entry(mirror_object_name(route.name, mirror), str(route.namespace), mirror, offer, export_to)
+
+
+def overlay_service_entry(route: OverlayRoute, mirror: CrossClusterMirror, offer: MirrorOffer) -> JsonObject:
+    """The same for an overlay, whose gateways may be in any namespace."""
+    name = mirror_object_name(str(route.name), mirror)
+    return external_entry(name, str(route.namespace), mirror, offer, ["*"])
+
+
+def external_entry(
+    name: str, namespace: str, mirror: CrossClusterMirror, offer: MirrorOffer, export_to: Sequence[str]
+) -> JsonObject:
+    """Makes a mirror's gateway in another cluster known under the contract's mirror host."""
     contract = mirror.contract
     is_name = any(char.isalpha() for char in offer.address) and ":" not in offer.address
     spec: JsonObject = {
@@ -102,6 +131,6 @@ def service_entry(route: MirroredRoute, mirror: CrossClusterMirror, offer: Mirro
             {"number": int(contract.port), "name": contract.protocol.port_name, "protocol": contract.protocol.value}
         ],
         "endpoints": [{"address": offer.address}],
-        "exportTo": sorted({".", str(route.gateway.namespace)}) if route.gateway else ["."],
+        "exportTo": list(export_to),
     }
-    return istio_object("ServiceEntry", mirror_object_name(route, mirror), route.namespace, spec)
+    return istio_object("ServiceEntry", name, namespace, spec)

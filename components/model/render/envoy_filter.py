@@ -1,14 +1,16 @@
 """The EnvoyFilter of a mirrored route: what no Istio API can say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from ..guards import scrubs_by_cluster
 from ..jsontypes import JsonObject, JsonValue
-from ..mirrors import InClusterMirror, Mirror, MirroredRoute
+from ..mirrored_route import MirroredRoute
+from ..mirrors import InClusterMirror, Mirror
 from ..routing import Destination
 from ..safety import Brakes, Scrub, Waiver
 from ..values import AuthorityMode, IstioBehaviour, Percent, Protocol
-from .objects import compact, duration, istio_object
+from .objects import compact, duration, istio_object, selecting
 from .plans import route_plans
 
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -17,15 +19,29 @@ _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 def envoy_filter(route: MirroredRoute) -> JsonObject | None:
     """What no Istio API can say: the bound on a mirror's life, and the scrub on the mirror alone; None if nothing is.
 
-    It lies in the root namespace without a selector, because every proxy that can route to the service mirrors.
+    Where callers inside the mesh mirror as well, it lies in the root namespace without a selector, because every proxy
+    that can route to the service does; else it reaches the gateway's proxies alone.
     """
-    patches: list[JsonValue] = [patch for mirror in route.mirrors for patch in _brake_patches(route, mirror)]
+    patches: list[JsonValue] = []
+    if route.istio.patches_all("CLUSTER"):
+        patches += [patch for mirror in route.mirrors for patch in brake_patches(route, mirror)]
     if route.istio.scrubs_at_source:
         patches += _scrub_patches(route)
-    if not patches:
-        return None
+    return placed_filter(route, patches) if patches else None
+
+
+def placed_filter(route: MirroredRoute, patches: list[JsonValue]) -> JsonObject:
+    """The EnvoyFilter with these patches, where they reach no more proxies than they are for."""
     name = f"{route.namespace}-{route.name}-mirrors"
+    if route.gateway and all(_context_of(patch) == "GATEWAY" for patch in patches):
+        spec: JsonObject = {**selecting(route.gateway.labels), "configPatches": patches}
+        return istio_object("EnvoyFilter", name, str(route.gateway.namespace), spec)
     return istio_object("EnvoyFilter", name, str(route.root_namespace), {"configPatches": patches})
+
+
+def _context_of(patch: JsonValue) -> JsonValue:
+    match = patch["match"] if isinstance(patch, Mapping) else None
+    return match["context"] if isinstance(match, Mapping) else None
 
 
 def _contexts(route: MirroredRoute, mirror: Mirror) -> list[str]:
@@ -35,7 +51,8 @@ def _contexts(route: MirroredRoute, mirror: Mirror) -> list[str]:
     return contexts
 
 
-def _brake_patches(route: MirroredRoute, mirror: Mirror) -> Iterable[JsonObject]:
+def brake_patches(route: MirroredRoute, mirror: Mirror) -> Iterable[JsonObject]:
+    """What bounds one mirror on its cluster, and scrubs it there where nothing else can."""
     scrub = mirror.scrub if scrubs_by_cluster(mirror, route.istio) else None
     if isinstance(mirror.brakes, Waiver) and scrub is None:
         return
@@ -47,15 +64,6 @@ def _brake_patches(route: MirroredRoute, mirror: Mirror) -> Iterable[JsonObject]
             "match": {"context": context, "cluster": {"name": cluster}},
             "patch": {"operation": "MERGE", "value": value},
         }
-
-
-def scrubs_by_cluster(mirror: Mirror, istio: IstioBehaviour) -> bool:
-    """Whether a mirror's headers are changed on its cluster: in-cluster, where no list of mirrors can be replaced.
-
-    That is weaker than on the copy: whoever calls the mirror's Service itself loses the headers too, and is marked.
-    """
-    scrubbed = isinstance(mirror, InClusterMirror) and isinstance(mirror.scrub, Scrub)
-    return scrubbed and not istio.scrubs_at_source
 
 
 def cluster_brakes(brakes: Brakes, protocol: Protocol) -> JsonObject:
@@ -145,13 +153,22 @@ def mirror_policy(mirror: Mirror, primary: Destination, istio: IstioBehaviour) -
     """Envoy's mirror policy as Istio writes it, with the scrub that Istio cannot express."""
     scrub = mirror.scrub
     mutations = header_mutations(scrub) if isinstance(scrub, Scrub) else []
-    share: JsonObject = {"numerator": Percent(mirror.percent).per_million, "denominator": "MILLION"}
     return compact(
         {
             "cluster": mirror.destination(primary).cluster_name,
+            **policy_options(mirror, istio),
+            "request_headers_mutations": mutations,
+        }
+    )
+
+
+def policy_options(mirror: Mirror, istio: IstioBehaviour) -> JsonObject:
+    """What a mirror policy says beside destination and headers, as Istio writes it."""
+    share: JsonObject = {"numerator": Percent(mirror.percent).per_million, "denominator": "MILLION"}
+    return compact(
+        {
             "runtime_fraction": {"default_value": share},
             "trace_sampled": False,
             "disable_shadow_host_suffix_append": istio.authority_mode is AuthorityMode.PRESERVED or None,
-            "request_headers_mutations": mutations,
         }
     )

@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..jsontypes import JsonObject, JsonValue
-from ..mirrors import Mirror, MirroredRoute
+from ..mirrors import Mirror
 from ..routing import CLUSTER_DOMAIN, Destination
 
 ISTIO_API: Final = "networking.istio.io/v1"
 ENVOY_FILTER_API: Final = "networking.istio.io/v1alpha3"
 """EnvoyFilter has no later version. Source: Istio's CRDs up to 1.31."""
 
-ANNOTATION: Final = "pulumi-traffic-mirror"
-"""Prefix of this library's annotations, which rules and operations read back."""
-
 ANY_VALUE: Final[JsonObject] = {"regex": ".*"}
-"""A header's presence; Istio turns exactly this expression into Envoy's present match."""
+"""A header's presence, for conditions that a header must meet."""
+
+SOME_VALUE: Final[JsonObject] = {"regex": ".+"}
+"""A header's presence, for ``withoutHeaders``: there Istio treats a missing header as an empty one, so that ``.*``
+would leave out every request (measured; TranslateRouteMatch of its pilot)."""
 
 
 def compact(entries: Mapping[str, JsonValue]) -> JsonObject:
@@ -35,6 +36,11 @@ def istio_object(
     api = ENVOY_FILTER_API if kind == "EnvoyFilter" else ISTIO_API
     metadata = compact({"name": name, "namespace": namespace, "annotations": annotations or {}})
     return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def selecting(labels: Mapping[str, str]) -> JsonObject:
+    """The key that keeps an EnvoyFilter to pods with these labels; nothing without labels."""
+    return {"workloadSelector": {"labels": dict(sorted(labels.items()))}} if labels else {}
 
 
 def destination(target: Destination) -> JsonObject:
@@ -57,6 +63,10 @@ def home(target: Destination, otherwise: str) -> str:
     return service.partition(".")[2] if domain == CLUSTER_DOMAIN else otherwise
 
 
-def mirror_object_name(route: MirroredRoute, mirror: Mirror) -> str:
-    """Name of the objects that belong to one mirror."""
-    return f"{route.name}-{mirror.name}"
+def mirror_object_name(route: str, mirror: Mirror) -> str:
+    """Name of the objects that belong to one mirror of a route with this name.
+
+    Flagger empties DestinationRules that are called like a Service with one of its own two endings.
+    """
+    name = f"{route}-{mirror.name}"
+    return f"{name}-mirror" if name.endswith(("-canary", "-primary")) else name

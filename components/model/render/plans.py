@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from ..jsontypes import JsonObject
-from ..matching import HeaderTest, Match
-from ..mirrors import InClusterMirror, Mirror, MirroredRoute, matched
+from ..matching import HeaderTest, Match, Selection
+from ..mirror_checks import UPGRADE_HEADER
+from ..mirrored_route import MirroredRoute
+from ..mirrors import InClusterMirror, Mirror, matched
 from ..safety import Scrub
 from ..values import Protocol
-from .objects import ANY_VALUE, compact
+from .objects import ANY_VALUE, SOME_VALUE, compact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +49,8 @@ def route_plans(route: MirroredRoute) -> list[RoutePlan]:
             plans.append(
                 RoutePlan(context=context, name=f"{prefix}.guard", matches=_guard(all_mirrors, scope), mirrors=())
             )
-        for index, (match, mirrors) in enumerate(_combinations(all_mirrors, route.protocol)):
-            matches = _match_conditions(match, scope)
+        for index, (match, mirrors) in enumerate(mirror_combinations(all_mirrors, route.protocol)):
+            matches = match_conditions(match, scope)
             plans.append(
                 RoutePlan(context=context, name=f"{prefix}.mirrored-{index}", matches=matches, mirrors=mirrors)
             )
@@ -66,51 +68,58 @@ def _guard(mirrors: Sequence[Mirror], scope: JsonObject) -> list[JsonObject]:
     return [{**scope, "headers": {mark: ANY_VALUE}} for mark in marks]
 
 
-def _combinations(mirrors: Sequence[Mirror], protocol: Protocol) -> list[tuple[Match | None, list[Mirror]]]:
+def mirror_combinations(mirrors: Sequence[Mirror], protocol: Protocol) -> list[tuple[Selection, list[Mirror]]]:
     """Every combination of matches that one request can satisfy, the most specific first.
 
     A proxy takes the first entry that fits, so a request that fits two mirrors' matches must meet the entry with both.
     """
-    by_match: dict[Match | None, list[Mirror]] = {}
-    for mirror in mirrors:
-        by_match.setdefault(matched(mirror, protocol), []).append(mirror)
-    always = by_match.pop(None, [])
-    named = [match for match in by_match if match]
-    found: list[tuple[Match | None, list[Mirror]]] = []
+    chosen_by = [(matched(mirror, protocol), mirror) for mirror in mirrors]
+    always = [mirror for selection, mirror in chosen_by if selection.is_everything]
+    named = [each for each in dict.fromkeys(selection for selection, _ in chosen_by) if not each.is_everything]
+    found: list[tuple[Selection, list[Mirror]]] = []
     for size in range(len(named), 0, -1):
         for chosen in combinations(named, size):
             joint = _joint(chosen)
             if joint is not None:
-                members = [m for m in mirrors if m in always or any(m in by_match[match] for match in chosen)]
+                members = [mirror for selection, mirror in chosen_by if selection in chosen or mirror in always]
                 found.append((joint, members))
     if always:
-        found.append((None, always))
+        found.append((Selection(match=None, upgrades=True), always))
     return found
 
 
-def _joint(matches: Sequence[Match]) -> Match | None:
-    """Requests that satisfy all of ``matches``; None when no request can."""
-    joint: Match | None = matches[0]
-    for match in matches[1:]:
-        joint = joint.joined(match) if joint else None
+def _joint(selections: Sequence[Selection]) -> Selection | None:
+    """Requests that satisfy all of ``selections``; None when no request can."""
+    joint: Selection | None = selections[0]
+    for selection in selections[1:]:
+        joint = joint.joined(selection) if joint else None
     return joint
 
 
-def _match_conditions(match: Match | None, scope: JsonObject) -> list[JsonObject]:
-    if match is None:
+def match_conditions(selection: Selection, scope: JsonObject) -> list[JsonObject]:
+    """Istio's HTTPMatchRequests for a selection, each with what ``scope`` says; none for every request."""
+    if selection.is_everything:
         return [scope] if scope else []
+    match = selection.match
+    conditions = compact({**scope, "withoutHeaders": {} if selection.upgrades else {UPGRADE_HEADER: SOME_VALUE}})
+    if match is None:
+        return [conditions]
     headers: JsonObject = {
         header.name: ANY_VALUE if header.test is HeaderTest.PRESENT else {header.test.value: header.value}
         for header in match.headers
     }
     return [
-        compact(
-            {
-                **scope,
-                "uri": {"exact": path} if path else None,
-                "method": {"exact": method} if method else None,
-                "headers": headers,
-            }
-        )
-        for path, method in product(match.paths or (None,), match.http_methods or (None,))
+        compact({**conditions, "uri": uri, "method": {"exact": method} if method else None, "headers": headers})
+        for uri, method in product(_uris(match) or (None,), match.http_methods or (None,))
     ]
+
+
+def _uris(match: Match) -> list[JsonObject]:
+    """Istio's tests of the path, whose prefixes end anywhere in a segment."""
+    found: list[JsonObject] = []
+    for test in match.path_tests:
+        if not test.below or test.path != "/":
+            found.append({"exact": test.path})
+        if test.below:
+            found.append({"prefix": test.path.rstrip("/") + "/"})
+    return found

@@ -1,10 +1,14 @@
 """The VirtualService of a mirrored route."""
 
+from collections.abc import Sequence
+
+from ..annotations import CONTRACT, EXPIRES_OF, MIRROR, WAIVER
 from ..jsontypes import JsonObject, JsonValue
-from ..mirrors import CrossClusterMirror, Mirror, MirroredRoute
-from ..routing import HeaderRules
+from ..mirrored_route import MirroredRoute
+from ..mirrors import CrossClusterMirror, Mirror
+from ..routing import Destination, HeaderRules
 from ..safety import Waiver
-from .objects import ANNOTATION, compact, destination, duration, istio_object
+from .objects import compact, destination, duration, istio_object
 from .plans import RoutePlan, route_plans
 
 
@@ -17,19 +21,20 @@ def virtual_service(route: MirroredRoute) -> JsonObject:
         gateways.append("mesh")
     http: list[JsonValue] = [entry for plan in route_plans(route) for entry in [_http_route(route, plan)]]
     spec: JsonObject = {"hosts": hosts, "gateways": gateways, "http": http}
-    return istio_object("VirtualService", route.name, route.namespace, spec, _annotations(route))
+    return istio_object("VirtualService", route.name, route.namespace, spec, mirror_notes(route.mirrors, route.primary))
 
 
-def _annotations(route: MirroredRoute) -> JsonObject:
+def mirror_notes(mirrors: Sequence[Mirror], primary: Destination | None = None) -> JsonObject:
+    """Annotations that tell rules and operations of mirrors: destinations, ends, contracts, waivers."""
     notes: JsonObject = {}
-    for mirror in route.mirrors:
-        notes[f"{ANNOTATION}/mirror.{mirror.name}"] = mirror.destination(route.primary).cluster_name
+    for mirror in mirrors:
+        notes[f"{MIRROR}{mirror.name}"] = mirror.destination(primary).cluster_name
         if mirror.expires:
-            notes[f"{ANNOTATION}/expires.{mirror.name}"] = str(mirror.expires)
+            notes[f"{EXPIRES_OF}{mirror.name}"] = str(mirror.expires)
         if isinstance(mirror, CrossClusterMirror):
-            notes[f"{ANNOTATION}/contract.{mirror.name}"] = mirror.contract.digest
+            notes[f"{CONTRACT}{mirror.name}"] = mirror.contract.digest
         for guard, waiver in waivers(mirror).items():
-            notes[f"{ANNOTATION}/waiver.{mirror.name}.{guard}"] = waiver.reason
+            notes[f"{WAIVER}{mirror.name}.{guard}"] = waiver.reason
     return notes
 
 
@@ -37,8 +42,10 @@ def waivers(mirror: Mirror) -> dict[str, Waiver]:
     """Guards that are switched off for ``mirror``, by name."""
     given: dict[str, object] = {
         "brakes": mirror.brakes,
+        "life": mirror.unbounded_life,
         "scrub": mirror.scrub,
         "side-effects": mirror.side_effects,
+        "websockets": mirror.websockets,
         "streaming": mirror.match.streaming_waiver if mirror.match else None,
     }
     if isinstance(mirror, CrossClusterMirror):

@@ -4,33 +4,42 @@ from .catalogue import ROUTE_RULES, RULES, require, run_rules
 from .clusters import ROOT_NAMESPACE, ClusterObjects, Mesh
 from .control_plane import control_plane_of
 from .loops import Hop, Place, check_loops, describe_loop, find_loops, loop_error
+from .losses import PlannedLoss, planned_losses
+from .mends import REMOVED, Edit
+from .mirror_entries import MirrorEntry, Route, Target
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
-from .objects import KubeObject, read_object
+from .objects import NAMELESS, ROUTES, KubeObject, read_object
+from .plans import PLAN_RULES
 from .registry import Finding, Outcome, Rule, RuleSettings, Scope, Severity
-from .sites import Route, Site, Target
 from .upgrade import Change, Upgrade, preview_upgrade
 
 __all__ = [
+    "NAMELESS",
+    "PLAN_RULES",
+    "REMOVED",
     "ROOT_NAMESPACE",
+    "ROUTES",
     "ROUTE_RULES",
     "RULES",
     "UNKNOWN",
     "Change",
     "ClusterObjects",
+    "Edit",
     "Finding",
     "Hop",
     "KubeObject",
     "Mesh",
+    "MirrorEntry",
     "Node",
     "NotJudgedError",
     "Outcome",
     "Place",
+    "PlannedLoss",
     "Route",
     "Rule",
     "RuleSettings",
     "Scope",
     "Severity",
-    "Site",
     "Target",
     "Unknown",
     "Upgrade",
@@ -39,6 +48,7 @@ __all__ = [
     "describe_loop",
     "find_loops",
     "loop_error",
+    "planned_losses",
     "preview_upgrade",
     "read_object",
     "require",

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from .gateways import Listener, labels, selects
-from .hosts import covers
+from .attaching import admits
+from .gateways import labels, selects, translates
+from .mirror_entries import MESH
 from .objects import KubeObject, exported, service_name
 from .overlap import may_clash
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
-from .sites import MESH
 
 GATEWAY_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/gateway/"
 ROUTES: Final = ("VirtualService", "HTTPRoute", "GRPCRoute")
@@ -27,6 +27,7 @@ def _place(subject: KubeObject) -> str:
 @object_rule(
     kinds=ROUTES,
     rule_id="gateway-undefined",
+    settings=("complete",),
     title="The gateway of a route exists",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
@@ -58,10 +59,15 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
     if not names or any(name in listeners.unknown or not case.cluster.gateway(name) for name in names):
         return
     routes = [route for route in case.mesh.concerned(case.cluster)[subject] if set(names) & set(route.gateways)]
-    for host in dict.fromkeys(host for route in routes for host in route.hosts):
-        inside = service_name(host) and MESH in routes[0].bound
-        served = (listener.gateway for listener in case.cluster.listener_index.overlapping(host))
-        if not inside and not any(gateway in names for gateway in served):
+    hosts = dict.fromkeys(host for route in routes for host in route.hosts)
+    served = {
+        host: any(listener.gateway in names for listener in case.cluster.listener_index.overlapping(host))
+        for host in hosts
+    }
+    for host in hosts:
+        # Flagger adds the Service's own name to the hosts of every VirtualService, those of gateways included.
+        inside = service_name(host) and (MESH in routes[0].bound or any(served.values()))
+        if not inside and not served[host]:
             yield problem(subject, "spec.hosts", f"{host} is let in by none of {', '.join(names)}")
 
 
@@ -87,34 +93,8 @@ def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
                 remedy = "Add the namespace of the gateway's pods to exportTo"
                 yield problem(subject, "spec.exportTo", message, remedy=remedy)
         listeners = case.cluster.listeners.by_gateway.get(name, []) if case.cluster.gateway(name) else []
-        if listeners and not any(_admits(case, listener, subject.namespace, hosts) for listener in listeners):
+        if listeners and not any(admits(case.cluster, listener, subject.namespace, hosts) for listener in listeners):
             yield problem(subject, _place(subject), f"Gateway {name} takes no routes of namespace {subject.namespace}")
-
-
-def _admits(case: Case, listener: Listener, namespace: str, hosts: set[str]) -> bool:
-    """Whether a listener takes routes of a namespace; what cannot be told counts as taken."""
-    home = listener.source.namespace
-    if listener.source.kind == "Gateway":
-        pairs = case.cluster.once(("places", listener), lambda: _places(listener))
-        if not pairs:
-            return True
-        near = [place for place, own in pairs if any(covers(own, host) or covers(host, own) for host in hosts)]
-        places = {home if place == "." else place for place in near or [place for place, _ in pairs]}
-        return not places.isdisjoint({"", "*", namespace})
-    allowed = listener.node["allowedRoutes"]["namespaces"]
-    chosen, found = allowed["from"].text("Same"), case.cluster.find("Namespace", "default", namespace)
-    if chosen == "Same":
-        return namespace == home
-    if chosen != "Selector" or not found or allowed["selector"]["matchExpressions"].given:
-        return True
-    own = {**labels(found.root["metadata"]["labels"]), "kubernetes.io/metadata.name": namespace}
-    return labels(allowed["selector"]["matchLabels"]).items() <= own.items()
-
-
-def _places(listener: Listener) -> list[tuple[str, str]]:
-    """Namespace and host of what a server of Istio's lists; nothing where no host is for one namespace."""
-    pairs = [host.rpartition("/") for host in listener.node["hosts"].texts()]
-    return [(place, own) for place, _, own in pairs] if any(place for place, _, _ in pairs) else []
 
 
 @object_rule(
@@ -159,12 +139,17 @@ def _words(selector: dict[str, str]) -> str:
     remedy="Add the port to the gateway's Service",
 )
 def gateway_port_closed(case: Case, subject: KubeObject) -> Iterator[Report]:
-    """Report listeners whose port none of the gateway's Services forwards to."""
+    """Report listeners whose port none of the gateway's Services forwards to.
+
+    For a Service's own port Istio listens on its target port, unless the Service asks it not to.
+    """
     for name in _gateways(case, subject):
         gateway = case.cluster.gateway(name)
         services = case.cluster.services_of(gateway) if gateway else []
         nodes = [node for service in services for node in service.spec["ports"].elements()]
         opened = {node["targetPort" if node["targetPort"].given else "port"].integer() for node in nodes}
+        translated = [service for service in services if translates(service)]
+        opened |= {node["port"].integer() for service in translated for node in service.spec["ports"].elements()}
         named = any(node["targetPort"].text() for node in nodes)
         for listener in case.cluster.listeners.by_gateway.get(name, ()) if services and not named else ():
             if listener.port not in opened:

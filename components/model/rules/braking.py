@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from .envoy import http_options, stream_bound
+from .envoy import GATEWAY, SIDECAR, WAYPOINT, http_options
+from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject
-from .policies import Policy, faulty, proxies
+from .patching import patched_cluster, policies_for
+from .policies import Policy, faulty
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
-from .sites import Site
+from .sharing import remedy_beside
 
 CONNECTION_POOL: Final = (
     "https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings"
@@ -16,6 +18,12 @@ CONNECTION_POOL: Final = (
 
 IN_FLIGHT: Final = ("connectionPool", "http", "http2MaxRequests")
 """Where a DestinationRule's traffic policy bounds requests in flight."""
+
+WHO: Final = {
+    GATEWAY: "the gateway",
+    SIDECAR: "sidecars",
+    WAYPOINT: "the waypoint, which no EnvoyFilter of clusters reaches",
+}
 
 UNLIMITED: Final = 2**31
 """From here on a limit is none; Istio itself renders 2**32 - 1 for a limit that is left out."""
@@ -32,19 +40,25 @@ UNLIMITED: Final = 2**31
     remedy="Give the target a DestinationRule with connectionPool limits, connectTimeout, tcpKeepalive and"
     " outlierDetection",
 )
-def no_brakes(case: Case, site: Site) -> Iterator[Report]:
-    """Report mirrors whose target has no or few brakes, for the first sender that lacks some."""
-    for _, found, missing in faulty(case.cluster, site.route, site.target, missing_brakes):
-        where = (
-            f"{found.rule} lacks" if found.rule else f"no DestinationRule for {site.target.host} is in reach: it lacks"
+def no_brakes(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report mirrors whose target has no or few brakes, for the sender that lacks most and for what others lack."""
+    lacking = list(faulty(case.cluster, mirror_entry.route, mirror_entry.target, missing_brakes))
+    told: set[str] = set()
+    said: list[str] = []
+    for _, found, missing in sorted(lacking, key=lambda each: -len(each[2])):
+        if not told.issuperset(missing):
+            rule = found.rule or f"no DestinationRule for {mirror_entry.target.host} is in reach: it"
+            said.append(f"{rule} lacks {', '.join(missing)}")
+            told.update(missing)
+    if said:
+        remedy = remedy_beside(case.cluster, mirror_entry)
+        yield problem(
+            mirror_entry.source, mirror_entry.node, "; ".join(said), remedy=remedy, waived=mirror_entry.waiver("brakes")
         )
-        message = f"{where} {', '.join(missing)}"
-        yield problem(site.source, site.node, message, waived=site.waiver("brakes"))
-        return
 
 
 def missing_brakes(found: Policy) -> list[str]:
-    """Names of the brakes that a policy leaves out."""
+    """Names of the brakes that a policy leaves out; a connect timeout comes with every mesh: 10 s by default."""
     pool = found.setting("connectionPool")
     tcp, http = pool["tcp"], pool["http"]
     outliers = found.setting("outlierDetection")
@@ -52,8 +66,7 @@ def missing_brakes(found: Policy) -> list[str]:
         "a connection limit": _limits(tcp["maxConnections"]),
         "a limit on pending requests": _limits(http["http1MaxPendingRequests"]),
         "a limit on requests in flight": _limits(http["http2MaxRequests"]),
-        "a connect timeout": bool(tcp["connectTimeout"].seconds()),
-        "keep-alive": tcp["tcpKeepalive"].given or http["http2KeepAlive"].given,
+        "keep-alive": tcp["tcpKeepalive"].given or http["http2KeepAlive"].given or found.mesh["tcpKeepalive"].given,
         "outlier detection": _ejects(outliers),
     }
     return [name for name, there in present.items() if not there]
@@ -72,6 +85,7 @@ def _ejects(outliers: Node) -> bool:
 
 @mirror_rule(
     rule_id="mirror-unbounded-life",
+    settings=("max_duration_seconds",),
     title="A mirrored request ends",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
@@ -80,56 +94,57 @@ def _ejects(outliers: Node) -> bool:
     source="Measured; https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/protocol.proto",
     remedy="Set max_stream_duration on the mirror's cluster by an EnvoyFilter, or a timeout on the route",
 )
-def unbounded_life(case: Case, site: Site) -> Iterator[Report]:
-    """Report mirrors without a bound on one request's life, or with one above what the house allows."""
-    if route_timeout(site):
+def unbounded_life(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report mirrors without a bound on one request's life, or with one above the allowed maximum."""
+    if route_timeout(mirror_entry):
         return
     limit = case.settings.max_duration_seconds
-    for context, namespace in proxies(case.cluster, site.route):
-        patches = [
-            patch
-            for patch in case.cluster.patches.of_cluster(site.target.cluster_name)
-            if case.cluster.applies(patch, context, namespace, site.route)
-        ]
-        bounds = [bound for patch in patches if (bound := stream_bound(patch))]
-        if bounds and max(bounds) <= limit:
+    for each, policy in policies_for(case.cluster, mirror_entry):
+        outlet = each.placement.outlet
+        bound = patched_cluster(case.cluster, mirror_entry.route, outlet, policy.cluster).bound
+        if bound and bound <= limit:
             continue
-        who = "the gateway" if context == "GATEWAY" else "sidecars"
+        who = WHO[outlet.context]
         message = (
-            f"{who} may hold it for {max(bounds):g} s; at most {limit:g} s are allowed"
-            if bounds
-            else (f"nothing ends a copy that hangs at {who}: no EnvoyFilter bounds {site.target.cluster_name}")
+            f"{who} may hold it for {bound:g} s; at most {limit:g} s are allowed"
+            if bound
+            else (f"nothing ends a copy that hangs at {who}: no EnvoyFilter bounds {policy.cluster}")
         )
-        yield problem(site.source, site.node, message, waived=site.waiver("brakes"))
+        remedy, waived = (
+            remedy_beside(case.cluster, mirror_entry),
+            mirror_entry.waiver("brakes") or mirror_entry.waiver("life"),
+        )
+        yield problem(mirror_entry.source, mirror_entry.node, message, remedy=remedy, waived=waived)
         return
 
 
-def route_timeout(site: Site) -> float | None:
+def route_timeout(mirror_entry: MirrorEntry) -> float | None:
     """Seconds after which the route ends primary and mirrors alike; None for no bound."""
-    if site.route.native:
-        return site.route.entry["timeouts"]["request"].seconds()
-    return site.route.setting("timeout").seconds()
+    if mirror_entry.route.native:
+        return mirror_entry.route.entry["timeouts"]["request"].seconds()
+    return mirror_entry.route.setting("timeout").seconds()
 
 
 @mirror_rule(
     rule_id="mirror-requests-limit",
-    title="The limit on requests in flight stays within what the house allows",
+    settings=("max_requests",),
+    title="The limit on requests in flight stays within the allowed maximum",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
     why="Each hung copy holds about 15 KiB in the proxy of the primary.",
     source="Measured.",
     remedy="Lower http2MaxRequests of the target's DestinationRule",
 )
-def requests_limit(case: Case, site: Site) -> Iterator[Report]:
-    """Report limits above the house's."""
+def requests_limit(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report limits above the allowed maximum."""
     limit = case.settings.max_requests
 
     def too_many(found: Policy) -> float | None:
         number = found.setting(*IN_FLIGHT).number()
         return number if number is not None and limit < number < UNLIMITED else None
 
-    for _, found, number in faulty(case.cluster, site.route, site.target, too_many):
-        subject = found.source(IN_FLIGHT[0]) or site.source
+    for _, found, number in faulty(case.cluster, mirror_entry.route, mirror_entry.target, too_many):
+        subject = found.source(IN_FLIGHT[0]) or mirror_entry.source
         message = f"{number:g} requests in flight; at most {limit} are allowed"
         yield problem(subject, found.setting(*IN_FLIGHT), message)
         return

@@ -5,19 +5,45 @@ from datetime import datetime
 from typing import Final
 
 from ..errors import ValidationError
-from . import binding, braking, effects, loops, privacy, receiving, targets, writing
+from . import (
+    binding,
+    braking,
+    controllers,
+    effects,
+    ending,
+    filters,
+    loops,
+    overlay_places,
+    overlay_targets,
+    overlays,
+    privacy,
+    receiving,
+    refusals,
+    rights,
+    sending,
+    targets,
+    websockets,
+    writing,
+)
 from .clusters import ClusterObjects, Mesh
 from .registry import Finding, Rule, RuleSettings, Scope, run
 
 SECTIONS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "How a mirror is written": writing.RULES,
+    "What the cluster takes": refusals.RULES,
+    "Whether a mirror is sent": sending.RULES,
     "Where mirrors go": targets.RULES,
-    "What a mirror may hold": braking.RULES,
+    "What a mirror may hold": (*braking.RULES, *ending.RULES),
     "What leaves with a copy": privacy.RULES,
+    "What EnvoyFilters do": filters.RULES,
     "What is run a second time": effects.RULES,
     "Gateways and routes": binding.RULES,
     "What the receiver must do": receiving.RULES,
     "Loops": loops.RULES,
+    "Mirrors on routes of others": (*overlays.RULES, *overlay_places.RULES, *overlay_targets.RULES),
+    "Beside Flagger and Argo Rollouts": controllers.RULES,
+    "WebSockets": websockets.RULES,
+    "Who could reach what": rights.RULES,
 }
 """The rules by what they are about, in the order of the documentation."""
 
@@ -34,7 +60,7 @@ def run_rules(mesh: Mesh, rules: Iterable[Rule] = RULES, settings: RuleSettings 
     Args:
         mesh: The objects; malformed ones are judged as far as they can be read.
         rules: Which rules; default every one.
-        settings: What the house allows; default what every mirror must keep.
+        settings: What the organisation allows; default what every mirror must keep.
 
     Returns:
         The heaviest findings first, then by cluster, object and field; waived ones and those that could not be
@@ -49,7 +75,7 @@ def require(cluster: ClusterObjects, now: datetime | None = None, settings: Rule
     Args:
         cluster: The objects; they need not be all of the cluster's.
         now: Current time with a zone; None when ends are not to be judged.
-        settings: What the house allows.
+        settings: What the organisation allows.
 
     Raises:
         ValidationError: A rule is broken and not waived; the heaviest breach is named.

@@ -8,9 +8,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final, TypeVar, cast
 
+from ..annotations import CONTRACT
 from ..errors import ValidationError
 from ..routing import service_host
-from ..values import AuthorityMode, IstioBehaviour
+from ..values import AuthorityMode, IstioBehaviour, known_patches
 from .envoy import GATEWAY, Patch, Patches, read_patches
 from .gateways import (
     Listener,
@@ -22,20 +23,37 @@ from .gateways import (
     read_listeners,
     selects,
     service_addresses,
+    translates,
 )
 from .hosts import HostIndex, widening
+from .losses import PlannedLoss
+from .mesh_config import under_mesh
+from .mirror_entries import Route, Routing, read_routing
 from .nodes import Node, NotJudgedError
-from .objects import LISTENER_SETS, KubeObject, full_name, read_object, service_name
-from .sites import ANNOTATION, Route, Routing, read_routing
+from .objects import LISTENER_SETS, ROUTES, KubeObject, full_name, read_object, service_name
+from .refused import refusals_of
+from .visibility import Scopes
 
 ROOT_NAMESPACE: Final = "istio-system"
 """Istio's default root namespace."""
+
+WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Pod")
+"""Kinds that are pods, or make them."""
 
 GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
 """Label of the pods that Istio makes for a gateway of the Gateway API."""
 
 WAYPOINT: Final = "istio-waypoint"
 """Class of the gateways that stand in for sidecars in ambient mode."""
+
+ISTIO_CLASSES: Final = frozenset({"istio", "istio-east-west", "istio-remote", WAYPOINT})
+"""Classes of gateways that istiod makes by itself. Source: classInfos of its pilot."""
+
+REVISION: Final = "istio.io/rev"
+"""Label of a namespace: the revision of the control plane that its pods belong to."""
+
+ISTIO_CONTROLLERS: Final = "istio.io/"
+"""Begins the name of the controller in a class of Istio's."""
 
 Made = TypeVar("Made")
 
@@ -52,17 +70,19 @@ class ClusterObjects:
 
     Attributes:
         name: How findings call the cluster.
-        objects: Its objects as plain JSON; kinds that no rule reads are ignored.
+        objects: Its objects, as plain JSON or as they were read from it; kinds that no rule reads are ignored.
         istio: Behaviour of its control plane; None when it is not known, and then every version must be served.
         complete: Whether these are all of its objects. False keeps rules from judging that one is missing.
         root_namespace: Istio's root namespace, whose DestinationRules and EnvoyFilters reach every proxy.
+        mesh_config: What the mesh's configuration says; empty where it is not at hand.
     """
 
     name: str
-    objects: Sequence[Mapping[str, object]] = ()
+    objects: Sequence[Mapping[str, object] | KubeObject] = ()
     istio: IstioBehaviour | None = None
     complete: bool = True
     root_namespace: str = ROOT_NAMESPACE
+    mesh_config: Mapping[str, object] = field(default_factory=dict[str, object])
     _kept: dict[Hashable, object] = field(default_factory=dict[Hashable, object], init=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -70,20 +90,55 @@ class ClusterObjects:
         return _once(self._kept, key, make)
 
     @cached_property
-    def _by_kind(self) -> dict[str, list[KubeObject]]:
+    def _read(self) -> dict[str, list[KubeObject]]:
         found: dict[str, list[KubeObject]] = defaultdict(list)
         for value in self.objects:
+            with suppress(NotJudgedError):  # of a kind that is not known yet
+                read = value if isinstance(value, KubeObject) else read_object(self.name, Node(value))
+                if read:
+                    found[read.kind].append(read)
+        return self._under_mesh(found) if self.mesh_config else found
+
+    def _under_mesh(self, found: dict[str, list[KubeObject]]) -> dict[str, list[KubeObject]]:
+        own = {each.name: labels(each.root["metadata"]["labels"]) for each in found.get("Namespace", ())}
+
+        def labels_of(namespace: str) -> dict[str, str]:
+            return {"kubernetes.io/metadata.name": namespace, **own.get(namespace, {})}
+
+        def under(read: KubeObject) -> KubeObject:
             try:
-                read = read_object(self.name, Node(value))
-            except NotJudgedError:
-                continue
-            if read:
-                found[read.kind].append(read)
-        return found
+                return under_mesh(Node(self.mesh_config), read, labels_of)
+            except NotJudgedError:  # whoever reads it meets the same
+                return read
+
+        return {kind: [under(read) for read in objects] for kind, objects in found.items()}
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[KubeObject]]:
+        return {kind: [read for read in found if not read.unknown_namespace] for kind, found in self._read.items()}
+
+    @cached_property
+    def _nameless(self) -> dict[str, NotJudgedError]:
+        """By kind, why its first object whose name or namespace is not known yet cannot be looked up."""
+        first = {kind: next((read for read in found if read.unknown_name), None) for kind, found in self._read.items()}
+        return {kind: NotJudgedError(read.unknown_name, read) for kind, read in first.items() if read}
 
     def of(self, *kinds: str) -> list[KubeObject]:
-        """Its objects of these kinds."""
+        """Its objects of these kinds, but for those whose namespace is not known yet."""
         return [found for kind in kinds for found in self._by_kind.get(kind, ())]
+
+    def homeless(self, *kinds: str) -> list[NotJudgedError]:
+        """Why its objects of these kinds whose namespace is not known yet cannot be judged."""
+        return [error for kind in kinds for error in self._homeless.get(kind, ())]
+
+    @cached_property
+    def _homeless(self) -> dict[str, list[NotJudgedError]]:
+        found: dict[str, list[NotJudgedError]] = {}
+        for kind, objects in self._read.items():
+            for read in objects:
+                if path := read.unknown_namespace:
+                    found.setdefault(kind, []).append(NotJudgedError(path, read))
+        return found
 
     @property
     def authority_modes(self) -> tuple[AuthorityMode, ...]:
@@ -91,35 +146,123 @@ class ClusterObjects:
         return (self.istio.authority_mode,) if self.istio else (AuthorityMode.PRESERVED, AuthorityMode.SUFFIXED)
 
     def find(self, kind: str, namespace: str, name: str) -> KubeObject | None:
-        """One object by name."""
-        return self._by_name.get((kind, namespace, name))
+        """One object by name.
+
+        Raises:
+            NotJudgedError: There is none, but some object of the kind has a name that is not known yet.
+        """
+        found = self._by_name.get((kind, namespace, name))
+        if found is None and kind in self._nameless:
+            raise self._nameless[kind]
+        return found
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str, str], KubeObject]:
-        return {(found.kind, found.namespace, found.name): found for kind in self._by_kind for found in self.of(kind)}
+        found = (found for kind in self._by_kind for found in self.of(kind))
+        return {(each.kind, each.namespace, each.name): each for each in found if not each.unknown_name}
+
+    def refusals(self, subject: KubeObject) -> list[tuple[Node, str]]:
+        """Places and reasons for which an object is refused.
+
+        Raises:
+            NotJudgedError: A value that decides about it is not known yet.
+        """
+        return self.once(("refusals", subject), lambda: list(refusals_of(subject)))
+
+    def taken(self, *kinds: str) -> list[KubeObject]:
+        """Its objects of these kinds but for those that are refused, which nobody ever sees."""
+        return [each for each in self.of(*kinds) if not self._refused(each)]
+
+    def _refused(self, subject: KubeObject) -> bool:
+        with suppress(NotJudgedError):
+            return bool(self.refusals(subject))
+        return False
 
     @cached_property
     def destination_rules(self) -> HostIndex[KubeObject]:
         """Its DestinationRules by full host name."""
+        return self._by_host("DestinationRule", lambda rule: [full_name(rule.spec["host"].text(), rule.namespace)])
+
+    def _by_host(self, kind: str, hosts: Callable[[KubeObject], Sequence[str]]) -> HostIndex[KubeObject]:
         found: list[tuple[str, KubeObject]] = []
-        for rule in self.of("DestinationRule"):
-            with suppress(NotJudgedError):
-                found.append((full_name(rule.spec["host"].text(), rule.namespace), rule))
-        return HostIndex(found)
+        unknown = self.homeless(kind)
+        for each in self.taken(kind):
+            try:
+                found += [(host, each) for host in hosts(each)]
+            except NotJudgedError as error:
+                unknown.append(NotJudgedError(error.path, each))
+        return HostIndex(found, unknown)
 
     @cached_property
     def patches(self) -> Patches:
         """What its EnvoyFilters do to clusters and routes."""
-        return read_patches(self.of("EnvoyFilter"))
+        return read_patches(
+            self.taken("EnvoyFilter"), self.root_namespace, self.homeless("EnvoyFilter"), self.patches_all
+        )
+
+    def patches_all(self, *kinds: str) -> bool:
+        """Whether its control plane applies patches of all of these kinds (``applyTo``) of an EnvoyFilter."""
+        return self.patched is None or set(kinds) <= set(self.patched)
+
+    @cached_property
+    def patched(self) -> Sequence[str] | None:
+        """What is applied; None for everything. Of a mesh without an istiod the revisions of namespaces tell."""
+        if self.istio:
+            return self.istio.patches
+        revisions = {labels(each.root["metadata"]["labels"]).get(REVISION, "") for each in self.of("Namespace")}
+        return next((known for each in sorted(revisions) if (known := known_patches("", each)) is not None), None)
 
     @cached_property
     def service_entries(self) -> HostIndex[KubeObject]:
         """Its ServiceEntries by host."""
-        found: list[tuple[str, KubeObject]] = []
+        return self._by_host("ServiceEntry", lambda entry: entry.spec["hosts"].texts())
+
+    @cached_property
+    def has_pattern_entries(self) -> bool:
+        """Whether some ServiceEntry is for a pattern of hosts."""
+        return any(host.startswith("*") for host in self.service_entries.patterns)
+
+    @cached_property
+    def registered_hosts(self) -> list[str]:
+        """Hosts that its Services and ServiceEntries define, patterns left out."""
+        found = {service_host(service.name, service.namespace): None for service in self.of("Service")}
         for entry in self.of("ServiceEntry"):
             with suppress(NotJudgedError):
-                found += [(host, entry) for host in entry.spec["hosts"].texts()]
-        return HostIndex(found)
+                found.update(dict.fromkeys(host for host in entry.spec["hosts"].texts() if not host.startswith("*")))
+        return list(found)
+
+    def ports_of(self, host: str) -> tuple[int, ...]:
+        """Port numbers of a known host."""
+        subject = self.service(host) or next(iter(self.service_entries.covering(host)), None)
+        nodes = subject.spec["ports"].elements() if subject else []
+        numbers = (node["port" if node["port"].given else "number"].integer() for node in nodes)
+        return tuple(number for number in numbers if number)
+
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """Namespaces of its workloads and Services."""
+        return frozenset(each.namespace for each in self.of(*WORKLOADS, "Service"))
+
+    @cached_property
+    def scopes(self) -> Scopes:
+        """What its Sidecars let proxies see."""
+        return Scopes(self.of("Sidecar"), self.root_namespace)
+
+    def target_ports(self, gateway: KubeObject, port: int | None) -> list[int]:
+        """Ports that a gateway's pods listen on for a port of its listeners: that of the Service's target.
+
+        Source: resolvePorts of Istio's pilot.
+        """
+        services = self.services_of(gateway) if port else []
+        found: dict[int, None] = {}
+        for service in services:
+            if not translates(service):
+                continue
+            for node in service.spec["ports"].elements():
+                target = node["targetPort"].integer() if node["targetPort"].given else node["port"].integer()
+                if node["port"].integer() == port and target:
+                    found[target] = None
+        return list(found) or ([port] if port else [])
 
     @cached_property
     def listeners(self) -> Listeners:
@@ -138,35 +281,35 @@ class ClusterObjects:
 
     def has_route(self, name: str) -> bool:
         """Whether proxies have a route of that name."""
-        return name in self._route_names or name in self._match_names
+        return name in self._named_routes
+
+    def routes_named(self, name: str) -> list[Route]:
+        """Entries that proxies have a route of that name of."""
+        return self._named_routes.get(name, [])
 
     @cached_property
-    def _route_names(self) -> set[str]:
-        return {route.name for route in self.routing.routes}
-
-    @cached_property
-    def _match_names(self) -> set[str]:
-        """Names by matches: one with a name of its own makes a route of both names."""
-        return {
-            f"{route.name}.{match['name'].text()}"
-            for route in self.routing.routes
-            for match in route.entry["match"].elements()
-            if route.name
-        }
+    def _named_routes(self) -> dict[str, list[Route]]:
+        found: dict[str, list[Route]] = defaultdict(list)
+        for route in self.routing.routes:
+            for name in route.envoy_names:
+                found[name].append(route)
+        return dict(found)
 
     @cached_property
     def sent_forms(self) -> set[str]:
         """Authorities that its mirrors may carry, in both forms."""
         found: set[str] = set()
-        for site in self.routing.sites:
+        for mirror_entry in self.routing.mirror_entries:
             with suppress(NotJudgedError):
-                found.update(site.route.carried)
+                found.update(mirror_entry.route.carried)
         return found
 
     def gateway(self, name: str) -> KubeObject | None:
         """A gateway by ``namespace/name``."""
         namespace, _, own = name.partition("/")
-        return self.find("Gateway", namespace, own) or self.find("KubernetesGateway", namespace, own)
+        istio = self._by_name.get(("Gateway", namespace, own))
+        native = istio or self.find("KubernetesGateway", namespace, own)
+        return native or self.find("Gateway", namespace, own)
 
     def arrivals(self, authority: str) -> list[tuple[Listener, Route]]:
         """Route entries that take an authority (or each of a pattern), with the listener that lets it in.
@@ -176,23 +319,23 @@ class ClusterObjects:
         return self.once(("arrivals", authority), lambda: list(self._arrivals(authority)))
 
     def _arrivals(self, authority: str) -> Iterator[tuple[Listener, Route]]:
-        inlets: dict[str, list[Listener]] = defaultdict(list)
+        listeners_of: dict[str, list[Listener]] = defaultdict(list)
         for listener in self.listener_index.covering(authority):
-            inlets[listener.gateway].append(listener)
-        for pattern in widening(authority) if inlets else ():
+            listeners_of[listener.gateway].append(listener)
+        for pattern in widening(authority) if listeners_of else ():
             routes = self.route_index.exactly(pattern)
             for route in routes:
                 for gateway in route.gateways:
-                    for listener in inlets.get(gateway, ()):
+                    for listener in listeners_of.get(gateway, ()):
                         yield listener, route
             for gateway in {name for route in routes for name in route.gateways}:
-                inlets.pop(gateway, None)
+                listeners_of.pop(gateway, None)
 
     @cached_property
     def workloads(self) -> list[tuple[KubeObject, dict[str, str]]]:
         """Its workloads with the labels of their pods."""
         found: list[tuple[KubeObject, dict[str, str]]] = []
-        for workload in self.of("Deployment", "StatefulSet", "DaemonSet", "Pod"):
+        for workload in self.of(*WORKLOADS):
             with suppress(NotJudgedError):
                 found.append((workload, pod_labels(workload)))
         return found
@@ -209,50 +352,57 @@ class ClusterObjects:
         return self.once(("gateway namespaces", name), lambda: self._gateway_namespaces(name))
 
     def applies(self, patch: Patch, context: str, namespace: str, route: Route) -> bool:
-        """Whether a patch reaches the proxies of a kind in a namespace that send a route's mirrors.
+        """Whether a patch reaches the gateways or sidecars (``context``) of a namespace that send a route's mirrors.
 
-        One for targets by name reaches gateways of the Gateway API and waypoints only. Which callers a selector of
-        sidecars takes cannot be told; what it says then counts.
+        One for targets by name reaches gateways of the Gateway API only, and waypoints, which no patch of routes or
+        clusters changes. Which callers a selector of sidecars takes cannot be told; what it says then counts.
         """
         if not patch.applies(context, namespace, self.root_namespace):
             return False
         if not patch.targets:
-            return not patch.selector or self.chooses(patch.selector, context, namespace, route) is not False
-        if context == GATEWAY:
-            return any(
-                kind == "Gateway" and name in route.gateways and self._is_native(name) for kind, name in patch.targets
-            )
-        return any(kind != "Gateway" or self._may_be_waypoint(name) for kind, name in patch.targets)
+            return self.chooses(patch.selector, context, namespace, route) is not False
+        return context == GATEWAY and any(
+            kind == "Gateway" and name in route.gateways and self._is_native(name) for kind, name in patch.targets
+        )
 
     def _is_native(self, gateway: str) -> bool:
         found = self.gateway(gateway)
         return not found or found.kind != "Gateway"
 
-    def _may_be_waypoint(self, gateway: str) -> bool:
-        found = self.gateway(gateway)
-        return not found or found.spec["gatewayClassName"].text() == WAYPOINT
-
     def chooses(self, wanted: dict[str, str], context: str, namespace: str, route: Route) -> bool | None:
-        """Whether labels choose the proxies of a kind in a namespace that send a route's mirrors.
+        """Whether labels choose the gateways or sidecars (``context``) of a namespace that send a route's mirrors.
 
-        None where it cannot be told, as with sidecars, whose callers are not known.
+        None where it cannot be told, as with sidecars of a namespace in which some workloads have them.
         """
         if not wanted:
             return True
         if context != GATEWAY:
-            return None
-        here = {self._fits(wanted, each) for each in route.gateways if namespace in self.gateway_namespaces(each)}
+            return self.chooses_sidecars(wanted, namespace)
+        here = {
+            self.chooses_gateway(wanted, each) for each in route.gateways if namespace in self.gateway_namespaces(each)
+        }
         if len(here) > 1:
             return None
         return here.pop() if here else False
 
-    def _fits(self, chosen: dict[str, str], gateway: str) -> bool | None:
+    def chooses_sidecars(self, wanted: dict[str, str], namespace: str) -> bool | None:
+        """Whether labels choose sidecars of a namespace; None for some of them, or for nobody knows which."""
+        if not wanted:
+            return True
+        near = [pods for workload, pods in self.workloads if workload.namespace == namespace]
+        return False if near and self.complete and not any(selects(wanted, pods) for pods in near) else None
+
+    def chooses_gateway(self, chosen: dict[str, str], gateway: str) -> bool | None:
         """Whether labels choose a gateway's pods: by the pods at hand, else as far as its selector tells."""
+        if not chosen:
+            return True
         key = ("fits", tuple(sorted(chosen.items())), gateway)
         return self.once(key, lambda: self._chooses(chosen, gateway))
 
     def _chooses(self, chosen: dict[str, str], gateway: str) -> bool | None:
         found = self.gateway(gateway)
+        if found and found.kind == "KubernetesGateway" and not found.spec["addresses"].given:
+            return _selects_made(chosen, found)
         pods: list[dict[str, str]] = []
         if found and found.kind == "Gateway":
             selector = labels(found.spec["selector"])
@@ -318,7 +468,24 @@ class ClusterObjects:
     @cached_property
     def routing(self) -> Routing:
         """Its routes and mirrors."""
-        return read_routing(self.of("VirtualService", "HTTPRoute", "GRPCRoute"), self.find, self.listeners.by_gateway)
+        return read_routing(
+            self.of(*ROUTES),
+            self.find,
+            self.listeners.by_gateway,
+            self.homeless(*ROUTES),
+            controller=self._controller,
+        )
+
+    def _controller(self, gateway: str) -> str:
+        """Words for who serves a gateway where that is another than Istio; empty where it is Istio or not at hand."""
+        namespace, _, own = gateway.partition("/")
+        found = self._by_name.get(("KubernetesGateway", namespace, own))
+        name = found.spec["gatewayClassName"].text() if found else ""
+        if not name or name in ISTIO_CLASSES:
+            return ""
+        chosen = self._by_name.get(("GatewayClass", "default", name))
+        controller = chosen.spec["controllerName"].text() if chosen else ""
+        return "" if controller.startswith(ISTIO_CONTROLLERS) else f"{controller or 'another controller'}, class {name}"
 
     def service(self, host: str) -> KubeObject | None:
         """The Service with the full host name ``host``."""
@@ -333,6 +500,7 @@ class Mesh:
     Attributes:
         clusters: The clusters, each under its own name.
         now: Current time with a zone; None when ends are not to be judged.
+        losses: What previews of stacks would replace or delete.
 
     Raises:
         ValidationError: Two clusters have one name.
@@ -340,6 +508,7 @@ class Mesh:
 
     clusters: Sequence[ClusterObjects]
     now: datetime | None = None
+    losses: Sequence[PlannedLoss] = ()
     _kept: dict[Hashable, object] = field(default_factory=dict[Hashable, object], init=False, repr=False, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -377,10 +546,22 @@ class Mesh:
         return [other for other in self.clusters if other.name != cluster.name]
 
 
+def _selects_made(chosen: dict[str, str], gateway: KubeObject) -> bool | None:
+    """Whether labels choose the pods that Istio makes for a gateway; None for labels that it gives them itself.
+
+    Source: https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#automated-deployment
+    """
+    written = gateway.spec["infrastructure"]["labels"]
+    own = labels(written if written.given else gateway.root["metadata"]["labels"]) | {GATEWAY_NAME: gateway.name}
+    if any(own.get(key) != value for key, value in chosen.items() if key in own or "istio.io/" not in key):
+        return False
+    return chosen.items() <= own.items() or None
+
+
 def contract_digests(source: KubeObject) -> set[str]:
     """Digests of the contracts that a route object was rendered from."""
     try:
         notes = source.annotations.entries()
-        return {note.text() for key, note in notes if key.startswith(f"{ANNOTATION}/contract.")}
+        return {note.text() for key, note in notes if key.startswith(CONTRACT)}
     except NotJudgedError:
         return set()

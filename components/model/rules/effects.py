@@ -10,12 +10,12 @@ from ..values import RpcMethod
 from .clusters import ClusterObjects
 from .envoy import SIDECAR
 from .gateways import labels, selects
+from .mirror_entries import MESH, MirrorEntry, Target
 from .nodes import Node
 from .objects import KubeObject, is_ambient
 from .policies import policies, proxies
 from .ports import spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .sites import MESH, Site, Target
 
 SAFE_METHODS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2"
 _ALTERNATIVES: Final = re.compile(r"\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?")
@@ -37,24 +37,28 @@ class Named:
     node: Node
 
 
-def named(site: Site, *, http1: bool = False) -> list[Named]:
+def named(mirror_entry: MirrorEntry, *, http1: bool = False) -> list[Named]:
     """What the matches of a mirror's route entry let through; nothing named when there are none.
 
     Args:
-        site: The mirror.
+        mirror_entry: The mirror.
         http1: Whether its primary speaks HTTP/1.1, where a path names no gRPC method.
     """
-    if site.source.kind == "GRPCRoute":
+    if mirror_entry.source.kind == "GRPCRoute":
         read, key = _grpc, "matches"
     else:
-        read, key = (_native, "matches") if site.route.native else (_istio, "match")
-    entries = (site.route.entry, site.route.outer) if site.route.outer.given else (site.route.entry,)
+        read, key = (_native, "matches") if mirror_entry.route.native else (_istio, "match")
+    entries = (
+        (mirror_entry.route.entry, mirror_entry.route.outer)
+        if mirror_entry.route.outer.given
+        else (mirror_entry.route.entry,)
+    )
     found = [[read(match) for match in entry[key].elements()] for entry in entries]
     if http1:
         found = [[replace(match, rpc_method="") for match in matches] for matches in found]
     # All conditions of a delegating entry hold too, so either list may do the naming.
     best = next((matches for matches in found if matches and all(_names(match) for match in matches)), found[0])
-    return best or [Named(rpc_method="", http_methods=(), node=site.node)]
+    return best or [Named(rpc_method="", http_methods=(), node=mirror_entry.node)]
 
 
 def _names(match: Named) -> bool:
@@ -98,35 +102,36 @@ def _rpc(path: str) -> str:
     source=SAFE_METHODS,
     remedy="Match gRPC methods by their exact path, or HTTP methods such as GET, HEAD and OPTIONS",
 )
-def side_effects(case: Case, site: Site) -> Iterator[Report]:
+def side_effects(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors that take methods which nobody named."""
-    for found in named(site, http1=spoken_by(case.cluster, site) == "http1"):
+    for found in named(mirror_entry, http1=spoken_by(case.cluster, mirror_entry) == "http1"):
         if not _names(found):
             message = "every method is copied, with its side effects"
-            yield problem(site.source, found.node, message, waived=site.waiver("side-effects"))
+            yield problem(mirror_entry.source, found.node, message, waived=mirror_entry.waiver("side-effects"))
             return
 
 
 @mirror_rule(
     rule_id="mirror-method-not-allowed",
-    title="Only methods are mirrored that the house allows",
+    settings=("allowed_rpc_methods", "allowed_http_methods"),
+    title="Only allowed methods are mirrored",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
-    why="The house knows which methods stand being run twice.",
-    source="Set by the house; off by default.",
+    why="The organisation knows which methods may safely run twice.",
+    source="Set by the organisation; off by default.",
     remedy="Take the method off the mirror, or have it allowed",
 )
-def method_not_allowed(case: Case, site: Site) -> Iterator[Report]:
-    """Report named methods outside the house's lists."""
+def method_not_allowed(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report named methods that are not allowed."""
     rpcs, https = case.settings.allowed_rpc_methods, case.settings.allowed_http_methods
-    for found in named(site) if rpcs or https else ():
+    for found in named(mirror_entry) if rpcs or https else ():
         if found.rpc_method:
             if rpcs and found.rpc_method not in rpcs:
-                yield problem(site.source, found.node, f"{found.rpc_method} may not be mirrored")
+                yield problem(mirror_entry.source, found.node, f"{found.rpc_method} may not be mirrored")
             continue
         for method in found.http_methods:
             if https and method not in https:
-                yield problem(site.source, found.node, f"{method} may not be mirrored")
+                yield problem(mirror_entry.source, found.node, f"{method} may not be mirrored")
 
 
 @mirror_rule(
@@ -139,21 +144,23 @@ def method_not_allowed(case: Case, site: Site) -> Iterator[Report]:
     source="https://kubernetes.io/docs/concepts/services-networking/service/",
     remedy="Give the mirror its own Service, and let the primary's selector name its version",
 )
-def shared_selector(case: Case, site: Site) -> Iterator[Report]:
+def shared_selector(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report primaries' Services that take in the mirror's pods."""
-    mirrored = _pods(case.cluster, site, site.target)
-    for primary in site.route.primaries:
+    mirrored = _pods(case.cluster, mirror_entry, mirror_entry.target)
+    for primary in mirror_entry.route.primaries:
         service = case.cluster.service(primary.host)
         taken = labels(service.spec["selector"]) if service else {}
         near = [(found, pods) for found, pods in mirrored if service and found.namespace == service.namespace]
         workload = next((found for found, pods in near if selects(taken, pods)), None)
         if service and workload:
-            message = f"its selector takes the pods of {workload}, the mirror of {site.source}"
-            yield problem(service, "spec.selector", message, waived=site.waiver("shared-service"))
+            message = f"its selector takes the pods of {workload}, the mirror of {mirror_entry.source}"
+            yield problem(service, "spec.selector", message, waived=mirror_entry.waiver("shared-service"))
             return
 
 
-def _pods(cluster: ClusterObjects, site: Site, target: Target) -> list[tuple[KubeObject, dict[str, str]]]:
+def _pods(
+    cluster: ClusterObjects, mirror_entry: MirrorEntry, target: Target
+) -> list[tuple[KubeObject, dict[str, str]]]:
     """Workloads whose pods a target takes, with their labels."""
     service = cluster.service(target.host)
     if not service:
@@ -162,9 +169,9 @@ def _pods(cluster: ClusterObjects, site: Site, target: Target) -> list[tuple[Kub
     if not wanted:
         return []
     if target.subset:
-        senders = proxies(cluster, site.route)
-        sender = senders[0] if senders else (SIDECAR, site.source.namespace)
-        subset = labels(policies(cluster, site.route, target, sender)[0].subset["labels"])
+        senders = proxies(cluster, mirror_entry.route)
+        sender = senders[0] if senders else (SIDECAR, mirror_entry.source.namespace)
+        subset = labels(policies(cluster, mirror_entry.route, target, sender)[0].subset["labels"])
         if not subset:
             return []
         wanted = wanted | subset
@@ -183,21 +190,22 @@ def _pods(cluster: ClusterObjects, site: Site, target: Target) -> list[tuple[Kub
     why="In ambient mode ztunnel forwards connections and knows no requests: without a waypoint nothing is mirrored.",
     source="https://istio.io/latest/docs/ambient/usage/waypoint/",
     remedy="Give the namespace or the Service a waypoint",
+    unsent=True,
 )
-def ambient(case: Case, site: Site) -> Iterator[Report]:
+def ambient(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors for the mesh in an ambient namespace without a waypoint."""
-    if MESH not in site.route.gateways:
+    if MESH not in mirror_entry.route.gateways:
         return
-    for primary in site.route.primaries:
+    for primary in mirror_entry.route.primaries:
         service = case.cluster.service(primary.host)
-        place = service.namespace if service else site.source.namespace
+        place = service.namespace if service else mirror_entry.source.namespace
         namespace = case.cluster.find("Namespace", "default", place)
         if not namespace:
             continue
         marks = namespace.root["metadata"]["labels"]
         own = service.root["metadata"]["labels"]["istio.io/use-waypoint"].text() if service else ""
         if is_ambient(namespace) and not (marks["istio.io/use-waypoint"].text() or own):
-            yield problem(site.source, site.node, f"namespace {place} is ambient and has no waypoint")
+            yield problem(mirror_entry.source, mirror_entry.node, f"namespace {place} is ambient and has no waypoint")
             return
 
 

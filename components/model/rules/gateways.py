@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from ..render.gateway_api import TERMINATE_MODE
 from .hosts import widening
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject, listening_gateway
+
+UNTRANSLATED: Final = "experimental.istio.io/disable-gateway-port-translation"
+"""Label of a gateway's Service whose target ports Istio does not listen on for the Service's own."""
 
 HTTP_PROTOCOLS: Final = frozenset({"HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB"})
 """Protocols of listeners that routes of requests are bound to; TLS is one when it ends at the gateway."""
@@ -100,7 +104,8 @@ def _native(gateway: KubeObject) -> Iterator[Listener]:
     for listener in gateway.spec["listeners"].elements():
         protocol = listener["protocol"].text().upper()
         tls = "SIMPLE" if protocol in ("HTTPS", "TLS") else ""
-        if tls and listener["tls"]["frontendValidation"].given:
+        asks = listener["tls"]["options"][TERMINATE_MODE].text() == "MUTUAL"
+        if tls and (asks or listener["tls"]["frontendValidation"].given):
             tls = "MUTUAL"
         yield Listener(
             gateway=name,
@@ -144,6 +149,11 @@ def gateway_services(gateway: KubeObject, services: list[KubeObject], pods: list
         if (taken := labels(service.spec["selector"]))
         and (selects(selector, taken) or any(selects(taken, found) for found in own))
     ]
+
+
+def translates(service: KubeObject) -> bool:
+    """Whether Istio listens on the target port for a port of a gateway's Service. Source: resolvePorts of its pilot."""
+    return service.root["metadata"]["labels"][UNTRANSLATED].text() != "true"
 
 
 def service_addresses(service: KubeObject) -> set[str]:

@@ -1,9 +1,11 @@
 """Host patterns: what they take, and quick look-ups among many."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
+
+from .nodes import NotJudgedError
 
 Item = TypeVar("Item")
 
@@ -24,25 +26,50 @@ def widening(pattern: str) -> tuple[str, ...]:
 
 
 class HostIndex(Generic[Item]):
-    """Items by the host pattern that they are for."""
+    """Items by the host pattern that they are for.
 
-    def __init__(self, items: Iterable[tuple[str, Item]]) -> None:
+    Args:
+        items: Host patterns with the items that are for them.
+        unknown: Why some items' patterns are not known yet. Any of them may be the one that is looked for, so a
+            look-up that would find nothing raises the first of these.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, Item]], unknown: Sequence[NotJudgedError] = ()) -> None:
         self._items: dict[str, list[Item]] = defaultdict(list)
+        self._unknown = unknown
         for pattern, item in items:
             self._items[pattern].append(item)
 
+    @property
+    def patterns(self) -> Collection[str]:
+        """Every pattern that items are for."""
+        return self._items.keys()
+
     def exactly(self, pattern: str) -> "list[Item]":
         """Items for just this pattern."""
-        return self._items.get(pattern, [])
+        found = self._items.get(pattern)
+        if found is None:
+            self.require_known()
+        return found or []
 
     def by_width(self, host: str) -> "list[list[Item]]":
         """Items whose pattern takes every host that ``host`` stands for: those of each pattern, the narrowest first."""
-        return [found for pattern in widening(host) if (found := self._items.get(pattern))]
+        levels = [found for pattern in widening(host) if (found := self._items.get(pattern))]
+        if not levels:
+            self.require_known()
+        return levels
 
     def covering(self, host: str) -> Iterator[Item]:
         """Items whose pattern takes every host that ``host`` stands for."""
+        if self._unknown and not any(map(self._items.get, widening(host))):
+            self.require_known()
         for pattern in widening(host):
             yield from self._items.get(pattern, ())
+
+    def require_known(self) -> None:
+        """Raise where the pattern of some item is not known yet, for rules that must see all items."""
+        if self._unknown:
+            raise self._unknown[0]
 
     def overlapping(self, host: str) -> Iterator[Item]:
         """Items whose pattern takes some host that ``host`` stands for."""

@@ -6,21 +6,24 @@ proxies append stops only loops between exact hosts.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Final, TypeAlias
 
 from ..errors import ValidationError
-from ..mirrors import CrossClusterMirror, MirroredRoute
+from ..mirrored_route import MirroredRoute
+from ..mirrors import CrossClusterMirror
 from ..values import AuthorityMode
 from .clusters import ClusterObjects, Mesh
 from .hosts import widening
+from .mirror_entries import MESH, MirrorEntry, Route, Target, authority_form
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
+from .privacy import at_source
 from .reach import Side, reach, stays
-from .registry import Report, Rule, RuleSettings, Scope, Severity, problem
-from .sites import MESH, Route, Target, authority_form
+from .registry import Case, Report, Rule, RuleSettings, Scope, Severity, Unjudged, problem
 
 MAX_LOOPS: Final = 8
 """Loops listed at once; who has more sees the rest after mending these."""
@@ -143,7 +146,8 @@ def loop_error(loop: Sequence[Hop]) -> ValidationError:
     return ValidationError(
         field="mirrors",
         value=describe_loop(loop),
-        rule="must not lead in a circle: every copy would be copied again without end",
+        rule="must not lead in a circle: each copy would come back to where it was made, and only its mark, where it"
+        " has one, would keep it from being copied again without end",
         remedy="Take one of these mirrors off",
     )
 
@@ -173,17 +177,24 @@ def route_hops(cluster: str, route: MirroredRoute) -> Iterator[Hop]:
                     yield Hop(start=start, cluster=str(mirror.contract.receiver), authority=authority, mode=mode)
 
 
-def mesh_hops(mesh: Mesh) -> Iterator[Hop]:
-    """Where the routes of all clusters lead, under both authority modes, as far as values are known."""
+def mesh_hops(mesh: Mesh, unknown: "list[tuple[KubeObject, str]] | None" = None) -> Iterator[Hop]:
+    """Where the routes of all clusters lead, under both authority modes, as far as values are known.
+
+    Args:
+        mesh: The clusters.
+        unknown: Gets the objects, and paths in them, of values that hide where a route leads.
+    """
     for cluster in mesh.clusters:
         for route in cluster.routing.routes:
             try:
-                for site in (each for each in cluster.routing.of_route(route) if not each.rests):
-                    yield from _hops(mesh, cluster, route, site.target, mirror=True)
+                for mirror_entry in (each for each in cluster.routing.of_route(route) if not each.disabled):
+                    yield from _hops(mesh, cluster, route, mirror_entry.target, mirror=True)
                 for target in route.primaries:
                     yield from _hops(mesh, cluster, route, target, mirror=False)
-            except NotJudgedError:
-                continue
+            except NotJudgedError as error:
+                subject = error.subject if isinstance(error.subject, KubeObject) else route.source
+                if unknown is not None:
+                    unknown.append((subject, error.path))
 
 
 def _hops(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target, *, mirror: bool) -> Iterator[Hop]:
@@ -195,7 +206,7 @@ def _hops(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target, *, 
         return
     modes: Sequence[AuthorityMode | None] = tuple(AuthorityMode) if mirror else (None,)
     rewrite = route.authority_rewrite
-    for host in route.entering:
+    for host in route.admitted_hosts:
         authority = rewrite or host
         for gateway in route.gateways:
             start = Place(cluster=cluster.name, gateway=gateway, host=host)
@@ -213,12 +224,83 @@ def _hops(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target, *, 
 
 
 def _looping(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
-    for loop in find_loops(mesh_hops(mesh)):
+    unknown: list[tuple[KubeObject, str]] = []
+    for loop in find_loops(mesh_hops(mesh, unknown)):
         first = next((hop for hop in loop if hop.mirror), loop[0])
         around = loop[loop.index(first) :] + loop[: loop.index(first)]
         if first.source:
             subject, node = first.source
-            yield problem(subject, node, f"copies are copied again without end: {describe_loop(around)}")
+            fate = ENDED_BY_MARK if _ends_by_mark(mesh, settings, around) else ENDLESS
+            yield problem(subject, node, f"{fate}: {describe_loop(around)}")
+    for subject, path in unknown:
+        yield Unjudged(subject=subject, field=path)
+
+
+ENDLESS: Final = "copies are copied again without end"
+ENDED_BY_MARK: Final = (
+    "copies come back to a route that mirrors; their mark keeps them from being copied again there, and the primary"
+    " answers each of them once more"
+)
+"""What a loop does where marks are in force: one hop (measured)."""
+
+
+def _ends_by_mark(mesh: Mesh, settings: RuleSettings, loop: Sequence[Hop]) -> bool:
+    """Whether a copy carries a mark for which the next mirror of the loop makes no copy."""
+    mirrors = [hop for hop in loop if hop.mirror]
+    mirror_entries = [_site(mesh, hop) for hop in mirrors]
+    for sent, following, hop in zip(
+        mirror_entries, mirror_entries[1:] + mirror_entries[:1], mirrors[1:] + mirrors[:1], strict=True
+    ):
+        if sent is None or following is None:
+            continue
+        (cluster, mirror_entry), (other, after) = sent, following
+        # A guard whose values are not known is none.
+        with suppress(NotJudgedError):
+            marks = at_source(Case(mesh=mesh, cluster=cluster, settings=settings), mirror_entry)[1]
+            if any(_is_refused(other, after, hop.start.gateway, mark) for mark in marks):
+                return True
+    return False
+
+
+def _site(mesh: Mesh, hop: Hop) -> tuple[ClusterObjects, MirrorEntry] | None:
+    """The mirror behind a hop."""
+    cluster = next(each for each in mesh.clusters if each.name == hop.start.cluster)
+    node = hop.source[1] if hop.source else None
+    return next(
+        (
+            (cluster, mirror_entry)
+            for mirror_entry in cluster.routing.mirror_entries
+            if mirror_entry.target.node is node
+        ),
+        None,
+    )
+
+
+def _is_refused(cluster: ClusterObjects, mirror_entry: MirrorEntry, gateway: str, mark: str) -> bool:
+    """Whether requests with a header never reach the entry of a mirror: by its own match, or by an entry before it."""
+    if mirror_entry.route.native:
+        return False
+    matches = mirror_entry.route.entry["match"].elements()
+    if matches and all(mark in _names(match["withoutHeaders"]) for match in matches):
+        return True
+    for route in cluster.routing.routes:
+        if route is mirror_entry.route:
+            return False
+        if (
+            route.owner == mirror_entry.route.owner
+            and gateway in route.gateways
+            and not cluster.routing.of_route(route)
+        ):
+            for match in route.entry["match"].elements():
+                if {key for key, _ in match.entries()} <= {"headers", "gateways"} and _names(match["headers"]) == [
+                    mark
+                ]:
+                    return True
+    return False
+
+
+def _names(headers: Node) -> list[str]:
+    return [name.lower() for name, _ in headers.entries()]
 
 
 mirror_loop: Final = Rule(

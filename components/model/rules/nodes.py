@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, cast
 
 from ..jsontypes import JsonValue
@@ -28,10 +28,12 @@ class NotJudgedError(Exception):
 
     Attributes:
         path: Where in the object.
+        subject: The object where that is another one than the rule is about; None for that one.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, subject: object = None) -> None:
         self.path = path
+        self.subject = subject
         super().__init__(f"{path} is not known yet")
 
 
@@ -95,6 +97,13 @@ class Node:
             return Node(None, keys[0], self)
         first = self[keys[0]]
         return first if first.given else next((node for key in keys[1:] if (node := self[key]).given), first)
+
+    def names(self) -> "Collection[object]":
+        """Names of an object's entries; none when it is something else. Quicker than a look at each that may be."""
+        known = self.value
+        if known.__class__ is dict:
+            return cast("dict[object, object]", known)
+        return cast("Mapping[object, object]", known) if isinstance(self.known, Mapping) else ()
 
     @property
     def known(self) -> object:

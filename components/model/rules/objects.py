@@ -1,11 +1,12 @@
 """One object of a cluster, and the names that objects call each other by."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, cast
 
 from ..routing import CLUSTER_DOMAIN, service_host
-from .nodes import Node
+from .nodes import UNKNOWN, Node
 
 ISTIO_GROUP: Final = "networking.istio.io"
 GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
@@ -15,20 +16,32 @@ GROUPS: Final = {
     "DestinationRule": ISTIO_GROUP,
     "ServiceEntry": ISTIO_GROUP,
     "EnvoyFilter": ISTIO_GROUP,
+    "Sidecar": ISTIO_GROUP,
     "HTTPRoute": GATEWAY_GROUP,
     "GRPCRoute": GATEWAY_GROUP,
     "ListenerSet": GATEWAY_GROUP,
     "XListenerSet": "gateway.networking.x-k8s.io",
     "ReferenceGrant": GATEWAY_GROUP,
+    "GatewayClass": GATEWAY_GROUP,
     "Service": "",
     "Namespace": "",
     "Pod": "",
     "Deployment": "apps",
     "StatefulSet": "apps",
     "DaemonSet": "apps",
+    "Canary": "flagger.app",
+    "Rollout": "argoproj.io",
 }
 """API group of every kind that rules read, but for Gateway, which two groups have."""
 
+
+ROUTES: Final = ("VirtualService", "HTTPRoute", "GRPCRoute")
+"""Kinds that mirror."""
+
+NAMELESS: Final = "?"
+"""Stands for a name that nobody knows."""
+
+_NAMES: Final = ("name", "namespace")
 
 LISTENER_SETS: Final = ("ListenerSet", "XListenerSet")
 """Kinds that add listeners to a gateway of the Gateway API; the second is the experimental one."""
@@ -41,8 +54,8 @@ class KubeObject:
     Attributes:
         cluster: Name of its cluster.
         kind: Its kind; Istio's Gateway is ``Gateway``, the Gateway API's ``KubernetesGateway``.
-        namespace: Its namespace; ``default`` where none is written.
-        name: Its name.
+        namespace: Its namespace; ``default`` where none is written, :data:`NAMELESS` where it is not known yet.
+        name: Its name; :data:`NAMELESS` where there is none, or none known yet.
         root: The whole object.
     """
 
@@ -51,6 +64,23 @@ class KubeObject:
     namespace: str
     name: str
     root: Node = field(repr=False)
+
+    @property
+    def unknown_name(self) -> str:
+        """Path of its name or namespace where that is not known yet; empty when both are."""
+        if NAMELESS not in (self.name, self.namespace):
+            return ""
+        return next((path for key in _NAMES if (path := self._unknown(key))), "")
+
+    @property
+    def unknown_namespace(self) -> str:
+        """Path of its namespace where that is not known yet; empty when it is."""
+        return self._unknown("namespace") if self.namespace == NAMELESS else ""
+
+    def _unknown(self, key: str) -> str:
+        metadata = self._metadata
+        node = metadata if metadata.value is UNKNOWN else metadata[key]
+        return node.path if node.value is UNKNOWN else ""
 
     @cached_property
     def spec(self) -> Node:
@@ -78,7 +108,7 @@ class KubeObject:
     @cached_property
     def exported_to(self) -> tuple[str, ...]:
         """What is written of :attr:`exports`, in order."""
-        return tuple(sorted(self.spec.either("exportTo", "export_to").texts()))
+        return tuple(sorted(self.spec["exportTo"].texts()))
 
     def __str__(self) -> str:
         return f"{self.kind.removeprefix('Kubernetes')} {self.namespace}/{self.name}"
@@ -95,10 +125,20 @@ def read_object(cluster: str, node: Node) -> KubeObject | None:
             return None
     elif GROUPS.get(kind) != group:
         return None
-    metadata = node["metadata"]
-    name = metadata["name"].text() or "?"
+    metadata = node["metadata"].value
+    if isinstance(metadata, Mapping):
+        given = cast("Mapping[str, object]", metadata)
+        name, namespace = given.get("name"), given.get("namespace")
+    else:
+        name = namespace = metadata  # both unknown, or no text
+    if not isinstance(namespace, str):
+        namespace = NAMELESS if namespace is UNKNOWN else ""
     return KubeObject(
-        cluster=cluster, kind=kind, namespace=metadata["namespace"].text() or "default", name=name, root=node
+        cluster=cluster,
+        kind=kind,
+        namespace=namespace or "default",
+        name=name if isinstance(name, str) and name else NAMELESS,
+        root=node,
     )
 
 

@@ -1,16 +1,14 @@
 """Whether two route entries may take the same request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import product
 from typing import Final
 
+from .conditions import TEXTS_BESIDE_PATH, Condition, all_conditions
+from .mirror_entries import Route
 from .nodes import Node
-from .sites import Route
 
-_NOTHING: Final = Node(None)
-_NARROWING: Final = ("headers", "withoutHeaders", "without_headers", "queryParams", "query_params")
-_ANY_CASE: Final = ("ignoreUriCase", "ignore_uri_case")
-_TEXTS: Final = ("method", "authority", "scheme")
+_ANY_CASE: Final = "ignoreUriCase"
 
 
 def may_clash(first: Route, second: Route) -> bool:
@@ -20,38 +18,17 @@ def may_clash(first: Route, second: Route) -> bool:
     SortVHostRoutes of Istio's pilot.
     """
     return any(
-        _takes_all(one) is _takes_all(other) and not _apart(one, other)
-        for one, other in product(_conditions(first), _conditions(second))
+        one.takes_all is other.takes_all and not _apart(one, other)
+        for one, other in product(all_conditions(first), all_conditions(second))
     )
 
 
-class _Condition:
-    """What one match asks for; a delegated entry's is completed by that of the delegating one."""
-
-    def __init__(self, parts: Sequence[Node]) -> None:
-        self._parts = parts
-
-    def __getitem__(self, key: str) -> Node:
-        return next((node for part in self._parts if (node := part[key]).given), _NOTHING)
-
-
-def _conditions(route: Route) -> list[_Condition]:
-    lists = [entry["match"].elements() or [_NOTHING] for entry in (route.entry, route.outer)]
-    return [_Condition(parts) for parts in product(*lists)]
-
-
-def _takes_all(condition: _Condition) -> bool:
-    path = condition["uri"]
-    anywhere = not path.given or path["prefix"].text() == "/" or path["regex"].text() == ".*"
-    return anywhere and not any(condition[key].given for key in (*_NARROWING, *_TEXTS))
-
-
-def _apart(one: _Condition, other: _Condition) -> bool:
+def _apart(one: Condition, other: Condition) -> bool:
     """Whether no request meets both conditions, as far as plain texts tell."""
     ports = one["port"].integer(), other["port"].integer()
     if None not in ports and ports[0] != ports[1]:
         return True
-    if _paths_apart(one, other) or any(_differ(one[key], other[key]) for key in _TEXTS):
+    if _paths_apart(one, other) or any(_differ(one[key], other[key]) for key in TEXTS_BESIDE_PATH):
         return True
     return any(
         _differ(mine, theirs)
@@ -70,8 +47,8 @@ def _differ(mine: Node, theirs: Node) -> bool:
     return all(texts) and texts[0] != texts[1]
 
 
-def _paths_apart(one: _Condition, other: _Condition) -> bool:
-    fold = str.lower if any(each[key].value for each in (one, other) for key in _ANY_CASE) else str
+def _paths_apart(one: Condition, other: Condition) -> bool:
+    fold = str.lower if any(each[_ANY_CASE].value for each in (one, other)) else str
     exact, start = (fold(one["uri"][kind].text()) for kind in ("exact", "prefix"))
     other_exact, other_start = (fold(other["uri"][kind].text()) for kind in ("exact", "prefix"))
     if exact and other_exact:

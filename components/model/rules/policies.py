@@ -1,24 +1,18 @@
 """Which DestinationRules govern a mirror, and what they say."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeVar
 
 from .clusters import ClusterObjects
-from .envoy import GATEWAY, SIDECAR
 from .gateways import labels
+from .mirror_entries import Route, Target
 from .nodes import Node
 from .objects import KubeObject, exported, service_name
+from .placements import standing
 from .reach import service_entry
-from .sites import MESH, Route, Target, gateway_name
 
 _NOTHING: Final = Node(None)
-SOURCE_NAMESPACE: Final = ("sourceNamespace", "source_namespace")
-SOURCE_LABELS: Final = ("sourceLabels", "source_labels")
-SOURCE_CONDITIONS: Final = frozenset(("gateways", *SOURCE_NAMESPACE, *SOURCE_LABELS))
-"""What a match may say about who sends a request; a match without any of it takes those of all."""
-Conditions: TypeAlias = Sequence[tuple[str, Sequence[Node]]]
-"""Lists of matches that each ask for a source, with the namespace of the object that they are written in."""
 Fault = TypeVar("Fault")
 
 
@@ -32,18 +26,20 @@ class Policy:
         subset: The target's subset; nothing when the target has none, or no rule defines it.
         layers: Traffic policies and who says them, the most specific first; a later one fills in what an earlier one
             leaves out.
+        mesh: The mesh's configuration, whose default policy fills in what all of them leave out.
     """
 
     rule: KubeObject | None
     subset: Node = field(default=_NOTHING, repr=False)
     layers: tuple[tuple[KubeObject, Node], ...] = field(default=(), repr=False)
+    mesh: Node = field(default=_NOTHING, repr=False)
 
     def setting(self, *path: str) -> Node:
         """A setting; Istio merges layers by their first key only."""
         for _, layer in self.layers:
             if layer[path[0]].given:
                 return layer.at(*path)
-        return _NOTHING
+        return self.mesh["defaultTrafficPolicy"].at(*path) if self.mesh.given else _NOTHING
 
     def source(self, key: str) -> KubeObject | None:
         """The DestinationRule that says something under a first key; the governing one where none does."""
@@ -70,65 +66,7 @@ class Policies:
 
 def proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
     """Who sends a route's mirrors: kind of proxy and namespace, for each gateway and for sidecars."""
-    return cluster.once(("proxies", route), lambda: _proxies(cluster, route))
-
-
-def _proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
-    parts = ((route.source, route.entry), (route.owner, route.outer))
-    conditions = [
-        (source.namespace, matches)
-        for source, entry in parts
-        if (matches := entry["match"].elements()) and all(_asks_for_source(match) for match in matches)
-    ]
-    found: dict[tuple[str, str], None] = {}
-    for gateway in route.gateways:
-        kind = SIDECAR if gateway == MESH else GATEWAY
-        for namespace in _callers(route, conditions) if gateway == MESH else cluster.gateway_namespaces(gateway):
-            if not conditions or _sends(cluster, route, conditions, gateway, (kind, namespace)):
-                found[kind, namespace] = None
-    return list(found)
-
-
-def _asks_for_source(match: Node) -> bool:
-    known = match.known
-    return isinstance(known, Mapping) and not SOURCE_CONDITIONS.isdisjoint(cast("Mapping[object, object]", known))
-
-
-def _callers(route: Route, conditions: Conditions) -> list[str]:
-    """Namespaces of the sidecars that may send: the route's own, and those that it names; others cannot be told."""
-    own, exports = route.source.namespace, route.owner.exports
-    if exports.isdisjoint(("*", own)):
-        return sorted(exports - {"~"})
-    matches = [match for _, found in conditions for match in found]
-    named = [name for match in matches if (name := match.either(*SOURCE_NAMESPACE).text())]
-    return [name for name in (own, *named) if "*" in exports or name in exports]
-
-
-def _sends(
-    cluster: ClusterObjects, route: Route, conditions: Conditions, gateway: str, sender: tuple[str, str]
-) -> bool:
-    """Whether a sender's requests can match; of a delegated entry the conditions of both entries hold.
-
-    With gateways of its own a match asks for nothing else of the sender. Source: sourceMatchHTTP.
-    """
-    return all(
-        any(
-            gateway in (gateway_name(name, home) for name in named)
-            if (named := match["gateways"].texts())
-            else _admits(cluster, route, match, sender)
-            for match in matches
-        )
-        for home, matches in conditions
-    )
-
-
-def _admits(cluster: ClusterObjects, route: Route, match: Node, sender: tuple[str, str]) -> bool:
-    """Whether what a match says of the source is true of a sender, or may be."""
-    context, namespace = sender
-    if match.either(*SOURCE_NAMESPACE).text(namespace) != namespace:
-        return False
-    wanted = labels(match.either(*SOURCE_LABELS))
-    return cluster.chooses(wanted, context, namespace, route) is not False
+    return cluster.once(("proxies", route), lambda: list(standing(cluster, route).senders))
 
 
 def home(cluster: ClusterObjects, host: str, namespace: str = "") -> str:
@@ -180,9 +118,10 @@ def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
         else:
             chosen.setdefault(tuple(sorted(selector.items())), []).append(rule)
     merged = general.pop((".",), []) if chosen else []
+    mesh = Node(cluster.mesh_config or None)
     return Policies(
-        chosen=tuple((dict(key), _policy([*rules, *merged], target)) for key, rules in chosen.items()),
-        general=tuple(_policy(rules, target) for rules in general.values()) or (Policy(rule=None),),
+        chosen=tuple((dict(key), _policy([*rules, *merged], target, mesh)) for key, rules in chosen.items()),
+        general=tuple(_policy(rules, target, mesh) for rules in general.values()) or (Policy(rule=None, mesh=mesh),),
     )
 
 
@@ -219,8 +158,8 @@ def _narrowest(
 
 def workload_selector(rule: KubeObject) -> dict[str, str] | None:
     """Labels of the pods that a DestinationRule is for; None when it is for all."""
-    selector = rule.spec.either("workloadSelector", "workload_selector")
-    return labels(selector.either("matchLabels", "match_labels")) if selector.given else None
+    selector = rule.spec["workloadSelector"]
+    return labels(selector["matchLabels"]) if selector.given else None
 
 
 def _private(rule: KubeObject) -> bool:
@@ -233,7 +172,7 @@ def _local(rule: KubeObject) -> bool:
     return workload_selector(rule) is not None or exported(rule, rule.namespace)
 
 
-def _policy(rules: Sequence[KubeObject], target: Target) -> Policy:
+def _policy(rules: Sequence[KubeObject], target: Target, mesh: Node) -> Policy:
     """What rules for one host say together: all their subsets, and the first traffic policy.
 
     Source: mergeDestinationRule.
@@ -254,7 +193,7 @@ def _policy(rules: Sequence[KubeObject], target: Target) -> Policy:
             break
         layers.append((rule, whole))
     given = tuple((rule, layer) for rule, layer in layers if layer.given)
-    return Policy(rule=ruling, subset=subset, layers=given)
+    return Policy(rule=ruling, subset=subset, layers=given, mesh=mesh)
 
 
 def _of_port(whole: Node, port: int | None) -> Node | None:

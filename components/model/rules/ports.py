@@ -3,15 +3,16 @@
 from typing import Final
 
 from .clusters import ClusterObjects
+from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject
 from .reach import service_entry
-from .sites import Site
 
 HTTP2: Final = frozenset({"grpc", "grpc-web", "http2", "h2c", "kubernetes.io/h2c"})
 """Names and application protocols by which Istio takes a port for HTTP/2 in plain text."""
 
 HTTP1: Final = frozenset({"http", "kubernetes.io/ws"})
+_ENTRY_HTTP: Final = frozenset({"http", "http2", "grpc", "grpc-web", ""})
 OTHER: Final = frozenset({"https", "tls", "tcp", "udp", "mongo", "mysql", "redis", "kubernetes.io/wss"})
 
 
@@ -69,11 +70,20 @@ def family(protocol: str) -> str:
     return "other" if protocol in OTHER else ""
 
 
-def spoken_by(cluster: ClusterObjects, site: Site) -> str:
+def carries_http(subject: KubeObject, port: Node) -> bool:
+    """Whether proxies route requests on a port: it says HTTP, or nothing that they know and then look themselves."""
+    if subject.kind == "ServiceEntry":
+        return port_protocol(subject, port) in _ENTRY_HTTP
+    if port["protocol"].text("TCP") != "TCP":
+        return False
+    return family(port_protocol(subject, port)) != "other"
+
+
+def spoken_by(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
     """What the primary of a mirror speaks: ``http2``, ``http1``, or nothing when it cannot be told."""
-    if site.source.kind == "GRPCRoute":
+    if mirror_entry.source.kind == "GRPCRoute":
         return "http2"
-    for primary in site.route.primaries:
+    for primary in mirror_entry.route.primaries:
         found = port_nodes(cluster, primary.host)
         ports = found[1] if found else []
         for port in ports:

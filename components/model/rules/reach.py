@@ -4,10 +4,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
+from ..annotations import CONTRACT, MIRROR
 from .clusters import ClusterObjects, Mesh, contract_digests
+from .mirror_entries import Route, Target
 from .nodes import UNKNOWN, NotJudgedError
 from .objects import KubeObject, exported, service_name
-from .sites import ANNOTATION, Route, Target
 
 
 @unique
@@ -68,9 +69,21 @@ def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) ->
 
 def service_entry(cluster: ClusterObjects, host: str, namespace: str = "") -> KubeObject | None:
     """The ServiceEntry for a host, an exact one before a wildcard; one that ``namespace`` sees before all others."""
+    return cluster.once(("service entry", host, namespace), lambda: _service_entry(cluster, host, namespace))
+
+
+def _service_entry(cluster: ClusterObjects, host: str, namespace: str) -> KubeObject | None:
     found = list(cluster.service_entries.covering(host))
     visible = [entry for entry in found if exported(entry, namespace)] if namespace and len(found) > 1 else []
     return next(iter(visible or found), None)
+
+
+def pattern_entry(cluster: ClusterObjects, host: str) -> KubeObject | None:
+    """The ServiceEntry that takes a host by a pattern alone, which makes a cluster for the pattern and none for it."""
+    if not cluster.complete or host.startswith("*") or not cluster.has_pattern_entries:
+        return None
+    entry = service_entry(cluster, host)
+    return entry if entry and not cluster.service(host) and not cluster.service_entries.exactly(host) else None
 
 
 def entry_addresses(entry: KubeObject | None, host: str) -> set[str]:
@@ -117,7 +130,7 @@ def _own_digests(route: Route, target: Target) -> set[str]:
         notes = {key: note.text() for key, note in route.source.annotations.entries()}
     except NotJudgedError:
         return set()
-    mirrors = f"{ANNOTATION}/mirror."
+    mirrors = MIRROR
     names = [key.removeprefix(mirrors) for key in notes if key.startswith(mirrors)]
     named = (name for name in names if notes[mirrors + name] == target.cluster_name)
-    return {digest for name in named if (digest := notes.get(f"{ANNOTATION}/contract.{name}"))}
+    return {digest for name in named if (digest := notes.get(f"{CONTRACT}{name}"))}

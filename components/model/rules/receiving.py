@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import Final
 
+from ..annotations import CONTRACT
 from ..values import AuthorityMode
 from .braking import missing_brakes
 from .clusters import ClusterObjects
 from .gateways import HTTP_PROTOCOLS, Listener
+from .mirror_entries import MESH, MirrorEntry, Route, authority_form
 from .policies import Policy, faulty
 from .reach import Reach, Side, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .sites import ANNOTATION, MESH, Route, Site, authority_form
 
 RELEASE_NOTES: Final = "https://istio.io/latest/news/releases/1.28.x/announcing-1.28/change-notes/"
 MODES: Final = {
@@ -19,9 +20,9 @@ MODES: Final = {
 }
 
 
-def remote(case: Case, site: Site) -> Reach | None:
+def remote(case: Case, mirror_entry: MirrorEntry) -> Reach | None:
     """Where a mirror leads, when that is another cluster at hand."""
-    found = reach(case.mesh, case.cluster, site.route, site.target)
+    found = reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target)
     return found if found.side is Side.REMOTE and found.clusters else None
 
 
@@ -40,15 +41,15 @@ def taken(cluster: ClusterObjects, authority: str) -> list[Route]:
     return found
 
 
-def missed(case: Case, site: Site, found: Reach) -> dict[AuthorityMode, list[str]]:
+def missed(case: Case, mirror_entry: MirrorEntry, found: Reach) -> dict[AuthorityMode, list[str]]:
     """Authorities that none of the clusters routes, by the mode in which they occur."""
-    return case.mesh.once(("missed", site), lambda: _missed(site, found))
+    return case.mesh.once(("missed", mirror_entry), lambda: _missed(mirror_entry, found))
 
 
-def _missed(site: Site, found: Reach) -> dict[AuthorityMode, list[str]]:
+def _missed(mirror_entry: MirrorEntry, found: Reach) -> dict[AuthorityMode, list[str]]:
     lost: dict[AuthorityMode, list[str]] = {}
     for mode in AuthorityMode:
-        for authority in site.route.authorities:
+        for authority in mirror_entry.route.authorities:
             form = authority_form(authority, mode)
             if not any(taken(cluster, form) for cluster in found.clusters):
                 lost.setdefault(mode, []).append(form)
@@ -65,15 +66,15 @@ def _missed(site: Site, found: Reach) -> dict[AuthorityMode, list[str]]:
     source=f"Measured; {RELEASE_NOTES}",
     remedy="List both forms, the host and the host with -shadow, in the receiver's Gateway and VirtualService",
 )
-def no_route(case: Case, site: Site) -> Iterator[Report]:
+def no_route(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report authorities in force that the receiver does not route."""
-    found = remote(case, site)
-    lost = missed(case, site, found) if found else {}
+    found = remote(case, mirror_entry)
+    lost = missed(case, mirror_entry, found) if found else {}
     for mode in case.cluster.authority_modes:
         if found and mode in lost:
             where = " or ".join(cluster.name for cluster in found.clusters)
             message = f"{where} has no route for {', '.join(lost[mode])}: {MODES[mode]}"
-            yield problem(site.source, site.node, message)
+            yield problem(mirror_entry.source, mirror_entry.node, message)
 
 
 @mirror_rule(
@@ -86,13 +87,15 @@ def no_route(case: Case, site: Site) -> Iterator[Report]:
     source=f"Measured; {RELEASE_NOTES}",
     remedy="List both forms, the host and the host with -shadow, in the receiver's Gateway and VirtualService",
 )
-def single_form(case: Case, site: Site) -> Iterator[Report]:
+def single_form(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report authorities of the mode that is not in force."""
-    found = remote(case, site)
-    lost = missed(case, site, found) if found else {}
+    found = remote(case, mirror_entry)
+    lost = missed(case, mirror_entry, found) if found else {}
     for mode in AuthorityMode:
         if mode in lost and mode not in case.cluster.authority_modes:
-            yield problem(site.source, site.node, f"{', '.join(lost[mode])} would not be routed: {MODES[mode]}")
+            yield problem(
+                mirror_entry.source, mirror_entry.node, f"{', '.join(lost[mode])} would not be routed: {MODES[mode]}"
+            )
 
 
 @mirror_rule(
@@ -104,11 +107,11 @@ def single_form(case: Case, site: Site) -> Iterator[Report]:
     source="Measured.",
     remedy="Route the authority that clients use at the sender, in both forms",
 )
-def target_name(case: Case, site: Site) -> Iterator[Report]:
+def target_name(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report receiving routes for the target's name."""
-    found = remote(case, site)
-    host = site.target.host
-    if not found or host in site.route.carried:
+    found = remote(case, mirror_entry)
+    host = mirror_entry.target.host
+    if not found or host in mirror_entry.route.carried:
         return
     for cluster in found.clusters:
         for route in cluster.route_index.exactly(host):
@@ -117,15 +120,15 @@ def target_name(case: Case, site: Site) -> Iterator[Report]:
                 break
 
 
-def inlets(case: Case, site: Site, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
+def listeners_of(case: Case, mirror_entry: MirrorEntry, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
     """Listeners of the receivers that let some form of the mirror's authority in."""
-    return case.mesh.once(("inlets", site), lambda: _inlets(site, found))
+    return case.mesh.once(("inlets", mirror_entry), lambda: _inlets(mirror_entry, found))
 
 
-def _inlets(site: Site, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
+def _inlets(mirror_entry: MirrorEntry, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
     entered: dict[int, tuple[ClusterObjects, Listener]] = {}
     for cluster in found.clusters:
-        for form in site.route.carried:
+        for form in mirror_entry.route.carried:
             for listener, _ in cluster.arrivals(form):
                 entered[id(listener)] = (cluster, listener)
     return list(entered.values())
@@ -140,10 +143,10 @@ def _inlets(site: Site, found: Reach) -> list[tuple[ClusterObjects, Listener]]:
     source="https://istio.io/latest/docs/reference/config/networking/gateway/",
     remedy="Use one port in ServiceEntry, mirror destination, Gateway server and the gateway's Service",
 )
-def receiver_port(case: Case, site: Site) -> Iterator[Report]:
+def receiver_port(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors to a port that the receiver's listeners do not have."""
-    found = remote(case, site)
-    entered = inlets(case, site, found) if found else []
+    found = remote(case, mirror_entry)
+    entered = listeners_of(case, mirror_entry, found) if found else []
     if not found or found.port is None or not entered:
         return
     ports = {port for cluster, listener in entered for port in _outside(cluster, listener)}
@@ -153,7 +156,7 @@ def receiver_port(case: Case, site: Site) -> Iterator[Report]:
         message = (
             f"copies go to port {found.port}, but {listener.source} in {cluster.name} is reached on {known or 'none'}"
         )
-        yield problem(site.source, site.destination, message)
+        yield problem(mirror_entry.source, mirror_entry.destination, message)
 
 
 def _outside(cluster: ClusterObjects, listener: Listener) -> set[int]:
@@ -179,14 +182,14 @@ def _at_port(found: Reach, entered: list[tuple[ClusterObjects, Listener]]) -> li
     source="https://istio.io/latest/docs/reference/config/networking/gateway/",
     remedy="Give the server protocol GRPC, HTTP2, HTTP, or HTTPS with TLS that ends there",
 )
-def receiver_protocol(case: Case, site: Site) -> Iterator[Report]:
+def receiver_protocol(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report listeners that do not read requests."""
-    found = remote(case, site)
-    for _, listener in _at_port(found, inlets(case, site, found)) if found else ():
+    found = remote(case, mirror_entry)
+    for _, listener in _at_port(found, listeners_of(case, mirror_entry, found)) if found else ():
         through = listener.tls_mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH")
         if listener.protocol not in HTTP_PROTOCOLS or through:
             what = f"{listener.protocol} {listener.tls_mode}".strip()
-            message = f"it speaks {what}, but copies of {site.source} from {case.cluster.name} are requests"
+            message = f"it speaks {what}, but copies of {mirror_entry.source} from {case.cluster.name} are requests"
             yield problem(listener.source, listener.node, message)
 
 
@@ -200,22 +203,22 @@ def receiver_protocol(case: Case, site: Site) -> Iterator[Report]:
     source="https://istio.io/latest/docs/ops/configuration/traffic-management/tls-configuration/",
     remedy="Give the target's DestinationRule the TLS mode of the receiver's server, and an sni among its hosts",
 )
-def receiver_tls(case: Case, site: Site) -> Iterator[Report]:
+def receiver_tls(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report TLS settings of the sender that the receiver's listener does not take."""
-    found = remote(case, site)
-    entered = _at_port(found, inlets(case, site, found)) if found else []
+    found = remote(case, mirror_entry)
+    entered = _at_port(found, listeners_of(case, mirror_entry, found)) if found else []
 
     def misfit(sent: Policy) -> str:
-        faults = [_tls_fault(sent, listener, site) for _, listener in entered]
+        faults = [_tls_fault(sent, listener, mirror_entry) for _, listener in entered]
         return faults[0] if all(faults) else ""
 
-    for _, sent, fault in faulty(case.cluster, site.route, site.target, misfit) if entered else ():
+    for _, sent, fault in faulty(case.cluster, mirror_entry.route, mirror_entry.target, misfit) if entered else ():
         said = sent.source("tls") if sent.tls_mode else None
-        yield problem(said or site.source, sent.setting("tls") if said else site.destination, fault)
+        yield problem(said or mirror_entry.source, sent.setting("tls") if said else mirror_entry.destination, fault)
         return
 
 
-def _tls_fault(sent: Policy, listener: Listener, site: Site) -> str:
+def _tls_fault(sent: Policy, listener: Listener, mirror_entry: MirrorEntry) -> str:
     mode = "" if sent.tls_mode == "DISABLE" else sent.tls_mode
     ends = listener.tls_mode
     where = f"{listener.source} in {listener.source.cluster}"
@@ -227,7 +230,7 @@ def _tls_fault(sent: Policy, listener: Listener, site: Site) -> str:
         return f"it sends plain text, but {where} wants TLS ({ends})"
     given = sent.setting("tls", "sni").text()
     # Without a name of its own a connection carries the authority of the copy.
-    names = [given] if given else site.route.carried
+    names = [given] if given else mirror_entry.route.carried
     strange = [name for name in names if not listener.takes(name)]
     if strange:
         return f"its server name {strange[0]} is not among the hosts of {where}"
@@ -245,15 +248,15 @@ def _tls_fault(sent: Policy, listener: Listener, site: Site) -> str:
     source="The digests that MirroredService and MirrorReceiver write as annotations.",
     remedy="Deploy both stacks from the same contract",
 )
-def receiver_contract(case: Case, site: Site) -> Iterator[Report]:
+def receiver_contract(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report contracts that the receiver does not have."""
-    found = remote(case, site)
-    name = site.name
-    digest = site.source.annotation(f"{ANNOTATION}/contract.{name}") if name else ""
+    found = remote(case, mirror_entry)
+    name = mirror_entry.name
+    digest = mirror_entry.source.annotation(f"{CONTRACT}{name}") if name else ""
     if found and digest and not any(digest in cluster.contract_digests for cluster in found.clusters):
         theirs = {known[:12] for cluster in found.clusters for known in cluster.contract_digests}
         message = f"contract {digest[:12]} is not at the receiver, which has {', '.join(sorted(theirs)) or 'none'}"
-        yield problem(site.source, f"metadata.annotations.{ANNOTATION}/contract.{name}", message)
+        yield problem(mirror_entry.source, f"metadata.annotations.{CONTRACT}{name}", message)
 
 
 @mirror_rule(
@@ -265,11 +268,11 @@ def receiver_contract(case: Case, site: Site) -> Iterator[Report]:
     source="https://istio.io/latest/docs/tasks/traffic-management/circuit-breaking/",
     remedy="Give the service behind the receiving route a DestinationRule with connectionPool limits",
 )
-def receiver_no_limits(case: Case, site: Site) -> Iterator[Report]:
+def receiver_no_limits(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report receiving services without limits."""
-    found = remote(case, site)
+    found = remote(case, mirror_entry)
     for cluster in found.clusters if found else ():
-        routes = {id(route): route for form in site.route.carried for _, route in cluster.arrivals(form)}
+        routes = {id(route): route for form in mirror_entry.route.carried for _, route in cluster.arrivals(form)}
         for route in routes.values():
             for target in route.primaries:
                 lacking = [name for _, _, names in faulty(cluster, route, target, _missing_limits) for name in names]

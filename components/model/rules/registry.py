@@ -1,33 +1,29 @@
 """What a rule and a finding are, and how rules are run."""
 
-import gc
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
+from ..annotations import EXPIRES, WAIVE, WAIVED_UNTIL
 from ..checks import instance, listed
+from ..collection import uncollected
+from ..credentials import LEAST_CREDENTIAL_HEADERS
 from ..errors import ValidationError
 from ..jsontypes import JsonObject
-from ..safety import CREDENTIAL_HEADERS, HTTP_METHODS, Expiry, Waiver
+from ..safety import HTTP_METHODS, Expiry, Waiver
 from ..values import HeaderName, Percent, RpcMethod
 from .clusters import ClusterObjects, Mesh
+from .mends import Edit
+from .mirror_entries import MirrorEntry
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
-from .sites import Site
-
-WAIVER: Final = "pulumi-traffic-mirror/waive."
-"""Prefix of the annotation that waives a rule for an object: the rule's id follows, the value is the reason."""
-
+from .placements import standing
+from .reach import pattern_entry
 
 MOST: Final = 2**31
-"""Largest bound that a house may set; Istio renders limits that nobody set near there."""
-
-
-WAIVED_UNTIL: Final = "pulumi-traffic-mirror/waived-until."
-"""Prefix of the annotation with the last moment of such a waiver; the rule's id follows."""
+"""Largest bound that can be set; Istio renders limits that nobody set near there."""
 
 
 @unique
@@ -52,6 +48,8 @@ class Scope(StrEnum):
     """All objects of one cluster."""
     CLUSTERS = "clusters"
     """All objects of several clusters."""
+    PLAN = "plan"
+    """The preview of a stack."""
 
 
 @unique
@@ -65,7 +63,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RuleSettings:
-    """What a house allows beyond what every mirror must keep.
+    """What an organisation allows beyond what every mirror must keep.
 
     Attributes:
         max_percent: Largest share of requests that may be mirrored, 0 to 100.
@@ -79,6 +77,10 @@ class RuleSettings:
         max_requests: Largest bound on requests in flight to a mirror per proxy, from 1.
         max_duration_seconds: Largest bound on the life of one mirrored request, above 0.
         private_plain_text: Whether plain text between clusters is accepted to private addresses.
+        object_waivers: Whether objects may carry waivers, in annotations; those of guards that components write among
+            them.
+        max_waiver_days: Longest time from now to the end of such a waiver, above 0; None for no bound. A guard's ends
+            with its mirror.
 
     Raises:
         ValidationError: A value is out of its range or malformed.
@@ -88,11 +90,13 @@ class RuleSettings:
     allowed_targets: Sequence[str] = ()
     allowed_rpc_methods: Sequence[str] = ()
     allowed_http_methods: Sequence[str] = ()
-    credential_headers: Sequence[str] = CREDENTIAL_HEADERS
+    credential_headers: Sequence[str] = LEAST_CREDENTIAL_HEADERS
     max_lifetime_days: float | None = None
     max_requests: int = 65_536
     max_duration_seconds: float = 3_600.0
     private_plain_text: bool = False
+    object_waivers: bool = True
+    max_waiver_days: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_percent", Percent(self.max_percent, field="max_percent"))
@@ -100,7 +104,8 @@ class RuleSettings:
             object.__setattr__(self, name, tuple(listed(getattr(self, name), field=name)))
         for index, target in enumerate(self.allowed_targets):
             instance(target, str, field=f"allowed_targets[{index}]")
-        instance(self.private_plain_text, bool, field="private_plain_text")
+        for name in ("private_plain_text", "object_waivers"):
+            instance(getattr(self, name), bool, field=name)
         methods = tuple(
             RpcMethod(method, field=f"allowed_rpc_methods[{index}]")
             for index, method in enumerate(self.allowed_rpc_methods)
@@ -118,9 +123,9 @@ class RuleSettings:
                     rule=f"must be one of {', '.join(sorted(HTTP_METHODS))}",
                     remedy="Write the method in upper case",
                 )
-        for name in ("max_lifetime_days", "max_requests", "max_duration_seconds"):
+        for name in ("max_lifetime_days", "max_waiver_days", "max_requests", "max_duration_seconds"):
             value = getattr(self, name)
-            if value is None and name == "max_lifetime_days":
+            if value is None and name in ("max_lifetime_days", "max_waiver_days"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST:
                 raise ValidationError(
@@ -141,6 +146,8 @@ class Problem:
         message: What is wrong, as a sentence without a full stop.
         remedy: What to do; empty for the rule's own remedy.
         waived: Reason why it is accepted; empty when it is not.
+        mend: Changes of the object that mend it, where nobody has to choose; empty otherwise.
+        likely: Whether what is not at hand may change it, although its rule can judge by the objects of one service.
     """
 
     subject: KubeObject
@@ -148,17 +155,29 @@ class Problem:
     message: str
     remedy: str = ""
     waived: str = ""
+    mend: tuple[Edit, ...] = ()
+    likely: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unjudged:
-    """What a check reports where a value is not known yet."""
+    """What a check reports where a value is not known yet, or something else that decides is not at hand.
+
+    Attributes:
+        subject: The object.
+        field: Path in it.
+        message: What keeps the rule from judging, as a sentence without a full stop.
+        remedy: How it can be judged.
+    """
 
     subject: KubeObject
     field: str
+    message: str = "depends on a value that is not known yet"
+    remedy: str = "Check again after the deployment"
 
 
 Report: TypeAlias = Problem | Unjudged
+Judged = TypeVar("Judged")
 Check: TypeAlias = Callable[[Mesh, RuleSettings], Iterable[Report]]
 
 
@@ -175,6 +194,11 @@ class Rule:
         source: Where that is known from: public documentation, or "measured".
         remedy: What to do about a breach, as an imperative sentence without a full stop.
         check: Pure function that reports breaches.
+        decided_by: Kinds of objects that decide it alone, so that each is judged before it is made; empty for a rule
+            that must see several objects.
+        settings: What it reads of :class:`RuleSettings`, and ``complete`` where it depends on what is missing.
+        repair: What its repair changes, as a sentence without a full stop; empty for a rule that nobody can mend
+            without changing what a primary request meets.
     """
 
     id: str
@@ -185,6 +209,9 @@ class Rule:
     source: str
     remedy: str
     check: Check = field(repr=False)
+    decided_by: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    repair: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +228,8 @@ class Finding:
         remedy: What to do, as an imperative sentence without a full stop.
         outcome: Whether it stands, is waived, or could not be judged.
         reason: Why it is waived; empty otherwise.
+        mend: Changes of the object that mend it, where nobody has to choose; empty otherwise.
+        likely: Whether what is not at hand may change it, although its rule can judge by the objects of one service.
     """
 
     rule: str
@@ -212,6 +241,8 @@ class Finding:
     remedy: str
     outcome: Outcome = Outcome.BROKEN
     reason: str = ""
+    mend: tuple[Edit, ...] = ()
+    likely: bool = False
 
     @property
     def fails(self) -> bool:
@@ -232,6 +263,8 @@ class Finding:
         }
         if self.reason:
             found["reason"] = self.reason
+        if self.mend:
+            found["mend"] = [edit.to_json() for edit in self.mend]
         return found
 
     def __str__(self) -> str:
@@ -241,22 +274,12 @@ class Finding:
 _WEIGHT: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
 
-@contextmanager
-def _uncollected() -> Generator[None]:
-    """Rules make millions of places that never lead in a circle; the collector took a third of the time (measured)."""
-    collected = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collected:
-            gc.enable()
-
-
 def run(mesh: Mesh, rules: Iterable[Rule], settings: RuleSettings) -> list[Finding]:
     """Run ``rules`` over ``mesh``; the heaviest findings come first, then by cluster, object and field."""
-    with _uncollected():
-        findings = {_finding(rule, report, mesh.now) for rule in rules for report in rule.check(mesh, settings)}
+    with uncollected():
+        findings = {
+            _finding(rule, report, mesh.now, settings) for rule in rules for report in rule.check(mesh, settings)
+        }
     return sorted(
         findings,
         key=lambda found: (
@@ -270,15 +293,16 @@ def run(mesh: Mesh, rules: Iterable[Rule], settings: RuleSettings) -> list[Findi
     )
 
 
-def _finding(rule: Rule, report: Report, now: datetime | None) -> Finding:
+def _finding(rule: Rule, report: Report, now: datetime | None, settings: RuleSettings) -> Finding:
     if isinstance(report, Unjudged):
-        message, remedy, reason = "depends on a value that is not known yet", "Check again after the deployment", ""
+        message, remedy, reason = report.message, report.remedy, ""
         outcome = Outcome.NOT_JUDGED
     else:
-        message, remedy, reason = report.message, report.remedy or rule.remedy, report.waived
-        if not reason:
-            reason, fault = _waived(report.subject, rule.id, now)
-            message += f"; of its waiver: {fault}" if fault else ""
+        message, remedy = report.message, report.remedy or rule.remedy
+        reason, fault = (report.waived, "") if report.waived else _waived(report.subject, rule.id, now, settings)
+        if reason and not settings.object_waivers:
+            reason, fault = "", "objects may carry none here"
+        message += f"; of its waiver: {fault}" if fault else ""
         outcome = Outcome.WAIVED if reason else Outcome.BROKEN
     return Finding(
         rule=rule.id,
@@ -290,14 +314,16 @@ def _finding(rule: Rule, report: Report, now: datetime | None) -> Finding:
         remedy=remedy,
         outcome=outcome,
         reason=reason,
+        mend=report.mend if isinstance(report, Problem) and outcome is Outcome.BROKEN else (),
+        likely=isinstance(report, Problem) and report.likely,
     )
 
 
-def _waived(subject: KubeObject, rule_id: str, now: datetime | None) -> tuple[str, str]:
+def _waived(subject: KubeObject, rule_id: str, now: datetime | None, settings: RuleSettings) -> tuple[str, str]:
     """Reason of a waiver that holds now, else what is wrong with it; both empty where there is none."""
     try:
-        given = subject.annotation(f"{WAIVER}{rule_id}").strip()
-        until = subject.annotation(f"{WAIVED_UNTIL}{rule_id}")
+        given = subject.annotation(f"{WAIVE}{rule_id}").strip()
+        until = subject.annotation(f"{WAIVED_UNTIL}{rule_id}") or subject.annotation(EXPIRES)
     except NotJudgedError:
         return "", ""
     if not given:
@@ -306,11 +332,33 @@ def _waived(subject: KubeObject, rule_id: str, now: datetime | None) -> tuple[st
         Waiver(reason=given)
     except ValidationError as error:
         return "", f"its reason {error.rule}"
+    fault = waiver_fault(until, now, settings.max_waiver_days)
+    return ("", fault) if fault else (given, "")
+
+
+_CENTURY: Final = 36_500
+"""Days; a longer bound would reach beyond the last date there is."""
+
+
+def waiver_fault(until: str, now: datetime | None, max_days: float | None) -> str:
+    """Why a waiver with the end ``until`` is not in force; empty when it is.
+
+    Args:
+        until: Its end as it is written; empty for none.
+        now: Current time with a zone; None when ends are not to be judged.
+        max_days: Longest time to its end, in days; None for no bound.
+    """
+    if not until:
+        return "it has no end"
     try:
-        end = Expiry.parse(until) if until else None
+        end = Expiry.parse(until)
     except ValidationError:
-        return "", f"its end {until!r} cannot be read"
-    return ("", f"it ended with {end}") if end and now and end.has_passed(now) else (given, "")
+        return f"its end {until!r} cannot be read"
+    if now and end.has_passed(now):
+        return f"it ended with {end}"
+    if now and max_days is not None and not end.has_passed(now + timedelta(days=min(max_days, _CENTURY))):
+        return f"it ends with {end}, more than {max_days:g} days from now"
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +368,7 @@ class Case:
     Attributes:
         mesh: All clusters.
         cluster: The subject's cluster.
-        settings: What the house allows.
+        settings: What the organisation allows.
     """
 
     mesh: Mesh
@@ -337,24 +385,42 @@ def mirror_rule(
     why: str,
     source: str,
     remedy: str,
-    resting: bool = False,
-) -> Callable[[Callable[[Case, Site], Iterable[Report]]], Rule]:
+    decided_by: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
+    repair: str = "",
+    with_disabled: bool = False,
+    unsent: bool = False,
+) -> Callable[[Callable[[Case, MirrorEntry], Iterable[Report]]], Rule]:
     """Make a rule of a function that checks one mirror; the mirror's waivers and unknown values are seen to.
 
-    With ``resting`` it judges mirrors with a share of 0 as well, which no proxy gets.
+    With ``with_disabled`` it judges mirrors with a share of 0 as well, which no proxy gets; with ``unsent`` those of
+    entries that nothing is sent on from, of which nothing else matters.
     """
 
-    def made(check: Callable[[Case, Site], Iterable[Report]]) -> Rule:
-        def run(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
-            for case in _cases(mesh, settings):
-                for site in case.cluster.routing.sites if resting else case.cluster.routing.sent:
-                    try:
-                        yield from check(case, site)
-                    except NotJudgedError as unknown:
-                        yield _unjudged(site.source, site.node, unknown)
+    def made(check: Callable[[Case, MirrorEntry], Iterable[Report]]) -> Rule:
+        def run(mesh: Mesh, allowed: RuleSettings) -> Iterator[Report]:
+            for case in _cases(mesh, allowed):
+                mirror_entries = case.cluster.routing.mirror_entries if with_disabled else case.cluster.routing.sent
+                if not (with_disabled or unsent):
+                    mirror_entries = case.cluster.once("answering", lambda case=case: _on_answering(case.cluster))
+                yield from _judged(
+                    check,
+                    case,
+                    ((mirror_entry, mirror_entry.source, mirror_entry.node) for mirror_entry in mirror_entries),
+                )
 
         return Rule(
-            id=rule_id, title=title, severity=severity, scope=scope, why=why, source=source, remedy=remedy, check=run
+            id=rule_id,
+            title=title,
+            severity=severity,
+            scope=scope,
+            why=why,
+            source=source,
+            remedy=remedy,
+            check=run,
+            decided_by=decided_by,
+            settings=settings,
+            repair=repair,
         )
 
     return made
@@ -370,35 +436,84 @@ def object_rule(
     why: str,
     source: str,
     remedy: str,
+    decided_by: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Case, KubeObject], Iterable[Report]]], Rule]:
     """Make a rule of a function that checks one object of one of ``kinds``."""
 
     def made(check: Callable[[Case, KubeObject], Iterable[Report]]) -> Rule:
-        def run(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
-            for case in _cases(mesh, settings):
-                for subject in case.cluster.of(*kinds):
-                    try:
-                        yield from check(case, subject)
-                    except NotJudgedError as unknown:
-                        yield _unjudged(subject, subject.root, unknown)
+        def run(mesh: Mesh, allowed: RuleSettings) -> Iterator[Report]:
+            for case in _cases(mesh, allowed):
+                found = case.cluster.of(*kinds)
+                yield from _judged(check, case, ((subject, subject, subject.root) for subject in found))
+                for error in case.cluster.homeless(*kinds):
+                    if isinstance(error.subject, KubeObject):
+                        yield Unjudged(subject=error.subject, field=error.path)
 
         return Rule(
-            id=rule_id, title=title, severity=severity, scope=scope, why=why, source=source, remedy=remedy, check=run
+            id=rule_id,
+            title=title,
+            severity=severity,
+            scope=scope,
+            why=why,
+            source=source,
+            remedy=remedy,
+            check=run,
+            decided_by=decided_by,
+            settings=settings,
         )
 
     return made
+
+
+def _on_answering(cluster: ClusterObjects) -> list[MirrorEntry]:
+    """The mirrors of entries that may send requests on, as far as all objects at hand tell.
+
+    Of one to a host that only a pattern takes nothing else matters either, and no other remedy would help.
+    """
+    found: list[MirrorEntry] = []
+    for mirror_entry in cluster.routing.sent:
+        try:
+            sent = not cluster.complete or standing(cluster, mirror_entry.route).senders
+            if sent and not pattern_entry(cluster, mirror_entry.target.host):
+                found.append(mirror_entry)
+        except NotJudgedError:
+            found.append(mirror_entry)
+    return found
 
 
 def _cases(mesh: Mesh, settings: RuleSettings) -> list[Case]:
     return [Case(mesh=mesh, cluster=cluster, settings=settings) for cluster in mesh.clusters]
 
 
-def _unjudged(subject: KubeObject, place: Node, unknown: NotJudgedError) -> Unjudged:
-    """What follows a subject's reports up to the first value that is not known yet."""
-    return Unjudged(subject=subject, field=unknown.path or place.path)
+def _judged(
+    check: Callable[[Case, Judged], Iterable[Report]], case: Case, found: Iterable[tuple[Judged, KubeObject, Node]]
+) -> Iterator[Report]:
+    """The reports on each of ``found``, given with its object and place: all, or up to a value not known yet.
+
+    One loop for all of them: a generator for each would cost a tenth of the rules' time.
+    """
+    for each, subject, place in found:
+        try:
+            yield from check(case, each)
+        except NotJudgedError as unknown:
+            elsewhere = unknown.subject
+            if isinstance(elsewhere, KubeObject):
+                yield Unjudged(subject=elsewhere, field=unknown.path)
+            else:
+                yield Unjudged(subject=subject, field=unknown.path or place.path)
 
 
-def problem(subject: KubeObject, node: Node | str, message: str, *, remedy: str = "", waived: str = "") -> Problem:
+def problem(  # the parts of a problem
+    subject: KubeObject,
+    node: Node | str,
+    message: str,
+    *,
+    remedy: str = "",
+    waived: str = "",
+    mend: tuple[Edit, ...] = (),
+    likely: bool = False,
+) -> Problem:
     """A problem at ``node`` of ``subject``."""
     path = node if isinstance(node, str) else node.path
-    return Problem(subject=subject, field=path, message=message, remedy=remedy, waived=waived)
+    return Problem(subject=subject, field=path, message=message, remedy=remedy, waived=waived, mend=mend, likely=likely)

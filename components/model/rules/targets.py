@@ -3,16 +3,24 @@
 from collections.abc import Iterator
 from typing import Final
 
+from .clusters import WORKLOADS, ClusterObjects
 from .envoy import SIDECAR
+from .gateways import labels, pod_labels, selects
 from .hosts import covers
+from .mends import Edit, write
+from .mirror_entries import MirrorEntry, Route
 from .objects import GATEWAY_GROUP, KubeObject, exported, is_ambient, service_name
-from .policies import Policy, faulty, home, proxies, workload_selector
+from .patching import cluster_at
+from .placements import standing
+from .policies import Policy, faulty, home, policies, proxies, workload_selector
 from .ports import family, name_fault, port_nodes, port_number, port_protocol, spoken_by
-from .reach import service_entry
+from .reach import pattern_entry, service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .sites import Site
+from .sharing import APART, destination_like, destination_nodes
+from .visibility import EXPORT, sees_service
 
 DESTINATION_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination"
+EXPORTS: Final = "https://istio.io/latest/docs/reference/config/annotations/#NetworkingExportTo"
 PROTOCOL_REFERENCE: Final = "https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/"
 DESTINATION_RULE_LOOKUP: Final = (
     "https://istio.io/latest/docs/ops/best-practices/traffic-management/#cross-namespace-configuration"
@@ -28,57 +36,106 @@ DESTINATION_RULE_LOOKUP: Final = (
     source=DESTINATION_REFERENCE,
     remedy="Write name.namespace.svc.cluster.local",
 )
-def short_name(case: Case, site: Site) -> Iterator[Report]:
+def short_name(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report short names."""
-    written = site.target.written
-    if site.route.native or not written or service_name(written) or service_entry(case.cluster, written):
+    written = mirror_entry.target.written
+    if mirror_entry.route.native or not written or service_name(written) or service_entry(case.cluster, written):
         return
     if "." not in written:
-        yield problem(
-            site.source, site.destination["host"], f"{written!r} means {site.target.host} in this namespace only"
-        )
+        message = f"{written!r} means {mirror_entry.target.host} in this namespace only"
+        mend = (write(mirror_entry.destination, "host", value=mirror_entry.target.host),)
+        yield problem(mirror_entry.source, mirror_entry.destination["host"], message, mend=mend)
     elif written.count(".") == 1 or written.endswith(".svc"):
-        yield problem(site.source, site.destination["host"], f"{written!r} is not completed: Istio takes it as it is")
+        yield problem(
+            mirror_entry.source,
+            mirror_entry.destination["host"],
+            f"{written!r} is not completed: Istio takes it as it is",
+        )
 
 
 @mirror_rule(
     rule_id="mirror-target-no-port",
-    title="The target names its port",
+    title="The target's port is known",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
-    why="Without a port and with several Service ports Istio guesses the listener's, and silently mirrors nothing.",
-    source=DESTINATION_REFERENCE,
+    why="Without a port a sidecar takes the port that the caller called, and a gateway the target's only one or else"
+    " its listener's; where the target lacks that port, nothing is mirrored, in silence.",
+    source=f"Held against istiod; {DESTINATION_REFERENCE}",
     remedy="Add port: {number: …}",
 )
-def no_port(case: Case, site: Site) -> Iterator[Report]:
-    """Report targets without a port."""
-    if site.target.port is None:
-        yield problem(site.source, site.destination, f"{site.target.written or 'the target'} is given without a port")
+def no_port(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report targets without a port, unless every sender comes by one that the target has."""
+    if mirror_entry.target.port is not None:
+        return
+    numbers = case.cluster.ports_of(mirror_entry.target.host)
+    outlets = [each.outlet for each in standing(case.cluster, mirror_entry.route).placements]
+    taken = [(outlet, cluster_at(case.cluster, mirror_entry, outlet).split("|")[1]) for outlet in outlets]
+    if taken and numbers and all(port.isdigit() and int(port) in numbers for _, port in taken):
+        return
+    lacking = next(((outlet, port) for outlet, port in taken if port and int(port) not in numbers), None)
+    message = f"{mirror_entry.target.written or 'the target'} is given without a port"
+    if lacking and numbers:
+        message += f": copies {lacking[0].words} go to port {lacking[1]}, which it does not have"
+    mend: tuple[Edit, ...] = ()
+    if len(numbers) == 1 and mirror_entry.target.host:
+        only = numbers[0] if mirror_entry.route.native else {"number": numbers[0]}
+        mend = (write(mirror_entry.destination, "port", value=only),)
+    yield problem(mirror_entry.source, mirror_entry.destination, message, mend=mend, likely=not (lacking and numbers))
 
 
 @mirror_rule(
     rule_id="mirror-target-undefined",
+    settings=("complete",),
     title="The target is known to the mesh",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
     why="A route to a host that no Service and no ServiceEntry defines has no cluster: copies vanish without an error.",
     source="https://istio.io/latest/docs/reference/config/networking/service-entry/",
     remedy="Define a ServiceEntry for an outside host, or correct the name",
+    unsent=True,
 )
-def undefined(case: Case, site: Site) -> Iterator[Report]:
+def undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report targets that nothing defines."""
-    host, cluster = site.target.host, case.cluster
+    return check_undefined(case, mirror_entry)
+
+
+def check_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """A report where nothing defines a mirror's target."""
+    host, cluster = mirror_entry.target.host, case.cluster
     if not host:
-        yield problem(site.source, site.destination, "no target host is named")
-    elif not cluster.complete or service_entry(cluster, host):
+        yield problem(mirror_entry.source, mirror_entry.destination, "no target host is named")
         return
+    service = cluster.service(host) if service_name(host) else None
+    pattern = pattern_entry(cluster, host)
+    if pattern:
+        message = f"{pattern} defines {', '.join(pattern.spec['hosts'].texts())}, which makes no cluster for {host}"
+        remedy = f"Define a ServiceEntry for {host} itself"
+        yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
+    if not cluster.complete or service_entry(cluster, host):
+        return
+    if service:
+        yield from _stands_for_nothing(case, mirror_entry, service)
     elif service_name(host):
         # Files often leave Services to another folder; with some of the namespace at hand this one should be there.
         given = any(service.namespace == home(cluster, host) for service in cluster.of("Service"))
-        if given and not cluster.service(host):
-            yield problem(site.source, site.destination, f"no Service {host} is defined")
+        if given:
+            yield problem(mirror_entry.source, mirror_entry.destination, f"no Service {host} is defined")
     else:
-        yield problem(site.source, site.destination, f"no ServiceEntry defines {host}")
+        refused = next((each for each in cluster.of("ServiceEntry") if host in each.spec["hosts"].texts()), None)
+        message = f"{refused}, which defines {host}, is refused" if refused else f"no ServiceEntry defines {host}"
+        yield problem(mirror_entry.source, mirror_entry.destination, message)
+
+
+def _stands_for_nothing(case: Case, mirror_entry: MirrorEntry, service: KubeObject) -> Iterator[Report]:
+    """A report where a Service of type ExternalName stands for a host that nothing defines.
+
+    Source: GetDestinationCluster of Istio's pilot.
+    """
+    host = service.spec["externalName"].text().lower()
+    if service.spec["type"].text() == "ExternalName" and not port_nodes(case.cluster, host):
+        message = f"{service} is of type ExternalName, and no ServiceEntry defines {host or 'a host'} for it"
+        remedy = "Define a ServiceEntry for the outside host, and mirror to that"
+        yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
 
 
 @mirror_rule(
@@ -90,20 +147,21 @@ def undefined(case: Case, site: Site) -> Iterator[Report]:
     source=DESTINATION_REFERENCE,
     remedy="Name one of the target's ports, or add the port to it",
 )
-def port_undefined(case: Case, site: Site) -> Iterator[Report]:
+def port_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ports that the target lacks."""
-    port = site.target.port
-    found = port_nodes(case.cluster, site.target.host)
+    port = mirror_entry.target.port
+    found = port_nodes(case.cluster, mirror_entry.target.host)
     if port is None or found is None:
         return
     numbers = [port_number(node) for node in found[1]]
     if port not in numbers:
         known = ", ".join(str(number) for number in numbers if number) or "no port"
-        yield problem(site.source, site.destination, f"{found[0]} has {known}, not {port}")
+        yield problem(mirror_entry.source, mirror_entry.destination, f"{found[0]} has {known}, not {port}")
 
 
 @mirror_rule(
     rule_id="mirror-subset-undefined",
+    settings=("complete",),
     title="The target's subset is defined",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
@@ -111,20 +169,21 @@ def port_undefined(case: Case, site: Site) -> Iterator[Report]:
     source="https://istio.io/latest/docs/reference/config/networking/destination-rule/#Subset",
     remedy="Define the subset in the DestinationRule of its host",
 )
-def subset_undefined(case: Case, site: Site) -> Iterator[Report]:
+def subset_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report subsets that no DestinationRule defines."""
-    target = site.target
+    target = mirror_entry.target
     if not target.subset:
         return
 
     def lacks_it(found: Policy) -> bool:
         return not found.subset.given and (found.rule is not None or case.cluster.complete)
 
-    for _, found, _ in faulty(case.cluster, site.route, target, lacks_it):
+    for _, found, _ in faulty(case.cluster, mirror_entry.route, target, lacks_it):
         where = (
             f"{found.rule} does not define it" if found.rule else f"no DestinationRule for {target.host} is in reach"
         )
-        yield problem(site.source, site.destination, f"subset {target.subset!r} is unknown: {where}")
+        message = f"subset {target.subset!r} is unknown: {where}"
+        yield problem(mirror_entry.source, mirror_entry.destination, message, likely=found.rule is None)
         return
 
 
@@ -135,18 +194,39 @@ def subset_undefined(case: Case, site: Site) -> Iterator[Report]:
     scope=Scope.ROUTE,
     why="The service that answers would handle each request twice, with all its side effects.",
     source="Follows from what a mirror is.",
-    remedy="Mirror to another Service or subset",
+    remedy="Mirror to another Service; to the same pods by a Service of its own",
 )
-def is_primary(case: Case, site: Site) -> Iterator[Report]:
+def is_primary(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors to the primary."""
-    target = site.target
-    for primary in site.route.primaries:
+    target = mirror_entry.target
+    for primary in mirror_entry.route.primaries:
         same_port = primary.port == target.port or None in (primary.port, target.port)
         same_pods = primary.subset == target.subset or "" in (primary.subset, target.subset)
         if primary.host == target.host and same_port and same_pods:
             what = "takes in the mirror's pods" if primary.subset != target.subset else "is the mirror itself"
-            yield problem(site.source, site.destination, f"the primary {primary.host} {what}")
+            yield problem(mirror_entry.source, mirror_entry.destination, f"the primary {primary.host} {what}")
             return
+
+
+@mirror_rule(
+    rule_id="mirror-is-destination",
+    title="A mirror's target is no destination of its route",
+    severity=Severity.WARNING,
+    scope=Scope.ROUTE,
+    why="Proxies bound, limit and change requests of a cluster alike, copies or not: with the first weight on that"
+    " destination, whatever its weight is now, requests that clients wait for are cut off and lose their credentials.",
+    source="Measured with Flagger's and Argo Rollouts' routers, whose mirrors are of this form",
+    remedy=APART,
+)
+def is_destination(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report mirrors to what an entry of the same object routes to, where that is no primary of theirs."""
+    found = destination_like(case.cluster, mirror_entry)
+    for node in destination_nodes(mirror_entry.route) if found else ():
+        node["weight"].number()  # who is a primary is not known before all weights are
+    if found and all(each.host != found.host for each in mirror_entry.route.primaries):
+        yield problem(
+            mirror_entry.source, mirror_entry.destination, f"{found.host} is also a destination at {found.node.path}"
+        )
 
 
 @mirror_rule(
@@ -158,13 +238,17 @@ def is_primary(case: Case, site: Site) -> Iterator[Report]:
     source="https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto",
     remedy="Keep one entry with the share that is meant",
 )
-def duplicate(case: Case, site: Site) -> Iterator[Report]:
+def duplicate(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report a target that an earlier mirror of the same entry has."""
-    for other in case.cluster.routing.of_route(site.route):
-        if other is site:
+    for other in case.cluster.routing.of_route(mirror_entry.route):
+        if other is mirror_entry:
             return
-        if other.target == site.target and not other.rests:
-            yield problem(site.source, site.node, f"{site.target.host} is already mirrored to at {other.node.path}")
+        if other.target == mirror_entry.target and not other.disabled:
+            yield problem(
+                mirror_entry.source,
+                mirror_entry.node,
+                f"{mirror_entry.target.host} is already mirrored to at {other.node.path}",
+            )
             return
 
 
@@ -177,31 +261,39 @@ def duplicate(case: Case, site: Site) -> Iterator[Report]:
     source="Measured; Envoy keys the choice by the request's stream id.",
     remedy="Expect the same requests at both, or split the hosts",
 )
-def not_a_split(case: Case, site: Site) -> Iterator[Report]:
+def not_a_split(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report the first of several mirrors whose shares add up to 100."""
-    together = case.cluster.routing.of_route(site.route)
-    if len(together) < 2 or together[0] is not site:  # noqa: PLR2004 -- several
+    together = case.cluster.routing.of_route(mirror_entry.route)
+    if len(together) < 2 or together[0] is not mirror_entry:  # noqa: PLR2004 -- several
         return
     shares = [other.percent for other in together]
     known = [share for share in shares if share]
     if len(known) == len(shares) and abs(sum(known) - 100) < 1e-6:  # noqa: PLR2004 -- all of them
-        yield problem(site.source, site.node, "shares add up to 100 %, but the mirrors get the same requests")
+        yield problem(
+            mirror_entry.source, mirror_entry.node, "shares add up to 100 %, but the mirrors get the same requests"
+        )
 
 
 @mirror_rule(
     rule_id="mirror-target-not-allowed",
-    title="Mirrors go only where the house allows",
+    settings=("allowed_targets",),
+    title="Mirrors go only to allowed targets",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
     why="A mirror carries production data to wherever it goes.",
-    source="Set by the house; off by default.",
+    source="Set by the organisation; off by default.",
     remedy="Choose an allowed target, or have this one allowed",
+    unsent=True,
 )
-def not_allowed(case: Case, site: Site) -> Iterator[Report]:
-    """Report targets outside the house's list."""
+def not_allowed(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report targets that are not allowed."""
     allowed = case.settings.allowed_targets
-    if allowed and not any(covers(pattern, site.target.host) for pattern in allowed):
-        yield problem(site.source, site.destination, f"{site.target.host} is not among {', '.join(allowed)}")
+    if allowed and not any(covers(pattern, mirror_entry.target.host) for pattern in allowed):
+        yield problem(
+            mirror_entry.source,
+            mirror_entry.destination,
+            f"{mirror_entry.target.host} is not among {', '.join(allowed)}",
+        )
 
 
 @mirror_rule(
@@ -214,11 +306,11 @@ def not_allowed(case: Case, site: Site) -> Iterator[Report]:
     source=PROTOCOL_REFERENCE,
     remedy="Set the port's protocol (ServiceEntry) or its name or appProtocol (Service) to that of the primary",
 )
-def protocol(case: Case, site: Site) -> Iterator[Report]:
+def protocol(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report a target port whose protocol differs from the primary's."""
-    found = port_nodes(case.cluster, site.target.host)
-    ports = [node for node in found[1] if port_number(node) == site.target.port] if found else []
-    spoken = spoken_by(case.cluster, site)
+    found = port_nodes(case.cluster, mirror_entry.target.host)
+    ports = [node for node in found[1] if port_number(node) == mirror_entry.target.port] if found else []
+    spoken = spoken_by(case.cluster, mirror_entry)
     if not found or len(ports) != 1 or not spoken:
         return
     subject, port = found[0], ports[0]
@@ -227,7 +319,9 @@ def protocol(case: Case, site: Site) -> Iterator[Report]:
         carried = "HTTP/2 (gRPC)" if spoken == "http2" else "HTTP/1.1"
         said = port_protocol(subject, port)
         yield problem(
-            subject, port, f"port {site.target.port} speaks {said}, but the primary of {site.source} speaks {carried}"
+            subject,
+            port,
+            f"port {mirror_entry.target.port} speaks {said}, but the primary of {mirror_entry.source} speaks {carried}",
         )
 
 
@@ -240,10 +334,10 @@ def protocol(case: Case, site: Site) -> Iterator[Report]:
     source=PROTOCOL_REFERENCE,
     remedy="Name the port after its protocol, e.g. grpc, or set appProtocol",
 )
-def port_name(case: Case, site: Site) -> Iterator[Report]:
+def port_name(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ports without a protocol in their name, or with another one than they carry."""
-    spoken = spoken_by(case.cluster, site)
-    for target in (site.target, *site.route.primaries):
+    spoken = spoken_by(case.cluster, mirror_entry)
+    for target in (mirror_entry.target, *mirror_entry.route.primaries):
         found = port_nodes(case.cluster, target.host)
         for port in found[1] if found else ():
             if found and target.port in (None, port_number(port)):
@@ -262,15 +356,17 @@ def port_name(case: Case, site: Site) -> Iterator[Report]:
     source=DESTINATION_RULE_LOOKUP,
     remedy="Move it to the target's namespace, or export it",
 )
-def rule_out_of_reach(case: Case, site: Site) -> Iterator[Report]:
+def rule_out_of_reach(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report DestinationRules for the target that a sender never finds."""
-    for namespace, _, _ in faulty(case.cluster, site.route, site.target, lambda found: found.rule is None):
-        covering = case.cluster.destination_rules.covering(site.target.host)
+    for namespace, _, _ in faulty(
+        case.cluster, mirror_entry.route, mirror_entry.target, lambda found: found.rule is None
+    ):
+        covering = case.cluster.destination_rules.covering(mirror_entry.target.host)
         rules = [rule for rule in covering if rule.spec["host"].text() != "*"]
         for_all = [rule for rule in rules if workload_selector(rule) is None]
         if not for_all:
             return
-        where = f"proxies in {namespace} that mirror to {site.target.host}"
+        where = f"proxies in {namespace} that mirror to {mirror_entry.target.host}"
         hiding = next((rule for rule in rules if rule.namespace == namespace and rule not in for_all), None)
         if hiding:
             message = f"{where} are not chosen by it, and because of it they ignore {for_all[0]}"
@@ -290,15 +386,98 @@ def rule_out_of_reach(case: Case, site: Site) -> Iterator[Report]:
     source="https://istio.io/latest/docs/reference/config/networking/service-entry/",
     remedy="Add the namespace of the gateway to exportTo",
 )
-def entry_hidden(case: Case, site: Site) -> Iterator[Report]:
+def entry_hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ServiceEntries that a sender does not see."""
-    for _, namespace in proxies(case.cluster, site.route):
-        entry = service_entry(case.cluster, site.target.host, namespace)
-        if entry and not exported(entry, namespace):
+    for context, namespace in proxies(case.cluster, mirror_entry.route):
+        entry = service_entry(case.cluster, mirror_entry.target.host, namespace)
+        if entry and not exported(entry, namespace) and not _taken_in(entry, context, namespace):
             yield problem(
-                entry, "spec.exportTo", f"proxies in {namespace} that mirror to {site.target.host} do not see it"
+                entry,
+                "spec.exportTo",
+                f"proxies in {namespace} that mirror to {mirror_entry.target.host} do not see it",
             )
             return
+
+
+@mirror_rule(
+    rule_id="mirror-target-hidden",
+    title="A target's Service is exported to the proxy that mirrors",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A Service that does not export itself to the proxy's namespace has no cluster there: copies vanish.",
+    source=f"Held against istiod; {EXPORTS}",
+    remedy=f"Add the namespace to the annotation {EXPORT} of the Service",
+)
+def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report Services that a sender does not see."""
+    service = case.cluster.service(mirror_entry.target.host)
+    for context, namespace in proxies(case.cluster, mirror_entry.route) if service else ():
+        if service and not sees_service(namespace, service) and not _taken_in(service, context, namespace):
+            message = f"proxies in {namespace} that mirror to {mirror_entry.target.host} do not see it"
+            yield problem(service, f"metadata.annotations.{EXPORT}", message)
+            return
+
+
+def _taken_in(subject: KubeObject, context: str, namespace: str) -> bool:
+    """Whether sidecars have what a VirtualService of theirs leads to, whoever sees it: where it is in their namespace.
+
+    What is exported to nobody has no endpoints there. Source: collectImportedServices of Istio's pilot.
+    """
+    exports = subject.annotation(EXPORT) if subject.kind == "Service" else subject.exported_to
+    return context == SIDECAR and subject.namespace == namespace and "~" not in exports
+
+
+@mirror_rule(
+    rule_id="mirror-target-no-pods",
+    settings=("complete",),
+    title="A target has pods",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="Without an endpoint a proxy drops each copy, and no client notices.",
+    source="https://kubernetes.io/docs/concepts/services-networking/service/#endpointslices",
+    remedy="Correct the selector or the subset's labels, or run some replicas",
+)
+def no_pods(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report targets whose labels no workload at hand has, and those whose workloads all have no replicas."""
+    cluster, target = case.cluster, mirror_entry.target
+    service = cluster.service(target.host)
+    wanted = labels(service.spec["selector"]) if service else {}
+    if not service or not wanted or not cluster.complete:
+        return
+    place = service.namespace
+    near = cluster.once(("pods", place), lambda: _pods(cluster, place))
+    if not near:
+        return
+    for namespace, labels_of_subset in _subsets(case, mirror_entry):
+        chosen = wanted | labels_of_subset
+        taken = [found for found, pods in near if selects(chosen, pods)]
+        words = ", ".join(f"{key}={value}" for key, value in sorted(chosen.items()))
+        if not taken:
+            yield problem(
+                mirror_entry.source, mirror_entry.destination, f"no workload of {namespace} has pods with {words}"
+            )
+        elif all(found.spec["replicas"].number() == 0 for found in taken):
+            yield problem(mirror_entry.source, mirror_entry.destination, f"{taken[0]} has 0 replicas")
+        return
+
+
+def _pods(cluster: ClusterObjects, namespace: str) -> list[tuple[KubeObject, dict[str, str]]]:
+    """Workloads of a namespace with the labels of their pods."""
+    workloads = cluster.of(*WORKLOADS)
+    return [(each, pod_labels(each)) for each in workloads if each.namespace == namespace]
+
+
+def _subsets(case: Case, mirror_entry: MirrorEntry) -> Iterator[tuple[str, dict[str, str]]]:
+    """Namespace of the target, and the labels that its subset asks for beside the Service's."""
+    service = case.cluster.service(mirror_entry.target.host)
+    place = service.namespace if service else ""
+    if not mirror_entry.target.subset:
+        yield place, {}
+        return
+    for sender in proxies(case.cluster, mirror_entry.route):
+        for found in policies(case.cluster, mirror_entry.route, mirror_entry.target, sender):
+            if found.subset.given:
+                yield place, labels(found.subset["labels"])
 
 
 @mirror_rule(
@@ -311,11 +490,15 @@ def entry_hidden(case: Case, site: Site) -> Iterator[Report]:
     source="https://istio.io/latest/docs/reference/config/networking/service-entry/#ServiceEntry-Resolution",
     remedy="Set resolution to STATIC with endpoints, or to DNS",
 )
-def entry_without_address(case: Case, site: Site) -> Iterator[Report]:
+def entry_without_address(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ServiceEntries that leave the address to the caller."""
-    entry = None if service_name(site.target.host) else service_entry(case.cluster, site.target.host)
+    entry = None if service_name(mirror_entry.target.host) else service_entry(case.cluster, mirror_entry.target.host)
     if entry and entry.spec["resolution"].text("NONE") == "NONE":
-        yield problem(entry, "spec.resolution", f"copies to {site.target.host} have no address to go to")
+        yield problem(
+            entry,
+            "spec.resolution",
+            f"copies to {mirror_entry.target.host} are lost: with resolution NONE the proxy knows no address for them",
+        )
 
 
 @mirror_rule(
@@ -328,19 +511,20 @@ def entry_without_address(case: Case, site: Site) -> Iterator[Report]:
     source="Measured; https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/",
     remedy="Mirror to a Service with a cluster IP for the same pods",
 )
-def headless(case: Case, site: Site) -> Iterator[Report]:
+def headless(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report headless Services that sidecars mirror to; what a waypoint does cannot be told."""
-    service = case.cluster.service(site.target.host)
+    service = case.cluster.service(mirror_entry.target.host)
     if not service or service.spec["clusterIP"].text() != "None":
         return
-    places = [namespace for kind, namespace in proxies(case.cluster, site.route) if kind == SIDECAR]
+    places = [namespace for kind, namespace in proxies(case.cluster, mirror_entry.route) if kind == SIDECAR]
     if any(not is_ambient(case.cluster.find("Namespace", "default", place)) for place in places):
-        message = f"copies of sidecars to {site.target.host} have no address to go to"
+        message = f"copies that sidecars send to {mirror_entry.target.host} are lost: a headless Service has no address"
         yield problem(service, service.spec["clusterIP"], message)
 
 
 @mirror_rule(
     rule_id="mirror-not-granted",
+    settings=("complete",),
     title="A target in another namespace lets the route refer to it",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
@@ -348,27 +532,46 @@ def headless(case: Case, site: Site) -> Iterator[Report]:
     " without it the mirror is left out, and only the route's status says so.",
     source="https://gateway-api.sigs.k8s.io/api-types/referencegrant/",
     remedy="Add a ReferenceGrant in the target's namespace",
+    unsent=True,
 )
-def not_granted(case: Case, site: Site) -> Iterator[Report]:
+def not_granted(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors of the Gateway API to another namespace that grants nothing."""
-    service, own = service_name(site.target.host), site.source
-    if not (site.route.native and site.at_gateway and case.cluster.complete and service):
+    return check_granted(case, mirror_entry)
+
+
+def check_granted(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """A report where nothing grants a mirror of the Gateway API its target in another namespace."""
+    service, own = service_name(mirror_entry.target.host), mirror_entry.source
+    if not (mirror_entry.route.native and mirror_entry.at_gateway and case.cluster.complete and service):
         return
     name, namespace = service
+    kind = mirror_entry.destination["kind"].text("Service")
     if namespace != own.namespace and not any(
-        grant.namespace == namespace and _grants(grant, own, name) for grant in case.cluster.of("ReferenceGrant")
+        grant.namespace == namespace and _grants(grant, own, kind, name) for grant in case.cluster.of("ReferenceGrant")
     ):
-        message = f"no ReferenceGrant in {namespace} lets {own.kind}s of {own.namespace} refer to Service {name}"
-        yield problem(own, site.destination, message)
+        for unknown in case.cluster.homeless("ReferenceGrant"):
+            raise unknown
+        message = f"no ReferenceGrant in {namespace} lets {own.kind}s of {own.namespace} refer to {kind} {name}"
+        yield problem(own, mirror_entry.destination, message)
 
 
-def _grants(grant: KubeObject, route: KubeObject, name: str) -> bool:
-    """Whether a ReferenceGrant lets a route refer to a Service of the grant's namespace."""
+def left_out(case: Case, route: Route) -> str:
+    """What keeps Istio from taking a rule of a GRPCRoute: a mirror to nothing. It is not so for an HTTPRoute."""
+    if route.source.kind != "GRPCRoute":
+        return ""
+    for mirror_entry in case.cluster.routing.of_route(route):
+        if next(check_undefined(case, mirror_entry), None) or next(check_granted(case, mirror_entry), None):
+            return f"its mirror to {mirror_entry.target.host}"
+    return ""
+
+
+def _grants(grant: KubeObject, route: KubeObject, kind: str, name: str) -> bool:
+    """Whether a ReferenceGrant lets a route refer to an object of the grant's namespace."""
     given = [
         (node["kind"].text(), node["group"].text(), node["namespace"].text()) for node in grant.spec["from"].elements()
     ]
     named = [(node["kind"].text(), node["name"].text(name)) for node in grant.spec["to"].elements()]
-    return (route.kind, GATEWAY_GROUP, route.namespace) in given and ("Service", name) in named
+    return (route.kind, GATEWAY_GROUP, route.namespace) in given and (kind, name) in named
 
 
 @mirror_rule(
@@ -380,16 +583,17 @@ def _grants(grant: KubeObject, route: KubeObject, name: str) -> bool:
     source="https://istio.io/latest/docs/ops/best-practices/traffic-management/",
     remedy="Merge them",
 )
-def rule_twice(case: Case, site: Site) -> Iterator[Report]:
+def rule_twice(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report a second DestinationRule for the target's host in one namespace."""
     seen: dict[tuple[str, bool, frozenset[tuple[str, str]]], KubeObject] = {}
-    rules = case.cluster.destination_rules.exactly(site.target.host)
+    rules = case.cluster.destination_rules.exactly(mirror_entry.target.host)
     for rule in rules if len(rules) > 1 else ():
         selector = workload_selector(rule)
         key = (rule.namespace, selector is None, frozenset((selector or {}).items()))
         first = seen.setdefault(key, rule)
         if first is not rule and first.spec["trafficPolicy"].given and rule.spec["trafficPolicy"].given:
-            yield problem(rule, "spec.host", f"{first} governs {site.target.host} as well")
+            yield problem(rule, "spec.host", f"{first} governs {mirror_entry.target.host} as well")
+    case.cluster.destination_rules.require_known()
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -399,6 +603,7 @@ RULES: Final[tuple[Rule, ...]] = (
     port_undefined,
     subset_undefined,
     is_primary,
+    is_destination,
     duplicate,
     not_a_split,
     not_allowed,
@@ -407,6 +612,8 @@ RULES: Final[tuple[Rule, ...]] = (
     rule_out_of_reach,
     rule_twice,
     entry_hidden,
+    hidden,
+    no_pods,
     entry_without_address,
     headless,
     not_granted,

@@ -8,11 +8,11 @@ from ..jsontypes import JsonObject
 from ..values import IstioBehaviour, IstioVersion
 from .catalogue import RULES, run_rules
 from .clusters import ClusterObjects, Mesh
+from .mirror_entries import MirrorEntry, authority_form
 from .nodes import NotJudgedError
 from .reach import Side, reach
 from .receiving import taken
 from .registry import Finding, RuleSettings
-from .sites import Site, authority_form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def preview_upgrade(mesh: Mesh, to: IstioVersion, settings: RuleSettings | None 
     Args:
         mesh: The objects as they are; clusters whose control plane is not known are left as they are.
         to: The release afterwards; an older one for a way back. What is switched in a control plane stays switched.
-        settings: What the house allows.
+        settings: What the organisation allows.
 
     Raises:
         ValidationError: The release is not supported, or older than a control plane's compatibility version.
@@ -89,8 +89,8 @@ def preview_upgrade(mesh: Mesh, to: IstioVersion, settings: RuleSettings | None 
         changes=[
             change
             for cluster, after in clusters
-            for site in cluster.routing.sites
-            for change in _changes(mesh, cluster, site, cast("IstioBehaviour", cluster.istio), after)
+            for mirror_entry in cluster.routing.mirror_entries
+            for change in _changes(mesh, cluster, mirror_entry, cast("IstioBehaviour", cluster.istio), after)
         ],
         appearing=sorted(found[1] - found[0], key=str),
         vanishing=sorted(found[0] - found[1], key=str),
@@ -98,21 +98,23 @@ def preview_upgrade(mesh: Mesh, to: IstioVersion, settings: RuleSettings | None 
 
 
 def _changes(
-    mesh: Mesh, cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: IstioBehaviour
+    mesh: Mesh, cluster: ClusterObjects, mirror_entry: MirrorEntry, before: IstioBehaviour, after: IstioBehaviour
 ) -> Iterator[Change]:
     try:
-        yield from _authority(mesh, cluster, site, before, after)
-        yield from _scrub(cluster, site, before, after)
-        yield from _deprecated(cluster, site)
+        yield from _authority(mesh, cluster, mirror_entry, before, after)
+        yield from _scrub(cluster, mirror_entry, before, after)
+        yield from _deprecated(cluster, mirror_entry)
     except NotJudgedError:
         return
 
 
-def _change(cluster: ClusterObjects, site: Site, subject: str, before: str, after: str, *, breaks: bool) -> Change:
+def _change(
+    cluster: ClusterObjects, mirror_entry: MirrorEntry, subject: str, before: str, after: str, *, breaks: bool
+) -> Change:
     return Change(
         cluster=cluster.name,
-        object=str(site.source),
-        field=site.node.path,
+        object=str(mirror_entry.source),
+        field=mirror_entry.node.path,
         subject=subject,
         before=before,
         after=after,
@@ -121,13 +123,13 @@ def _change(cluster: ClusterObjects, site: Site, subject: str, before: str, afte
 
 
 def _authority(
-    mesh: Mesh, cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: IstioBehaviour
+    mesh: Mesh, cluster: ClusterObjects, mirror_entry: MirrorEntry, before: IstioBehaviour, after: IstioBehaviour
 ) -> Iterator[Change]:
     modes = (before.authority_mode, after.authority_mode)
     if modes[0] is modes[1]:
         return
-    found = reach(mesh, cluster, site.route, site.target)
-    for authority in site.route.authorities:
+    found = reach(mesh, cluster, mirror_entry.route, mirror_entry.target)
+    for authority in mirror_entry.route.authorities:
         old, new = (authority_form(authority, mode) for mode in modes)
         lost = (
             found.side is Side.REMOTE
@@ -135,29 +137,37 @@ def _authority(
             and not any(taken(other, new) for other in found.clusters)
         )
         note = f"{new}, which the receiver does not route" if lost else new
-        yield _change(cluster, site, "authority", old, note, breaks=lost)
+        yield _change(cluster, mirror_entry, "authority", old, note, breaks=lost)
 
 
-def _scrub(cluster: ClusterObjects, site: Site, before: IstioBehaviour, after: IstioBehaviour) -> Iterator[Change]:
+def _scrub(
+    cluster: ClusterObjects, mirror_entry: MirrorEntry, before: IstioBehaviour, after: IstioBehaviour
+) -> Iterator[Change]:
     """Where credentials are taken off: an older release ignores what a newer one does on the copy."""
     if before.scrubs_at_source == after.scrubs_at_source:
         return
-    patched = any(patch.operation == "MERGE_AND_REPLACE_LIST" for patch in cluster.patches.of_route(site.route.name))
+    patched = any(
+        patch.operation == "MERGE_AND_REPLACE_LIST" for patch in cluster.patches.of_route(mirror_entry.route.name)
+    )
     places = [
         "on the copy" if istio.scrubs_at_source else "at the receiver or on the mirror's cluster"
         for istio in (before, after)
     ]
     if after.scrubs_at_source and not patched:
         places[1] = "on the copy is possible; deploy again to get it"
-    yield _change(cluster, site, "scrub", places[0], places[1], breaks=patched and not after.scrubs_at_source)
+    yield _change(cluster, mirror_entry, "scrub", places[0], places[1], breaks=patched and not after.scrubs_at_source)
 
 
-def _deprecated(cluster: ClusterObjects, site: Site) -> Iterator[Change]:
+def _deprecated(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> Iterator[Change]:
     for name in ("mirrorPercent", "mirror_percent"):
-        if not site.route.native and site.node.key == "mirror" and site.route.setting(name).given:
+        if (
+            not mirror_entry.route.native
+            and mirror_entry.node.key == "mirror"
+            and mirror_entry.route.setting(name).given
+        ):
             yield _change(
                 cluster,
-                site,
+                mirror_entry,
                 "deprecated field",
                 f"{name} is read, with a warning",
                 "write mirrors[].percentage before a release drops it",

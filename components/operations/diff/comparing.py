@@ -1,20 +1,16 @@
 """Comparing two answers to the same request, field by field."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
-from google.protobuf import json_format
-from google.protobuf.message import DecodeError
-from google.protobuf.message import Message as ProtobufMessage
-
-from ..recording.codings import decode
+from ..recording.codings import UnopenedError, opened
 from ..recording.descriptors import Descriptors
-from ..recording.exchange import Headers, Message, Part
+from ..recording.exchange import Ending, Headers, Message, Part, value_of
 from .answers import Answer
-from .differences import Change, Difference, compare_json
-from .wire import compare_wire
+from .bodies import compare_bodies
+from .differences import Change, Difference, compare_wire
+from .messages import MessageComparer
+from .rules import FieldRules
 
 DEFAULT_IGNORED_HEADERS: Final = frozenset(
     {
@@ -49,6 +45,19 @@ _GRPC_FRAMING: Final = frozenset({"content-type", "grpc-accept-encoding", "grpc-
 """Headers of gRPC itself: libraries hide them, so a replay does not record them; the status is a field of its own."""
 
 
+class Compared(NamedTuple):
+    """What comparing one pair gave."""
+
+    differences: list[Difference]
+    """Several of one field may be there, one for each element of a list."""
+    uncompared: str
+    """Why the bodies or messages were not compared; empty when they were, or when nobody wants it."""
+
+
+class _UncomparedError(Exception):
+    """Bodies or messages of a pair cannot be compared; the text says why."""
+
+
 class Comparer:
     """Compares pairs of answers."""
 
@@ -57,54 +66,137 @@ class Comparer:
         *,
         descriptors: Descriptors | None = None,
         ignored_headers: frozenset[str] = DEFAULT_IGNORED_HEADERS,
+        ignored: FieldRules | None = None,
+        unordered: FieldRules | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             descriptors: Names of protobuf fields; without them fields are told by number.
             ignored_headers: Headers and trailers that are not compared, in lower case.
+            ignored: Fields that nobody looks at. Bodies are not opened where they cover ``body`` or ``message``.
+            unordered: Lists that are compared as sets.
         """
-        self._descriptors = descriptors
-        self._ignored = ignored_headers
+        self._messages = MessageComparer(descriptors) if descriptors else None
+        self._ignored_headers = ignored_headers
         self._ignored_grpc = ignored_headers | _GRPC_FRAMING
+        self._ignored = ignored or FieldRules(())
+        self._unordered = unordered or FieldRules(())
 
-    def compare(self, primary: Answer, mirror: Answer) -> Iterator[Difference]:
-        """Yield every difference; several of one field may come, one for each element of a list."""
-        if (primary.status is None) != (mirror.status is None):
+    def compare(self, primary: Answer, mirror: Answer) -> Compared:
+        """Compare two answers to the same request."""
+        found: list[Difference] = []
+        if primary.status is None and mirror.status is None:
+            return Compared(found, self._wanted(primary.endpoint, _payload(primary), "no answer came on either side"))
+        if primary.status is None or mirror.status is None:
             change = Change.MISSING if mirror.status is None else Change.ADDED
-            yield Difference("response", change, primary.status, mirror.status)
-            return
+            return Compared([Difference("response", change, primary.status, mirror.status)], "")
         if primary.status != mirror.status:
-            yield Difference("status", Change.VALUE, primary.status, mirror.status)
+            found.append(Difference("status", Change.VALUE, primary.status, mirror.status))
         if primary.grpc_status != mirror.grpc_status:
-            yield Difference("grpc-status", Change.VALUE, primary.grpc_status, mirror.grpc_status)
+            found.append(Difference("grpc-status", Change.VALUE, primary.grpc_status, mirror.grpc_status))
+        if primary.ending is not mirror.ending and Ending.CUT not in (primary.ending, mirror.ending):
+            found.append(Difference("ending", Change.VALUE, primary.ending.value, mirror.ending.value))
         one, other = primary.response, mirror.response
-        ignored = self._ignored_grpc if primary.is_grpc else self._ignored
+        ignored = self._ignored_grpc if primary.is_grpc else self._ignored_headers
         if one.headers != other.headers:
-            yield from _compare_headers(one.headers, other.headers, "header", ignored)
+            found += _compare_headers(one.headers, other.headers, "header", ignored)
         if one.trailers != other.trailers:
-            yield from _compare_headers(one.trailers, other.trailers, "trailer", ignored)
-        if not has_payload(primary, mirror):
-            return
-        if primary.is_grpc:
-            yield from self._compare_messages(primary.path, one, other)
-        elif one.body != other.body:
-            yield from _compare_bodies(one, other)
+            found += _compare_headers(one.trailers, other.trailers, "trailer", ignored)
+        try:
+            found.extend(self._compare_payloads(primary, mirror))
+        except _UncomparedError as error:
+            return Compared(found, self._wanted(primary.endpoint, _payload(primary), str(error)))
+        return Compared(found, "")
 
-    def _compare_messages(self, path: str, primary: Part, mirror: Part) -> Iterator[Difference]:
-        if len(primary.messages) != len(mirror.messages):
-            yield Difference("messages", Change.LENGTH, len(primary.messages), len(mirror.messages))
-        kind = self._descriptors.response_type(path) if self._descriptors else None
-        for one, other in zip(primary.messages, mirror.messages, strict=False):
-            if one.data != other.data or one.compressed != other.compressed:
-                yield from _compare_message(_plain(one, primary), _plain(other, mirror), kind)
+    def compare_bodies(self, endpoint: str, headers: Headers, primary: bytes, mirror: bytes) -> Compared:
+        """Compare two answers of plain HTTP that were recorded whole and differ in their bodies alone.
+
+        Args:
+            endpoint: What was called.
+            headers: Of both.
+            primary: The one body.
+            mirror: The other.
+        """
+        try:
+            return Compared(list(self._compare_bodies(endpoint, (headers, headers), primary, mirror)), "")
+        except _UncomparedError as error:
+            return Compared([], self._wanted(endpoint, "body", str(error)))
+
+    def _wanted(self, endpoint: str, payload: str, reason: str) -> str:
+        """Return the reason if anybody wants what could not be compared."""
+        return "" if self._ignored.covers(endpoint, payload) else reason
+
+    def _compare_payloads(self, primary: Answer, mirror: Answer) -> Iterator[Difference]:
+        one, other = primary.response, mirror.response
+        for answer in (primary, mirror):
+            if not _is_whole(answer.response):
+                raise _UncomparedError(_why_not_whole(answer))
+        if (one.body or b"") != (other.body or b""):
+            headers = one.headers, other.headers
+            yield from self._compare_bodies(primary.endpoint, headers, one.body or b"", other.body or b"")
+        if one.messages != other.messages and not self._ignored.covers(primary.endpoint, "message"):
+            yield from self._compare_messages(primary, mirror)
+
+    def _compare_bodies(
+        self, endpoint: str, headers: tuple[Headers, Headers], primary: bytes, mirror: bytes
+    ) -> Iterable[Difference]:
+        if self._ignored.covers(endpoint, "body"):
+            return ()
+        first, second = map(dict, headers)
+        types = first.get("content-type", ""), second.get("content-type", "")
+        body = _opened(primary, first.get("content-encoding", ""))
+        other_body = _opened(mirror, second.get("content-encoding", ""))
+        return compare_bodies(body, other_body, types, unordered=self._unordered.of(endpoint))
+
+    def _compare_messages(self, primary: Answer, mirror: Answer) -> Iterator[Difference]:
+        one, other = primary.response, mirror.response
+        if len(one.messages) != len(other.messages):
+            yield Difference("messages", Change.LENGTH, len(one.messages), len(other.messages))
+        codings = [value_of(part.headers, "grpc-encoding") or "" for part in (one, other)]
+        unordered = self._unordered.of(primary.endpoint)
+        for a, b in zip(one.messages, other.messages, strict=False):
+            if a.data == b.data and a.compressed == b.compressed and (not a.compressed or codings[0] == codings[1]):
+                continue
+            data, other_data = _plain(a, codings[0]), _plain(b, codings[1])
+            if data == other_data:
+                continue
+            if self._messages is None:
+                yield from compare_wire(data, other_data, "message $")
+            else:
+                yield from self._messages.compare(data, other_data, primary.path, "message $", unordered=unordered)
 
 
-def has_payload(primary: Answer, mirror: Answer) -> bool:
-    """Tell whether both bodies were recorded whole, so that they can be compared."""
-    return not (
-        primary.response.truncated or mirror.response.truncated or primary.status is None or mirror.status is None
-    )
+def _payload(answer: Answer) -> str:
+    """Return what fields of an answer's payload begin with."""
+    return "message" if answer.is_grpc else "body"
+
+
+def _is_whole(part: Part) -> bool:
+    return not part.truncated and not (part.body_size and not part.body and not part.messages)
+
+
+def _why_not_whole(answer: Answer) -> str:
+    match answer.ending:
+        case Ending.RESET:
+            return "the answer broke off"
+        case Ending.CUT:
+            return "the recorder stopped before the answer did"
+        case Ending.COMPLETE:
+            return "not recorded whole"
+
+
+def _opened(data: bytes, coding: str) -> bytes:
+    if not coding:
+        return data
+    try:
+        return opened(data, coding)
+    except UnopenedError as error:
+        raise _UncomparedError(f"its content {error}") from error
+
+
+def _plain(message: Message, coding: str) -> bytes:
+    return _opened(message.data, coding) if message.compressed else message.data
 
 
 def _compare_headers(primary: Headers, mirror: Headers, where: str, ignored: frozenset[str]) -> Iterator[Difference]:
@@ -126,48 +218,3 @@ def _by_name(headers: Headers, ignored: frozenset[str]) -> Mapping[str, str]:
         if name not in ignored:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
-
-
-def _compare_bodies(primary: Part, mirror: Part) -> Iterator[Difference]:
-    one, other = _content(primary), _content(mirror)
-    if one == other:
-        return
-    if "json" in _first(primary.headers, "content-type") or "json" in _first(mirror.headers, "content-type"):
-        try:
-            documents: tuple[Any, Any] = json.loads(one), json.loads(other)
-        except (ValueError, RecursionError):
-            pass
-        else:
-            yield from compare_json(*documents, "body $")
-            return
-    yield Difference("body", Change.VALUE, one, other)
-
-
-def _compare_message(primary: bytes, mirror: bytes, kind: type[ProtobufMessage] | None) -> Iterator[Difference]:
-    if primary == mirror:
-        return
-    found: Sequence[Difference] = ()
-    if kind is not None:
-        with suppress(DecodeError, ValueError):
-            found = list(compare_json(_fields_of(kind, primary), _fields_of(kind, mirror), "message $"))
-    # Also where descriptors see nothing: a field that they do not know may differ.
-    yield from found or compare_wire(primary, mirror, "message $")
-
-
-def _fields_of(kind: type[ProtobufMessage], data: bytes) -> dict[str, Any]:
-    return json_format.MessageToDict(kind.FromString(data), preserving_proto_field_name=True)
-
-
-def _content(part: Part) -> bytes:
-    body = part.body or b""
-    plain = decode(body, _first(part.headers, "content-encoding"))
-    return body if plain is None else plain
-
-
-def _plain(message: Message, part: Part) -> bytes:
-    plain = decode(message.data, _first(part.headers, "grpc-encoding") if message.compressed else "")
-    return message.data if plain is None else plain
-
-
-def _first(headers: Headers, name: str) -> str:
-    return next((value for key, value in headers if key == name), "")

@@ -8,9 +8,9 @@ from typing import Final
 
 from ...model.request_sampling import is_sampled, sample_threshold
 from ..recording import Damage, RecordingReader, RecordingStore, StoredFile
-from .answers import COLUMNS, Answer, answers_of
-from .comparison import Comparison, DiffJob, nothing_paired
-from .pairing import PairCounts, Selection, selected
+from .answers import COLUMNS, Answer, answers_of, condensed
+from .comparison import Comparison, DiffJob, verdict
+from .pairing import PairCounts, Selection, first_role, selected
 from .result import DiffResult
 
 PRIMARY: Final = "primary"
@@ -59,7 +59,7 @@ class Follower:
         recordings = {source.recording for source in self._sources.values()}
         self._readers = {url: RecordingReader(store=RecordingStore.open(url)) for url in sorted(recordings)}
         self._read: dict[str, set[str]] = {url: set() for url in self._readers}
-        self._unreadable: dict[str, list[Damage]] = {}
+        self._unreadable: dict[str, tuple[str, list[Damage]]] = {}
         self._selections = {role: Selection() for role in self._sources}
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._bytes = 0
@@ -69,7 +69,7 @@ class Follower:
     @property
     def pairs(self) -> int:
         """Pairs of primary and mirror compared so far."""
-        return self._comparison.counts.paired
+        return self._comparison.tallies.counts.paired
 
     def step(self) -> int:
         """Take the files that were finished since the last step, and return how many.
@@ -97,16 +97,18 @@ class Follower:
         Raises:
             OperationError: No request had an answer on both sides yet, so nothing can be told.
         """
-        counts = self._comparison.counts
-        if not counts.paired:
-            raise nothing_paired(self._job, self._selections)
+        tallies = self._comparison.tallies
+        counts = tallies.counts
         waiting = PairCounts()
         for request in self._requests.values():
             _count_alone(request, waiting)
         counts.unpaired = self._let_go.unpaired + waiting.unpaired
         counts.surplus = self._let_go.surplus + waiting.surplus
-        found = (*(reader.damage for reader in self._readers.values()), *self._unreadable.values())
-        return self._comparison.result(self._selections, tuple(chain.from_iterable(found)))
+        found = [(url, one) for url, reader in self._readers.items() for one in reader.damage]
+        found += [(url, one) for url, damage in self._unreadable.values() for one in damage]
+        tallies.damage = {(first_role(self._sources, url), one) for url, one in found}
+        tallies.selections = self._selections
+        return verdict(self._job, tallies)
 
     def _take(self, url: str, reader: RecordingReader, file: StoredFile) -> bool:
         """Read a file; False when it cannot be opened, so that nothing of it was taken."""
@@ -116,10 +118,11 @@ class Follower:
                 for role, source in self._sources.items():
                     if source.recording == url:
                         selection = self._selections[role]
-                        for answer in self._wanted(answers_of(selected(batch, source, selection)), selection):
+                        rows = condensed(selected(batch, source, selection), self._job.ignored_headers)
+                        for answer in self._wanted(chain.from_iterable(map(answers_of, rows.to_batches())), selection):
                             self._add(role, answer)
         if any(damage.row_group is None for damage in reader.damage[known:]):
-            self._unreadable[file.path] = reader.damage[known:]
+            self._unreadable[file.path] = (url, reader.damage[known:])
             del reader.damage[known:]
             return False
         return True
@@ -147,6 +150,7 @@ class Follower:
             if position < len(request.answers[PRIMARY]):
                 self._compare(role, request.answers[PRIMARY][position], answer)
         else:
+            self._comparison.note_primary(answer.endpoint, 1)
             for other, answers in request.answers.items():
                 if other != PRIMARY and position < len(answers):
                     self._compare(other, answer, answers[position])
@@ -157,10 +161,10 @@ class Follower:
 
     def _compare(self, role: str, primary: Answer, other: Answer) -> None:
         if role == MIRROR:
-            self._comparison.counts.paired += 1
+            self._comparison.tallies.counts.paired += 1
             self._comparison.add(primary, other)
         else:
-            self._comparison.baseline_counts.paired += 1
+            self._comparison.tallies.baseline_counts.paired += 1
             self._comparison.add_baseline(primary, other)
 
 

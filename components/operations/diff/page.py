@@ -1,16 +1,14 @@
 """The result of a comparison as JSON, and as one self-contained HTML file."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ...model import JsonObject
+from ..pages import json_in_script, page_template
 from .result import DiffResult, Standing
 
-TEMPLATES: Final = Path(__file__).parent
+TEMPLATE: Final = Path(__file__).with_name("diff.html.j2")
 
 
 def to_json(result: DiffResult) -> JsonObject:
@@ -25,26 +23,25 @@ def to_json(result: DiffResult) -> JsonObject:
 
 def render_page(result: DiffResult) -> str:
     """Return the result as an HTML document; it loads nothing from elsewhere."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("diff.html.j2").render(
+    return page_template(TEMPLATE).render(
         result=result,
         headline=headline(result),
         tone={0: "holds", 1: "fails"}.get(result.exit_code, "open"),
         sign={0: "✓", 1: "✗"}.get(result.exit_code, "?"),
         untested=Standing.UNTESTED,
-        # Inside a script element, so that no value can end it.
-        document=json.dumps(to_json(result), indent=2, ensure_ascii=False).replace("<", "\\u003c"),
+        document=json_in_script(to_json(result)),
     )
 
 
 def headline(result: DiffResult) -> str:
     """Return the result in one sentence."""
+    if not result.uncompared:
+        return _finding(result)
+    count = "one pair" if result.uncompared == 1 else f"{result.uncompared:,} pairs"
+    return f"{_finding(result)}; the bodies of {count} could not be compared"
+
+
+def _finding(result: DiffResult) -> str:
     pairs = f"{result.pairs:,} pair{'' if result.pairs == 1 else 's'}"
     tested = sum(field.standing is Standing.FINDING for field in result.findings)
     untested = len(result.findings) - tested
@@ -54,8 +51,9 @@ def headline(result: DiffResult) -> str:
     if untested:
         missing = "without a baseline" if not result.has_baseline else "without a baseline of the same calls"
         return f"{_fields(untested)} in {pairs}; {missing} nothing tells how much {_itself(untested)}"
-    if not result.can_tell:
-        return f"{pairs} and {result.baseline_pairs:,} of the baseline are too few to tell"
+    if result.undecided:
+        few = sum(endpoint.pairs for endpoint in result.undecided)
+        return f"{few:,} of {pairs} differ somewhere and are too few to tell from noise"
     if not result.has_baseline:
         return f"No field differs in {pairs}"
     return f"No field differs more often than it varies by itself, in {pairs}"

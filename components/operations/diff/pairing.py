@@ -1,30 +1,24 @@
 """Bringing the answers to one request together, in bounded memory.
 
-The recordings are cut by a hash of the request's identifier into partitions that fit into memory, kept in a temporary
-folder; answers to one request always fall into the same one.
+The recordings are cut by a hash of the request's identifier into parts that fit into memory, kept in a temporary
+folder; answers to one request always fall into the same one. Recordings that lie in buckets are cut already.
 """
 
-import atexit
-import shutil
-import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any, Final
-from zlib import crc32
 
-from ...model.request_sampling import is_sampled
-from ..recording import RecordingReader, Side
-from ..recording.arrow import RecordBatch, pa, pc
-from .answers import COLUMNS, Answer, answers_of, pair_key
+from ...model.request_sampling import WHOLE, is_sampled, sample_threshold
+from ..recording import Side
+from ..recording.arrow import Column, Table, pa, pc
+from ..recording.buckets import MAX_BUCKETS, hashes_of
+from .answers import condensed
 
 PARTITION_BYTES: Final = 24 * 1024 * 1024
 """Bytes of recordings in one partition; as objects they take about four times as much."""
 
-_MAX_PARTITIONS: Final = 512
+MAX_PARTITIONS: Final = 512
 """Files open at once for each role; beyond 12 GiB the partitions grow instead."""
 
 
@@ -52,8 +46,20 @@ class Selection:
     by_side: Counter[str] = field(default_factory=Counter[str])
     """Everything read, by side: says why nothing was chosen."""
 
+    def merge(self, other: "Selection") -> None:
+        """Add what was read elsewhere."""
+        self.chosen += other.chosen
+        self.without_id += other.without_id
+        self.sampled_out += other.sampled_out
+        self.by_side.update(other.by_side)
 
-def selected(batch: RecordBatch, source: Source, selection: Selection) -> RecordBatch:
+
+def first_role(sources: Mapping[str, Source], recording: str) -> str:
+    """Return the first role that a recording has."""
+    return next(role for role, source in sources.items() if source.recording == recording)
+
+
+def selected(batch: Any, source: Source, selection: Selection) -> Any:  # noqa: ANN401 -- a table or record batch
     """Return the rows that a source means, and note what there was."""
     for one in pc.value_counts(batch.column("side")).to_pylist():
         selection.by_side[one["values"]] += one["counts"]
@@ -62,82 +68,49 @@ def selected(batch: RecordBatch, source: Source, selection: Selection) -> Record
         mask = pc.and_(mask, pc.equal(batch.column("source"), source.source))
     if source.without:
         mask = pc.and_not(mask, pc.is_in(batch.column("source"), pa.array(source.without)))
-    return batch.filter(mask)
+    return _filtered(batch, mask)
 
 
-class Partitions:
-    """Answers of several roles, cut by request."""
-
-    def __init__(self, folder: Path, count: int, *, threshold: int) -> None:
-        self._folder = folder
-        self._threshold = threshold
-        self.count = count
-
-    def add(self, role: str, reader: RecordingReader, source: Source) -> Selection:
-        """Cut one recording."""
-        selection = Selection()
-        with ExitStack() as stack:
-            writers: dict[int, Any] = {}
-            for group in reader.row_groups():
-                batches = list(reader.read(group, columns=COLUMNS))
-                if batches:
-                    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
-                    for number, part in self._cut(whole, source, selection):
-                        if number not in writers:
-                            writers[number] = self._writer(stack, role, number, part.schema)
-                        writers[number].write_batch(part)
-        return selection
-
-    def read(self, role: str, number: int) -> Iterator[Answer]:
-        """Yield the answers of one role in one partition."""
-        path = self._path(role, number)
-        if path.exists():
-            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                for batch in stream:
-                    yield from answers_of(batch)
-
-    def _cut(self, batch: RecordBatch, source: Source, selection: Selection) -> Iterator[tuple[int, RecordBatch]]:
-        batch = selected(batch, source, selection)
-        rows: dict[int, list[int]] = defaultdict(list)
-        for row, request_id in enumerate(batch.column("request_id").to_pylist()):
-            if not request_id:
-                selection.without_id += 1
-            elif not is_sampled(request_id, self._threshold):
-                selection.sampled_out += 1
-            else:
-                rows[crc32(pair_key(request_id).encode()) % self.count].append(row)
-        for number, indices in rows.items():
-            selection.chosen += len(indices)
-            yield number, batch.take(pa.array(indices, type=pa.int32()))
-
-    def _writer(self, stack: ExitStack, role: str, number: int, schema: Any) -> Any:  # noqa: ANN401 -- pyarrow
-        file = stack.enter_context(pa.OSFile(str(self._path(role, number)), "wb"))
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        return stack.enter_context(pa.ipc.new_stream(file, schema, options=options))
-
-    def _path(self, role: str, number: int) -> Path:
-        return self._folder / f"{role}-{number}.arrows"
+def _filtered(rows: Any, mask: Column) -> Any:  # noqa: ANN401 -- a table or record batch
+    """Return the rows for which a mask is true; without a copy where that is all."""
+    return rows if pc.all(pc.fill_null(mask, False)).as_py() else rows.filter(mask)
 
 
-@contextmanager
-def partitions(readers: Sequence[RecordingReader], *, threshold: int) -> Generator[Partitions]:
-    """Make as many partitions as the recordings need; they are gone with the block.
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which rows are compared, and by what."""
+
+    sources: Mapping[str, Source]
+    """By role."""
+    sample_percent: float
+    ignored: frozenset[str]
+    """Headers and trailers that nobody compares."""
+
+    def rows(self, role: str, table: Table, selection: Selection) -> Table:
+        """Return the rows of a role in condensed form, and note what was left out."""
+        rows = condensed(selected(table, self.sources[role], selection).combine_chunks(), self.ignored)
+        count = rows.num_rows
+        rows = _filtered(rows, pc.not_equal(rows.column("request_id"), ""))
+        selection.without_id += count - rows.num_rows
+        threshold = sample_threshold(self.sample_percent)
+        if threshold < WHOLE:
+            count = rows.num_rows
+            ids: list[str] = rows.column("request_id").to_pylist()
+            rows = rows.filter(pa.array([is_sampled(one, threshold) for one in ids], pa.bool_()))
+            selection.sampled_out += count - rows.num_rows
+        selection.chosen += rows.num_rows
+        return rows
+
+
+def part_numbers(rows: Table, count: int) -> Any:  # noqa: ANN401 -- an array of numpy's
+    """Return the part of each condensed row.
 
     Args:
-        readers: Every recording that is going to be added.
-        threshold: Which requests are looked at; see :mod:`components.model.request_sampling`.
+        rows: The rows.
+        count: How many parts there are.
     """
-    size = sum(group.bytes for reader in readers for group in reader.row_groups())
-    count = max(1, min(_MAX_PARTITIONS, -(-size // PARTITION_BYTES)))
-    folder = Path(tempfile.mkdtemp(prefix="traffic-mirror-diff-"))
-    remove = partial(shutil.rmtree, folder, ignore_errors=True)
-    # A comparison that was given up, or interrupted, goes on in its thread until the process ends.
-    atexit.register(remove)
-    try:
-        yield Partitions(folder, count, threshold=threshold)
-    finally:
-        remove()
-        atexit.unregister(remove)
+    # Not by the lowest bits, which rows of one shard have in common.
+    return hashes_of(rows.column("pair_key")) // MAX_BUCKETS % count
 
 
 @dataclass(kw_only=True)
@@ -150,40 +123,8 @@ class PairCounts:
     surplus: int = 0
     """Answers of the second role beyond those of the primary to the same request: retries, or several copies."""
 
-
-def by_request(answers: Iterator[Answer]) -> Mapping[str, list[Answer]]:
-    """Group answers by request, each group in the order of their starts."""
-    grouped: dict[str, list[Answer]] = {}
-    for answer in answers:
-        grouped.setdefault(answer.pair_key, []).append(answer)
-    for group in grouped.values():
-        group.sort(key=lambda answer: answer.started_at)
-    return grouped
-
-
-def pairs_of(
-    primary: Mapping[str, list[Answer]], others: Iterator[Answer], counts: PairCounts
-) -> Iterator[tuple[Answer, Answer]]:
-    """Yield the first answers of both to a request together, then the second ones, and so on."""
-    taken: set[str] = set()
-    several: dict[str, list[Answer]] = {}
-    for other in others:
-        key = other.pair_key
-        group = primary.get(key)
-        if group is None:
-            counts.unpaired += 1
-        elif len(group) > 1:
-            several.setdefault(key, []).append(other)
-        elif key in taken:
-            counts.surplus += 1
-        else:
-            taken.add(key)
-            counts.paired += 1
-            yield group[0], other
-    # Files have exchanges in the order of their ends, and a first try may well end last.
-    for key, found in several.items():
-        found.sort(key=lambda answer: answer.started_at)
-        counts.surplus += max(0, len(found) - len(primary[key]))
-        for pair in zip(primary[key], found, strict=False):
-            counts.paired += 1
-            yield pair
+    def merge(self, other: "PairCounts") -> None:
+        """Add what came together elsewhere."""
+        self.paired += other.paired
+        self.unpaired += other.unpaired
+        self.surplus += other.surplus

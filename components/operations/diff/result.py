@@ -1,5 +1,6 @@
 """The result of a comparison."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
@@ -36,7 +37,8 @@ class FieldResult:
     """95 % confidence interval of the mirror's rate."""
     baseline_interval: tuple[float, float]
     p_value: float | None
-    """Of Fisher's exact test, one-sided; ``None`` without a baseline."""
+    """Of Fisher's exact test, one-sided; for durations without a baseline of the sign test; for copies of the binomial
+    test. ``None`` where nothing can be tested."""
     adjusted_p_value: float | None
     """Corrected for all fields tested (Holm)."""
     examples: tuple[Example, ...]
@@ -57,10 +59,15 @@ class EndpointResult:
     """One endpoint."""
 
     endpoint: str
+    primary: int
+    """Answers of the primary, with and without a partner."""
     pairs: int
     baseline_pairs: int
     differing_pairs: int
     """Pairs in which any field differs, noise included."""
+    uncompared: Mapping[str, int]
+    """Pairs whose bodies or messages could not be compared, by reason."""
+    baseline_uncompared: int
     primary_p50_ms: float | None
     primary_p99_ms: float | None
     mirror_p50_ms: float | None
@@ -107,13 +114,23 @@ class DiffResult:
         return tuple(field for field in self.fields if field.standing is Standing.NOISE)
 
     @property
-    def can_tell(self) -> bool:
-        """Whether any endpoint has enough pairs to tell something, where there is a baseline."""
-        return not self.has_baseline or any(endpoint.can_tell for endpoint in self.endpoints)
+    def uncompared(self) -> int:
+        """Pairs whose bodies or messages could not be compared."""
+        return sum(sum(endpoint.uncompared.values()) for endpoint in self.endpoints)
+
+    @property
+    def undecided(self) -> tuple[EndpointResult, ...]:
+        """Endpoints where something differs, in too few pairs to tell it from noise."""
+        return tuple(one for one in self.endpoints if one.pairs and one.differing_pairs and not one.can_tell)
+
+    @property
+    def without_copies(self) -> tuple[EndpointResult, ...]:
+        """Endpoints of which the mirror has no answer at all."""
+        return tuple(one for one in self.endpoints if not one.pairs)
 
     @property
     def exit_code(self) -> int:
-        """0: no difference; 1: differences, or damage; 2: too few pairs to tell."""
+        """0: no difference; 1: differences, or damage; 2: too few pairs to tell, or bodies that were not compared."""
         if self.findings or self.damage:
             return 1
-        return 0 if self.can_tell else 2
+        return 2 if self.undecided or self.uncompared else 0

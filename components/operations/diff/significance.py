@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-# scipy ships no type information.
-_STATS: Any = import_module("scipy.stats")
+
+@cache
+def _stats() -> Any:  # noqa: ANN401 -- scipy ships no type information
+    """Return scipy's statistics, which take a second to import: processes that only count do without."""
+    return import_module("scipy.stats")
+
 
 CONFIDENCE: Final = 0.95
 """Of the intervals that are reported beside the rates."""
@@ -34,7 +39,20 @@ def exact_p_values(counts: Sequence[Count]) -> list[float]:
         (c.differing - 1, c.pairs + c.baseline_pairs, c.differing + c.baseline_differing, c.pairs) for c in counts
     ]
     drawn, population, successes, draws = (list(column) for column in zip(*columns, strict=True))
-    return [float(p) for p in _STATS.hypergeom.sf(drawn, population, successes, draws)]
+    return [float(p) for p in _stats().hypergeom.sf(drawn, population, successes, draws)]
+
+
+def sign_p_value(*, more: int, less: int) -> float:
+    """Return the one-sided sign test: of pairs that differ in a direction, do more than by chance in the first one?
+
+    Without any difference between two systems, each is as often the one with the larger value.
+    """
+    return float(_stats().binom.sf(more - 1, more + less, 0.5))
+
+
+def shortfall_p_value(*, found: int, of: int, expected: float) -> float:
+    """Return the probability of at most so many, where each comes with the expected share, 0 to 1."""
+    return float(_stats().binom.cdf(found, of, expected))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -56,7 +74,7 @@ def interval(differing: int, pairs: int) -> tuple[float, float]:
     """Return the exact (Clopper-Pearson) confidence interval of a rate; 0 to 1 without any pairs."""
     if not pairs:
         return 0.0, 1.0
-    found: Any = _STATS.binomtest(differing, pairs).proportion_ci(confidence_level=CONFIDENCE, method="exact")
+    found: Any = _stats().binomtest(differing, pairs).proportion_ci(confidence_level=CONFIDENCE, method="exact")
     return float(found.low), float(found.high)
 
 

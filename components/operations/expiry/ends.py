@@ -1,5 +1,6 @@
 """Ends of mirrors, read from live objects and from stacks' configurations. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -7,12 +8,15 @@ from enum import StrEnum, unique
 from typing import Final, cast
 
 from ...model import Expiry, JsonObject, JsonValue, ValidationError
+from ...model.annotations import EXPIRES, EXPIRES_OF
 from ...model.rules import ClusterObjects, KubeObject
-from ...model.rules.sites import ANNOTATION
+from ...model.rules.additions import additions
 
-EXPIRES: Final = f"{ANNOTATION}/expires"
 ACROSS: Final = "crossCluster"
 """Key of the program's mirror to testing, which it must not merely miss: leaving it out must be said."""
+
+_PLACES: Final = re.compile(r"\[(\d+)\]")
+"""Places in lists, in a key's path."""
 
 BRANCH_HOURS: Final = 24.0
 """How long a branch lives that says nothing; the default of ``BranchService``."""
@@ -79,10 +83,18 @@ def live_ends(cluster: ClusterObjects, now: datetime, soon: timedelta) -> list[E
         soon: See :func:`state_of`.
     """
     shares = {
-        (str(site.source), site.name): site.percent for site in cluster.routing.sites if site.name and site.at_gateway
+        (str(mirror_entry.source), mirror_entry.name): mirror_entry.percent
+        for mirror_entry in cluster.routing.mirror_entries
+        if mirror_entry.name and mirror_entry.at_gateway
     }
     found: list[End] = []
-    for source in cluster.of("VirtualService", "Deployment"):
+    shares |= {
+        (str(source), mirror.name): mirror.policy.percent
+        for source, made in additions(cluster).items()
+        for addition in made
+        for mirror in addition.mirrors
+    }
+    for source in cluster.of("VirtualService", "EnvoyFilter", "Deployment"):
         for name, ends in _notes(source):
             found.append(
                 End(
@@ -101,8 +113,8 @@ def _notes(source: KubeObject) -> Iterator[tuple[str, str]]:
     for key, note in source.root["metadata"]["annotations"].entries():
         if key == EXPIRES:
             yield "", note.text()
-        elif key.startswith(f"{EXPIRES}."):
-            yield key.removeprefix(f"{EXPIRES}."), note.text()
+        elif key.startswith(EXPIRES_OF):
+            yield key.removeprefix(EXPIRES_OF), note.text()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +161,18 @@ def configured_ends(config: Mapping[str, JsonValue], now: datetime, soon: timede
 
 
 def _objects(path: str, value: JsonValue) -> Iterator[tuple[str, str, Mapping[str, JsonValue]]]:
-    """Every object below a key, with its path and its last part."""
-    if not isinstance(value, Mapping):
+    """Every object below a key, with its path and its name: the path's last part, or its own in a list."""
+    if isinstance(value, Mapping):
+        inside = [(f"{path}.{name}", name, item) for name, item in value.items()]
+    elif isinstance(value, list):
+        inside = [(f"{path}[{index}]", f"{path.rpartition('.')[2]}[{index}]", item) for index, item in enumerate(value)]
+    else:
         return
-    for name, item in value.items():
+    for inner, name, item in inside:
         if isinstance(item, Mapping):
-            inner = f"{path}.{name}"
-            yield inner, name, cast("Mapping[str, JsonValue]", item)
-            yield from _objects(inner, item)
+            named = item.get("name") if isinstance(value, list) else None
+            yield inner, named if isinstance(named, str) else name, cast("Mapping[str, JsonValue]", item)
+        yield from _objects(inner, item)
 
 
 def _end_of(entry: Mapping[str, JsonValue]) -> str:
@@ -174,5 +190,6 @@ def _end_of(entry: Mapping[str, JsonValue]) -> str:
 
 
 def ended(ends: Iterable[ConfiguredEnd]) -> list[ConfiguredEnd]:
-    """Those whose time is over."""
-    return [end for end in ends if end.state is State.ENDED]
+    """Those whose time is over; of one list the last first, so that no removal moves the next."""
+    over = [end for end in ends if end.state is State.ENDED]
+    return sorted(over, key=lambda end: [int(place) for place in _PLACES.findall(end.key)], reverse=True)

@@ -1,10 +1,10 @@
 """Whether a step of a ramp may stay: what was measured on it, against what was measured before. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from ...model import JsonObject
+from ...model import JsonObject, JsonValue
 from ...model.checks import bounded
 from ..verify.shares import interval
 
@@ -19,13 +19,13 @@ class Measurement:
     """The share that was in force."""
 
     calls: int
-    """Calls that were made."""
+    """Calls that were made, or seen."""
 
     failed: int
     """Calls that were not answered."""
 
     p95_seconds: float
-    """95th percentile of the time until an answer."""
+    """95th percentile of the time until an answer; 0 where traffic was watched, which tells no times."""
 
     seconds: float
     """How long calls were made."""
@@ -35,6 +35,9 @@ class Measurement:
 
     copy_errors: int = 0
     """Copies that ended with a server error or a lost connection."""
+
+    copies_unanswered: int = 0
+    """Copies that were sent and ended without an answer, which is in no counter of errors."""
 
     in_flight: int = 0
     """Copies in flight when the calls ended."""
@@ -47,6 +50,9 @@ class Measurement:
 
     trouble: str = ""
     """Why they do not."""
+
+    report: JsonObject = field(default_factory=dict[str, JsonValue])
+    """The whole report of the verification that this was read from."""
 
     def to_json(self) -> JsonObject:
         """For the state file."""
@@ -72,7 +78,7 @@ class Gates:
     """Differences of p95 below this are noise, 0 to 60 s."""
 
     copy_error_percent: float = 1.0
-    """Copies that end with an error, in per cent, 0 to 100."""
+    """Copies that end with an error or without an answer, in per cent, 0 to 100."""
 
     in_flight_seconds: float = 1.0
     """Copies in flight at the end, as seconds' worth of copies: the time that a mirror takes for one, 0.01 to 3600."""
@@ -125,17 +131,20 @@ def _gates(before: Measurement, first: Measurement, now: Measurement, gates: Gat
         detail=f"{now.failed:,} of {now.calls:,} calls failed, surely no more than {allowed:.2g} % may",
     )
     bound = max(before.p95_seconds * gates.latency_ratio, before.p95_seconds + gates.latency_floor_seconds)
+    timed = f"p95 {1000 * now.p95_seconds:.1f} ms, {1000 * before.p95_seconds:.1f} ms before, at most"
+    watched = not now.p95_seconds and not before.p95_seconds
     yield GateResult(
         name="primary latency",
         passes=now.p95_seconds <= bound,
-        detail=f"p95 {1000 * now.p95_seconds:.1f} ms, {1000 * before.p95_seconds:.1f} ms before,"
-        f" at most {1000 * bound:.1f} ms",
+        detail="not measured: no call was made or answered" if watched else f"{timed} {1000 * bound:.1f} ms",
     )
-    errors = 100 * now.copy_errors / now.copies if now.copies else 0.0
+    bad = now.copy_errors + now.copies_unanswered
+    errors = 100 * bad / now.copies if now.copies else 0.0
     yield GateResult(
         name="mirror errors",
         passes=errors <= gates.copy_error_percent,
-        detail=f"{errors:.2g} % of {now.copies:,} copies, at most {gates.copy_error_percent:g} %",
+        detail=f"{errors:.2g} % of {now.copies:,} copies, at most {gates.copy_error_percent:g} %:"
+        f" {now.copy_errors:,} failed, {now.copies_unanswered:,} ended without an answer",
     )
     yield _in_flight(now, gates)
     grown = now.memory_bytes - first.memory_bytes if now.memory_bytes and first.memory_bytes else 0

@@ -13,6 +13,7 @@ from typing import Final, Protocol, cast
 
 from ...model import JsonObject, JsonValue, Percent, ValidationError
 from ..errors import OperationError
+from .countdown import Countdown
 from .gates import GateResult, Gates, Measurement, judge_step
 from .state import Phase, RampState, StateFile
 
@@ -25,8 +26,13 @@ Tell = Callable[[str], None]
 class Applies(Protocol):
     """Puts a share in force, by a deployment."""
 
-    def __call__(self, percent: float, tell: Tell) -> None:
+    def __call__(self, percent: float, begun: Callable[[], None]) -> None:
         """Deploy with this share; return when it is deployed.
+
+        Args:
+            percent: The share.
+            begun: To be called when deploying begins. What comes before it, such as an installation of plugins, does
+                not count for the ramp's time.
 
         Raises:
             OperationError: The deployment failed.
@@ -144,7 +150,7 @@ def ramp(
         file: Where the state is kept, from before each step to after it.
         tell: Told what is being done.
         state: Where an interrupted ramp stands, to go on from there; None to begin.
-        timeout_seconds: Bound on the whole ramp; 0 for none.
+        timeout_seconds: Bound on the whole ramp, without what comes before each deployment; 0 for none.
 
     Raises:
         OperationError: A deployment or a measurement failed; what was applied stays, and the state says so.
@@ -205,8 +211,12 @@ class _Ramp:
         self._save(self._state.to(Phase.APPLYING, target=percent))
         self.tell(f"deploying {percent:g} %")
         with self.signals.deferred():
-            self.apply(percent, self.tell)
+            self._deploy(percent)
             self._save(self._state.to(Phase.APPLYING, percent=percent))
+
+    def _deploy(self, percent: float) -> None:
+        with self.signals.countdown.standing_still() as begun:
+            self.apply(percent, begun)
 
     def _back(self, step: float, failed: Sequence[GateResult]) -> RampState:
         reason = f"at {step:g} %: " + "; ".join(f"{result.name}: {result.detail}" for result in failed)
@@ -215,7 +225,7 @@ class _Ramp:
         self._save(self._state.to(Phase.FAILED, reason=reason))
         self._save(self._state.to(Phase.ROLLING_BACK, target=target))
         with self.signals.deferred():
-            self.apply(target, self.tell)
+            self._deploy(target)
             return self._save(self._state.to(Phase.ROLLED_BACK, percent=target, good=target))
 
     def _note(self, measured: Measurement, results: Sequence[GateResult]) -> None:
@@ -232,12 +242,13 @@ class _Ramp:
 class _Signals:
     """Turns SIGINT and SIGTERM into an exception, at once or when a deployment is through."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_seconds: float) -> None:
         self._deferring = False
         self._pending = 0
         self._expired = False
+        self.countdown = Countdown(timeout_seconds, self._expire)
 
-    def expire(self) -> None:
+    def _expire(self) -> None:
         """The time is over; called in a thread of its own, and told to the main one."""
         self._expired = True
         os.kill(os.getpid(), signal.SIGTERM)
@@ -265,19 +276,16 @@ class _Signals:
 
 @contextmanager
 def _signals(timeout_seconds: float) -> Generator[_Signals]:
-    signals = _Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield signals
+        yield _Signals(0)
         return
+    signals = _Signals(timeout_seconds)
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signals.arrive) for number in numbers}
-    timer = threading.Timer(timeout_seconds, signals.expire)
-    timer.daemon = True
-    if timeout_seconds > 0:
-        timer.start()
+    signals.countdown.run()
     try:
         yield signals
     finally:
-        timer.cancel()
+        signals.countdown.stop()
         for number, handler in before.items():
             signal.signal(number, cast("signal.Handlers", handler))

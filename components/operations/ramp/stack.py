@@ -23,6 +23,9 @@ SHOWN_LINES: Final = 12
 SECTIONS: Final = ("Outputs:", "Resources:", "Policies:")
 """Headings after the engine's diagnostics; outputs may be long and tell nothing about a failure."""
 
+PREPARATION_SECONDS: Final = 1_800.0
+"""Bound on what the engine does before a deployment: it downloads missing plugins of a hundred megabytes."""
+
 _PLAIN_NAME: Final = re.compile(r"[\w-]+", re.ASCII)
 
 Tell = Callable[[str], None]
@@ -145,46 +148,35 @@ class PulumiStack:
         except self._command_error as error:
             raise self._explain(error, "does not take the configuration") from error
 
-    def up(self, tell: Tell, *, timeout_seconds: float = 0.0) -> dict[str, int]:
+    def up(
+        self, tell: Tell, *, timeout_seconds: float = 0.0, begun: Callable[[], None] = lambda: None
+    ) -> dict[str, int]:
         """Deploy, and return the number of resources by operation.
 
         Args:
             tell: Told each line of the engine.
-            timeout_seconds: Bound on it, after which it is cancelled in order; 0 for none.
+            timeout_seconds: Bound on it, after which it is cancelled in order; 0 for none. It counts from when the
+                engine begins to deploy: what it installs before is bounded by :data:`PREPARATION_SECONDS`.
+            begun: Called when the engine begins to deploy.
 
         Raises:
             OperationError: The deployment failed, or its time was over.
         """
-        return self._run("up", tell, timeout_seconds)
-
-    def preview(self, tell: Tell, *, timeout_seconds: float = 0.0) -> dict[str, int]:
-        """Tell what :meth:`up` would change; same arguments and errors."""
-        return self._run("preview", tell, timeout_seconds)
-
-    def _run(self, verb: str, tell: Tell, timeout_seconds: float) -> dict[str, int]:
         before = Path.cwd()
-        expired = threading.Event()
-        timer = threading.Timer(timeout_seconds, _cancel, [expired])
-        timer.daemon = True
-        if timeout_seconds > 0:
-            timer.start()
+        limit = _DeploymentLimit(timeout_seconds, begun)
         try:
             # A program in this process may print; standard output is for the command's own result.
-            with redirect_stdout(sys.stderr):
-                result: Any = getattr(self._stack, verb)(on_output=tell, color="never")
+            with redirect_stdout(sys.stderr), limit:
+                result: Any = self._stack.up(on_output=tell, on_event=limit.follow, color="never")
         except self._command_error as error:
-            if expired.is_set():
+            if limit.exceeded:
                 raise OperationError(
-                    f"Stack {self._choice.stack} was not deployed within {timeout_seconds:g} s, and was cancelled",
-                    remedy="Give it more time with --timeout",
+                    f"Stack {self._choice.stack} {limit.exceeded}, and was cancelled", remedy=limit.remedy
                 ) from error
-            raise self._explain(error, f"cannot be deployed ({verb})") from error
+            raise self._explain(error, "cannot be deployed") from error
         finally:
-            timer.cancel()
             os.chdir(before)
-        summary: Mapping[Any, Any] = (
-            result.change_summary if verb == "preview" else result.summary.resource_changes or {}
-        )
+        summary: Mapping[Any, Any] = result.summary.resource_changes or {}
         return {str(getattr(key, "value", key)): int(count) for key, count in summary.items()}
 
     def _explain(self, error: Exception, what: str) -> OperationError:
@@ -205,10 +197,51 @@ def _step(name: str) -> str:
     return f'["{quoted}"]'
 
 
-def _cancel(expired: threading.Event) -> None:
+class _DeploymentLimit:
+    """Bounds a deployment from when the engine begins it. What the engine installs before has a bound of its own."""
+
+    def __init__(self, seconds: float, begun: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._begun = begun
+        self._deploying = False
+        self._timer: threading.Timer | None = None
+        self.exceeded = ""
+        """Which bound is over, in words; empty while none is."""
+
+    @property
+    def remedy(self) -> str:
+        return "Give it more time with --timeout" if self._deploying else "Look why the engine does not begin"
+
+    def follow(self, event: Any) -> None:  # noqa: ANN401 -- the Automation API's events are untyped
+        """Take an event of the engine; its prelude comes when plugins are installed and before anything changes."""
+        if not self._deploying and event.prelude_event:
+            self._deploying = True
+            self._begun()
+            self._start(self._seconds, "was not deployed")
+
+    def __enter__(self) -> None:
+        self._start(PREPARATION_SECONDS, "did not begin to deploy")
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _start(self, seconds: float, what: str) -> None:
+        def expire() -> None:
+            self.exceeded = f"{what} within {seconds:g} s"
+            _cancel_engine()
+
+        if self._timer is not None:
+            self._timer.cancel()
+        if seconds > 0:
+            self._timer = threading.Timer(seconds, expire)
+            self._timer.daemon = True
+            self._timer.start()
+
+
+def _cancel_engine() -> None:
     """Tell the engine what Ctrl-C tells it: it ends the steps that run, writes its state and gives the lock back."""
     psutil: Any = importlib.import_module("psutil")
-    expired.set()
     for child in psutil.Process().children():
         with suppress(psutil.Error):
             if child.name().startswith("pulumi"):

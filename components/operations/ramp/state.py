@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum, unique
@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from ...model import JsonObject, JsonValue
 from ..errors import OperationError
+from ..private_files import write_file
 
 SCHEMA: Final = 1
 
@@ -103,8 +104,10 @@ class StateFile:
         """Return the state; None when there was no ramp.
 
         Raises:
-            OperationError: The file is damaged, or of another version.
+            OperationError: The file is damaged, a link, or of another version.
         """
+        if self.path.is_symlink():
+            raise self._broken("it is a link, which is not followed")
         try:
             found: object = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -126,14 +129,12 @@ class StateFile:
         return OperationError(f"{self.path} cannot be used: {why}", remedy="Move it away to begin anew")
 
     def write(self, state: RampState) -> None:
-        """Write the state, so that a reader sees the old or the new one and never a part."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_suffix(".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(state.to_json(), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+        """Write the state, so that a reader sees the old or the new one and never a part.
+
+        Raises:
+            OperationError: The file is a link, or cannot be written.
+        """
+        write_file(self.path, json.dumps(state.to_json(), indent=2))
 
     @property
     def _lock(self) -> Path:
@@ -144,10 +145,16 @@ class StateFile:
         """Keep other ramps of this file away; the hold ends with this process, however it ends.
 
         Raises:
-            OperationError: Another ramp runs.
+            OperationError: Another ramp runs, or its lock is a link.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("w", encoding="utf-8") as file:
+        from ..recording.own_files import create_file, make_folder  # noqa: PLC0415 -- its package imports Arrow
+
+        if self._lock.is_symlink():
+            raise OperationError(f"{self._lock} is a link and is not followed", remedy="Remove it")
+        make_folder(self.path.parent)
+        with suppress(FileExistsError):
+            os.close(create_file(self._lock))
+        with self._lock.open("r+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

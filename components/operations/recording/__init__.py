@@ -1,6 +1,6 @@
 """Recording traffic: collecting, keeping and reading it.
 
-Everything here depends on nothing but :mod:`components.model`, so that the collector's image can carry this
+Everything here depends on nothing but :mod:`pulumi_traffic_mirror.model`, so that the collector's image can carry this
 folder and the model alone; see :mod:`.bundle`.
 """
 

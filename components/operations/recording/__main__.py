@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ...model import ValidationError
+from ...model.credentials import without_credentials
 from .budget import MemoryBudget
 from .collector import Collector, new_server
 from .counters import Counters
@@ -19,7 +20,7 @@ from .noted_rules import note_of
 from .redaction import Redactor
 from .settings import CollectorSettings, read_settings
 from .sink import RecordingSink
-from .storage import RecordingStore, without_credentials
+from .storage import RecordingStore
 from .writing import RecordingWriter
 
 _LOG = logging.getLogger("recorder")

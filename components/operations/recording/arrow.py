@@ -13,6 +13,8 @@ fs: Any = import_module("pyarrow.fs")
 pc: Any = import_module("pyarrow.compute")
 url_to_fs: Any = import_module("fsspec.core").url_to_fs
 
+Table: TypeAlias = Any
+"""A ``pyarrow.Table``."""
 RecordBatch: TypeAlias = Any
 """A ``pyarrow.RecordBatch`` in the recording's schema."""
 Column: TypeAlias = Any

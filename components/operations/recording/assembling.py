@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .budget import MemoryBudget
-from .exchange import Ending, Exchange, Headers, Part, Side
+from .exchange import Ending, Exchange, Headers, Part, Side, trailers_only, value_of
 from .frames import FrameSplitter
 
 _NS_PER_US = 1000
@@ -17,6 +17,9 @@ _MESSAGE_OVERHEAD = 200
 """Bytes one kept gRPC message costs beside its payload, rounded up: 80 to 120 (measured)."""
 
 _GRPC = "application/grpc"
+
+_LONGEST = 2**62
+"""Longest body that a column holds; anybody may write any content-length."""
 
 _CODE_DIGITS = 3
 """Of a status: HTTP's have three, gRPC's fewer. An application may send anything, and a column holds 32 bits."""
@@ -44,6 +47,9 @@ class Origin:
     source: str
     mark_header: str = ""
     """Name in lower case of the header that only copies carry; empty when the side is fixed."""
+    bodies: bool = True
+    """Whether the proxy sends bodies. Without them an exchange ends with the answer's headers, a gRPC call with its
+    trailers."""
 
     def side_of(self, headers: Headers) -> Side:
         """Return the fixed side, or what the mark says."""
@@ -55,7 +61,7 @@ class Origin:
 class _Direction:
     """Collects one direction: headers, then a body or messages, then trailers."""
 
-    __slots__ = ("_body", "_kept", "ended", "headers", "seen", "size", "splitter", "trailers", "truncated")
+    __slots__ = ("_body", "_kept", "ended", "headers", "seen", "size", "splitter", "trailers", "truncated", "withheld")
 
     def __init__(self) -> None:
         self.headers: Headers = ()
@@ -64,6 +70,7 @@ class _Direction:
         self.seen = False
         self.ended = False
         self.truncated = False
+        self.withheld = False
         self.size = 0
         self._kept = 0
         self._body: list[bytes] = []
@@ -74,6 +81,14 @@ class _Direction:
         if is_grpc(headers):
             self.splitter = FrameSplitter(max_messages=max_messages)
         self.ended = end
+
+    def withhold(self, *, ends: bool) -> None:
+        """Go on without the body that the proxy does not send; its length is what the headers say."""
+        if not self.ended:
+            self.withheld = self.truncated = True
+            self.ended = ends
+            if self.splitter is None and (length := value_of(self.headers, "content-length") or "").isdecimal():
+                self.size = min(int(length), _LONGEST)
 
     def feed(self, chunk: bytes, *, offset_us: int, limits: CaptureLimits, budget: MemoryBudget) -> int:
         """Return how many bytes were reserved for this chunk."""
@@ -110,7 +125,7 @@ class _Direction:
         broken = self.seen and not self.ended
         if splitter is None:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            kept = body if self.size or self.ended else None
+            kept = body if (self.size or self.ended) and not self.withheld else None
             return Part(
                 headers=self.headers,
                 body=kept,
@@ -119,7 +134,9 @@ class _Direction:
                 trailers=self.trailers,
             )
         splitter.finish(offset_us=offset_us)
-        truncated = broken or splitter.omitted > 0 or any(message.truncated for message in splitter.messages)
+        truncated = (
+            self.truncated or broken or splitter.omitted > 0 or any(message.truncated for message in splitter.messages)
+        )
         return Part(
             headers=self.headers,
             body_size=self.size,
@@ -195,6 +212,8 @@ class Assembler:
             return False
         self._pseudo.update(pseudo)
         self._request.open(plain, end=end, max_messages=self._limits.max_messages)
+        if not self._origin.bodies:
+            self._request.withhold(ends=True)
         return True
 
     def response_headers(self, headers: Iterable[tuple[str, str]], *, end: bool, at_ns: int) -> bool:
@@ -205,6 +224,8 @@ class Assembler:
             return False
         self._pseudo.update(pseudo)
         self._response.open(plain, end=end, max_messages=self._limits.max_messages)
+        if not self._origin.bodies:
+            self._response.withhold(ends=self._response.splitter is None)
         return True
 
     def request_body(self, chunk: bytes, *, end: bool, at_ns: int) -> None:
@@ -234,8 +255,10 @@ class Assembler:
         ending = Ending.COMPLETE if self.is_complete else Ending.CUT if cut else Ending.RESET
         request = self._request.part(offset_us=self._last_us)
         response = self._response.part(offset_us=self._last_us)
+        if self._request.splitter is not None:
+            response = trailers_only(response)
         return Exchange(
-            request_id=_first(request.headers, "x-request-id") or "",
+            request_id=value_of(request.headers, "x-request-id") or "",
             side=self._origin.side_of(request.headers),
             source=self._origin.source,
             started_at=self._started_at,
@@ -244,7 +267,7 @@ class Assembler:
             authority=self._pseudo.get(":authority", ""),
             path=self._pseudo.get(":path", ""),
             status=to_int(self._pseudo.get(":status")),
-            grpc_status=to_int(_first(response.trailers, "grpc-status") or _first(response.headers, "grpc-status")),
+            grpc_status=to_int(value_of(response.trailers, "grpc-status") or value_of(response.headers, "grpc-status")),
             is_grpc=self._request.splitter is not None,
             first_byte_us=self._first_byte_us,
             duration_us=self._last_us,
@@ -293,7 +316,7 @@ def split_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], H
 
 def is_grpc(headers: Headers) -> bool:
     """Tell whether the body is framed as gRPC; gRPC-Web has other framing and counts as plain HTTP."""
-    content_type = _first(headers, "content-type") or ""
+    content_type = value_of(headers, "content-type") or ""
     return content_type.startswith(_GRPC) and content_type[len(_GRPC) :][:1] in ("", "+", ";")
 
 
@@ -306,7 +329,3 @@ def to_int(text: str | None) -> int | None:
     """Return the number in ``text``; ``None`` where there is none, or one that is no status code."""
     is_code = text is not None and len(text) <= _CODE_DIGITS and text.isascii() and text.isdigit()
     return int(text) if text is not None and is_code else None
-
-
-def _first(headers: Headers, name: str) -> str | None:
-    return next((value for key, value in headers if key == name), None)

@@ -19,7 +19,7 @@ from .assembling import Assembler, Origin
 from .budget import MemoryBudget
 from .counters import Counters
 from .exchange import Side
-from .protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY, ProcessingRequest, take
+from .protocol import BODIES_KEY, METHOD, NO_BODIES, SERVICE, SIDE_KEY, SOURCE_KEY, ProcessingRequest, take
 from .settings import CollectorSettings
 from .sink import RecordingSink
 
@@ -164,6 +164,8 @@ class Collector:
                 origin = replace(origin, side=Side(value))
             elif key == SOURCE_KEY:
                 origin = replace(origin, source=str(value))
+            elif key == BODIES_KEY:
+                origin = replace(origin, bodies=value != NO_BODIES)
         return origin
 
     def _end(self, stream: _Stream, *, cut: bool) -> None:

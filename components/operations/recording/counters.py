@@ -51,15 +51,3 @@ class Counters:
             metric = f"traffic_recorder_{name}_total"
             lines += [f"# TYPE {metric} counter", f"{metric} {value}"]
         return "\n".join(lines) + "\n"
-
-
-DROPS = (
-    "dropped_streams",
-    "dropped_memory",
-    "dropped_queue",
-    "dropped_protocol",
-    "dropped_late",
-    "redaction_failures",
-    "lost",
-)
-"""Counters of exchanges that should be in the recording and are not."""

@@ -1,6 +1,6 @@
 """One recorded request with its answer, as plain values."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum, unique
 from typing import TypeAlias
@@ -12,6 +12,16 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 Each byte of a value is one character (ISO-8859-1, as RFC 9110 section 5.5 has it), so every value survives.
 """
+
+
+def value_of(headers: Headers, wanted: str) -> str | None:
+    """Return the first value of a header; ``None`` without one.
+
+    Args:
+        headers: The headers.
+        wanted: Its name in lower case.
+    """
+    return next((value for name, value in headers if name == wanted), None)
 
 
 @unique
@@ -50,12 +60,24 @@ class Part:
     body: bytes | None = None
     """Body of a plain HTTP call up to the limit; ``None`` for gRPC and where none was seen."""
     body_size: int = 0
-    """Bytes seen, framing included; larger than what is kept when ``truncated``."""
+    """Bytes seen, framing included, or, where the proxy sent no body, those that ``content-length`` says; more than are
+    kept when ``truncated``."""
     truncated: bool = False
     """True when not everything is here: a limit was reached, it broke off, or redaction had to drop the body."""
     messages: tuple[Message, ...] = ()
     """The messages of a gRPC stream, in order; empty for plain HTTP."""
     trailers: Headers = ()
+
+
+def trailers_only(part: Part) -> Part:
+    """Return a gRPC answer that has no messages as every client sees it: what came as headers are its trailers.
+
+    A server that has nothing to say but a status sends it in one block, which proxies report as headers. Source: gRPC
+    over HTTP/2, "Trailers-Only".
+    """
+    if part.trailers or part.messages or part.body_size or all(name != "grpc-status" for name, _ in part.headers):
+        return part
+    return replace(part, headers=(), trailers=part.headers)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

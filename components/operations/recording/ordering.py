@@ -1,7 +1,7 @@
 """Reading a recording in the order in which its exchanges started, however large it is."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -35,15 +35,23 @@ class OrderedReader:
     exchanges), the order is given up before the memory is.
     """
 
-    def __init__(self, reader: RecordingReader, *, max_open_bytes: int = 96 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        reader: RecordingReader,
+        *,
+        max_open_bytes: int = 96 * 1024 * 1024,
+        columns: Sequence[str] | None = None,
+    ) -> None:
         """Prepare to read.
 
         Args:
             reader: What to read; notes damage as usual.
             max_open_bytes: Bytes of row groups held at once, before compression.
+            columns: Which columns to read, of those that make exchanges; all by default.
         """
         self._reader = reader
         self._max_open_bytes = max_open_bytes
+        self._columns = columns
         self._open_bytes = 0
         self.out_of_order = 0
         """Exchanges that came after a later one, because the limit was reached."""
@@ -80,7 +88,7 @@ class OrderedReader:
         return is_due and self._open_bytes + group.bytes <= self._max_open_bytes
 
     def _open(self, group: RowGroup, number: int) -> _Cursor | None:
-        exchanges = _sorted(list(self._reader.read(group)))
+        exchanges = _sorted(list(self._reader.read(group, columns=self._columns)))
         first = next(exchanges, None)
         if first is None:
             return None

@@ -14,6 +14,11 @@ SIDE_KEY: Final = "x-traffic-recorder-side"
 SOURCE_KEY: Final = "x-traffic-recorder-source"
 """Stream metadata in which the proxy's filter names itself."""
 
+BODIES_KEY: Final = "x-traffic-recorder-bodies"
+"""Stream metadata in which the proxy's filter says :data:`NO_BODIES` where it sends none."""
+
+NO_BODIES: Final = "none"
+
 # The package ships no type information.
 ProcessingRequest: Any = import_module("envoy.service.ext_proc.v3.external_processor_pb2").ProcessingRequest
 

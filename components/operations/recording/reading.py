@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...model import ValidationError
-from .arrow import DAMAGE, ParquetFile, RecordBatch, pq
+from ...model.credentials import without_credentials
+from .arrow import DAMAGE, ParquetFile, RecordBatch, Table, pq
 from .exchange import Exchange
-from .schema import SCHEMA, SCHEMA_VERSION, VERSION_KEY, from_batch
-from .storage import RecordingStore, StoredFile, without_credentials
+from .layout import read_layout
+from .schema import SCHEMA, SCHEMA_VERSION, VERSION_KEY, check_values, from_batch
+from .storage import RecordingStore, StoredFile
 
 _BATCH_ROWS: Final = 512
 """Rows handed on at once: 1 MiB of 2 KiB exchanges; more would not read faster."""
@@ -53,7 +55,7 @@ class RecordingReader:
         """Open a recording by path or URL.
 
         Raises:
-            ValidationError: There is no finished file there.
+            ValidationError: There is no finished file there, or buckets that were not finished.
         """
         store = RecordingStore.open(url)
         reader = cls(store=store)
@@ -65,6 +67,10 @@ class RecordingReader:
                 rule=f"holds no finished recording ({unfinished} unfinished file(s))",
                 remedy="Check the path, or wait until the recorder has rolled its first file",
             )
+        layout = read_layout(store)
+        if layout is not None:
+            for name in layout.missing(store.relative(file.path) for file in store.files()):
+                reader.damage.append(Damage(file=name, row_group=None, rows=None, reason="the file is missing"))
         return reader
 
     def row_groups(self, files: Sequence[StoredFile] | None = None) -> Iterator[RowGroup]:
@@ -116,16 +122,23 @@ class RecordingReader:
 
     def read(self, group: RowGroup, *, columns: Sequence[str] | None = None) -> Iterator[RecordBatch]:
         """Yield one row group's batches; nothing of it when any of it is damaged."""
+        table = self.table(group, columns=columns)
+        if table is not None:
+            yield from table.to_batches(max_chunksize=_BATCH_ROWS)
+
+    def table(self, group: RowGroup, *, columns: Sequence[str] | None = None) -> Table | None:
+        """Return one row group as a whole; ``None`` when any of it is damaged."""
         try:
             with (
                 self.store.filesystem.open_input_file(group.file.path) as source,
                 pq.ParquetFile(source, page_checksum_verification=True) as parquet,
             ):
                 table = parquet.read_row_group(group.index, columns=columns, use_threads=False)
+            check_values(table)
         except DAMAGE as error:
             self._note(group.file, error, row_group=group.index, rows=group.rows)
-            return
-        yield from table.to_batches(max_chunksize=_BATCH_ROWS)
+            return None
+        return table
 
     def _open_file(self, file: StoredFile) -> ParquetFile | None:
         try:

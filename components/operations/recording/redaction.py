@@ -7,19 +7,22 @@ keeping it might keep what the rule forbids.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
-from urllib.parse import unquote_plus
+from typing import Final
 
 from ...model import HeaderName, ValidationError
+from ...model.credentials import CREDENTIAL_FIELDS
 from ...model.recording import DEFAULT_HEADERS, DEFAULT_QUERY
 from .codings import decode, encode
 from .descriptors import Descriptors
-from .exchange import Exchange, Headers, Message, Part
+from .exchange import Exchange, Headers, Message, Part, value_of
+from .redaction_content import REDACTED, URL_REDACTED, ContentRedactor, ParameterRedactor, Payload
 from .redaction_json import JsonRedactor
 from .redaction_protobuf import ProtobufRedactor
 
-REDACTED: Final = "[redacted]"
-"""Stands where a value was."""
+__all__ = ["REDACTED", "URL_REDACTED", "RedactionRules", "Redactor", "carries_redacted"]
+
+MAX_LOOKED_INTO_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of one body once decoded; larger ones are dropped. What is kept of a body has at most as many."""
 
 _URL_HEADERS: Final = frozenset(
     {
@@ -37,9 +40,6 @@ _URL_HEADERS: Final = frozenset(
 
 _DELIMITER: Final = re.compile("([?#])")
 
-Payload: TypeAlias = tuple[bytes | None, int]
-"""Bytes that may be kept, or ``None``, and how many values were replaced."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RedactionRules:
@@ -52,9 +52,14 @@ class RedactionRules:
     headers: Sequence[str] = DEFAULT_HEADERS
     """Names of headers and trailers in lower case, both directions."""
     query: Sequence[str] = DEFAULT_QUERY
-    """Names of parameters in the query string and in URL-encoded forms, in lower case."""
+    """Names of parameters in the query string, and of fields in forms, URL-encoded or multipart."""
+    json_names: Sequence[str] = CREDENTIAL_FIELDS
+    """Names of members of JSON objects at any depth. These and those of parameters are compared without regard to case,
+    hyphens and underscores."""
     json_paths: Sequence[str] = ()
-    """RFC 9535 expressions such as ``$.user.email`` or ``$..password``, for JSON bodies in both directions."""
+    """RFC 9535 expressions such as ``$.user.email`` or ``$..password``, for whatever is JSON in both directions, by
+    itself, in lines, in parts of a multipart body, in form fields or in server-sent events. A body that cannot be read
+    as JSON and mentions the last name of a path is dropped."""
     protobuf_fields: Sequence[str] = ()
     """Full names such as ``shop.v1.Order.card_number``; needs ``descriptor_set``."""
     descriptor_set: bytes | None = None
@@ -64,6 +69,7 @@ class RedactionRules:
         names = tuple(HeaderName(name, field=f"headers[{i}]") for i, name in enumerate(self.headers))
         object.__setattr__(self, "headers", names)
         object.__setattr__(self, "query", tuple(name.lower() for name in self.query))
+        object.__setattr__(self, "json_names", tuple(self.json_names))
         object.__setattr__(self, "json_paths", tuple(self.json_paths))
         object.__setattr__(self, "protobuf_fields", tuple(self.protobuf_fields))
         if self.protobuf_fields and not self.descriptor_set:
@@ -86,8 +92,9 @@ class Redactor:
         """
         self._headers = frozenset(rules.headers)
         self._looked_at = self._headers | _URL_HEADERS
-        self._query = frozenset(rules.query)
-        self._json = JsonRedactor(rules.json_paths) if rules.json_paths else None
+        self._json = JsonRedactor(rules.json_paths, rules.json_names)
+        self._parameters = ParameterRedactor(rules.query, self._json)
+        self._content = ContentRedactor(self._json, self._parameters)
         self._protobuf: ProtobufRedactor | None = None
         if rules.protobuf_fields and rules.descriptor_set:
             descriptors = Descriptors.parse(rules.descriptor_set)
@@ -108,18 +115,9 @@ class Redactor:
         """Replace parameters of the query, and of the fragment, where OAuth 2.0's implicit grant has its token."""
         pieces, count = _DELIMITER.split(url), 0
         for index in range(2, len(pieces), 2):
-            pieces[index], found = self._redact_parameters(pieces[index])
+            pieces[index], found = self._parameters.redact(pieces[index])
             count += found
         return "".join(pieces), count
-
-    def _redact_parameters(self, text: str) -> tuple[str, int]:
-        pairs, count = text.split("&"), 0
-        for index, pair in enumerate(pairs):
-            name, equals, value = pair.partition("=")
-            if equals and value and unquote_plus(name).lower() in self._query:
-                pairs[index] = f"{name}={REDACTED}"
-                count += 1
-        return "&".join(pairs), count
 
     def _redact_headers(self, headers: Headers) -> tuple[Headers, int]:
         if self._looked_at.isdisjoint([name for name, _ in headers]):
@@ -142,67 +140,76 @@ class Redactor:
         count = in_headers + in_trailers
         if count:
             part = replace(part, headers=headers, trailers=trailers)
-        rule = self._payload_rule(part, exchange, is_request=is_request)
-        if rule is None:
-            return part, count
         # By what was recorded: a gRPC call may be answered by a plain page, and the other way round.
-        part, in_payload = _redact_messages(part, rule) if part.messages else _redact_body(part, rule)
+        if part.messages:
+            part, in_payload = self._redact_messages(part, exchange, is_request=is_request)
+        else:
+            part, in_payload = self._redact_body(part)
         return part, count + in_payload
 
-    def _payload_rule(self, part: Part, exchange: Exchange, *, is_request: bool) -> Callable[[bytes], Payload] | None:
-        content_type = _value(part.headers, "content-type").partition(";")[0].strip().lower()
-        if content_type == "application/x-www-form-urlencoded":
-            return self._redact_form
-        if "json" in content_type:
-            return self._json.redact if self._json else None
-        if self._protobuf and part.messages:
-            return self._protobuf.rule(exchange.path, is_request=is_request)
-        if self._protobuf and ("grpc" in content_type or "proto" in content_type):
-            return _drop
-        return None
+    def _redact_body(self, part: Part) -> tuple[Part, int]:
+        if not part.body:
+            return part, 0
+        media_type, coding = (
+            value_of(part.headers, "content-type") or "",
+            value_of(part.headers, "content-encoding") or "",
+        )
+        # Messages in a framing that is not understood here, such as gRPC-Web's, are never looked into.
+        is_framed = self._protobuf and ("grpc" in media_type.lower() or "proto" in media_type.lower())
+        plain = None if is_framed else decode(part.body, coding, limit=MAX_LOOKED_INTO_BYTES)
+        data, count = None, 1
+        if plain is not None:
+            data, count = self._content.redact(plain, media_type, is_whole=not part.truncated)
+        if data is None:
+            return replace(part, body=b"", truncated=True), max(count, 1)
+        return (replace(part, body=encode(data, coding)), count) if count else (part, 0)
 
-    def _redact_form(self, data: bytes) -> Payload:
-        text, count = self._redact_parameters(data.decode("latin-1"))
-        return text.encode("latin-1"), count
+    def _redact_messages(self, part: Part, exchange: Exchange, *, is_request: bool) -> tuple[Part, int]:
+        is_json = "json" in (value_of(part.headers, "content-type") or "").lower()
+        rule = self._redact_if_json
+        if is_json:
+            rule = self._json.redact
+        elif self._protobuf:
+            rule = self._protobuf.rule(exchange.path, is_request=is_request)
+        coding, has_rule = value_of(part.headers, "grpc-encoding") or "", is_json or self._protobuf is not None
+        results = [_redact_message(message, coding, rule, must_read=has_rule) for message in part.messages]
+        count = sum(one for _, one in results)
+        if not count:
+            return part, 0
+        messages = tuple(message for message, _ in results)
+        return replace(part, messages=messages, truncated=part.truncated or any(m.truncated for m in messages)), count
 
-
-def _drop(_data: bytes) -> Payload:
-    """Keep nothing of what holds messages in a framing that is not understood here, such as gRPC-Web's."""
-    return None, 1
-
-
-def _redact_body(part: Part, rule: Callable[[bytes], Payload]) -> tuple[Part, int]:
-    if not part.body:
-        return part, 0
-    coding = _value(part.headers, "content-encoding")
-    plain = None if part.truncated else decode(part.body, coding)
-    data, count = (None, 1) if plain is None else rule(plain)
-    if data is None:
-        return replace(part, body=b"", truncated=True), max(count, 1)
-    return (replace(part, body=encode(data, coding)), count) if count else (part, 0)
-
-
-def _redact_messages(part: Part, rule: Callable[[bytes], Payload]) -> tuple[Part, int]:
-    coding = _value(part.headers, "grpc-encoding")
-    results = [_redact_message(message, coding, rule) for message in part.messages]
-    count = sum(one for _, one in results)
-    if not count:
-        return part, 0
-    messages = tuple(message for message, _ in results)
-    return replace(part, messages=messages, truncated=part.truncated or any(m.truncated for m in messages)), count
+    def _redact_if_json(self, data: bytes) -> Payload:
+        """Redact a message that is JSON although nothing says so; others have no names to go by."""
+        kept, count = self._json.redact(data) if self._json.could_read(data) else (data, 0)
+        return (data, 0) if kept is None else (kept, count)
 
 
-def _redact_message(message: Message, coding: str, rule: Callable[[bytes], Payload]) -> tuple[Message, int]:
+def _redact_message(
+    message: Message, coding: str, rule: Callable[[bytes], Payload], *, must_read: bool
+) -> tuple[Message, int]:
     if not message.data and not message.truncated:
         return message, 0
-    plain = None if message.truncated else decode(message.data, coding if message.compressed else "")
+    coding = coding if message.compressed else ""
+    plain = None if message.truncated else decode(message.data, coding, limit=MAX_LOOKED_INTO_BYTES)
+    if plain is None and not must_read:
+        return message, 0
     data, count = (None, 1) if plain is None else rule(plain)
     if data is None:
         return replace(message, data=b"", truncated=True), max(count, 1)
-    if not count:
-        return message, 0
-    return replace(message, data=encode(data, coding) if message.compressed else data), count
+    return (replace(message, data=encode(data, coding)), count) if count else (message, 0)
 
 
-def _value(headers: Headers, name: str) -> str:
-    return next((value for key, value in headers if key == name), "")
+def carries_redacted(exchange: Exchange) -> bool:
+    """Tell whether a request carries values that redaction put in the place of others, in whatever part of it.
+
+    Fields of protobuf messages that were cleared leave no trace.
+    """
+    part = exchange.request
+    texts = [exchange.path, *(value for _, value in (*part.headers, *part.trailers))]
+    contents = [part.body or b"", *(message.data for message in part.messages if not message.compressed)]
+    if part.body and (coding := value_of(part.headers, "content-encoding") or ""):
+        contents[0] = decode(part.body, coding) or b""
+    return any(mark in text for mark in (REDACTED, URL_REDACTED) for text in texts) or any(
+        mark.encode() in content for mark in (REDACTED, URL_REDACTED) for content in contents
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from .arrow import Column, RecordBatch, pa
+from .arrow import Column, RecordBatch, Table, pa
 from .exchange import Ending, Exchange, Headers, Message, Part, Side
 
 SCHEMA_VERSION = 1
@@ -69,8 +69,17 @@ SCHEMA: Any = pa.schema(
 )
 """Schema of every file of a recording, version included."""
 
+REQUEST_COLUMNS: tuple[str, ...] = tuple(
+    name for name in SCHEMA.names if not name.startswith("response_") or name == "response_messages"
+)
+"""Columns of requests; messages of the answers say when each message of a stream was sent."""
+
 RESPONSE_COLUMNS: tuple[str, ...] = tuple(name for name in SCHEMA.names if name.startswith("response_"))
 """Columns of the response's direction."""
+
+_MAY_BE_UNKNOWN = {"status", "grpc_status", "first_byte_us", "duration_us", "request_body", "response_body"}
+
+_CHOICES = {"side": {*map(str, Side)}, "ending": {*map(str, Ending)}}
 
 SCALAR_COLUMNS: tuple[str, ...] = tuple(SCHEMA.names[:15])
 """Columns that say what happened without headers, bodies or messages."""
@@ -146,19 +155,40 @@ def _message(offset_us: int, size: int, compressed: bool, truncated: bool, data:
     return Message(offset_us=offset_us, size=size, compressed=compressed, truncated=truncated, data=data)
 
 
+def headers_of(column: Column) -> list[Headers]:
+    """Return the headers of each row of a column of them."""
+    return _rows_of_lists(column, _header, ("name", "value"))
+
+
+def messages_of(column: Column) -> list[tuple[Message, ...]]:
+    """Return the gRPC messages of each row of a column of them."""
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return _rows_of_lists(column, _message, ("offset_us", "size", "compressed", "truncated", "data"))
+
+
 def parts_of(batch: RecordBatch, part: str) -> Iterator[Part]:
-    """Yield one direction (``"request"`` or ``"response"``) of each row; the batch needs that direction's columns."""
+    """Yield one direction (``"request"`` or ``"response"``) of each row.
+
+    The batch needs that direction's columns; of those of its messages alone, the rest of the direction is empty.
+    """
+    names: Sequence[str] = batch.schema.names
 
     def column(name: str) -> Column:
         return batch.column(f"{part}_{name}")
 
+    if f"{part}_headers" not in names:
+        nothing = Part()
+        for messages in messages_of(column("messages")):
+            yield Part(messages=messages) if messages else nothing
+        return
+
     rows = zip(
-        _rows_of_lists(column("headers"), _header, ("name", "value")),
+        headers_of(column("headers")),
         column("body").to_pylist(),
         column("body_size").to_pylist(),
         column("truncated").to_pylist(),
-        _rows_of_lists(column("messages"), _message, ("offset_us", "size", "compressed", "truncated", "data")),
-        _rows_of_lists(column("trailers"), _header, ("name", "value")),
+        messages_of(column("messages")),
+        headers_of(column("trailers")),
         strict=True,
     )
     for headers, body, size, truncated, messages, trailers in rows:
@@ -172,8 +202,22 @@ def parts_of(batch: RecordBatch, part: str) -> Iterator[Part]:
         )
 
 
+def check_values(table: Table) -> None:
+    """Look whether every value that an exchange must have is there.
+
+    Raises:
+        ValueError: One is not, or says what no recorder says.
+    """
+    for name in (name for name in table.column_names if name not in _MAY_BE_UNKNOWN):
+        column = table.column(name)
+        if column.null_count:
+            raise ValueError(f"{column.null_count:,} of its rows have no {name}")
+        if name in _CHOICES and (strange := sorted({*column.unique().to_pylist()} - _CHOICES[name])):
+            raise ValueError(f"{strange[0]!r} is no {name}")
+
+
 def from_batch(batch: RecordBatch) -> Iterator[Exchange]:
-    """Yield the exchanges of a record batch that has every column of :data:`SCHEMA`."""
+    """Yield the exchanges of a record batch that has every column of :data:`SCHEMA`, or :data:`REQUEST_COLUMNS`."""
     scalars = [batch.column(name).to_pylist() for name in SCALAR_COLUMNS]
     rows = zip(*scalars, parts_of(batch, "request"), parts_of(batch, "response"), strict=True)
     for *values, request, response in rows:

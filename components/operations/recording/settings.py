@@ -66,7 +66,7 @@ class CollectorSettings:
     side: Side | None = None
     """Side of every exchange; ``None``: what the proxy's filter says, else what ``mark_header`` says."""
     mark_header: str = "x-traffic-mirror"
-    """Header that only copies carry. The default is the mark of :class:`components.model.Scrub`."""
+    """Header that only copies carry. The default is the mark of :class:`pulumi_traffic_mirror.model.Scrub`."""
     source: str = ""
     """Name of the recorded place, unless the proxy's filter gives one."""
     sample_percent: float = 100.0

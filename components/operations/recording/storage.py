@@ -1,5 +1,6 @@
 """Where recordings lie: a local directory, a mounted volume, or object storage, all by URL or path."""
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,16 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from ...model import ValidationError
+from ...model.credentials import without_credentials
 from .arrow import FileSystem, fs, url_to_fs
+from .own_files import create_file, make_folder
 
 SUFFIX: Final = ".parquet"
 UNFINISHED: Final = ".unfinished"
-"""Ends the name of a file that is still being written, so that no engine takes it for Parquet."""
+"""Ends the name of a file that is still being written, so that no engine takes it for Parquet by its name."""
+
+HIDDEN: Final = "_"
+"""Begins it as well: pyarrow, pandas and Spark read every file of a folder but those whose names begin so."""
 
 _NATIVE_SCHEMES = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss"})
 """What Arrow itself speaks; anything else is left to fsspec."""
@@ -60,7 +66,9 @@ class RecordingStore:
     def files(self) -> list[StoredFile]:
         """Return the finished files, oldest first by name; empty when the directory does not exist."""
         found = [
-            StoredFile(path=info.path, size=info.size or 0) for info in self._walk() if info.base_name.endswith(SUFFIX)
+            StoredFile(path=info.path, size=info.size or 0)
+            for info in self._walk()
+            if info.base_name.endswith(SUFFIX) and not self._is_hidden(info.path)
         ]
         return sorted(found, key=lambda file: file.path)
 
@@ -77,30 +85,45 @@ class RecordingStore:
         Raises:
             OSError: A file cannot be deleted.
         """
-        # Names begin with their day and time, so they sort by age.
+        # Names begin with their day and time, so they sort by age; an unfinished one's begin behind its mark.
         found = [info for info in self._walk() if info.base_name.endswith((SUFFIX, UNFINISHED))]
         excess = sum(info.size or 0 for info in found) - limit
-        for info in sorted(found, key=lambda info: info.path):
+        for info in sorted(found, key=lambda info: info.path.replace(f"/{HIDDEN}", "/")):
             if excess <= 0:
                 return
             self.filesystem.delete_file(info.path)
             excess -= info.size or 0
 
-    def create(self, name: str) -> "PendingFile":
+    def create(self, name: str, *, again: bool = False) -> "PendingFile":
         """Begin a file that appears under its name only when it is committed.
 
         Args:
             name: Path below the root.
+            again: Whether a killed writer may have begun it before; what it left is removed.
         """
         final = f"{self.root}/{name}"
         if not self.is_local:
             return PendingFile(store=self, final=final, written_as=final)
-        Path(final).parent.mkdir(parents=True, exist_ok=True)
-        return PendingFile(store=self, final=final, written_as=final + UNFINISHED)
+        folder, _, own = final.rpartition("/")
+        written_as = f"{folder}/{HIDDEN}{own}{UNFINISHED}"
+        make_folder(Path(folder))
+        if again:
+            Path(written_as).unlink(missing_ok=True)
+        os.close(create_file(Path(written_as)))
+        return PendingFile(store=self, final=final, written_as=written_as)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of a recording is there, finished or not."""
+        return not (self.files() or self.unfinished())
 
     def relative(self, path: str) -> str:
         """Return a file's path below the root, for people."""
         return path.removeprefix(self.root).lstrip("/") or path.rsplit("/", 1)[-1]
+
+    def _is_hidden(self, path: str) -> bool:
+        """Tell whether a file, or a folder that it lies in, has a name that readers of folders pass over."""
+        return any(part.startswith((HIDDEN, ".")) for part in self.relative(path).split("/"))
 
     def _walk(self) -> list[Any]:
         root = self.filesystem.get_file_info(self.root)
@@ -113,7 +136,8 @@ class RecordingStore:
 class PendingFile:
     """A file under construction.
 
-    Locally it is renamed when whole; object storage shows an object only when its upload is complete.
+    Locally it is renamed when whole; object storage shows an object only when its upload is complete. In a ``with`` it
+    is committed at the end, and dropped after an error.
     """
 
     def __init__(self, *, store: RecordingStore, final: str, written_as: str) -> None:
@@ -121,6 +145,19 @@ class PendingFile:
         self._written_as = written_as
         self.path = final
         self.stream: Any = store.filesystem.open_output_stream(written_as)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.abort()
+            return
+        try:
+            self.commit()
+        except BaseException:
+            self.abort()
+            raise
 
     def commit(self) -> None:
         """Finish the file and let it appear."""
@@ -134,18 +171,6 @@ class PendingFile:
             self.stream.close()
         with suppress(OSError):
             self._store.filesystem.delete_file(self._written_as)
-
-
-def without_credentials(url: str) -> str:
-    """Return a path as it is, and a URL as it may be shown: without user and query, except a container's name."""
-    if "://" not in url:
-        return url
-    address, mark, _ = url.partition("?")
-    scheme, separator, rest = address.partition("://")
-    user, at, _ = rest.partition("/")[0].rpartition("@")
-    if at and (":" in user or not scheme.startswith("abfs")):
-        address = f"{scheme}{separator}(credentials)@{rest[len(user) + len(at) :]}"
-    return f"{address}?(options)" if mark else address
 
 
 def _remote(url: str, scheme: str) -> tuple[FileSystem, str]:

@@ -2,15 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from .counters import DROPS
-from .endpoints import Groups, endpoint_of
+from ...model.recording import DROPS
+from .arrow import Table, pa, pc
+from .endpoints import Groups, endpoint_of, without_identifiers
 from .exchange import Exchange, Side
-from .quantiles import Quantiles
+from .quantiles import Quantiles, buckets_of
 from .reading import Damage, RecordingReader
 from .writing import COUNTERS_KEY
 
@@ -32,6 +33,21 @@ _COLUMNS: Final = (
     "response_body_size",
     "request_truncated",
     "response_truncated",
+)
+
+
+_CALL: Final = ("side", "method", "path", "is_grpc")
+"""What tells calls apart."""
+
+_KEYS: Final = (*_CALL, "status", "grpc_status", "ending")
+
+_AGGREGATES: Final[Sequence[tuple[str | list[str], str]]] = (
+    ("started_at", "min"),
+    ("started_at", "max"),
+    ("bytes", "sum"),
+    ("truncated", "sum"),
+    ("redactions", "sum"),
+    ([], "count_all"),
 )
 
 
@@ -152,9 +168,10 @@ def recording_stats(reader: RecordingReader) -> RecordingStats:
     counters: Counter[str] = Counter()
     for _, metadata, _ in reader.metadata():
         counters.update(noted_counters(metadata))
-    for batch in reader.batches(columns=_COLUMNS):
-        for row in batch.to_pylist():
-            totals.add(row)
+    for group in reader.row_groups():
+        table = reader.table(group, columns=_COLUMNS)
+        if table is not None:
+            totals.add(table)
     return totals.result(counters=dict(counters), damage=tuple(reader.damage))
 
 
@@ -178,25 +195,40 @@ class _Totals:
         self._first: datetime | None = None
         self._last: datetime | None = None
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Count one row of the columns above."""
-        start: datetime = row["started_at"]
-        self._first = min(self._first or start, start)
-        self._last = max(self._last or start, start)
+    def add(self, table: Table) -> None:
+        """Count rows of the columns above, alike ones together."""
+        paths = without_identifiers(table.column("path"), table.column("is_grpc"))
+        table = table.set_column(table.schema.get_field_index("path"), "path", paths)
+        sizes = pc.add(table.column("request_body_size"), table.column("response_body_size"))
+        cut = pc.or_(table.column("request_truncated"), table.column("response_truncated"))
+        table = table.append_column("bytes", sizes).append_column("truncated", pc.cast(cut, pa.int64()))
+        for row in table.group_by(_KEYS, use_threads=False).aggregate(_AGGREGATES).to_pylist():
+            self._add_alike(row)
+        timed = table.filter(pc.is_valid(table.column("duration_us")))
+        timed = timed.append_column("bucket", pa.array(buckets_of(timed.column("duration_us").to_numpy())))
+        grouped = timed.group_by([*_CALL, "bucket"], use_threads=False)
+        for row in grouped.aggregate([("duration_us", "max"), ([], "count_all")]).to_pylist():
+            times = self._times.setdefault((self._endpoint(row), row["side"]), Quantiles())
+            times.add_bucket(row["bucket"], row["count_all"], maximum=row["duration_us_max"])
+
+    def _add_alike(self, row: Mapping[str, Any]) -> None:
+        """Count the rows that have the same keys."""
+        count: int = row["count_all"]
+        self._first = min(self._first or row["started_at_min"], row["started_at_min"])
+        self._last = max(self._last or row["started_at_max"], row["started_at_max"])
         status, grpc_status = row["status"], row["grpc_status"]
-        self._by["side"][row["side"]] += 1
-        self._by["ending"][row["ending"]] += 1
-        self._by["status"][_status_name(status, grpc_status)] += 1
-        self._sums["exchanges"] += 1
-        self._sums["bytes"] += row["request_body_size"] + row["response_body_size"]
-        self._sums["truncated"] += row["request_truncated"] or row["response_truncated"]
-        self._sums["redactions"] += row["redactions"]
-        endpoint = self._groups.admit(endpoint_of(row["method"], row["path"], is_grpc=row["is_grpc"]))
-        key = (endpoint, row["side"])
-        self._calls[key] += 1
-        self._failures[key] += has_failed(status, grpc_status)
-        if row["duration_us"] is not None:
-            self._times.setdefault(key, Quantiles()).add(row["duration_us"])
+        self._by["side"][row["side"]] += count
+        self._by["ending"][row["ending"]] += count
+        self._by["status"][_status_name(status, grpc_status)] += count
+        self._sums["exchanges"] += count
+        for name in ("bytes", "truncated", "redactions"):
+            self._sums[name] += row[f"{name}_sum"]
+        key = (self._endpoint(row), row["side"])
+        self._calls[key] += count
+        self._failures[key] += count * has_failed(status, grpc_status)
+
+    def _endpoint(self, row: Mapping[str, Any]) -> str:
+        return self._groups.admit(endpoint_of(row["method"], row["path"], is_grpc=row["is_grpc"]))
 
     def result(self, *, counters: Mapping[str, int], damage: tuple[Damage, ...]) -> RecordingStats:
         """Return the totals."""

@@ -29,9 +29,9 @@ class RollLimits:
     """Age of a file in seconds; also the most that a killed recorder loses."""
     max_bytes: int = 128 * _MEBI
     """Size of a file in bytes before compression. BigQuery and Spark like 64 MiB to 1 GiB."""
-    row_group_bytes: int = 8 * _MEBI
-    """Bytes of one row group before compression. A reader needs about this much memory, and a damaged row
-    group loses about this much."""
+    row_group_bytes: int = 16 * _MEBI
+    """Bytes of one row group before compression. A reader needs about this much memory, and a damaged row group loses
+    about this much; smaller ones cost engines more to find than to read."""
     keep_bytes: int = 0
     """Bytes of finished files that stay; the oldest are deleted when a file is finished. 0 keeps all."""
 
@@ -152,14 +152,7 @@ class RecordingWriter:
         self._file = self._store.create(
             f"day={opened_at:%Y-%m-%d}/{stamp}-{self._instance}-{self._sequence:06d}{SUFFIX}"
         )
-        self._writer = pq.ParquetWriter(
-            self._file.stream,
-            SCHEMA,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=list(DICTIONARY_COLUMNS),
-            write_page_checksum=True,
-        )
+        self._writer = parquet_writer(self._file.stream)
 
     def _counters_since_last_file(self) -> dict[str, int]:
         total = dict(self._counters())
@@ -183,6 +176,18 @@ class RecordingWriter:
         self._file_bytes = 0
         self._waiting, self._waiting_bytes = [], 0
         self.rows_at_risk = 0
+
+
+def parquet_writer(stream: Any) -> Any:  # noqa: ANN401 -- pyarrow ships no type information
+    """Return what writes one file of a recording."""
+    return pq.ParquetWriter(
+        stream,
+        SCHEMA,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=list(DICTIONARY_COLUMNS),
+        write_page_checksum=True,
+    )
 
 
 def _chunks(exchanges: Sequence[Exchange], max_bytes: int) -> Iterator[Sequence[Exchange]]:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..recording import Part
+from ..recording import Ending, Part
 
 US_PER_SECOND: Final = 1_000_000
 
@@ -14,14 +14,15 @@ class Outcome:
     """The response, as far as it came."""
 
     status: int | None = None
-    """HTTP status; ``None`` without a response."""
+    """HTTP status; ``None`` when not even headers came."""
     grpc_status: int | None = None
     first_byte_us: int | None = None
     duration_us: int = 0
     """Microseconds from sending to the end."""
     response: Part = field(default_factory=Part)
     failure: str = ""
-    """Why no whole response came: ``timeout``, or the kind of connection failure; empty if it did."""
+    """Why there is no whole answer, in words that can be counted; empty if there is one."""
+    ending: Ending = Ending.COMPLETE
 
 
 def microseconds_since(started: float) -> int:

@@ -7,12 +7,17 @@ from datetime import datetime
 from functools import reduce
 from typing import Final
 
-from ..recording import Ending, Exchange, RecordingWriter, Side
+from ..recording import Exchange, RecordingWriter, Side
 from ..recording.redaction import RedactionRules, Redactor
 from .outcome import Outcome
 
 _WRITE_ROWS: Final = 256
 """Results written at once."""
+
+_MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of bodies that wait for a slow storage, beside as many being written; with more of them nothing is sent."""
+
+_MAX_WAITING_ROWS: Final = 16 * _WRITE_ROWS
 
 
 class ResultWriter:
@@ -42,37 +47,49 @@ class ResultWriter:
         self._on_loss = on_loss
         self._redactors = [Redactor(one) for one in rules]
         self._waiting: list[Exchange] = []
-        self._lock = asyncio.Lock()
+        self._waiting_bytes = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
-    async def add(self, exchange: Exchange, outcome: Outcome, *, sent_at: datetime) -> None:
-        """Take one outcome; waits when the storage is behind, which slows nothing but the replay."""
-        self._waiting.append(
-            replace(
-                exchange,
-                side=self._side,
-                source=self._source,
-                started_at=sent_at,
-                status=outcome.status,
-                grpc_status=outcome.grpc_status,
-                first_byte_us=outcome.first_byte_us,
-                duration_us=outcome.duration_us,
-                ending=Ending.RESET if outcome.failure else Ending.COMPLETE,
-                response=outcome.response,
-            )
+    def add(self, exchange: Exchange, outcome: Outcome, *, sent_at: datetime) -> None:
+        """Take one outcome."""
+        result = replace(
+            exchange,
+            side=self._side,
+            source=self._source,
+            started_at=sent_at,
+            status=outcome.status,
+            grpc_status=outcome.grpc_status,
+            first_byte_us=outcome.first_byte_us,
+            duration_us=outcome.duration_us,
+            ending=outcome.ending,
+            response=outcome.response,
         )
-        if len(self._waiting) >= _WRITE_ROWS:
-            await self._flush()
+        self._waiting.append(result)
+        self._waiting_bytes += result.kept_bytes
+        if len(self._waiting) >= _WRITE_ROWS and self._writing is None:
+            self._writing = asyncio.create_task(self._drain(_WRITE_ROWS))
+        if self._waiting_bytes > _MAX_WAITING_BYTES or len(self._waiting) > _MAX_WAITING_ROWS:
+            self._has_room.clear()
+
+    async def room(self) -> None:
+        """Wait while the storage is far behind, so that memory stays bounded."""
+        await self._has_room.wait()
 
     async def close(self) -> None:
         """Write what is left and finish the file."""
-        await self._flush()
-        async with self._lock:
-            await asyncio.to_thread(self._finish)
+        if self._writing is not None:
+            await self._writing
+        await self._drain(1)
+        await asyncio.to_thread(self._finish)
 
-    async def _flush(self) -> None:
-        async with self._lock:
-            batch, self._waiting = self._waiting, []
+    async def _drain(self, at_least: int) -> None:
+        while len(self._waiting) >= at_least:
+            batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
             await asyncio.to_thread(self._write, batch)
+            self._has_room.set()
+        self._writing = None
 
     def _write(self, batch: list[Exchange]) -> None:
         lost = self._writer.rows_lost

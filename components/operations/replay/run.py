@@ -3,24 +3,29 @@
 import asyncio
 import time
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from ...model import HeaderName, ValidationError
+from ...model.credentials import without_credentials
 from ..recording import Exchange, RecordingReader, RecordingStore, RecordingWriter, Side
+from ..recording.buckets import Shard
+from ..recording.exchange import value_of
 from ..recording.noted_rules import note_of, noted_rules
 from ..recording.ordering import OrderedReader
-from ..recording.redaction import RedactionRules
+from ..recording.redaction import REDACTED, URL_REDACTED, RedactionRules, carries_redacted
+from ..recording.schema import REQUEST_COLUMNS
 from .feed import read_ahead
-from .grpc_sender import GrpcSender
-from .guard import ReplayGuard
-from .http_sender import HttpSender
+from .guard import ReplayGuard, Sightings, Skip
 from .outcome import Outcome
 from .pace import Pace, schedule
 from .results import ResultWriter
+from .sender import Sender
+from .sharding import ShardResult, first_start, own, share_of
 from .statistics import ReplayReport, ReplayStatistics
 from .target import Target
 
@@ -61,14 +66,33 @@ class ReplayJob:
     """Bound on each request, 0.1 to 3,600 s."""
     max_body_bytes: int = 1024 * 1024
     """Bytes of each response that are kept."""
+    session_header: str | None = None
+    """Requests with the same value of this header are sent one after another, each when the one before has its answer;
+    without it, or where redaction replaced it, in their time alone."""
+    shard: Shard = field(default_factory=Shard)
+    """Which part of the requests to send, by a hash of their identifiers, or of their sessions. Rates and limits are
+    those of all parts together; answers appear in a folder of the part's own when all are there."""
+    begin: datetime | None = None
+    """When the recording begins anew: one moment for all parts. A part that comes later begins at once, at its own
+    pace; ``None``: all do."""
     mark_header: str = MARK_HEADER
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mark_header", HeaderName(self.mark_header, field="mark_header"))
+        if self.session_header is not None:
+            object.__setattr__(self, "session_header", HeaderName(self.session_header, field="session_header"))
+        if self.begin is not None and self.begin.tzinfo is None:
+            raise ValidationError(
+                field="begin",
+                value=self.begin.isoformat(),
+                rule="must have a time zone",
+                remedy="Write for example '2026-01-31T12:00:00Z'",
+            )
         for name, low, high in (
             ("max_requests", 1, 10**12),
-            ("max_in_flight", 1, 10_000),
+            # Each part sends one at a time at least.
+            ("max_in_flight", self.shard.of, 10_000),
             ("timeout_seconds", 0.1, 3_600),
             ("max_body_bytes", 0, 2**31),
         ):
@@ -98,20 +122,25 @@ async def replay(
         on_progress: Called twice a second with the numbers so far.
 
     Raises:
-        ValidationError: The recording is empty or of another schema version, or the target's files cannot be read.
+        ValidationError: The recording is empty or of another schema version, the result's place is not empty, or the
+            target's files cannot be read.
     """
     reader = RecordingReader.open(job.recording)
-    run = _Run(job, stop or asyncio.Event(), noted_rules(reader) if job.result else [])
-    ordered = OrderedReader(reader)
+    place = ShardResult(job.result, job.shard) if job.result and job.shard.of > 1 and not dry_run else None
+    if place is not None and (done := place.report()) is not None:
+        return done
+    run = _Run(job, stop or asyncio.Event(), noted_rules(reader) if job.result else [], place)
+    origin = first_start(reader) if job.shard.of > 1 else None
+    ordered = OrderedReader(reader, columns=REQUEST_COLUMNS)
     started = time.monotonic()
     showing = asyncio.ensure_future(_show(run.statistics, on_progress)) if on_progress else None
     try:
-        stopped_by = await (run.plan(ordered) if dry_run else run.send_all(ordered))
+        stopped_by = await (run.plan(ordered) if dry_run else run.send_all(ordered, origin))
     finally:
         if showing:
             showing.cancel()
     statistics = run.statistics
-    return ReplayReport(
+    report = ReplayReport(
         run_id=job.run_id,
         target=job.target.url,
         read=statistics.read,
@@ -123,6 +152,8 @@ async def replay(
         changed_status=statistics.changed_status,
         latency=statistics.latency,
         lateness=statistics.lateness,
+        redacted=statistics.redacted,
+        without_session=statistics.without_session,
         held_back=statistics.held_back,
         out_of_order=ordered.out_of_order,
         unwritten=statistics.unwritten,
@@ -131,6 +162,9 @@ async def replay(
         damage=tuple(reader.damage),
         is_dry_run=dry_run,
     )
+    if place is not None and stopped_by != "interrupted" and not report.unwritten:
+        place.finish(report)
+    return report
 
 
 async def _show(statistics: ReplayStatistics, on_progress: Callable[[ReplayStatistics], None]) -> None:
@@ -142,24 +176,29 @@ async def _show(statistics: ReplayStatistics, on_progress: Callable[[ReplayStati
 class _Run:
     """One replay."""
 
-    def __init__(self, job: ReplayJob, stop: asyncio.Event, rules: Sequence[RedactionRules]) -> None:
+    def __init__(
+        self, job: ReplayJob, stop: asyncio.Event, rules: Sequence[RedactionRules], place: ShardResult | None
+    ) -> None:
         self._job = job
+        self._place = place
+        self._is_own = own(job.shard, self._session_of)
+        self._max_requests = None if job.max_requests is None else share_of(job.max_requests, job.shard)
+        self._max_in_flight = share_of(job.max_in_flight, job.shard)
         self._stop = stop
         self._chosen = 0
         self._stopped_by = ""
         self.statistics = ReplayStatistics()
-        self._slots = asyncio.Semaphore(job.max_in_flight)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._http = HttpSender(
-            job.target,
-            timeout_seconds=job.timeout_seconds,
-            max_body_bytes=job.max_body_bytes,
-        )
-        self._grpc = GrpcSender(
+        self._sightings = Sightings()
+        self._sessions: dict[str, deque[Callable[[], None]]] = {}
+        self._in_flight = 0
+        self._fewer = asyncio.Event()
+        self._sender = Sender(
             job.target,
             timeout_seconds=job.timeout_seconds,
             max_body_bytes=job.max_body_bytes,
             speed=None if job.pace.rate else job.pace.speed,
+            max_in_flight=self._max_in_flight,
+            guard=job.guard,
         )
         self._results = self._result_writer([RedactionRules(), *rules])
 
@@ -170,59 +209,58 @@ class _Run:
                 self.statistics.sent += 1
         return self._stopped_by
 
-    async def send_all(self, ordered: OrderedReader) -> str:
+    async def send_all(self, ordered: OrderedReader, first: datetime | None) -> str:
         """Send everything that may be sent, and wait for the responses."""
         try:
-            return await self._send_in_time(ordered)
+            return await self._send_in_time(ordered, first)
         finally:
             # Also after Ctrl-C: nothing that was sent is forgotten.
             await self._finish()
             if self._results:
                 await self._results.close()
-            await self._http.close()
-            await self._grpc.close()
+            await self._sender.close()
 
     async def _finish(self) -> None:
         """Wait for what was sent. Each call has a limit of its own, which for a stream is longer than the usual one."""
-        sent = set(self._tasks)
-        if not sent:
-            return
         stopping = asyncio.ensure_future(self._stop.wait())
-        ended = asyncio.gather(*sent, return_exceptions=True)
+        ended = asyncio.ensure_future(self._fewer_than(1))
         await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         # Whoever stops the replay waits no longer than for a usual call.
-        _, late = await asyncio.wait(sent, timeout=self._job.timeout_seconds + _GRACE_SECONDS)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.wait([ended], timeout=self._job.timeout_seconds + _GRACE_SECONDS)
+        self._sender.abandon()
+        await ended
 
-    async def _send_in_time(self, ordered: OrderedReader) -> str:
-        due = schedule(self._job.pace)
+    async def _fewer_than(self, count: int) -> None:
+        while self._in_flight >= count:
+            self._fewer.clear()
+            await self._fewer.wait()
+
+    async def _send_in_time(self, ordered: OrderedReader, first: datetime | None) -> str:
+        due = schedule(self._job.pace, shard=self._job.shard, origin=first)
         origin: float | None = None
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            async with aclosing(self._wanted(ordered)) as wanted:
-                async for exchange in wanted:
-                    if origin is None:
-                        origin = time.perf_counter() + _LEAD_SECONDS
-                    moment = origin + due(exchange.started_at)
-                    if (wait := moment - time.perf_counter()) > 0:
-                        await asyncio.wait([stopping], timeout=wait)
-                    if self._stop.is_set():
-                        return "interrupted"
-                    await self._start(exchange, moment)
-        finally:
-            stopping.cancel()
+        async with aclosing(self._wanted(ordered)) as wanted:
+            async for exchange in wanted:
+                if origin is None:
+                    origin = time.perf_counter() + max(_LEAD_SECONDS, self._until_begin())
+                moment = origin + due(exchange.started_at)
+                if (wait := moment - time.perf_counter()) > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._stop.wait()
+                if self._in_flight >= self._max_in_flight:
+                    self.statistics.held_back += 1
+                    await self._fewer_than(self._max_in_flight)
+                if self._results:
+                    await self._results.room()
+                if self._stop.is_set():
+                    return "interrupted"
+                self._send(exchange, moment)
         return self._stopped_by
 
-    async def _start(self, exchange: Exchange, moment: float) -> None:
-        if self._slots.locked():
-            self.statistics.held_back += 1
-        await self._slots.acquire()
-        task = asyncio.create_task(self._send(exchange, moment))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _until_begin(self) -> float:
+        begin = self._job.begin
+        return 0.0 if begin is None else (begin - datetime.now(UTC)).total_seconds()
 
     async def _wanted(self, ordered: OrderedReader) -> AsyncGenerator[Exchange, None]:
         """Yield what may be sent, until it is enough."""
@@ -231,36 +269,69 @@ class _Run:
                 if self._stop.is_set():
                     self._stopped_by = "interrupted"
                     return
-                if not self._may_send(exchange):
+                if not self._is_own(exchange) or not self._may_send(exchange):
                     continue
-                if self._job.max_requests is not None and self._chosen >= self._job.max_requests:
+                if self._max_requests is not None and self._chosen >= self._max_requests:
                     self._stopped_by = "limit"
                     return
                 self._chosen += 1
+                self.statistics.redacted += carries_redacted(exchange)
+                if self._job.session_header:
+                    self.statistics.without_session += not self._session_of(exchange)
+                if REDACTED in exchange.path:
+                    # Brackets are no part of a path, and some servers refuse them (RFC 3986 section 3.4).
+                    exchange = replace(exchange, path=exchange.path.replace(REDACTED, URL_REDACTED))  # noqa: PLW2901
                 yield exchange
 
-    async def _send(self, exchange: Exchange, moment: float) -> None:
+    def _send(self, exchange: Exchange, moment: float) -> None:
+        """Send a request, or put it behind the one of its session that has no answer yet."""
+        self._in_flight += 1
+        session = self._session_of(exchange)
+        if session in self._sessions:
+            self._sessions[session].append(lambda: self._send_now(exchange, moment, session))
+            return
+        if session:
+            self._sessions[session] = deque()
+        self._send_now(exchange, moment, session)
+
+    def _send_now(self, exchange: Exchange, moment: float, session: str) -> None:
         job = self._job
-        try:
-            headers = job.target.headers_for(exchange.request.headers, mark=(job.mark_header, job.run_id))
-            sent_at = datetime.now(UTC)
-            self.statistics.started(late_seconds=max(0.0, time.perf_counter() - moment))
-            sender = self._grpc if exchange.is_grpc else self._http
-            try:
-                outcome = await sender.send(exchange, headers)
-            except asyncio.CancelledError:  # the replay is over, and this call is counted all the same
-                outcome = Outcome(failure="cut off")
-            except Exception as error:  # one request that cannot be sent must not end the others
-                outcome = Outcome(failure=type(error).__name__)
-        finally:
-            self._slots.release()
-        self.statistics.ended(exchange, outcome)
-        if self._results:
-            await self._results.add(exchange, outcome, sent_at=sent_at)
+        headers = job.target.headers_for(exchange.request.headers, mark=(job.mark_header, job.run_id))
+        sent_at = datetime.now(UTC)
+        self.statistics.started(late_seconds=max(0.0, time.perf_counter() - moment))
+
+        def end(outcome: Outcome) -> None:
+            self._in_flight -= 1
+            self._fewer.set()
+            self.statistics.ended(exchange, outcome)
+            if self._results:
+                self._results.add(exchange, outcome, sent_at=sent_at)
+            if session:
+                self._go_on(session)
+
+        self._sender.send(exchange, headers, end)
+
+    def _go_on(self, session: str) -> None:
+        waiting = self._sessions[session]
+        if self._stop.is_set():
+            self._in_flight -= len(waiting)
+            waiting.clear()
+        if waiting:
+            # Not within the other's end, or a long session of failures would be a deep recursion.
+            asyncio.get_running_loop().call_soon(waiting.popleft())
+        else:
+            del self._sessions[session]
+
+    def _session_of(self, exchange: Exchange) -> str:
+        name = self._job.session_header
+        value = value_of(exchange.request.headers, name) if name else None
+        return "" if value is None or REDACTED in value else value
 
     def _may_send(self, exchange: Exchange) -> bool:
         self.statistics.read += 1
         reason = self._job.guard.refuse(exchange)
+        if reason is None and self._sightings.is_repeated(exchange):
+            reason = Skip.SEEN_TWICE
         if reason is not None:
             self.statistics.skip(reason)
         return reason is None
@@ -273,6 +344,14 @@ class _Run:
         def lose(count: int) -> None:
             self.statistics.unwritten += count
 
+        store = self._place.begin() if self._place else RecordingStore.open(job.result)
+        if not store.is_empty:
+            raise ValidationError(
+                field="result",
+                value=without_credentials(job.result),
+                rule="holds files of a recording already, with which these answers would be mixed up",
+                remedy="Name a new directory, or remove the old one",
+            )
         name = f"replay-{job.run_id}"
-        writer = RecordingWriter(RecordingStore.open(job.result), instance=name, notes=note_of(rules))
+        writer = RecordingWriter(store, instance=name, notes=note_of(rules))
         return ResultWriter(writer, rules=rules, side=job.result_side, source=name, on_loss=lose)

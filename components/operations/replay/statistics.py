@@ -44,6 +44,11 @@ class ReplayReport:
     """Time to the end of the response."""
     lateness: Spread
     """How much later than planned requests were sent."""
+    redacted: int
+    """Requests among those sent that carry redacted values, so that they may be answered otherwise than recorded."""
+    without_session: int
+    """Requests among those sent that have no session though sessions are kept, so that their order is not: the header
+    is missing, or redaction replaced its value."""
     held_back: int
     """Requests that waited because too many were in flight."""
     out_of_order: int
@@ -75,6 +80,8 @@ class ReplayStatistics:
         self.sent = 0
         self.completed = 0
         self.changed_status = 0
+        self.redacted = 0
+        self.without_session = 0
         self.held_back = 0
         self.unwritten = 0
         self.skipped: Counter[str] = Counter()

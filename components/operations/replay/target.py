@@ -9,9 +9,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...model import HeaderName, ValidationError
+from ...model.replaying import check_rewrites, check_target
 from ..recording import Headers
 from ..recording.redaction import REDACTED
-from ..recording.storage import without_credentials
+from .libcurl import pycurl
 
 _NOT_SENT: Final = frozenset(
     {
@@ -54,6 +55,8 @@ class Target:
         ca_file: PEM file with the authorities that may sign the target's certificate; ``None`` for the system's.
         certificate_file: PEM file with the client's certificate chain; needs ``key_file``.
         key_file: PEM file with its private key.
+        rewrites: Beginnings of paths with what replaces them, e.g. ``{"/v1": "/v2"}``. Whole segments count, so that
+            ``/v10`` is another path, and the longest beginning that fits.
         server_name: Name expected in the target's certificate; ``None`` for the URL's host.
 
     Raises:
@@ -69,12 +72,14 @@ class Target:
     certificate_file: Path | None = None
     key_file: Path | None = None
     server_name: str | None = None
+    rewrites: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         object.__setattr__(
             self, "headers", {HeaderName(name, field="headers"): value for name, value in self.headers.items()}
         )
-        _check_url(self.url)
+        check_target(self.url)
+        check_rewrites(self.rewrites)
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValidationError(
                 field="certificate_file",
@@ -121,6 +126,16 @@ class Target:
         """Return the authority to send for a recorded one."""
         return self.authority or recorded or self.address
 
+    def path_of(self, recorded: str) -> str:
+        """Return the path to send for a recorded one."""
+        path, mark, query = recorded.partition("?")
+        fitting = [old for old in self.rewrites if f"{path}/".startswith(f"{old.rstrip('/')}/")]
+        if not fitting:
+            return recorded
+        old = max(fitting, key=len)
+        rest = path[len(old.rstrip("/")) :]
+        return f"{self.rewrites[old].rstrip('/')}{rest}{mark}{query}" if rest else f"{self.rewrites[old]}{mark}{query}"
+
     def headers_for(self, recorded: Headers, *, mark: tuple[str, str]) -> Headers:
         """Return the headers to send: the recorded ones that may go, this target's own, and the mark."""
         own = {**self.headers, mark[0]: mark[1]}
@@ -135,14 +150,25 @@ class Target:
         ]
         return (*kept, *own.items())
 
-    def ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context for plain HTTP requests; ``None`` without TLS.
+    def certificate_files(self) -> list[tuple[int, Path | str]]:
+        """Return the files of TLS by libcurl's options; authorities are the system's where none are given."""
+        paths = ssl.get_default_verify_paths()
+        files = {
+            pycurl.CAINFO: self.ca_file or paths.cafile,
+            pycurl.CAPATH: None if self.ca_file else paths.capath,
+            pycurl.SSLCERT: self.certificate_file,
+            pycurl.SSLKEY: self.key_file,
+        }
+        return [(option, path) for option, path in files.items() if path is not None]
+
+    def check_certificates(self) -> None:
+        """Read the files of TLS once, so that a wrong one is told before anything is sent.
 
         Raises:
             ValidationError: A file cannot be read or holds no certificate.
         """
         if not self.is_secure:
-            return None
+            return
         try:
             context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
             if self.certificate_file and self.key_file:
@@ -154,21 +180,3 @@ class Target:
                 rule=f"must be readable PEM files ({error.strerror or error})",
                 remedy="Check the paths and formats",
             ) from error
-        return context
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        (parts.hostname or "").encode("idna")
-        bare = parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
-    except ValueError:
-        valid = bare = False
-    if not valid or not bare:
-        raise ValidationError(
-            field="target",
-            value=without_credentials(url),
-            rule="must be http:// or https:// with a host, an optional port, and nothing else",
-            remedy="Write for example 'http://203.0.113.7:8000'",
-        )

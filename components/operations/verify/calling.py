@@ -1,54 +1,61 @@
-"""The calls of a run: gRPC by a method with a text as request, or plain HTTP."""
+"""The calls of a run, and the warm-up before them."""
 
 import asyncio
-import importlib
+import math
 import socket
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Final
 
-from ...model import ValidationError
-from ..calls import CallJob, CallResult, make_calls, result_of, settled
-
-ANSWERED: Final = 500
-"""HTTP status from which on an answer counts as a failure of the server."""
-
+from ..calls import CallJob, CallResult, CallSummary, make_calls
+from .http_call import HttpCall, make_http_calls
+from .job import VerifyJob
+from .plan import Plan
+from .survey import POLL_SECONDS, Survey
 
 CONNECT_SECONDS: Final = 5.0
 """A connection that takes longer is of no use to a client; as long as the bound on a call."""
 
+SURE_COPIES: Final = 20
+"""Copies expected of a warm-up batch: that none of them comes by chance has probability e**-20."""
 
-@dataclass(frozen=True, kw_only=True)
-class HttpCall:
-    """A plain HTTP request.
+SMALLEST_BATCH: Final = 20
+LARGEST_BATCH: Final = 400
 
-    Raises:
-        ValidationError: The path is none.
-    """
+PROGRESS_SECONDS: Final = 5.0
+"""Time between two reports of progress; most runs end before the first."""
 
-    method: str
-    path: str
-
-    def __post_init__(self) -> None:
-        if not (self.path.startswith("/") and self.path.isascii() and self.path.isprintable()):
-            raise ValidationError(
-                field="path",
-                value=self.path,
-                rule="must begin with / and have printable ASCII characters only",
-                remedy="Write for example /orders?page=1, with other characters as %C3%BC",
-            )
+Tell = Callable[[str], None]
+"""Takes one line about what is being done."""
 
 
-async def run_calls(job: CallJob, http: HttpCall | None) -> AsyncIterator[CallResult]:
+def run_calls(job: CallJob, http: HttpCall | None) -> AsyncIterator[CallResult]:
     """Make the calls and yield their results as they come.
 
     Args:
         job: Where to, how often, how fast.
         http: What to request by HTTP; None to call :attr:`CallJob.rpc` by gRPC.
     """
-    async for result in make_calls(job) if http is None else _http_calls(job, http):
-        yield result
+    return make_calls(job) if http is None else make_http_calls(job, http)
+
+
+async def call_gateway(job: CallJob, http: HttpCall | None, tell: Tell) -> list[CallResult]:
+    """Make the calls and return their results.
+
+    Args:
+        job: Where to, how often, how fast.
+        http: As for :func:`run_calls`.
+        tell: Told now and then how far it is.
+    """
+    collected: list[CallResult] = []
+    reported = time.monotonic()
+    async for result in run_calls(job, http):
+        collected.append(result)
+        if time.monotonic() - reported >= PROGRESS_SECONDS:
+            reported = time.monotonic()
+            tell(f"{len(collected):,} of {job.count:,} calls")
+    return collected
 
 
 def connects(address: str) -> bool:
@@ -65,44 +72,59 @@ def connects(address: str) -> bool:
     return True
 
 
-async def _http_calls(job: CallJob, http: HttpCall) -> AsyncIterator[CallResult]:
-    httpx: Any = importlib.import_module("httpx")
-    results: asyncio.Queue[CallResult | Exception] = asyncio.Queue()
-    indices = iter(range(job.count))
-    start = time.monotonic()
-    headers = {"host": job.authority, "user-agent": job.run_id}
-    # trust_env off: a proxy of the machine must not see, change or lose the calls.
-    client = httpx.AsyncClient(
-        base_url=f"http://{job.address}", headers=headers, timeout=job.timeout_seconds, trust_env=False
-    )
-    async with client:
-
-        async def work() -> None:
-            for index in indices:
-                if job.calls_per_second:
-                    await asyncio.sleep(start + index / job.calls_per_second - time.monotonic())
-                results.put_nowait(await settled(_request(client, job, http, index)))
-
-        workers = [asyncio.create_task(work()) for _ in range(min(job.concurrency, job.count))]
-        try:
-            for _ in range(job.count):
-                yield result_of(await results.get())
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+def batch_size(plan: Plan) -> int:
+    """How many calls every mirror gets copies of all but certainly, as far as that is bearable."""
+    shares = [target.wanted.percent / 100 for target in plan.targets if target.wanted.percent > 0]
+    return min(LARGEST_BATCH, max(SMALLEST_BATCH, math.ceil(SURE_COPIES / min(shares, default=1))))
 
 
-async def _request(client: Any, job: CallJob, http: HttpCall, index: int) -> CallResult:  # noqa: ANN401 -- httpx is loaded late
-    httpx: Any = importlib.import_module("httpx")
-    call_id = job.call_id(index)
-    headers = {"x-request-id": call_id, **job.metadata}
-    before = time.monotonic()
-    try:
-        answer = await client.request(http.method, http.path, headers=headers)
-    except httpx.HTTPError as error:
-        return CallResult(
-            call_id=call_id, status=type(error).__name__, seconds=time.monotonic() - before, detail=str(error)[:200]
-        )
-    status = "OK" if answer.status_code < ANSWERED else str(answer.status_code)
-    return CallResult(call_id=call_id, status=status, seconds=time.monotonic() - before)
+def warm_up(calls: CallJob, job: VerifyJob, survey: Survey, runner: asyncio.Runner, tell: Tell) -> tuple[str, ...]:
+    """Call until primary and mirrors work, or until the time is over: the calls that count then show what does not.
+
+    Configuration reaches proxies some time after it was accepted, and only its effect tells when all of it has.
+
+    Args:
+        calls: The calls that count; those of the warm-up are like them, in batches.
+        job: Bounds the time.
+        survey: Looks at the clusters.
+        runner: Runs the calls.
+        tell: Told what is waited for.
+
+    Returns:
+        Tags of the calls that were made.
+    """
+    tags: list[str] = []
+    version = job.version or survey.plan.version
+    batch = batch_size(survey.plan)
+    deadline = time.monotonic() + job.warm_up_seconds
+    waiting_for = "the route"
+    while waiting_for and time.monotonic() < deadline:
+        tell(f"warm-up, waiting for {waiting_for}")
+        tags.append(f"warm{len(tags) + 1}-{calls.run_id}"[:40])
+        before = survey.counts()
+        again = replace(calls, run_id=tags[-1], count=batch)
+        summary = CallSummary.of(runner.run(call_gateway(again, job.http, lambda _: None)))
+        # An application that names no version cannot be held against one, unless it must.
+        own = {version} if job.version else {version, ""}
+        if summary.answered < batch or (version and set(summary.answered_by) - own):
+            waiting_for = f"answers by {version or 'the primary'}"
+        else:
+            copies = {name: each.since(before.mirrors[name]).total for name, each in survey.counts().mirrors.items()}
+            waiting_for = _missing(survey, tags[-1], batch, copies)
+        if waiting_for:
+            time.sleep(POLL_SECONDS)
+    return tuple(tags)
+
+
+def _missing(survey: Survey, tag: str, batch: int, sent: dict[str, int]) -> str:
+    """Return what a batch of the warm-up still lacks, or an empty text."""
+    logged = survey.logged(tag)
+    for target in survey.plan.targets:
+        wanted = target.wanted
+        seen = logged.get(wanted.name)
+        copies = sent[wanted.name] if seen is None else seen.calls
+        if batch * wanted.percent / 100 >= SURE_COPIES and not copies:
+            return f"copies at {wanted.name}"
+        if seen is not None and wanted.mark is not None and (seen.credentials or set(seen.marks) - {wanted.mark[1]}):
+            return f"scrubbed copies at {wanted.name}"
+    return ""

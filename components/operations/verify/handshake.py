@@ -58,23 +58,24 @@ def _chosen(cluster: ClusterView, inlets: Sequence[Inlet]) -> Inlet | None:
 def _certificates(
     cluster: ClusterView, inlet: Inlet, mine: Mapping[str, bytes], theirs: Mapping[str, bytes], now: datetime
 ) -> Iterator[str]:
-    server = _first(_loaded(inlet.secrets, theirs, authority=False))
+    chain = _loaded(inlet.secrets, theirs, authority=False)
     authorities = _loaded(cluster.secrets, mine, authority=True)
-    if server is not None:
+    if chain:
+        server = chain[0]
         yield from _end("the receiver's certificate", server, now)
-        if authorities and not _signed_by(server, authorities):
+        if authorities and not _signed_by(chain, authorities):
             yield "the sender does not trust who signed the receiver's certificate"
         names = _names(server)
-        if cluster.names and not any(wanted in names for wanted in cluster.names):
+        if cluster.names and not any(_is_for(wanted, names) for wanted in cluster.names):
             own = ", ".join(names) or "no name"
             yield f"the receiver's certificate is for {own}, not for {', '.join(cluster.names)}"
     if not inlet.needs_certificate:
         return
-    client = _first(_loaded(cluster.secrets, mine, authority=False))
-    if client is None:
+    client = _loaded(cluster.secrets, mine, authority=False)
+    if not client:
         yield "the receiver asks for a certificate and the sender has none"
         return
-    yield from _end("the sender's certificate", client, now)
+    yield from _end("the sender's certificate", client[0], now)
     trusted = _loaded(inlet.secrets, theirs, authority=True)
     if trusted and not _signed_by(client, trusted):
         yield "the receiver does not trust who signed the sender's certificate"
@@ -95,20 +96,38 @@ def _loaded(names: Sequence[str], secrets: Mapping[str, bytes], *, authority: bo
     return found
 
 
-def _first(certificates: list[x509.Certificate]) -> x509.Certificate | None:
-    return certificates[0] if certificates else None
+def _signed_by(chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate]) -> bool:
+    """Whether one of the authorities signed the first certificate of a chain, by way of those after it."""
+    certificate, between = chain[0], list(chain[1:])
+    while True:
+        if _issuer(certificate, authorities) is not None:
+            return True
+        issuer = _issuer(certificate, between)
+        if issuer is None:
+            return False
+        between.remove(issuer)
+        certificate = issuer
 
 
-def _signed_by(certificate: x509.Certificate, authorities: Sequence[x509.Certificate]) -> bool:
-    """Whether one of the authorities signed it; chains with intermediates are taken as good."""
-    issuers = [each for each in authorities if each.subject == certificate.issuer]
-    for issuer in issuers:
+def _issuer(certificate: x509.Certificate, candidates: Sequence[x509.Certificate]) -> x509.Certificate | None:
+    """Who of the candidates signed a certificate."""
+    for issuer in candidates:
         try:
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, ValueError, TypeError):
             continue
-        return True
-    return False
+        return issuer
+    return None
+
+
+def _is_for(wanted: str, names: Sequence[str]) -> bool:
+    """Whether one of a certificate's names is wanted; a pattern ``*.example`` of either side stands for its names."""
+    return any(
+        wanted == name
+        or (wanted.startswith("*") and name.endswith(wanted[1:]))
+        or (name.startswith("*.") and wanted.partition(".")[2] == name[2:])
+        for name in names
+    )
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

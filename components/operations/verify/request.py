@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 from ...model.rules import Node, Route
-from ...model.rules.sites import gateway_name
+from ...model.rules.aiming import Asked
+from ...model.rules.mirror_entries import gateway_name
 from ..calls import SAY_HELLO
 
 
@@ -21,11 +22,20 @@ class Request:
     """Further headers, names in lower case."""
 
     @property
+    def is_grpc(self) -> bool:
+        """Whether it is a gRPC call: those post, and plain requests are made by GET."""
+        return self.method == "POST"
+
+    @property
     def at_proxy(self) -> dict[str, str]:
         """Its headers as routes of a proxy match them."""
-        # gRPC posts, and plain requests are made by GET.
-        framing = {"content-type": "application/grpc"} if self.method == "POST" else {}
+        framing = {"content-type": "application/grpc"} if self.is_grpc else {}
         return {**dict(self.headers), **framing}
+
+    @property
+    def asked(self) -> Asked:
+        """The call as conditions of overlays see it."""
+        return Asked(method=self.method, authority=self.authority, path=self.path, headers=self.at_proxy)
 
     @property
     def host(self) -> str:
@@ -55,8 +65,18 @@ def _takes_istio(match: Node, request: Request, gateway: str, namespace: str) ->
         and _text(match["method"], request.method)
         and _text(match["authority"], request.authority)
         and all(name in headers and _text(test, headers[name]) for name, test in _lowered(match["headers"]))
-        and not any(name in headers and _text(test, headers[name]) for name, test in _lowered(match["withoutHeaders"]))
+        and not any(_excludes(test, headers.get(name)) for name, test in _lowered(match["withoutHeaders"]))
     )
+
+
+def _excludes(test: Node, value: str | None) -> bool:
+    """Whether a condition of ``withoutHeaders`` keeps a request out; a missing header is an empty one, as for ``.*``.
+
+    Source: TranslateRouteMatch of Istio's pilot, which sets treat_missing_header_as_empty.
+    """
+    if not test.entries() or test["regex"].text() == "*":
+        return value is not None
+    return _text(test, value or "")
 
 
 def _lowered(node: Node) -> list[tuple[str, Node]]:

@@ -1,27 +1,34 @@
-"""One verification: calls (or a while of watching), the evidence of both clusters, and a verdict for each mirror."""
+"""One verification: calls (or a while of watching), the evidence of all clusters, and a verdict on each subject."""
 
 import asyncio
+import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from ...model import HeaderName, ValidationError
-from ...model.checks import bounded, whole
-from ..calls import MAX_CALLS, CallJob, CallResult, CallSummary
+from ...model import ValidationError
+from ...model.rules import ClusterObjects
+from ..calls import CallSummary
 from ..cluster_objects import read_cluster
 from ..kube import ClusterAccess
-from ..outcome import Outcome
-from .calling import HttpCall, connects, run_calls
-from .causes import Diagnosis
-from .diagnosis import MirrorVerdict, judge_mirror
-from .observation import observe
-from .request import Request
+from .calling import call_gateway, connects, warm_up
+from .claims import MirrorVerdict, Verdict, judge_mirror, judge_primary
+from .evidence import PRIMARY
+from .facts import PrimaryFacts
+from .inside import choose_inside, make_inside_plan
+from .job import VerifyJob
+from .observation import Observation, Run, observe
+from .places import Workload
+from .plan import Plan, Target, address_of, choose_host, expecting, make_plan
+from .report import Phase, Report, Subject
+from .shares import beta_functions
 from .survey import Side, Survey
-from .targets import Plan, choose_host, make_plan
+from .witnesses import Witnessed, kinds, make_witnesses
 
 QUIET_SECONDS: Final = 1.0
 """Counters that did not change for this long are final; copies follow their calls within milliseconds."""
@@ -32,144 +39,40 @@ SETTLE_SECONDS: Final = 20.0
 SKEW_SECONDS: Final = 5.0
 """Difference of clocks from which on it is worth a word."""
 
-DAY_SECONDS: Final = 86_400.0
-"""Longest time of watching: counters of proxies that restart meanwhile begin anew."""
-
-MAX_RATE: Final = 100_000.0
-"""Highest rate; one process makes a few thousand calls a second."""
-
 Tell = Callable[[str], None]
 """Takes one line about what is being done."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyJob:
-    """What to verify.
+@dataclass
+class _Watch:
+    """Measures the steps of a verification."""
 
-    Raises:
-        ValidationError: A value is out of its range.
-    """
+    tell: Tell
+    phases: list[Phase] = field(default_factory=list[Phase])
+    _started: float = field(default_factory=time.monotonic)
 
-    staging: ClusterAccess
-    """The cluster that owns the traffic."""
-
-    testing: ClusterAccess | None = None
-    """The cluster that gets copies; None to verify mirrors inside the first one only."""
-
-    host: str = ""
-    """Authority to call, without port; empty when one host only is mirrored."""
-
-    address: str = ""
-    """``host:port`` of the gateway; empty for its load balancer's."""
-
-    calls: int = 200
-    """Calls to make, 1 to 1,000,000; ignored when watching."""
-
-    watch_seconds: float = 0.0
-    """How long to watch the traffic that there is instead of making calls, at most a day; 0 to make calls."""
-
-    rpc: str = "helloworld.Greeter/SayHello"
-    """gRPC method to call; its request has a text as field 1."""
-
-    http: HttpCall | None = None
-    """What to request by plain HTTP instead."""
-
-    headers: tuple[tuple[str, str], ...] = ()
-    """Further headers that entries of the route ask for; names in lower case."""
-
-    calls_per_second: float = 0.0
-    """Rate at which calls start, 0 to 100,000; 0 means as fast as they are answered."""
-
-    concurrency: int = 8
-    """Calls in flight at most."""
-
-    patience_seconds: float = 0.0
-    """How long to wait, before the first call, until the sending proxies copy the shares that are wanted."""
-
-    expected: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Shares that mirrors must have, in per cent by name; others are held against what the routes say."""
-
-    def __post_init__(self) -> None:
-        whole(self.calls, "calls", 1, MAX_CALLS)
-        bounded(self.watch_seconds, "watch_seconds", 0, DAY_SECONDS, "seconds")
-        bounded(self.calls_per_second, "calls_per_second", 0, MAX_RATE, "calls per second")
-        for name, value in self.headers:
-            _check_header(name, value)
-        host, _, port = self.address.rpartition(":")
-        if self.address and not (host and port.isdecimal()):
-            raise ValidationError(
-                field="address",
-                value=self.address,
-                rule="must be HOST:PORT",
-                remedy="Write for example 127.0.0.1:8000, or [::1]:8000",
-            )
-
-    @property
-    def request(self) -> Request:
-        """The call as routes see it."""
-        if self.http is not None:
-            return Request(authority=self.host, path=self.http.path, method=self.http.method, headers=self.headers)
-        return Request(authority=self.host, path=f"/{self.rpc}", headers=self.headers)
-
-
-def _check_header(name: str, value: str) -> None:
-    HeaderName(name, field="headers")
-    if name.endswith("-bin") or not (value.isascii() and value.isprintable()):
-        raise ValidationError(
-            field="headers",
-            value=name,
-            rule="must have a value of printable ASCII characters, and be no binary one of gRPC (-bin)",
-            remedy="Choose another header; its value is not shown here, as it may be a credential",
-        )
+    @contextmanager
+    def step(self, name: str) -> Generator[None]:
+        before = time.monotonic()
+        self.tell(name)
+        yield
+        seconds = time.monotonic() - before
+        self.phases.append(Phase(name=name, seconds=seconds, start_seconds=before - self._started))
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyReport:
-    """What came of it."""
+class _Called:
+    """What was done, and what the client saw of it."""
 
-    plan: Plan
-    calls: CallSummary | None
-    """What the client saw; None when traffic was watched."""
-
-    mirrors: tuple[MirrorVerdict, ...]
-    gaps: tuple[str, ...]
-    """What could not be read, and why."""
-
+    run: Run
+    summary: CallSummary | None
+    address: str
     seconds: float
-
-    calling_seconds: float = 0.0
-    """How long calls were made, or traffic was watched."""
-
-    in_flight: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Copies in flight when the last call had been answered, by mirror."""
-
+    in_flight: Mapping[str, int]
     unreached: str = ""
-    """The gateway's address where no connection to it can be made from here; empty otherwise."""
-
-    @property
-    def primary_fails(self) -> str:
-        """Why calls were not answered; empty when all were, or when none came as far as the gateway."""
-        if self.calls is None or not self.calls.failures or self.unreached:
-            return ""
-        return "; ".join(f"{count:,} calls failed ({what})" for what, count in self.calls.failures.items())
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the whole stands. Without a mirror or without calls nothing holds."""
-        found = {verdict.outcome for verdict in self.mirrors}
-        if Outcome.FAILS in found:
-            return Outcome.FAILS
-        if self.primary_fails:
-            return Outcome.FAILS
-        return Outcome.HOLDS if found == {Outcome.HOLDS} else Outcome.UNKNOWN
-
-    @property
-    def diagnoses(self) -> list[tuple[str, Diagnosis]]:
-        """Everything that is wrong, with the mirror's name."""
-        return [(each.facts.wanted.name, found) for each in self.mirrors for found in each.diagnoses]
 
 
-def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
+def verify(job: VerifyJob, tell: Tell) -> Report:
     """Verify the mirrors of one host.
 
     Args:
@@ -180,106 +83,192 @@ def verify(job: VerifyJob, tell: Tell) -> VerifyReport:
         ValidationError: The host is not clear, or has no mirror.
         OperationError: A cluster cannot be asked.
     """
-    started = time.monotonic()
-    tell("reading both clusters")
-    staging, testing = _sides(job)
-    host, source = choose_host(staging.objects, job.host)
-    request = replace(job.request, authority=host)
-    plan = _expecting(make_plan(staging.objects, testing.objects if testing else None, request, source), job.expected)
-    survey = Survey(plan=plan, staging=staging, testing=testing)
-    _check_clocks(survey)
-    survey.await_shares(job.patience_seconds)
-    before = survey.counts()
-    if job.watch_seconds:
-        tell(f"watching {host} for {job.watch_seconds:g} s")
+    started = datetime.now(tz=UTC)
+    watch = _Watch(tell)
+    with watch.step("reading the clusters"):
+        sides = _sides(job)
+        sender, *receivers = sides.values()
+        plan = expecting(_plan(job, sender.objects, [each.objects for each in receivers]), job.expected)
+        survey = Survey(plan=plan, sides=sides)
+        _check_clocks(survey)
+        survey.await_shares(job.patience_seconds)
+    called = _watch_traffic(job, survey, watch) if job.watch_seconds else _make_calls(job, survey, watch)
+    with watch.step("reading what proxies have"):
+        observed = observe(survey, called.run)
+        memory = _memory(survey)
+    return Report(
+        title="Verification",
+        started=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        route=plan.route,
+        sender=plan.sender,
+        authority=plan.request.authority,
+        path=plan.request.path,
+        gateway=called.address or plan.gateway.name,
+        calls=called.summary,
+        subjects=tuple(_subjects(job, observed, called)),
+        gaps=(*survey.gaps, *observed.strangers),
+        unreached=called.unreached,
+        calling_seconds=called.seconds,
+        in_flight=called.in_flight,
+        primary_counters=called.run.after.primary.since(called.run.before.primary),
+        memory_bytes=memory,
+        phases=tuple(watch.phases),
+    )
+
+
+def _plan(job: VerifyJob, staging: ClusterObjects, receiving: Sequence[ClusterObjects]) -> Plan:
+    place = choose_inside(staging, job.host)
+    if place is None:
+        host, source = choose_host(staging, job.host, job.request)
+        return make_plan(staging, receiving, replace(job.request, authority=host), source)
+    if not job.watch_seconds:
+        raise ValidationError(
+            field="--watch",
+            value=job.watch_seconds,
+            rule=f"must be given for {place.authority}, which is mirrored inside the mesh: its callers make the calls",
+            remedy="Write for example --watch 30 while they do",
+        )
+    return make_inside_plan(staging, receiving, job.request, place)
+
+
+def _watch_traffic(job: VerifyJob, survey: Survey, watch: _Watch) -> _Called:
+    with watch.step(f"watching {survey.plan.request.host} for {job.watch_seconds:g} s"):
+        before = survey.counts()
         time.sleep(job.watch_seconds)
-        summary, run_id, unreached, after = None, "", "", survey.counts()
-        calling, in_flight = job.watch_seconds, after
-    else:
-        run_id = f"verify-{uuid.uuid4().hex[:12]}"
-        begun = time.monotonic()
-        address = _address(job, plan)
-        tell(f"{job.calls:,} calls to {plan.request.authority} at {address}")
-        summary = CallSummary.of(asyncio.run(_call(job, plan, run_id, address)))
-        none_answered = sum(summary.failures.values()) == summary.total
-        unreached = address if none_answered and not connects(address) else ""
-        calling, in_flight = time.monotonic() - begun, survey.counts()
-        tell("waiting for the copies")
+        after = survey.counts()
+    in_flight = {name: counters.active for name, counters in after.mirrors.items()}
+    run = Run(before=before, after=after)
+    return _Called(run=run, summary=None, address="", seconds=job.watch_seconds, in_flight=in_flight)
+
+
+def _make_calls(job: VerifyJob, survey: Survey, watch: _Watch) -> _Called:
+    plan = survey.plan
+    tag = f"verify-{uuid.uuid4().hex[:12]}"
+    address = job.address or address_of(plan)
+    calls = job.calls_to(address, plan.request.authority, tag)
+    with asyncio.Runner() as runner:
+        earliest, tags = None, ()
+        if job.warm_up_seconds:
+            with watch.step("warm-up"):
+                earliest = survey.counts()
+                tags = warm_up(calls, job, survey, runner, watch.tell)
+        with watch.step(f"{job.calls:,} calls to {plan.request.authority} at {address}"):
+            before = survey.counts()
+            begun = time.monotonic()
+            summary = CallSummary.of(runner.run(call_gateway(calls, job.http, watch.tell)))
+            seconds = time.monotonic() - begun
+            in_flight = {name: counters.active for name, counters in survey.counts().mirrors.items()}
+    unreached = address if not summary.answered and not connects(address) else ""
+    with watch.step("waiting for the copies"), ThreadPoolExecutor(1) as pool:
+        pool.submit(beta_functions)
         after = survey.settled(before, quiet_seconds=QUIET_SECONDS, timeout_seconds=SETTLE_SECONDS)
-    tell("reading what proxies have")
-    answered = summary.total - sum(summary.failures.values()) if summary else None
-    observed = observe(survey, before, after, run_id=run_id, answered=answered)
-    return VerifyReport(
-        plan=plan,
-        calls=summary,
-        mirrors=tuple(judge_mirror(facts) for facts in observed.facts()),
-        gaps=tuple(survey.gaps),
-        seconds=time.monotonic() - started,
-        calling_seconds=calling,
-        in_flight={name: counters.active for name, counters in in_flight.mirrors.items()},
-        unreached=unreached,
+    witnessed: tuple[Witnessed, ...] = ()
+    if not unreached and any(kinds(plan, posts=job.posts)):
+        with watch.step("requests that must not be copied"), asyncio.Runner() as runner:
+            witnessed = make_witnesses(calls, job, survey, runner)
+    run = Run(
+        before=before,
+        after=after,
+        tag=tag,
+        witnessed=witnessed,
+        warm_up=tuple(tags),
+        earliest=earliest,
+        answered=summary.answered,
+        failed=0 if unreached else summary.total - summary.answered,
+    )
+    return _Called(run=run, summary=summary, address=address, seconds=seconds, in_flight=in_flight, unreached=unreached)
+
+
+def _subjects(job: VerifyJob, observed: Observation, called: _Called) -> Generator[Subject]:
+    if called.summary is not None:
+        # Only an application that names versions can be held against one.
+        named = any(called.summary.answered_by)
+        arrivals = observed.arrivals.get(PRIMARY)
+        facts = PrimaryFacts(
+            calls=called.summary,
+            version=job.version or (observed.plan.version if named else ""),
+            arrivals=arrivals,
+            logs_calls=bool(job.version),
+            unreached=called.unreached,
+        )
+        yield _primary(facts, judge_primary(facts), observed.plan)
+    targets = {target.wanted.name: target for target in observed.plan.targets}
+    for verdict in map(judge_mirror, observed.facts()):
+        yield _mirror(verdict, targets[verdict.facts.wanted.name])
+
+
+def _primary(facts: PrimaryFacts, verdict: Verdict, plan: Plan) -> Subject:
+    return Subject(
+        name=PRIMARY,
+        label=facts.version or _name(plan.workload) or "the primary",
+        cluster=plan.sender,
+        outcome=verdict.outcome,
+        claims=verdict.claims,
+        causes=verdict.causes,
+        calls=facts.calls.total,
+        copies=facts.calls.answered_by.get(facts.version, 0) if facts.version else facts.calls.answered,
+        source="answers to the client",
+        arrivals=facts.arrivals,
     )
 
 
-def _sides(job: VerifyJob) -> tuple[Side, Side | None]:
-    """Read both clusters at the same time; most of it is waiting."""
-    with ThreadPoolExecutor(2) as pool:
-        mine = pool.submit(read_cluster, job.staging)
-        theirs = pool.submit(read_cluster, job.testing) if job.testing else None
-        staging = Side.of(job.staging, mine.result().cluster)
-        return staging, Side.of(job.testing, theirs.result().cluster) if job.testing and theirs else None
-
-
-def _expecting(plan: Plan, expected: Mapping[str, float]) -> Plan:
-    names = [target.wanted.name for target in plan.targets]
-    for name in expected:
-        if name not in names:
-            raise ValidationError(
-                field="--expect",
-                value=name,
-                rule=f"must name a mirror of {plan.route}; it has: {', '.join(names) or 'none'}",
-                remedy="Check the name, or deploy the mirror first",
-            )
-    targets = tuple(
-        replace(t, wanted=replace(t.wanted, percent=expected.get(t.wanted.name, t.wanted.percent)))
-        for t in plan.targets
+def _mirror(verdict: MirrorVerdict, target: Target) -> Subject:
+    facts = verdict.facts
+    receiver = facts.receiver
+    return Subject(
+        name=facts.wanted.name,
+        label=_name(target.workload) or facts.wanted.name,
+        cluster=facts.wanted.receiver,
+        outcome=verdict.outcome,
+        claims=verdict.claims,
+        causes=verdict.causes,
+        percent=float(facts.wanted.percent),
+        calls=facts.calls,
+        copies=facts.copies,
+        share=(verdict.share.low, verdict.share.high),
+        source=facts.source.value,
+        endpoints=facts.endpoints,
+        counters=facts.counters,
+        arrivals=facts.arrivals,
+        answers=dict(receiver.answers) if receiver and receiver.answers is not None else None,
     )
-    return replace(plan, targets=targets)
+
+
+def _name(workload: Workload | None) -> str:
+    """Name and version of a workload by their customary labels; empty where it has none."""
+    given = dict(workload.labels) if workload else {}
+    name = given.get("app.kubernetes.io/name") or given.get("app", "")
+    return f"{name} {given.get('version', '')}".strip() if name else ""
+
+
+def _sides(job: VerifyJob) -> dict[str, Side]:
+    """Read all clusters at the same time; most of it is waiting."""
+    accesses = (job.staging, *job.receiving)
+
+    def side(access: ClusterAccess) -> Side:
+        return Side.of(access, read_cluster(access).cluster)
+
+    with ThreadPoolExecutor(len(accesses)) as pool:
+        return {found.access.name: found for found in pool.map(side, accesses)}
 
 
 def _check_clocks(survey: Survey) -> None:
     """Note clocks that differ: certificates may not be valid yet on one side, and logs are read by time."""
-    for side in (survey.staging, survey.testing):
-        now = survey.attempt(side.pods.clock) if side else None
-        if side and now and abs(skew := (now - datetime.now(UTC)).total_seconds()) > SKEW_SECONDS:
+    for side in survey.sides.values():
+        now = survey.attempt(side.pods.clock)
+        if now and abs(skew := (now - datetime.now(UTC)).total_seconds()) > SKEW_SECONDS:
             survey.gaps.append(f"the clock of {side.access.name} differs by {skew:+.0f} s from this machine's")
 
 
-def _address(job: VerifyJob, plan: Plan) -> str:
-    """Where the gateway is called."""
-    if not job.address and not plan.gateway.addresses:
-        raise ValidationError(
-            field="--gateway",
-            value=None,
-            rule=f"must be given, because the Service of {plan.gateway.name} has no address",
-            remedy="Give HOST:PORT by which this machine reaches the gateway, e.g. of a port-forward",
-        )
-    return job.address or _joined(plan.gateway.addresses[0], plan.gateway.port)
+def _memory(survey: Survey) -> int:
+    """Memory that the busiest sending proxy has allocated; 0 where that cannot be asked."""
+    pages = survey.attempt(lambda: survey.ask_senders("memory")) or []
+    return max(map(read_allocated, pages), default=0)
 
 
-async def _call(job: VerifyJob, plan: Plan, run_id: str, address: str) -> list[CallResult]:
-    calls = CallJob(
-        address=address,
-        authority=plan.request.authority,
-        run_id=run_id,
-        count=job.calls,
-        rpc=job.rpc,
-        concurrency=job.concurrency,
-        calls_per_second=job.calls_per_second,
-        headers=dict(job.headers),
-    )
-    return [result async for result in run_calls(calls, job.http)]
-
-
-def _joined(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+def read_allocated(page: str) -> int:
+    """Return the bytes that a proxy has allocated, from its admin page ``/memory``; 0 when it does not tell."""
+    try:
+        return int(json.loads(page[max(page.find("{"), 0) :])["allocated"])
+    except (ValueError, KeyError, TypeError):
+        return 0

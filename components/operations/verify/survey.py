@@ -1,4 +1,4 @@
-"""Asks two clusters for the evidence of a run. What cannot be asked is noted, and the rest goes on."""
+"""Asks clusters for the evidence of a run. What cannot be asked is noted, and the rest goes on."""
 
 import math
 import time
@@ -6,15 +6,19 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Final, TypeVar
 
+from ...model.credentials import CREDENTIAL_HEADERS
 from ...model.rules import ClusterObjects
 from ..errors import OperationError
-from ..evidence import Arrivals, ProxyCounters, read_clusters_page, read_rejects
 from ..kube import ClusterAccess, Pods, PodSelection
-from .access_log import AccessLine, of_run, read_access_log
-from .proxy import ProxyView, read_refused_now
-from .targets import Plan, Workload, control_planes
+from .access_log import AccessLine, read_access_log
+from .evidence import PRIMARY, Arrivals, ProxyCounters, read_clusters_page, read_rejects
+from .places import Workload, control_planes
+from .plan import Plan, Sender
+from .proxy import ProxyView
+from .rejections import REJECTION, Unacknowledged, read_refused_now, read_sidecars
 
 CLOCK_SKEW_SECONDS: Final = 30
 """How much older than the run a log line may be because clocks differ; the run's tag excludes other lines."""
@@ -28,6 +32,12 @@ STILL_SECONDS: Final = 1.0
 
 ACKNOWLEDGE_SECONDS: Final = 1.0
 """A proxy that is alive accepts or refuses a configuration well within this time."""
+
+DAY_SECONDS: Final = 86_400
+"""How far back logs are read that may have fallen silent."""
+
+MOST_SIDECARS: Final = 10
+"""Sidecars whose configuration is read; each takes a fraction of a second, and istiod gives all of them the same."""
 
 ADMIN: Final = ("pilot-agent", "request", "GET")
 DISCOVERY: Final = ("pilot-discovery", "request", "GET")
@@ -72,14 +82,14 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Counters of both gateways at one moment."""
+    """Counters of all gateways at one moment."""
 
     primary: ProxyCounters
     mirrors: Mapping[str, ProxyCounters]
     """By name of the mirror."""
 
-    passed_on: int | None
-    """What the receiving gateway has passed on; None when it cannot be asked."""
+    passed_on: Mapping[str, int]
+    """What receiving gateways have passed on, by cluster; without those that cannot be asked."""
 
     pages: tuple[str, ...]
     """The sender's admin pages that these were read from."""
@@ -87,41 +97,59 @@ class Counts:
 
 @dataclass
 class Survey:
-    """Looks at both clusters for one run."""
+    """Looks at all clusters for one run."""
 
     plan: Plan
-    staging: Side
-    testing: Side | None
+    sides: Mapping[str, Side]
+    """The clusters by name, the one that sends first."""
+
     gaps: list[str] = field(default_factory=list[str])
     """What could not be read, and why."""
 
     _started: float = field(init=False, default_factory=time.monotonic)
 
+    @property
+    def sender(self) -> Side:
+        """The cluster that owns the traffic."""
+        return self.sides[self.plan.sender]
+
+    def ask_senders(self, page: str) -> list[str]:
+        """Return an admin page of every sending proxy; of many sidecars those of a sample.
+
+        Raises:
+            OperationError: One cannot be asked.
+        """
+        if self.plan.sent_by is not Sender.SIDECARS:
+            return self.sender.ask(self.plan.gateway.pods, *ADMIN, page)
+        with ThreadPoolExecutor(MOST_SIDECARS) as pool:
+            return list(pool.map(partial(self._ask_sidecar, page=page), self._sample))
+
     def counts(self) -> Counts:
         """Return the counters as they are now.
 
         Raises:
-            OperationError: The sending gateway cannot be asked.
+            OperationError: The sending proxies cannot be asked.
         """
         with ThreadPoolExecutor(2) as pool:
-            asked = pool.submit(self.staging.ask, self.plan.gateway.pods, *ADMIN, "clusters")
+            asked = pool.submit(self.ask_senders, "clusters")
             passed = pool.submit(self._passed_on)
             pages = asked.result()
             passed_on = passed.result()
         if not pages:
             raise OperationError(
-                f"No pod of the gateway {self.plan.gateway.name} runs", remedy="Look at its Deployment's events"
+                f"No pod of {self.plan.gateway.name} runs", remedy="Look at the events of its Deployment"
             )
         mirrors = {t.wanted.name: read_clusters_page(pages, t.wanted.cluster) for t in self.plan.targets}
-        primary = read_clusters_page(pages, self.plan.primary)
+        primary = read_clusters_page(pages, *self.plan.primaries)
         return Counts(primary=primary, mirrors=mirrors, passed_on=passed_on, pages=tuple(pages))
 
-    def _passed_on(self) -> int | None:
-        if self.testing is None or self.plan.receiver is None:
-            return None
-        receiver, testing = self.plan.receiver.pods, self.testing
-        pages = self.attempt(lambda: testing.ask(receiver, *ADMIN, "clusters"))
-        return _sent_in_all("\n".join(pages)) if pages else None
+    def _passed_on(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for name, gateway in self.plan.receivers.items():
+            pages = self.attempt(lambda name=name, pods=gateway.pods: self.sides[name].ask(pods, *ADMIN, "clusters"))
+            if pages:
+                found[name] = _sent_in_all("\n".join(pages))
+        return found
 
     def settled(self, before: Counts, *, quiet_seconds: float, timeout_seconds: float) -> Counts:
         """Return the counters when they do not change any more.
@@ -132,7 +160,7 @@ class Survey:
             timeout_seconds: They are taken as they are after this long.
 
         Raises:
-            OperationError: The sending gateway cannot be asked.
+            OperationError: The sending proxies cannot be asked.
         """
         deadline = time.monotonic() + timeout_seconds
         seen, changed = self.counts(), time.monotonic()
@@ -153,6 +181,41 @@ class Survey:
         pages = self.attempt(lambda: side.ask(workload, *ADMIN, "config_dump")) or []
         return self.attempt(lambda: [ProxyView(page) for page in pages]) or []
 
+    def senders(self) -> list[ProxyView]:
+        """Return what the sending proxies really have; nothing when they cannot be asked.
+
+        Sidecars that do not know the host take no part: who may call it is its owner's choice.
+        """
+        pages = self.attempt(lambda: self.ask_senders("config_dump")) or []
+        views = self.attempt(lambda: [ProxyView(page) for page in pages]) or []
+        if self.plan.sent_by is not Sender.SIDECARS:
+            return views
+        known = [view for view in views if view.serves(self.plan.request.authority, self.plan.routes)]
+        if views and not known:
+            self.gaps.append(f"none of {len(views):,} sidecars knows {self.plan.request.authority}")
+        return known
+
+    def sidecars(self) -> dict[str, ProxyView]:
+        """Return what sidecars of the sending cluster have, by pod, of those that may send copies; a sample of many."""
+        found: dict[str, ProxyView] = {}
+        for pod in self._sample if self.plan.mesh_calls else ():
+            view = self.attempt(lambda pod=pod: ProxyView(self._ask_sidecar(pod, "config_dump")))
+            if view is not None:
+                found[pod] = view
+        return found
+
+    @cached_property
+    def _sample(self) -> list[str]:
+        """Pods with a sidecar that are looked at, as ``name.namespace``: the same ones throughout a run."""
+        texts = self._control_plane(self.sender, "/debug/syncz")
+        pods = sorted({pod for text in texts for pod in read_sidecars(text)})
+        return pods[:: max(1, len(pods) // MOST_SIDECARS)][:MOST_SIDECARS]
+
+    def _ask_sidecar(self, pod: str, page: str) -> str:
+        name, _, namespace = pod.rpartition(".")
+        selection = self.sender.select(Workload(namespace=namespace, labels=()))
+        return self.sender.pods.execute_in(name, selection, (*ADMIN, page))
+
     def await_shares(self, seconds: float) -> None:
         """Wait until the sending proxies copy what is wanted, because a deployment reaches them a moment later.
 
@@ -160,49 +223,58 @@ class Survey:
             seconds: Bound on the wait; then it goes on, and the run shows what is wrong.
         """
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not all(map(self._has_shares, self._gateway_views())):
+        while time.monotonic() < deadline and not all(map(self._has_shares, self.senders())):
             time.sleep(POLL_SECONDS)
-
-    def _gateway_views(self) -> list[ProxyView]:
-        return self.views(self.staging, self.plan.gateway.pods)
 
     def _has_shares(self, view: ProxyView) -> bool:
         request = self.plan.request
-        route = view.route(request.authority, request.path, request.at_proxy, method=request.method)
+        route = view.route(
+            request.authority, request.path, request.at_proxy, routes=self.plan.routes, method=request.method
+        )
         shares = {policy.cluster: policy.percent for policy in route.policies} if route else {}
         wanted = [target.wanted for target in self.plan.targets]
         return all(math.isclose(shares.get(each.cluster, 0.0), each.percent, abs_tol=RESOLUTION) for each in wanted)
 
-    def refused_now(self) -> tuple[str, ...]:
-        """Kinds of configuration whose last version some pod of the sending gateway did not accept."""
-        seen = self._unacknowledged()
-        if not seen:
-            return ()
-        # What was sent a moment ago is not acknowledged yet, so only what stays so counts.
-        time.sleep(ACKNOWLEDGE_SECONDS)
-        return tuple(kind for kind in self._unacknowledged() if kind in seen)
+    def refused_now(self) -> list[Unacknowledged]:
+        """Proxies that did not accept the last configuration that they were sent, in every cluster."""
+        found: list[Unacknowledged] = []
+        seen = {name: self._unacknowledged(side) for name, side in self.sides.items()}
+        if any(seen.values()):
+            # What was sent a moment ago is not acknowledged yet, so only what stays so counts.
+            time.sleep(ACKNOWLEDGE_SECONDS)
+            for name, side in self.sides.items():
+                found += [each for each in self._unacknowledged(side) if each in seen[name]]
+        return found
 
-    def _unacknowledged(self) -> dict[str, None]:
-        names = self.attempt(lambda: self.staging.pods.names(self.staging.select(self.plan.gateway.pods))) or []
-        kinds: dict[str, None] = {}
-        for text in self._control_plane("/debug/syncz"):
-            for proxy, refused in read_refused_now(text).items():
-                if proxy.rpartition(".")[0] in names:
-                    kinds.update(dict.fromkeys(refused))
-        return kinds
+    def _unacknowledged(self, side: Side) -> list[Unacknowledged]:
+        return [
+            each
+            for text in self._control_plane(side, "/debug/syncz")
+            for each in read_refused_now(side.access.name, text)
+        ]
 
     def refusals(self) -> int:
         """Configurations that proxies of the sending cluster have refused since istiod started."""
-        return read_rejects(self._control_plane("/metrics"))
+        return read_rejects(self._control_plane(self.sender, "/metrics"))
 
-    def _control_plane(self, page: str) -> list[str]:
+    def rejections(self, cluster: str) -> list[str]:
+        """Lines of istiod's log in which it says why a proxy refused a configuration."""
+        side = self.sides[cluster]
+        return [
+            line
+            for place in control_planes(side.objects)
+            for line in self._log(side, place, since_seconds=DAY_SECONDS)
+            if REJECTION in line
+        ]
+
+    def _control_plane(self, side: Side, page: str) -> list[str]:
         found: list[str] = []
-        for place in control_planes(self.staging.objects):
-            found += self.attempt(lambda place=place: self.staging.ask(place, *DISCOVERY, page)) or []
+        for place in control_planes(side.objects):
+            found += self.attempt(lambda place=place: side.ask(place, *DISCOVERY, page)) or []
         return found
 
     def arrivals(self, run_id: str, due: Mapping[str, int], timeout_seconds: float = 5.0) -> dict[str, Arrivals]:
-        """Return what the applications logged, by mirror, for those whose log names calls.
+        """Return what the applications logged, by mirror, for those whose log names calls; the primary's with them.
 
         Args:
             run_id: The run's tag.
@@ -214,14 +286,7 @@ class Survey:
         before: dict[str, Arrivals] | None = None
         changed = time.monotonic()
         while True:
-            seen: dict[str, Arrivals] = {}
-            for target in self.plan.targets:
-                side = self.testing if target.wanted.across else self.staging
-                if side is None or target.workload is None:
-                    continue
-                lines = self._log(side, target.workload)
-                if any('"event":"' in line for line in lines):
-                    seen[target.wanted.name] = Arrivals.of(lines, run_id=run_id)
+            seen = self.logged(run_id)
             late = [name for name, found in seen.items() if found.calls < due.get(name, 0)]
             now = time.monotonic()
             changed = changed if seen == before else now
@@ -230,28 +295,30 @@ class Survey:
             before = seen
             time.sleep(POLL_SECONDS)
 
-    def received(self, run_id: str) -> list[AccessLine] | None:
-        """Return the run's lines in the receiving gateway's access log; None when it keeps none.
+    def logged(self, run_id: str) -> dict[str, Arrivals]:
+        """What the applications have logged by now, as :meth:`arrivals`."""
+        places = [(PRIMARY, self.plan.sender, self.plan.workload, CREDENTIAL_HEADERS)]
+        places += [(t.wanted.name, t.wanted.receiver, t.workload, t.wanted.removed) for t in self.plan.targets]
+        asked = [each for each in places if each[1] in self.sides and each[2] is not None]
+        with ThreadPoolExecutor(max(1, len(asked))) as pool:
+            logs = [pool.submit(self._log, self.sides[side], workload) for _, side, workload, _ in asked if workload]
+            read = [(name, removed, log.result()) for (name, _, _, removed), log in zip(asked, logs, strict=True)]
+        return {
+            name: Arrivals.of(lines, run_id=run_id, removed=removed)
+            for name, removed, lines in read
+            if any('"event":"' in line for line in lines)
+        }
 
-        Args:
-            run_id: The run's tag; empty for every line since the run began.
-        """
-        if self.testing is None or self.plan.receiver is None:
-            return None
-        log = self._log(self.testing, self.plan.receiver.pods)
-        lines = list(read_access_log(log))
+    def received(self, cluster: str) -> list[AccessLine] | None:
+        """Return what a receiving gateway's access log has since the run began; None when it keeps none."""
+        side, place = self.sides[cluster], self.plan.receivers[cluster]
+        lines = list(read_access_log(self._log(side, place.pods)))
         if lines:
-            return of_run(lines, run_id) if run_id else lines
+            return lines
         # No request at all: it may keep no log, or nobody came. An older line tells which.
-        older = list(read_access_log(self._log(self.testing, self.plan.receiver.pods, since_seconds=86_400)))
-        return [] if older or self._logs_access() else None
-
-    def _logs_access(self) -> bool:
-        """Whether the mesh configuration of the receiving cluster asks proxies for an access log."""
-        if self.testing is None:
-            return False
-        views = self.views(self.testing, self.plan.receiver.pods) if self.plan.receiver else []
-        return any(inlet.logs for view in views for inlet in view.inlets)
+        older = list(read_access_log(self._log(side, place.pods, since_seconds=DAY_SECONDS)))
+        logs = older or any(inlet.logs for view in self.views(side, place.pods) for inlet in view.inlets)
+        return [] if logs else None
 
     def _log(self, side: Side, workload: Workload, *, since_seconds: int = 0) -> list[str]:
         since = since_seconds or math.ceil(time.monotonic() - self._started) + CLOCK_SKEW_SECONDS

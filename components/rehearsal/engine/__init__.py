@@ -1,11 +1,12 @@
-"""Runs the stacks of a Pulumi project for real: a stock Pulumi where there is one, else our own CLI and stand-in."""
+"""Runs the stacks of a Pulumi project for real: a stock Pulumi where there is one, else what was built here."""
 
-from .client import Engine
+from .client import Engine, in_use
 from .errors import EngineError, ResourceFailure
-from .installation import Installation, ProgramMode, discover
+from .installation import PROVIDER, Installation, ProgramMode, discover
 from .results import DeploymentEvent, EventKind, Outcome, Output
 
 __all__ = [
+    "PROVIDER",
     "DeploymentEvent",
     "Engine",
     "EngineError",
@@ -16,4 +17,5 @@ __all__ = [
     "ProgramMode",
     "ResourceFailure",
     "discover",
+    "in_use",
 ]

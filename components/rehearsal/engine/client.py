@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 from ...model import JsonObject, JsonValue
 from ..errors import StageError
@@ -18,6 +18,8 @@ from .packs import runnable_pack
 from .project import Project
 from .recovery import end_leftovers
 from .results import Outcome, Output
+
+_LOCK: Final = "engine.lock"
 
 
 class Engine:
@@ -34,7 +36,6 @@ class Engine:
         installation: Installation,
         *,
         command_prefix: Sequence[str] = (),
-        helm: Path | None = None,
         no_proxy: Sequence[str] = (),
         kubeconfigs: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
@@ -46,7 +47,6 @@ class Engine:
             state_dir: Folder for home, backend, logs and passphrase; made if absent.
             installation: Which Pulumi to use; see :func:`discover`.
             command_prefix: Put before the engine's command line, e.g. to enter a network namespace.
-            helm: Helm program for the stand-in; ``None``: that of the search path.
             no_proxy: Addresses and networks that no proxy may see, e.g. ``("198.18.0.0/15",)``.
             kubeconfigs: Clusters that must be ready before each operation.
             environment: Environment to start from; ``None``: this process's.
@@ -64,7 +64,7 @@ class Engine:
         self._home.prepare(installation)
         self._project.prepare(installation.mode)
         base = os.environ if environment is None else environment
-        self.environment = self._home.environment(installation, helm=helm, no_proxy=no_proxy, base=base)
+        self.environment = self._home.environment(installation, no_proxy=no_proxy, base=base)
         """Environment of everything that the engine starts; also right for the CLI by hand."""
         plan = WorkerPlan(
             project_source=str(self._project.source),
@@ -77,6 +77,7 @@ class Engine:
         )
         self._worker = WorkerLink(plan, self._home.root, command_prefix, self.environment)
         self._numbers = itertools.count(1)
+        self._secrets: dict[str, dict[str, str]] = {}
 
     @property
     def installation(self) -> Installation:
@@ -101,17 +102,23 @@ class Engine:
     ) -> None:
         """Set a stack's configuration: that of the project's own file, with ``values`` in place of its own.
 
+        With secrets the stack is made if absent; for that no cluster is needed.
+
         Args:
             stack: Name of the stack.
             values: Values by key, structured or not; a key without a namespace is the project's.
-            secrets: Values that are stored encrypted.
+            secrets: Values that are stored encrypted; those that are stored already are kept as they are.
 
         Raises:
             EngineError: A secret cannot be stored.
         """
-        self._project.configure(stack, values)
-        if secrets:
-            self._ask(Request(id=next(self._numbers), verb=Verb.SECRETS, stack=stack, secrets=secrets))
+        stored = self._secrets.get(stack, {})
+        kept = {key for key, value in (secrets or {}).items() if stored.get(key) == value}
+        self._project.configure(stack, values, kept)
+        new = {key: value for key, value in (secrets or {}).items() if key not in kept}
+        if new:
+            self._ask(Request(id=next(self._numbers), verb=Verb.SECRETS, stack=stack, secrets=new))
+        self._secrets[stack] = dict(secrets or {})
 
     def up(
         self,
@@ -194,6 +201,7 @@ class Engine:
         """End the worker with all that it runs, and free the state directory."""
         if self._worker.close():
             end_leftovers(self._home.pulumi)
+            self._home.remove_temporary()
         if self._claim >= 0:
             os.close(self._claim)
             self._claim = -1
@@ -226,13 +234,26 @@ class Engine:
     def _ask(self, request: Request, on_event: OnEvent | None = None) -> JsonObject:
         if not self._project.configured(request.stack):
             self._project.configure(request.stack, None)
+        self._home.temporary.mkdir(exist_ok=True)
         return self._worker.ask(request, on_event)
+
+
+def in_use(state_dir: Path) -> bool:
+    """Tell whether an engine works with a state directory just now."""
+    try:
+        with (state_dir / _LOCK).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _claim(folder: Path) -> int:
     """Take the state directory for this process; the claim ends with it, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Which Pulumi is used: the machine's own where it is complete, else our CLI with the stand-in provider."""
+"""Which Pulumi is used: the machine's own where it is complete, else the CLI and the provider that were built here."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import StageError
+from ..toolchain.recipes import PROVIDER_SOURCE
 
 LANGUAGE_HOST: Final = "pulumi-language-python"
 PROVIDER: Final = "pulumi-resource-kubernetes"
@@ -36,25 +37,24 @@ class Installation:
     """The program ``pulumi``."""
     cli_version: str
     mode: ProgramMode
-    provider: Path | None
-    """Folder of the real Kubernetes provider; ``None``: the stand-in."""
+    provider: Path
+    """Folder of the Kubernetes provider."""
     provider_version: str
     """Version of the provider that the program's SDK gets."""
     reason: str = ""
     """Why the machine's own installation is not used; empty when it is."""
 
     @property
-    def standin(self) -> bool:
-        """Whether the stand-in takes the provider's place."""
-        return self.provider is None
+    def built(self) -> bool:
+        """Whether CLI and provider were built here, in place of the machine's own."""
+        return self.mode is ProgramMode.INLINE
 
     def describe(self) -> tuple[str, ...]:
         """Return the lines that tell a user what is used, with versions."""
         engine = f"Pulumi CLI {self.cli_version} ({self.cli}), program by {self.mode.value}"
-        if self.standin:
-            provider = f"Kubernetes provider: our stand-in, answering as {self.provider_version}"
-        else:
-            provider = f"Kubernetes provider: pulumi-resource-kubernetes {self.provider_version} ({self.provider})"
+        provider = f"Kubernetes provider: {PROVIDER} {self.provider_version} ({self.provider})"
+        if self.built:
+            provider = f"Kubernetes provider: {PROVIDER} {PROVIDER_SOURCE}, as {self.provider_version}"
         return (engine, provider, *((f"Not the machine's own: {self.reason}",) if self.reason else ()))
 
 
@@ -63,7 +63,9 @@ def sdk_version() -> str:
     return package_version("pulumi-kubernetes")
 
 
-def discover(built_cli: Path | None, environment: Mapping[str, str] | None = None) -> Installation:
+def discover(
+    built_cli: Path | None, built_provider: Path | None, environment: Mapping[str, str] | None = None
+) -> Installation:
     """Return the installation to use.
 
     The machine's own is used when it is complete: ``pulumi`` with the Python language host on the search path, and
@@ -71,6 +73,7 @@ def discover(built_cli: Path | None, environment: Mapping[str, str] | None = Non
 
     Args:
         built_cli: The CLI that was built from its Go module; ``None``: there is none.
+        built_provider: The Kubernetes provider that was built from its Go module; ``None``: there is none.
         environment: Search path and ``PULUMI_HOME`` to look in; ``None``: this process's.
 
     Raises:
@@ -91,7 +94,7 @@ def discover(built_cli: Path | None, environment: Mapping[str, str] | None = Non
             provider=provider[0],
             provider_version=provider[1],
         )
-    if built_cli is None or not built_cli.is_file():
+    if not built_cli or not built_cli.is_file() or not built_provider or not built_provider.is_file():
         raise StageError(
             f"There is no usable Pulumi: {_missing(cli, host, provider)}",
             remedy="Install Pulumi with its Kubernetes provider, or let the rehearsal build its tool chain",
@@ -100,7 +103,7 @@ def discover(built_cli: Path | None, environment: Mapping[str, str] | None = Non
         cli=built_cli,
         cli_version=cli_version(built_cli),
         mode=ProgramMode.INLINE,
-        provider=None,
+        provider=built_provider.resolve().parent,
         provider_version=sdk_version(),
         reason=_missing(cli, host, provider),
     )
@@ -129,22 +132,13 @@ def _real_provider(path: str, home: Path) -> tuple[Path, str] | None:
     for folder in folders:
         match = _PLUGIN_FOLDER.fullmatch(folder.name)
         numbers = tuple(int(part) for part in match.groups()) if match else ()
-        if numbers >= wanted and numbers[:1] == wanted[:1] and _is_real(folder / PROVIDER):
+        if numbers >= wanted and numbers[:1] == wanted[:1] and (folder / PROVIDER).is_file():
             usable.append((numbers, folder))
     if usable:
         numbers, folder = max(usable)
         return folder, ".".join(str(number) for number in numbers)
     ambient = shutil.which(PROVIDER, path=path)
-    return (Path(ambient).parent, sdk_version()) if ambient and _is_real(Path(ambient)) else None
-
-
-def _is_real(program: Path) -> bool:
-    """Tell a provider from the stand-in's launcher, which is a script."""
-    try:
-        with program.open("rb") as stream:
-            return stream.read(2) != b"#!"
-    except OSError:
-        return False
+    return (Path(ambient).parent, sdk_version()) if ambient else None
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, cast
 
 from ...model import JsonObject
-from ..commands import last_lines_of
+from ..machine.commands import last_lines_of
 from .errors import EngineError, ResourceFailure
 from .messages import Request, Verb, WorkerPlan
 from .results import DeploymentEvent, EventKind
@@ -111,18 +111,14 @@ class WorkerLink:
             return self._process
         plan = self._folder / "worker.json"
         self._plan.write(plan)
-        package = __package__ or ""
-        root = str(Path(__file__).resolve().parents[len(package.split("."))])
-        inherited = self._environment.get("PYTHONPATH")
-        paths = f"{root}{os.pathsep}{inherited}" if inherited else root
         with self._log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-u", "-m", f"{package}.worker", str(plan)],
+                [*self._prefix, sys.executable, "-u", "-P", "-m", f"{__package__}.worker", str(plan)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**self._environment, "PYTHONPATH": paths},
+                env=self._environment,
                 start_new_session=True,
             )
         threading.Thread(target=self._dispatch, args=(self._process,), daemon=True).start()

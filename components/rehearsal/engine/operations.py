@@ -7,25 +7,47 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pulumi import automation
 
-from ..standin_provider.cluster import Cluster
-from ..standin_provider.settings import Settings
+from .backend import pending_operations, recorded_outputs, stale_lock, state_file
 from .errors import EngineError, ResourceFailure
 from .events import EventCollector
 from .installation import ProgramMode
 from .messages import Request, Verb, WorkerPlan
-from .recovery import pending_operations, stale_lock
+from .recovery import adopt_pending
 from .results import DeploymentEvent
 
 Emit = Callable[[DeploymentEvent], None]
 
 SHOWN_LINES: Final = 10
 """Lines of the engine's output that an error shows when no event named the cause."""
+
+PROGRAMS_USE: Final = tuple(
+    f"pulumi_kubernetes.{name}"
+    for name in ("core.v1", "apps.v1", "helm.v3", "meta.v1", "networking.v1", "apiextensions")
+)
+"""Modules that take a second to import, and that load lazily, which is not safe in several threads."""
+
+CLUSTER_CLIENT: Final = ("kubernetes.client", "kubernetes.config")
+"""Modules that ask a cluster; they take half a second to import."""
+
+NO_SUMMARY: Final = automation.UpdateSummary(
+    kind="", start_time=datetime.min, message="", environment={}, config={}, result=""
+)
+"""In place of what the CLI tells of an operation: changes are taken from its events, outputs from the backend."""
+
+READY_SECONDS: Final = 5.0
+"""Longest time to reach an API server, and to get its answer."""
+
+READY_RETRIES: Final = 1
+"""Second tries of that."""
 
 _GENERAL_FAILURES: Final = frozenset({"update failed", "preview failed"})
 """What the engine adds to every cause."""
@@ -41,8 +63,10 @@ class Operations:
         """Work as ``plan`` says."""
         self._plan = plan
         self._stacks: dict[str, automation.Stack] = {}
-        self._repaired: set[str] = set()
-        self._lock = threading.Lock()
+        # While this goes on, stacks can be made and configured: the CLI does that.
+        pool = ThreadPoolExecutor(1, thread_name_prefix="imports")
+        self._imports = pool.submit(preload, cluster_client=bool(plan.kubeconfigs))
+        pool.shutdown(wait=False)
 
     def run(self, request: Request, emit: Emit) -> dict[str, Any]:
         """Run one operation and return its result.
@@ -51,11 +75,12 @@ class Operations:
             EngineError: It failed.
         """
         if request.verb is Verb.OUTPUTS:
-            return {"outputs": _outputs(self._stack(request.stack).outputs())}
+            return {"outputs": _outputs(self._stack(request.stack).workspace.stack_outputs(request.stack))}
         if request.verb is Verb.EXPORT:
             return {"deployment": self._stack(request.stack).export_stack().deployment}
         if request.verb is Verb.SECRETS:
             return self._set_secrets(request)
+        self._imports.result()
         for path in self._plan.kubeconfigs:
             require_ready(Path(path), request.stack)
         self._repair(request, emit)
@@ -84,8 +109,8 @@ class Operations:
             }
             try:
                 if request.verb is Verb.UP:
-                    made = stack.up(**common, **policies, refresh=request.refresh, show_secrets=False)
-                    outputs = _outputs(made.outputs)
+                    stack.up(**common, **policies, refresh=request.refresh, show_secrets=False)
+                    outputs = recorded_outputs(Path(self._plan.backend), self._plan.project_name, request.stack)
                 elif request.verb is Verb.PREVIEW:
                     stack.preview(**common, **policies, refresh=request.refresh)
                 elif request.verb is Verb.REFRESH:
@@ -97,7 +122,7 @@ class Operations:
         return {
             "changes": collector.changes,
             "changed": sorted(collector.changed),
-            "outputs": outputs,
+            "outputs": {name: {"value": value, "secret": False} for name, value in outputs.items()},
             "seconds": time.monotonic() - begun,
         }
 
@@ -119,18 +144,37 @@ class Operations:
 
     def _repair(self, request: Request, emit: Emit) -> None:
         """Deal with what a killed run left: its lock, and operations of which nobody knows the end."""
-        with self._lock:
-            if request.stack in self._repaired:
-                return
-            self._repaired.add(request.stack)
         backend = Path(self._plan.backend)
         if stale_lock(backend, request.stack):
             self._stack(request.stack).cancel()
         if pending_operations(backend, self._plan.project_name, request.stack):
-            cleared = Request(id=request.id, verb=Verb.REFRESH, stack=request.stack, log=request.log)
-            self._clear_pending(cleared, emit)
+            self._remove_half_made(request, emit)
 
-    def _clear_pending(self, request: Request, emit: Emit) -> None:
+    def _remove_half_made(self, request: Request, emit: Emit) -> None:
+        """Make the state tell of what was being created when the engine was killed; before an ``up`` also remove it.
+
+        A half-made Helm release can be neither found nor completed: its name is taken.
+        """
+        stack = self._stack(request.stack)
+        exported = stack.export_stack()
+        deployment, adopted = adopt_pending(cast("Mapping[str, Any]", exported.deployment))
+        stack.import_stack(automation.Deployment(version=exported.version, deployment=deployment))
+        # Whatever of it never came to be is dropped from the state here.
+        self._follow(request, emit, lambda on_event: stack.refresh(on_event=on_event, show_secrets=False))
+        resources: list[Mapping[str, Any]] = list((stack.export_stack().deployment or {}).get("resources") or [])
+        left = {str(resource["urn"]) for resource in resources}
+        half_made = [urn for urn in adopted if urn in left]
+        if half_made and request.verb is Verb.UP:
+            self._follow(
+                request, emit, lambda on_event: stack.destroy(target=half_made, on_event=on_event, show_secrets=False)
+            )
+
+    def _follow(self, request: Request, emit: Emit, operate: Callable[[Callable[[Any], None]], object]) -> None:
+        """Run an operation that belongs to another one, with its events.
+
+        Raises:
+            EngineError: It failed.
+        """
         collector = EventCollector(request.stack)
 
         def follow(event: Any) -> None:  # noqa: ANN401 - the Automation API's events are untyped
@@ -139,19 +183,28 @@ class Operations:
                 emit(ours)
 
         try:
-            self._stack(request.stack).refresh(clear_pending_creates=True, on_event=follow, show_secrets=False)
+            operate(follow)
         except automation.CommandError as error:
             raise self._failure(request, collector, str(error)) from None
 
+    @cached_property
+    def _command(self) -> automation.PulumiCommand:
+        """The CLI, asked for its version once."""
+        return automation.PulumiCommand()
+
     def _stack(self, name: str) -> automation.Stack:
-        with self._lock:
-            if name not in self._stacks:
-                inline = self._plan.mode is ProgramMode.INLINE
-                workspace = automation.LocalWorkspace(
-                    work_dir=self._plan.project_folder, program=self._program if inline else None
-                )
-                self._stacks[name] = automation.Stack.create_or_select(name, workspace)
-            return self._stacks[name]
+        # Operations of one stack come one after the other.
+        if name not in self._stacks:
+            inline = self._plan.mode is ProgramMode.INLINE
+            workspace = automation.LocalWorkspace(
+                work_dir=self._plan.project_folder,
+                program=self._program if inline else None,
+                pulumi_command=self._command,
+            )
+            there = state_file(Path(self._plan.backend), self._plan.project_name, name).exists()
+            known = automation.Stack.select if there else automation.Stack.create
+            self._stacks[name] = _unasked(known(name, workspace))
+        return self._stacks[name]
 
     def _program(self) -> None:
         with _program_lock:
@@ -178,27 +231,47 @@ class Operations:
         return {}
 
 
+def _unasked(stack: automation.Stack) -> automation.Stack:
+    """Spare a stack the three questions that the CLI is asked after each operation, for what nobody here reads."""
+
+    def info(show_secrets: bool = True) -> automation.UpdateSummary:
+        del show_secrets
+        return NO_SUMMARY
+
+    stack.outputs, stack.info = dict, info
+    return stack
+
+
 def _outputs(found: Mapping[str, automation.OutputValue]) -> dict[str, Any]:
     return {key: {"value": item.value, "secret": item.secret} for key, item in found.items()}
 
 
-def preload() -> None:
-    """Import what every program uses, before several of them do so at the same time."""
-    for name in ("pulumi_kubernetes", "pulumi_kubernetes.core.v1", "pulumi_kubernetes.apps.v1"):
+def preload(*, cluster_client: bool) -> None:
+    """Import what every program uses, before several of them do so at the same time.
+
+    Args:
+        cluster_client: Whether clusters are asked themselves, too.
+    """
+    for name in (*PROGRAMS_USE, *(CLUSTER_CLIENT if cluster_client else ())):
         if name not in sys.modules:
             importlib.import_module(name)
 
 
 def require_ready(kubeconfig: Path, stack: str) -> None:
-    """Ask an API server whether it is ready.
+    """Ask an API server whether it answers.
 
     Without its cluster the engine would wait, and then call a program without changes deployed.
 
     Raises:
-        EngineError: It is not, or does not answer.
+        EngineError: It does not, or not to this user.
     """
+    # Untyped, and of no use to those who only read this module's functions.
+    api, config = (cast("Any", importlib.import_module(name)) for name in CLUSTER_CLIENT)
+    configuration = api.Configuration()
+    configuration.retries = READY_RETRIES
     try:
-        Cluster(Settings(kubeconfig=str(kubeconfig))).require_ready()
+        config.load_kube_config(str(kubeconfig), client_configuration=configuration)
+        api.CoreApi(api.ApiClient(configuration)).get_api_versions(_request_timeout=READY_SECONDS)
     except Exception as error:
         raise EngineError(
             f"The cluster of {kubeconfig} cannot be used: {error}",

@@ -1,7 +1,7 @@
 """The project as the engine sees it: a copy of its files, so that a rehearsal changes nothing in the checkout."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import yaml
 
 from ...model import JsonValue, ValidationError
-from ..files import write_text
+from ..machine.files import write_text
 from .installation import ProgramMode
 
 PROJECT_FILE: Final = "Pulumi.yaml"
@@ -54,20 +54,24 @@ class Project:
         project["runtime"] = runtime
         _write(self.folder / PROJECT_FILE, project)
 
-    def configure(self, stack: str, values: Mapping[str, JsonValue] | None) -> None:
+    def configure(self, stack: str, values: Mapping[str, JsonValue] | None, kept: Collection[str] = ()) -> None:
         """Write a stack's configuration: that of the project, with ``values`` in place of its own.
 
         Args:
             stack: Name of the stack.
             values: Values by key; a key without a namespace is the project's. ``None``: the project's file alone.
+            kept: Keys whose values stay as they are: secrets that the engine has encrypted.
         """
         own = _read(self.source / _stack_file(stack), optional=True)
         written = _read(self.folder / _stack_file(stack), optional=True)
         config = dict(cast("Mapping[str, Any]", own.get("config") or {}))
-        for key, item in (values or {}).items():
-            config[key if ":" in key else f"{self.name}:{key}"] = item
-        kept = {key: written[key] for key in _KEPT_KEYS if key in written}
-        _write(self.folder / _stack_file(stack), {**kept, "config": config})
+        config |= {self._full(key): item for key, item in (values or {}).items()}
+        config |= {self._full(key): written["config"][self._full(key)] for key in kept}
+        encryption = {key: written[key] for key in _KEPT_KEYS if key in written}
+        _write(self.folder / _stack_file(stack), {**encryption, "config": config})
+
+    def _full(self, key: str) -> str:
+        return key if ":" in key else f"{self.name}:{key}"
 
     def configured(self, stack: str) -> bool:
         """Tell whether the stack's configuration has been written."""

@@ -1,33 +1,62 @@
 """What a killed engine leaves behind, and how the next one goes on."""
 
 import contextlib
-import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 import psutil
+
+HELM_RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 
 END_SECONDS = 5.0
 """Time that left-over processes get to end in order."""
 
 
-def stale_lock(backend: Path, stack: str) -> bool:
-    """Tell whether a stack is locked in the file backend; the caller owns it, so nobody else works there."""
-    locks = backend / ".pulumi" / "locks"
-    return any(found.is_file() and stack in found.parts for found in locks.rglob("*")) if locks.is_dir() else False
+def adopt_pending(deployment: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a stack's state in which everything that was being created counts as made, and the names of these.
+
+    The engine notes an operation before it begins and forgets it when told to go on, whereas what was half made stays
+    in the cluster: of a Helm release webhooks that refuse pods, and cluster roles. With an entry of its own it is
+    found by a refresh, or dropped where it never came to be, and removed like everything else.
+
+    Args:
+        deployment: What :meth:`pulumi.automation.Stack.export_stack` returns; secrets in it stay encrypted.
+
+    Returns:
+        The new state, and the URNs that it has more.
+    """
+    resources: list[dict[str, Any]] = list(deployment.get("resources") or [])
+    known = {str(resource["urn"]) for resource in resources}
+    adopted: list[str] = []
+    operations: list[dict[str, Any]] = list(deployment.get("pending_operations") or [])
+    for operation in operations:
+        resource = cast("dict[str, Any]", operation["resource"])
+        inputs = cast("dict[str, Any]", resource.get("inputs") or {})
+        identity = _identity(str(resource.get("type", "")), inputs)
+        if operation.get("type") != "creating" or not identity:
+            continue
+        entry: dict[str, Any] = {**resource, "id": identity, "outputs": inputs}
+        if resource["urn"] in known:
+            # A replacement, with a name of its own: the entry beside it is what it was to replace.
+            entry["delete"] = True
+        resources.append(entry)
+        adopted.append(str(resource["urn"]))
+    return {**deployment, "resources": resources, "pending_operations": []}, tuple(adopted)
 
 
-def pending_operations(backend: Path, project: str, stack: str) -> int:
-    """Return how many operations of a stack were begun and never ended."""
-    state = backend / ".pulumi" / "stacks" / project / f"{stack}.json"
-    try:
-        content: dict[str, Any] = json.loads(state.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0
-    latest: dict[str, Any] = content.get("checkpoint", {}).get("latest") or {}
-    return len(latest.get("pending_operations") or [])
+def _identity(resource_type: str, inputs: Mapping[str, Any]) -> str:
+    """Return the ID that the Kubernetes provider gives an object; empty where its name cannot be told."""
+    if not resource_type.startswith("kubernetes:"):
+        return ""
+    named: Any = inputs if resource_type == HELM_RELEASE else inputs.get("metadata")
+    if not isinstance(named, Mapping):
+        return ""
+    parts = [cast("Mapping[str, object]", named).get(key) for key in ("namespace", "name")]
+    if not isinstance(parts[1], str):
+        return ""
+    return "/".join(part for part in parts if isinstance(part, str) and part)
 
 
 def end_leftovers(pulumi_home: Path) -> int:

@@ -62,7 +62,7 @@ class Outcome:
     changed: tuple[str, ...]
     """``operation type name`` of each resource with a change, sorted."""
     outputs: Mapping[str, Output]
-    """Outputs of the stack; empty but after an ``up``."""
+    """Outputs of the stack that are no secret; empty but after an ``up``."""
     seconds: float
     log: Path
     """Everything that the engine wrote."""

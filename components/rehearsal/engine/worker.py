@@ -15,7 +15,7 @@ import psutil
 
 from .errors import EngineError, without_traceback
 from .messages import Request, Verb, WorkerPlan
-from .operations import Operations, failure_message, preload
+from .operations import Operations, failure_message
 from .recovery import end_processes
 
 STACKS_AT_ONCE: Final = 8
@@ -91,7 +91,6 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(plan.project_source)
     sys.path.insert(0, plan.project_source)
-    preload()
     worker = Worker(plan, answers)
     worker.serve(sys.stdin)
     return 0

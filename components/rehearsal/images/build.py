@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cluster_files import PAUSE_IMAGE
+from ..cluster.files import PAUSE_IMAGE
 from ..progress import Progress
 from ..toolchain import Toolchain
 from ..toolchain.cache import cached_folder
@@ -104,15 +104,33 @@ def ensure_images(cache: Path, toolchain: Toolchain, progress: Progress) -> dict
         "pause": _pause_image(kept, toolchain),
         "pilot": _pilot_image(kept, toolchain),
         "proxyv2": _proxy_image(kept, toolchain),
-        "greeter": python_app_image(
-            "stage.local/greeter",
-            tag=None,
-            source=GREETER_SOURCE,
-            entry=f"/{APP_FOLDER}/greeter.py",
-            cache=cache,
-            progress=progress,
-        ),
+        "greeter": _greeter_image(cache, progress),
     }
+
+
+def prepare_images(cache: Path, progress: Progress) -> None:
+    """Build what of the images needs no built program, so that it can be done while those are built.
+
+    Args:
+        cache: The cache directory.
+        progress: Shows what is being made.
+
+    Raises:
+        StageError: A package or a wheel could not be fetched.
+    """
+    _proxy_base(_Cache(folder=cache, progress=progress))
+    _greeter_image(cache, progress)
+
+
+def _greeter_image(cache: Path, progress: Progress) -> Image:
+    return python_app_image(
+        "stage.local/greeter",
+        tag=None,
+        source=GREETER_SOURCE,
+        entry=f"/{APP_FOLDER}/greeter.py",
+        cache=cache,
+        progress=progress,
+    )
 
 
 def python_app_image(name: str, *, tag: str | None, source: Path, entry: str, cache: Path, progress: Progress) -> Image:
@@ -216,13 +234,17 @@ def _pilot_image(kept: _Cache, toolchain: Toolchain) -> Image:
     return kept.image(f"{ISTIO_HUB}/pilot", ISTIO_VERSION, config, (layer,))
 
 
-def _proxy_image(kept: _Cache, toolchain: Toolchain) -> Image:
-    base = kept.layer(
+def _proxy_base(kept: _Cache) -> Layer:
+    return kept.layer(
         "proxy-base",
         debian_recipe(_PROXY_PACKAGES),
         lambda archive: write_debian_layer(archive, _PROXY_PACKAGES, log=kept.log("proxy-base")),
         usual_seconds=20,
     )
+
+
+def _proxy_image(kept: _Cache, toolchain: Toolchain) -> Image:
+    base = _proxy_base(kept)
     agent, envoy = toolchain.program("pilot-agent"), toolchain.program("envoy")
 
     def write(archive: Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ..commands import run_logged
-from ..debian import codename, mirror
+from ..machine.commands import run_logged
+from ..machine.debian import codename, mirror
 from .oci import file_entry, folder_entry, link_entry, write_layer
 
 _UNUSED_PATHS = (

@@ -1,15 +1,18 @@
 """The Go tool: the machine's own, or the one that the Python package index ships."""
 
+import json
 import os
 import re
 import shutil
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..commands import run, run_logged
 from ..errors import StageError
+from ..machine.commands import run, run_logged
 from ..progress import Progress
 from .cache import cached_folder
 from .recipes import GoPart, cache_key
@@ -24,17 +27,24 @@ GO_PACKAGE_VERSION = "1.26.6"
 _OVERRIDDEN = ("GOFLAGS", "GOOS", "GOARCH", "GOROOT", "GOBIN", "GOWORK", "GOTOOLCHAIN", "CGO_ENABLED")
 """Settings of the machine that would change what is built."""
 
+COMPILER_GOGC = "400"
+"""How much the compiler's heap may grow between collections, in percent: a tenth less work for half a GiB more."""
+
 _ATTEMPTS = 3
 """How often a build that fails on the network is tried."""
 
 _PAUSE_SECONDS = 5.0
 """Pause between two attempts: a registry that is overloaded gets a moment."""
 
+_REFUSAL_SIGNS = ("403 Forbidden", "404 Not Found", "410 Gone", "451 Unavailable")
+"""What a registry answers that will not hand out a module: trying again does not help."""
+
 _NETWORK_SIGNS = (
     "dial tcp",
     "no such host",
     "i/o timeout",
     "connection refused",
+    "unexpected EOF",
     "connection reset",
     "TLS handshake",
     "network is unreachable",
@@ -60,6 +70,7 @@ class Go:
             "GOFLAGS": "-mod=readonly -buildvcs=false",
             "GOWORK": "off",
             "CGO_ENABLED": "0",
+            "GOGC": COMPILER_GOGC,
             **self.caches,
         }
 
@@ -101,6 +112,20 @@ def ensure_go(cache: Path, progress: Progress) -> Go:
     return Go(program=folder / "go" / "bin" / "go", caches=caches)
 
 
+def download_modules(go: Go, part: GoPart, *, log: Path) -> None:
+    """Download the modules of a part into Go's cache.
+
+    Raises:
+        StageError: The registry cannot be reached, or refuses a module.
+    """
+    # In a copy: Go may add checksums to `go.sum`, and the part's own must stay what its key was made of.
+    with tempfile.TemporaryDirectory() as copy:
+        for name in ("go.mod", "go.sum"):
+            shutil.copyfile(part.source / name, Path(copy) / name)
+        command = [str(go.program), "mod", "download"]
+        _run_with_patience(command, what=f"download the modules of {part.name}", go=go, source=Path(copy), log=log)
+
+
 def build_part(go: Go, part: GoPart, folder: Path, *, log: Path) -> None:
     """Build every program of a part into `folder`/bin and copy its files into `folder`.
 
@@ -109,22 +134,62 @@ def build_part(go: Go, part: GoPart, folder: Path, *, log: Path) -> None:
     """
     programs = folder / "bin"
     programs.mkdir()
-    for program in part.programs:
-        command = [str(go.program), "build", *program.build_arguments(programs)]
-        _run_with_patience(command, what=f"build {program.name}", go=go, part=part, log=log)
+    with _source(go, part, folder, log) as source:
+        for program in part.programs:
+            command = [str(go.program), "build", *program.build_arguments(programs)]
+            _run_with_patience(command, what=f"build {program.name}", go=go, source=source, log=log)
     for name in part.links:
         (programs / name).symlink_to(part.programs[0].name)
     if part.files:
-        _copy_files(go, part, folder)
+        _copy_files(_module_folder(go, part, log), part, folder)
 
 
-def _run_with_patience(command: list[str], *, what: str, go: Go, part: GoPart, log: Path) -> None:
+@contextmanager
+def _source(go: Go, part: GoPart, folder: Path, log: Path) -> Generator[Path]:
+    """Yield the folder that is built in: the part's own, or a copy beside which lies what it embeds."""
+    if not part.embedded:
+        yield part.source
+        return
+    source = folder / "source"
+    shutil.copytree(part.source, source)
+    module = _module_folder(go, part, log)
+    for origin in part.embedded:
+        target = source / Path(origin).name
+        shutil.copyfile(module / origin, target)
+        if target.name == "schema.json":
+            schema = json.loads(target.read_text(encoding="utf-8"))
+            target.write_text(json.dumps({**schema, "version": part.schema_version}), encoding="utf-8")
+    yield source
+    shutil.rmtree(source)
+
+
+def _module_folder(go: Go, part: GoPart, log: Path) -> Path:
+    """Return where the sources of the part's module are, downloaded if they are not there."""
+    command = [str(go.program), "mod", "download", part.module]
+    _run_with_patience(command, what=f"download {part.module}", go=go, source=part.source, log=log)
+    folder = run(
+        [str(go.program), "-C", str(part.source), "list", "-m", "-f", "{{.Dir}}", part.module],
+        what=f"find the module {part.module}",
+        env=go.environment(),
+    )
+    return Path(folder.strip())
+
+
+def _run_with_patience(command: list[str], *, what: str, go: Go, source: Path, log: Path) -> None:
     """Run a build; one that fails on the network is tried again, since what it has downloaded is kept."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            run_logged(command, what=what, log=log, cwd=part.source, env=go.environment())
+            run_logged(command, what=what, log=log, cwd=source, env=go.environment())
         except StageError as error:
-            if not looks_like_network("\n".join(error.details)):
+            words = "\n".join(error.details)
+            if looks_refused(words):
+                raise StageError(
+                    error.problem,
+                    remedy="The Go module registry (`go env GOPROXY`) refuses a module that is needed. Let another one "
+                    "answer, or rehearse on clusters that exist; finished parts are kept",
+                    details=error.details,
+                ) from error
+            if not looks_like_network(words):
                 raise
             if attempt == _ATTEMPTS:
                 raise StageError(
@@ -137,19 +202,19 @@ def _run_with_patience(command: list[str], *, what: str, go: Go, part: GoPart, l
         time.sleep(_PAUSE_SECONDS)
 
 
+def looks_refused(text: str) -> bool:
+    """Tell whether the output of a failed build says that the registry does not hand out a module."""
+    return any(sign in text for sign in _REFUSAL_SIGNS)
+
+
 def looks_like_network(text: str) -> bool:
     """Tell whether the output of a failed build speaks of the network."""
     return any(sign in text for sign in _NETWORK_SIGNS)
 
 
-def _copy_files(go: Go, part: GoPart, folder: Path) -> None:
-    module = run(
-        [str(go.program), "-C", str(part.source), "list", "-m", "-f", "{{.Dir}}", part.module],
-        what=f"find the module {part.module}",
-        env=go.environment(),
-    )
+def _copy_files(module: Path, part: GoPart, folder: Path) -> None:
     for target, origin in part.files.items():
-        source = Path(module.strip()) / origin
+        source = module / origin
         if source.is_dir():
             shutil.copytree(source, folder / target)
         else:

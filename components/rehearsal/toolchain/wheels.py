@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..commands import run_logged
 from ..errors import StageError
+from ..machine.commands import run_logged
 
 PINNED = Path(__file__).parent / "pinned"
 """Requirement files with the hash of every wheel that is taken, for both architectures."""

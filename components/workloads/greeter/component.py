@@ -7,15 +7,18 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
-from ...argument_types import check_types, require_args
+from ...argument_types import NO_HANDLE, HandleOf, check_types, require_args
 from ...clusters import ClusterHandle
+from ...customizing import Component, ComponentArgs
 from ...mesh import ImagePullPolicy, MeshHandle
-from ...mesh.handle import DATA_PLANE_ANNOTATION, ROOT_NAMESPACE
+from ...mesh.gateway_values import GATEWAY_NAME
+from ...mesh.namespace import InNamespace, MeshNamespace, check_mesh, check_namespace
 from ...model import Destination, DnsLabel, Port, ValidationError
+from ...model.annotations import DATA_PLANE
 from ...model.checks import whole
 from ...model.routing import service_host
-from ..namespace import MeshNamespace, check_mesh, check_namespace
-from ..parts import WAIT_FOR_ADDRESS, service_spec
+from ...options import refuse_ignored_provider
+from ..parts import WAIT_FOR_ADDRESS, called_by, service_spec
 from .image import check_image, late_image
 from .pod import OWN_VARIABLES, greeter_container, own_environment, pod_template
 
@@ -24,20 +27,20 @@ FIRST_VERSION: Final = "v1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GreeterArgs:
+class GreeterArgs(InNamespace, ComponentArgs):
     """Arguments of :class:`Greeter`.
 
     Raises:
         ValidationError: A value is malformed, or a plain image has no digest.
     """
 
-    cluster: ClusterHandle
+    cluster: HandleOf[ClusterHandle]
     """Where it runs."""
 
     image: pulumi.Input[str]
     """Image with a digest; build it from ``components/workloads/greeter/server``."""
 
-    mesh: MeshHandle | None = None
+    mesh: HandleOf[MeshHandle | None] = NO_HANDLE
     """Control plane whose proxies the pods get, if :attr:`namespace` asks for them; None for no mesh."""
 
     allow_tag: bool = False
@@ -62,8 +65,9 @@ class GreeterArgs:
     replicas: int = 2
     """Pods, at least 1; from 2 on, a PodDisruptionBudget keeps all but one."""
 
-    gateway_namespaces: Sequence[str] = (ROOT_NAMESPACE,)
-    """Namespaces of gateways that may call it; its own and those in the same mesh may anyway."""
+    gateway_namespaces: Sequence[str] = (GATEWAY_NAME,)
+    """Namespaces of gateways that may call it; its own and those in the same mesh may anyway. The program gives that of
+    its gateway."""
 
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """More environment of the container, e.g. ``{"WORKERS": "64"}``."""
@@ -103,17 +107,12 @@ class GreeterArgs:
                 )
 
     @property
-    def namespace_name(self) -> str:
-        """Name of the namespace."""
-        return self.namespace if isinstance(self.namespace, str) else self.namespace.namespace
-
-    @property
     def destination(self) -> Destination:
         """This version's Service."""
         return Destination(service_host(str(self.service_name), self.namespace_name), self.port)
 
 
-class Greeter(pulumi.ComponentResource):
+class Greeter(Component):
     """Runs one version of the greeter: Deployment, Service, ServiceAccount, NetworkPolicy, PodDisruptionBudget.
 
     Versions in one namespace are instances of their own. Their Services are apart, so that only routes decide who is
@@ -139,20 +138,23 @@ class Greeter(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GreeterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, GreeterArgs)
-        super().__init__(self.TYPE, name, {}, opts)
+        refuse_ignored_provider(opts, args.cluster.provider)
+        super().__init__(self.TYPE, name, args, opts)
         self._name = name
         self._args = args
         self._object = f"greeter-{args.version}"
         self.destination = args.destination
         self.labels = {"app": "greeter", "version": args.version}
-        needs: list[pulumi.Resource] = [args.namespace] if isinstance(args.namespace, MeshNamespace) else []
+        needs: list[pulumi.Resource] = args.namespace_resources
         if args.mesh:
             needs += args.mesh.ready
         child = pulumi.ResourceOptions(parent=self, provider=args.cluster.provider, depends_on=needs)
         account = k8s.core.v1.ServiceAccount(
             f"{name}-service-account", metadata=self._meta(), automount_service_account_token=False, opts=child
         )
-        policy = self._network_policy(child)
+        policy = called_by(
+            name, self._meta(), child, port=args.port, gateway_namespaces=args.gateway_namespaces, mesh=args.mesh
+        )
         self.service = self._service(child)
         started = pulumi.ResourceOptions(
             parent=self, provider=args.cluster.provider, depends_on=[*needs, account, policy]
@@ -197,7 +199,7 @@ class Greeter(pulumi.ComponentResource):
         template = pod_template(
             labels=self.labels,
             # Restarts the pods when another control plane serves them, or their proxies would stay with the old one.
-            annotations={DATA_PLANE_ANNOTATION: args.mesh.data_plane} if args.mesh else {},
+            annotations={DATA_PLANE: args.mesh.data_plane} if args.mesh else {},
             service_account=self._object,
             container=container,
             spread=args.replicas > 1,
@@ -214,35 +216,6 @@ class Greeter(pulumi.ComponentResource):
                     rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1),
                 ),
                 template=template,
-            ),
-            opts=opts,
-        )
-
-    def _network_policy(self, opts: pulumi.ResourceOptions) -> k8s.networking.v1.NetworkPolicy:
-        args = self._args
-        gateways = k8s.meta.v1.LabelSelectorRequirementArgs(
-            key="kubernetes.io/metadata.name", operator="In", values=list(args.gateway_namespaces)
-        )
-        peers = [k8s.networking.v1.NetworkPolicyPeerArgs(pod_selector=k8s.meta.v1.LabelSelectorArgs())]
-        if args.gateway_namespaces:
-            selected = k8s.meta.v1.LabelSelectorArgs(match_expressions=[gateways])
-            peers.append(k8s.networking.v1.NetworkPolicyPeerArgs(namespace_selector=selected))
-        if args.mesh:
-            meshed = k8s.meta.v1.LabelSelectorArgs(match_labels=args.mesh.injection_labels)
-            peers.append(k8s.networking.v1.NetworkPolicyPeerArgs(namespace_selector=meshed))
-        return k8s.networking.v1.NetworkPolicy(
-            f"{self._name}-network-policy",
-            metadata=self._meta(),
-            # Nothing about egress: the proxy needs istiod and DNS, whose addresses differ between clusters.
-            spec=k8s.networking.v1.NetworkPolicySpecArgs(
-                pod_selector=self._selector(),
-                policy_types=["Ingress"],
-                ingress=[
-                    k8s.networking.v1.NetworkPolicyIngressRuleArgs(
-                        from_=peers,
-                        ports=[k8s.networking.v1.NetworkPolicyPortArgs(port=args.port, protocol="TCP")],
-                    )
-                ],
             ),
             opts=opts,
         )

@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from ...model.annotations import SETTINGS
 from ...model.recording import DIRECTORY, ObjectStorage, RecorderSettings, ScratchStorage
 from ..parts import NON_ROOT, container_security, pod_security
 
@@ -58,7 +59,7 @@ def pod_template(pod: RecorderPod) -> k8s.core.v1.PodTemplateSpecArgs:
         metadata=k8s.meta.v1.ObjectMetaArgs(
             # A proxy of its own would report its own traffic, and stand between it and its clients.
             labels={**pod.labels, "sidecar.istio.io/inject": "false"},
-            annotations={"pulumi-traffic-mirror/settings": pod.digest},
+            annotations={SETTINGS: pod.digest},
         ),
         spec=k8s.core.v1.PodSpecArgs(
             service_account_name=pod.name,

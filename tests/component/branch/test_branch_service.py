@@ -4,20 +4,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pulumi_kubernetes import Provider
 
-from components.clusters import ClusterHandle, ClusterKind
-from components.mesh import ExistingIstio, MeshHandle
-from components.mirroring import (
+from pulumi_traffic_mirror.mesh import MeshHandle
+from pulumi_traffic_mirror.mirroring import (
     BranchService,
     BranchServiceArgs,
     ExpiryGuard,
     ExpiryGuardArgs,
     MirroredService,
     MirroredServiceArgs,
+    MirrorOverlay,
+    MirrorOverlayArgs,
 )
-from components.model import Destination, GatewayRef, HeaderMatch, InClusterMirror, Match, ValidationError, Waiver
-from tests.support.handles import no_mesh
+from pulumi_traffic_mirror.model import (
+    Destination,
+    GatewayHosts,
+    GatewayRef,
+    HeaderMatch,
+    InClusterMirror,
+    Match,
+    ValidationError,
+    Waiver,
+    WaypointService,
+)
+from tests.support.handles import mesh, no_mesh
 from tests.support.recording import Recording, refused, run_program
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -29,12 +39,6 @@ VIRTUAL_SERVICE = "kubernetes:networking.istio.io/v1:VirtualService"
 ENVOY_FILTER = "kubernetes:networking.istio.io/v1alpha3:EnvoyFilter"
 BRANCH = "trafficmirror:index:BranchService"
 GUARD = "trafficmirror:index:ExpiryGuard"
-
-
-def mesh() -> MeshHandle:
-    provider = Provider("cluster", kubeconfig="none")
-    cluster = ClusterHandle(name="cluster", provider=provider, kind=ClusterKind.EXISTING)
-    return ExistingIstio(cluster=cluster, version="1.31.0").handle
 
 
 def branch_args(handle: MeshHandle, **changes: Any) -> BranchServiceArgs:
@@ -78,6 +82,7 @@ def test_a_branch_runs_beside_the_versions_under_a_label_and_service_of_its_own(
         "alices-bug-service-account",
         "alices-bug-service",
         "alices-bug-deployment",
+        "alices-bug-network-policy",
     }
     deployment = recording.one("kubernetes:apps/v1:Deployment")
     labels = deployment.input("spec.template.metadata.labels")
@@ -87,6 +92,21 @@ def test_a_branch_runs_beside_the_versions_under_a_label_and_service_of_its_own(
     assert container["command"] == ["python3", "-m", "debugger"]
     assert {"name": "VERSION", "value": "branch"} in container["env"]
     assert deployment.input("metadata.annotations")["pulumi-traffic-mirror/expires"] == "2026-11-24T10:00:00Z"
+
+
+def test_a_branch_is_as_hardened_as_the_rest_unless_it_says_otherwise() -> None:
+    recording = record(gateway_namespaces=["edge"])
+    pod = recording.one("kubernetes:apps/v1:Deployment").input("spec.template.spec")
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsNonRoot"]) == (65532, True)
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 -- in the container
+    policy = recording.one("kubernetes:networking.k8s.io/v1:NetworkPolicy")
+    assert "edge" in str(policy.input("spec.ingress.0.from"))
+    assert policy.input("spec.ingress.0.ports") == [{"port": 8000, "protocol": "TCP"}]
+    loose = record(user=None, read_only_root=False).one("kubernetes:apps/v1:Deployment").input("spec.template.spec")
+    assert "runAsUser" not in loose["securityContext"]
+    assert loose["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is False
 
 
 def test_only_matching_requests_go_to_the_branch_beside_the_other_mirrors() -> None:
@@ -132,6 +152,8 @@ def test_after_the_end_nothing_remains_and_a_warning_says_so(preview: bool) -> N
         ({"match": EVERYBODY}, "match"),
         ({"percent": 101}, "percent"),
         ({"port": 0}, "port"),
+        ({"user": 0}, "user"),
+        ({"gateway_namespaces": ["edge", "*"]}, "gateway_namespaces[1]"),
         ({"namespace": "Hello"}, "namespace"),
         ({"image": "registry.example/greeter:latest"}, "image"),
     ],
@@ -157,8 +179,20 @@ def test_the_guard_may_get_and_patch_two_objects_by_name_and_nothing_else() -> N
         "istio-system": (["envoyfilters"], [filters.input("metadata.name")], verbs),
     }
     bindings = recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding")
-    assert {(b.input("subjects.0.name"), b.input("subjects.0.namespace")) for b in bindings} == {("expiry", "hello")}
+    assert {(b.input("subjects.0.name"), b.input("subjects.0.namespace")) for b in bindings} == {("expiry", "expiry")}
     assert not recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:ClusterRole")
+
+
+def test_the_guard_s_account_is_where_nobody_else_runs_pods() -> None:
+    """Its rights by name do not bound what it writes into a filter of every proxy."""
+    recording = record(guard=True)
+    namespace = recording.one("kubernetes:core/v1:Namespace")
+    assert namespace.input("metadata.name") == "expiry"
+    for token in ("kubernetes:core/v1:ServiceAccount", "kubernetes:batch/v1:CronJob"):
+        (found,) = [each for each in recording.of_type(token) if each.name.startswith("expiry-")]
+        assert found.input("metadata.namespace") == "expiry"
+    account = recording.one("kubernetes:core/v1:ServiceAccount", "expiry-service-account")
+    assert namespace.name in recording.names(account.depends_on)
 
 
 def test_the_guard_looks_every_five_minutes_at_the_routes_that_are_there() -> None:
@@ -183,6 +217,7 @@ def test_a_guard_without_a_filter_has_one_role() -> None:
     def program() -> None:
         handle = mesh()
         mirror = InClusterMirror(
+            percent=100,
             name="v2",
             service=Destination("greeter-v2.hello.svc.cluster.local", 8000),
             match=EVERYBODY,
@@ -202,12 +237,37 @@ def test_a_guard_without_a_filter_has_one_role() -> None:
     assert len(recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:Role")) == 1
 
 
+def test_the_guard_of_an_overlay_may_change_its_filters_only() -> None:
+    def program() -> None:
+        handle = mesh()
+        mirror = InClusterMirror(percent=100, name="next", service=Destination("next.labs.svc.cluster.local", 80))
+        on = [GatewayHosts(hosts=["shop.example"]), WaypointService("orders.shop.svc.cluster.local", 80)]
+        args = MirrorOverlayArgs(mesh=handle, on=on, mirrors=[mirror], namespace="web", now=NOW)
+        ExpiryGuard("expiry", ExpiryGuardArgs(mesh=handle, service=MirrorOverlay("shop", args), image=IMAGE))
+
+    recording = run_program(program)
+    roles = recording.of_type("kubernetes:rbac.authorization.k8s.io/v1:Role")
+    rights = {
+        (role.inputs["metadata"]["namespace"], rule["resources"][0], *rule["resourceNames"])
+        for role in roles
+        for rule in role.inputs["rules"]
+    }
+    filters = {("istio-system", "web-shop-overlay"), ("shop", "web-shop-waypoint-overlay")}
+    assert rights == {(namespace, "envoyfilters", name) for namespace, name in filters}
+    job = recording.one("kubernetes:batch/v1:CronJob").inputs["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    environment = {each["name"]: each["value"] for each in job["containers"][0]["env"]}
+    assert environment["VIRTUAL_SERVICE"] == ""
+    assert set(environment["ENVOY_FILTER"].split(",")) == {"/".join(each) for each in filters}
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "field"),
     [
         ({"every_minutes": 0}, "expiry", "every_minutes"),
         ({"every_minutes": 60}, "expiry", "every_minutes"),
         ({"image": "registry.example/guard:1"}, "expiry", "image"),
+        ({"namespace": "hello"}, "expiry", "namespace"),
+        ({}, "hello", "namespace"),
         ({}, "x" * 53, "name"),
         ({}, "Expiry", "name"),
     ],

@@ -1,6 +1,7 @@
 """Type tokens and child names are a contract: a changed one replaces somebody's cluster."""
 
-from components.clusters import ExistingCluster, GkeCluster, NetworkPeering
+from pulumi_traffic_mirror.clusters import ExistingCluster
+from pulumi_traffic_mirror.clusters.gke import GkeCluster, NetworkPeering
 
 
 def test_tokens_never_change() -> None:

@@ -9,8 +9,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.clusters import ClusterHandle, ClusterKind, ExistingCluster, ExistingClusterArgs
-from components.model import ValidationError
+from pulumi_traffic_mirror.clusters import ClusterHandle, ClusterPlatform, ExistingCluster, ExistingClusterArgs
+from pulumi_traffic_mirror.clusters.gke import GKE
+from pulumi_traffic_mirror.clusters.provider import UPSERT_VARIABLE
+from pulumi_traffic_mirror.model import ValidationError
 from tests.support.recording import Recording, Secret, refused, run_program
 
 PROVIDER = "pulumi:providers:kubernetes"
@@ -74,19 +76,18 @@ def test_options_of_the_component_stay_with_the_component() -> None:
     assert recording.one(PROVIDER).protect is True
 
 
-def test_context_identity_and_location_are_taken_over() -> None:
+def test_context_identity_and_platform_are_taken_over() -> None:
     handles: list[ClusterHandle] = []
 
     def program() -> None:
-        args = ExistingClusterArgs(kubeconfig=TEXT, context="two", identity="mine", location="europe-west1-b")
+        args = ExistingClusterArgs(kubeconfig=TEXT, context="two", identity="mine", platform=GKE)
         handles.append(ExistingCluster("b", args).handle)
 
     recording = run_program(program)
     assert recording.one(PROVIDER).inputs["clusterIdentifier"] == "mine"
     assert json.loads(recording.one(PROVIDER).inputs["kubeconfig"].value)["current-context"] == "two"
     (handle,) = handles
-    assert (handle.name, handle.kind, handle.location) == ("b", ClusterKind.EXISTING, "europe-west1-b")
-    assert (handle.region, handle.ready) == ("europe-west1", ())
+    assert (handle.name, handle.platform, handle.ready) == ("b", GKE, ())
 
 
 def test_a_file_and_the_files_of_kubectl_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +123,11 @@ def test_a_file_and_the_files_of_kubectl_are_read(tmp_path: Path, monkeypatch: p
         (lambda: ExistingClusterArgs(kubeconfig=TEXT, kubeconfig_path="x"), "kubeconfig_path"),
         (lambda: ExistingClusterArgs(context=""), "context"),
         (lambda: ExistingClusterArgs(kubeconfig=TEXT, identity=""), "identity"),
-        (lambda: ExistingClusterArgs(kubeconfig=TEXT, location="Belgium"), "location"),
+        (lambda: ExistingClusterArgs(kubeconfig=TEXT, platform="gke"), "platform"),  # pyright: ignore[reportArgumentType]
+        (lambda: ClusterPlatform(internal_load_balancer={"": "x"}), "platform.internal_load_balancer"),
+        (lambda: ClusterPlatform(global_access={"a": 1}), "platform.global_access['a']"),  # pyright: ignore[reportArgumentType]
+        (lambda: ClusterPlatform(istio_platform=""), "platform.istio_platform"),
+        (lambda: ClusterPlatform(node_agents="no"), "platform.node_agents"),  # pyright: ignore[reportArgumentType]
     ],
 )
 def test_wrong_ones_are_refused_before_anything_is_created(
@@ -141,3 +146,16 @@ def test_wrong_ones_are_refused_before_anything_is_created(
 
 def test_the_arguments_do_not_show_the_kubeconfig() -> None:
     assert "not-a-real-token" not in repr(ExistingClusterArgs(kubeconfig=TEXT))
+
+
+@pytest.mark.parametrize(("value", "warned"), [(None, 0), ("false", 0), ("", 0), ("true", 1), ("1", 1)])
+def test_creating_over_what_exists_is_warned_of(
+    value: str | None, warned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(UPSERT_VARIABLE, raising=False)
+    if value is not None:
+        monkeypatch.setenv(UPSERT_VARIABLE, value)
+    recording = recorded(lambda: ExistingClusterArgs(kubeconfig=TEXT))
+    assert len(recording.logs) == warned
+    assert all("renamed without an alias" in line.message for line in recording.logs)
+    assert (recording.one(PROVIDER).inputs.get("upsertExistingObjects") == "true") is bool(warned)

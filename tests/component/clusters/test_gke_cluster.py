@@ -1,6 +1,7 @@
 """GkeCluster: what exists, who owns it, what waits for what, and that no secret leaves it in clear."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,12 @@ import pulumi_gcp as gcp
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.clusters import (
+from pulumi_traffic_mirror.clusters import ClusterHandle
+from pulumi_traffic_mirror.clusters.gke import (
+    GKE,
+    GKE_AUTOPILOT,
     AuthorizedNetworks,
     AutopilotMode,
-    ClusterHandle,
-    ClusterKind,
     Credentials,
     DnsEndpoint,
     ExistingNetwork,
@@ -23,10 +25,14 @@ from components.clusters import (
     ReleaseChannel,
     StandardMode,
 )
-from components.model import ValidationError
-from tests.support.outputs import ACCESS_TOKEN, CA_CERTIFICATE
+from pulumi_traffic_mirror.mesh import IstioControlPlane, IstioControlPlaneArgs
+from pulumi_traffic_mirror.model import ValidationError
+from tests.support.outputs import ACCESS_TOKEN, CA_CERTIFICATE, COMPUTE
 from tests.support.recording import UNKNOWN, Recorded, Recording, Secret, refused, run_program
 
+OFFICE_ONLY = AuthorizedNetworks(ranges={"office": "203.0.113.0/24"})
+SHARED = "projects/host-project/global/networks/shared"
+SHARED_SUBNETWORK = "projects/host-project/regions/europe-west1/subnetworks/nodes"
 CLUSTER = "gcp:container/cluster:Cluster"
 NODE_POOL = "gcp:container/nodePool:NodePool"
 FIREWALL = "gcp:compute/firewall:Firewall"
@@ -50,18 +56,10 @@ AUTOPILOT_PARTS = {
 }
 STANDARD_PARTS = AUTOPILOT_PARTS | {(NODE_POOL, "b-nodes")}
 
-# What Autopilot decides by itself, or replaces the cluster for: the provider refuses these beside it.
+# The provider refuses the first four beside Autopilot; the others Autopilot decides by itself, or replaces the cluster.
 NOT_IN_AUTOPILOT = {
-    "nodeConfig",
-    "nodePools",
-    "removeDefaultNodePool",
-    "initialNodeCount",
-    "datapathProvider",
-    "enableShieldedNodes",
-    "workloadIdentityConfig",
-    "defaultMaxPodsPerNode",
-    "enableIntranodeVisibility",
-    "networkPolicy",
+    *("enableShieldedNodes", "enableIntranodeVisibility", "removeDefaultNodePool", "defaultMaxPodsPerNode"),
+    *("nodeConfig", "nodePools", "initialNodeCount", "datapathProvider", "workloadIdentityConfig", "networkPolicy"),
 }
 
 
@@ -76,8 +74,8 @@ def recorded(preview: bool = False, **changes: Any) -> Recording:
 
 def shared_network(**changes: Any) -> ExistingNetwork:
     base: dict[str, Any] = {
-        "network": "https://example.invalid/shared",
-        "subnetwork": "https://example.invalid/shared/nodes",
+        "network": SHARED,
+        "subnetwork": SHARED_SUBNETWORK,
         "pods_range": "p",
         "services_range": "s",
         "node_cidr": "10.1.0.0/20",
@@ -162,6 +160,9 @@ def test_a_standard_cluster_is_hardened_by_default() -> None:
         "releaseChannel": {"channel": "REGULAR"},
         "workloadIdentityConfig": {"workloadPool": "my-project.svc.id.goog"},
         "masterAuth": {"clientCertificateConfig": {"issueClientCertificate": False}},
+        # What is off is said aloud: taken out of the program, it would stay on.
+        "databaseEncryption": {"state": "DECRYPTED"},
+        "binaryAuthorization": {"evaluationMode": "DISABLED"},
         "anonymousAuthenticationConfig": {"mode": "LIMITED"},
         "controlPlaneEndpointsConfig": {
             "dnsEndpointConfig": {"allowExternalTraffic": True},
@@ -175,7 +176,7 @@ def test_a_standard_cluster_is_hardened_by_default() -> None:
     assert cluster.input("maintenancePolicy.recurringWindow.recurrence") == "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH"
     assert cluster.ignore_changes == ("nodeConfig",)
     assert "masterAuthorizedNetworksConfig" not in cluster.inputs
-    assert not {"databaseEncryption", "binaryAuthorization", "nodePools"} & set(cluster.inputs)
+    assert "nodePools" not in cluster.inputs
 
 
 def test_no_resource_runs_as_the_default_service_account() -> None:
@@ -185,6 +186,15 @@ def test_no_resource_runs_as_the_default_service_account() -> None:
     assert recording.one(NODE_POOL).input("nodeConfig.serviceAccount") == email
     autopilot = recorded(mode=AutopilotMode()).one(CLUSTER)
     assert autopilot.input("clusterAutoscaling.autoProvisioningDefaults.serviceAccount") == email
+
+
+def test_the_default_pool_is_hardened_like_ours_for_the_minutes_that_it_lives() -> None:
+    recording = recorded()
+    ours = recording.one(NODE_POOL).inputs["nodeConfig"]
+    first = recording.one(CLUSTER).inputs["nodeConfig"]
+    assert first == {key: ours[key] for key in first}
+    hardened = {"shieldedInstanceConfig", "workloadMetadataConfig", "kubeletConfig", "metadata", "serviceAccount"}
+    assert hardened <= set(first)
 
 
 def test_the_node_pool_is_hardened_and_upgrades_without_a_gap() -> None:
@@ -220,11 +230,14 @@ def test_the_first_nodes_per_zone_sum_up_to_the_minimum(
 ) -> None:
     recording = recorded(location=location, mode=StandardMode(zones=zones, min_nodes=nodes))
     assert recording.one(NODE_POOL).inputs["initialNodeCount"] == first
+    # Another minimum or another zone would replace the pool.
+    assert recording.one(NODE_POOL).ignore_changes == ("initialNodeCount",)
     assert recording.one(CLUSTER).inputs.get("nodeLocations", []) == list(zones)
 
 
 def test_autopilot_has_no_node_settings_and_allows_the_mesh_its_redirection() -> None:
     cluster = recorded(mode=AutopilotMode()).one(CLUSTER)
+    assert cluster.input("loggingConfig.enableComponents") == ["SYSTEM_COMPONENTS", "WORKLOADS", "APISERVER"]
     assert cluster.inputs["enableAutopilot"] is True
     assert cluster.inputs["allowNetAdmin"] is True
     assert not NOT_IN_AUTOPILOT & set(cluster.inputs)
@@ -245,7 +258,15 @@ def test_authorized_networks_replace_the_dns_endpoint() -> None:
     }
     assert cluster.input("controlPlaneEndpointsConfig.ipEndpointsConfig.enabled") is True
     assert cluster.input("controlPlaneEndpointsConfig.dnsEndpointConfig.allowExternalTraffic") is False
-    assert cluster.input("privateClusterConfig.masterIpv4CidrBlock") == "172.16.0.0/28"
+    # A range of the control plane's own would replace the cluster when the endpoint is exchanged.
+    assert cluster.input("privateClusterConfig.masterIpv4CidrBlock") is None
+    assert recording.one(FIREWALL).inputs["sourceRanges"] == ["10.64.0.0/20", "10.65.0.0/16"]
+
+
+def test_a_control_plane_with_a_range_of_its_own_keeps_it_and_reaches_the_webhook() -> None:
+    endpoint = AuthorizedNetworks(ranges={"office": "203.0.113.0/24"}, control_plane_cidr="172.16.0.0/28")
+    recording = recorded(endpoint=endpoint)
+    assert recording.one(CLUSTER).input("privateClusterConfig.masterIpv4CidrBlock") == "172.16.0.0/28"
     assert recording.one(FIREWALL).inputs["sourceRanges"] == ["10.64.0.0/20", "10.65.0.0/16", "172.16.0.0/28"]
 
 
@@ -273,21 +294,63 @@ def test_the_own_network_has_no_default_subnets_and_only_its_own_way_out() -> No
     nat = recording.one("gcp:compute/routerNat:RouterNat")
     assert nat.inputs["sourceSubnetworkIpRangesToNat"] == "LIST_OF_SUBNETWORKS"
     assert nat.inputs["subnetworks"] == [
-        {"name": "https://example.invalid/b-subnet", "sourceIpRangesToNats": ["ALL_IP_RANGES"]}
+        {
+            "name": f"{COMPUTE}/projects/my-project/regions/europe-west1/subnetworks/b-subnet",
+            "sourceIpRangesToNats": ["ALL_IP_RANGES"],
+        }
     ]
 
 
 def test_a_shared_network_is_used_as_it_is_and_its_rule_lives_in_its_project() -> None:
-    recording = recorded(network=shared_network(project="host-project"))
+    recording = recorded(network=shared_network())
     cluster = recording.one(CLUSTER)
-    assert cluster.inputs["subnetwork"] == "https://example.invalid/shared/nodes"
+    assert (cluster.inputs["network"], cluster.inputs["subnetwork"]) == (SHARED, SHARED_SUBNETWORK)
     assert cluster.inputs["ipAllocationPolicy"] == {
         "clusterSecondaryRangeName": "p",
         "servicesSecondaryRangeName": "s",
     }
     rule = recording.one(FIREWALL)
-    assert (rule.inputs["project"], rule.inputs["network"]) == ("host-project", "https://example.invalid/shared")
+    assert (rule.inputs["project"], rule.inputs["network"]) == ("host-project", SHARED)
     assert rule.inputs["sourceRanges"] == ["10.1.0.0/20", "10.2.0.0/16"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "project"),
+    [
+        ({"network": "vpc", "subnetwork": "nodes"}, "my-project"),
+        ({"network": "vpc", "subnetwork": "nodes", "project": "host-project"}, "host-project"),
+        ({"network": "projects/host-project/global/networks/vpc", "subnetwork": "nodes"}, "host-project"),
+        ({"network": "vpc", "subnetwork": SHARED_SUBNETWORK}, "host-project"),
+        ({"network": f"{COMPUTE}/{SHARED}", "subnetwork": f"{COMPUTE}/{SHARED_SUBNETWORK}"}, "host-project"),
+    ],
+)
+def test_names_of_a_network_that_exists_are_completed_with_its_project(
+    changes: dict[str, str], project: str, late: bool
+) -> None:
+    def program() -> None:
+        given = {**changes}
+        if late:
+            given |= {key: pulumi.Output.from_input(given[key]) for key in ("network", "subnetwork")}
+        cluster = GkeCluster("b", args(network=shared_network(**given)))
+        pulumi.export("network", cluster.network)
+
+    recording = run_program(program)
+    cluster, rule = recording.one(CLUSTER), recording.one(FIREWALL)
+    assert re.fullmatch(rf"projects/{project}/global/networks/(vpc|shared)", cluster.inputs["network"])
+    assert cluster.inputs["subnetwork"] == f"projects/{project}/regions/europe-west1/subnetworks/nodes"
+    assert (rule.inputs["project"], rule.inputs["network"]) == (project, cluster.inputs["network"])
+    assert recording.exports["network"] == cluster.inputs["network"]
+
+
+def test_a_network_name_that_is_known_late_is_held_to_the_same() -> None:
+    late = shared_network
+    refusal = refused(
+        lambda: GkeCluster("b", args(network=late(subnetwork=pulumi.Output.from_input("regions/r/subnetworks/s")))),
+        ValidationError,
+    )
+    assert "network.subnetwork = 'regions/r/subnetworks/s': must be projects/" in str(refusal.error)
+    assert not refusal.recording.of_type(CLUSTER)
 
 
 def test_options_of_the_arguments_reach_the_cluster() -> None:
@@ -358,7 +421,7 @@ def test_provider_outputs_and_handle_speak_of_the_same_cluster() -> None:
     assert recording.one(PROVIDER).inputs["clusterIdentifier"] == identity
     assert recording.one("kubernetes:core/v1:ConfigMap").provider == recording.one(PROVIDER).urn
     (handle,) = handles
-    assert (handle.kind, handle.location, handle.region) == (ClusterKind.GKE, "europe-west1-b", "europe-west1")
+    assert (handle.name, handle.platform) == ("b", GKE)
     assert len(handle.ready) == 2
 
 
@@ -373,17 +436,91 @@ def test_before_the_cluster_exists_its_identity_and_kubeconfig_are_unknown_and_s
     assert component.outputs["server"] is UNKNOWN
 
 
-def test_a_cluster_without_the_endpoint_is_an_error_and_not_a_wrong_address() -> None:
-    none = {CLUSTER: {"controlPlaneEndpointsConfig": {"dnsEndpointConfig": {"endpoint": ""}}}}
-    refusal = refused(lambda: GkeCluster("b", args()), ValidationError, outputs=none)
-    assert "Google Cloud did not give" in str(refusal.error)
+FAILED: dict[str, Any] = {
+    "id": "projects/my-project/locations/europe-west1/clusters/b-cluster",
+    "endpoint": "",
+    "masterVersion": "",
+    "nodePools": [{"name": "default-pool"}],
+}
+"""What the state says of a cluster whose creation ended with an error."""
+
+
+def test_nothing_is_installed_on_nodes_that_google_runs() -> None:
+    handles: list[ClusterHandle] = []
+    run_program(lambda: handles.append(GkeCluster("b", args(mode=AutopilotMode())).handle))
+    assert handles[0].platform == GKE_AUTOPILOT
+    assert not GKE_AUTOPILOT.node_agents
+
+
+@pytest.mark.parametrize("endpoint", [DnsEndpoint(), OFFICE_ONLY])
+def test_a_cluster_whose_creation_failed_can_be_previewed_again(endpoint: Any) -> None:
+    def program() -> None:
+        handle = GkeCluster("b", args(endpoint=endpoint)).handle
+        IstioControlPlane("istio", IstioControlPlaneArgs(cluster=handle, version="1.31.0"))
+
+    recording = run_program(program, preview=True, existing={"b-cluster": FAILED})
+    assert recording.one(PROVIDER).inputs["clusterIdentifier"] == FAILED["id"]
+    assert recording.one(PROVIDER).inputs["kubeconfig"] == Secret(UNKNOWN)
+    (warning,) = recording.logs
+    assert "default-pool" in warning.message
+    assert "`pulumi refresh`" in warning.message
+    assert warning.urn == recording.one(CLUSTER).urn
+
+
+@pytest.mark.parametrize("endpoint", [DnsEndpoint(), OFFICE_ONLY])
+def test_a_cluster_without_the_endpoint_is_an_error_and_not_a_wrong_address(endpoint: Any) -> None:
+    none = {CLUSTER: {"endpoint": "", "controlPlaneEndpointsConfig": {"dnsEndpointConfig": {"endpoint": ""}}}}
+    refusal = refused(lambda: GkeCluster("b", args(endpoint=endpoint)), ValidationError, outputs=none)
+    assert "which the cluster does not have after this update" in str(refusal.error)
+    assert "delete it in Google Cloud" in str(refusal.error)
+
+
+@pytest.mark.parametrize(
+    ("made", "warned"),
+    [
+        ({"clusterIpv4Cidr": "10.65.0.0/16", "servicesIpv4Cidr": "10.64.16.0/20"}, []),
+        ({"clusterIpv4Cidr": "10.99.0.0/16", "servicesIpv4Cidr": "10.64.16.0/20"}, ["pod_cidr"]),
+        ({"clusterIpv4Cidr": "10.99.0.0/16", "servicesIpv4Cidr": "10.98.0.0/20"}, ["pod_cidr", "service_cidr"]),
+    ],
+)
+def test_other_ranges_than_the_clusters_own_are_warned_of(made: dict[str, str], warned: list[str]) -> None:
+    state = {"b-cluster": {"id": FAILED["id"], "nodePools": [{"name": "b-nodes-1234567"}], **made}}
+    recording = run_program(lambda: GkeCluster("b", args()), preview=True, existing=state)
+    assert [line.message.split(" =")[0] for line in recording.logs] == [f"network.{field}" for field in warned]
+    assert all("cannot be changed" in line.message for line in recording.logs)
+
+
+def test_ranges_of_a_network_that_exists_are_compared_as_well() -> None:
+    state = {"b-cluster": {"id": FAILED["id"], "clusterIpv4Cidr": "10.99.0.0/16", "servicesIpv4Cidr": "10.98.0.0/20"}}
+    recording = run_program(lambda: GkeCluster("b", args(network=shared_network())), preview=True, existing=state)
+    (warning,) = recording.logs
+    assert "network.pod_cidr = '10.2.0.0/16': the cluster was made with 10.99.0.0/16" in warning.message
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_what_holds_a_protected_cluster_is_protected_as_well(protected: bool) -> None:
+    recording = recorded(deletion_protection=protected, image_projects=["images-project"])
+    kept = {resource.name for resource in recording.resources if resource.protect}
+    # Not the firewall rule and the other registry's grant, which come and go with arguments.
+    everything = {
+        *("b-cluster", "b-nodes", "b-node-account", "b-grant-node", "b-grant-images"),
+        *("b-network", "b-subnet", "b-router", "b-nat"),
+    }
+    assert kept == (everything if protected else set())
+
+
+@pytest.mark.parametrize("mode", [StandardMode(), AutopilotMode()])
+def test_google_and_pulumi_protect_the_cluster_alike(mode: Any) -> None:
+    for protected in (True, False):
+        cluster = recorded(deletion_protection=protected, mode=mode).one(CLUSTER)
+        assert cluster.inputs["deletionProtection"] is cluster.protect is protected
 
 
 def test_children_inherit_provider_and_protection_but_not_aliases() -> None:
     def program() -> None:
         provider = gcp.Provider("google", project="my-project")
         options = pulumi.ResourceOptions(provider=provider, protect=True, aliases=[pulumi.Alias(name="old")])
-        GkeCluster("b", args(), options)
+        GkeCluster("b", args(deletion_protection=False), options)
 
     recording = run_program(program)
     google = recording.one("pulumi:providers:gcp").urn

@@ -1,13 +1,23 @@
 """NetworkPeering: both directions, one after the other."""
 
+import re
+
 import pulumi
 import pytest
 
-from components.clusters import GkeCluster, GkeClusterArgs, NetworkPeering, NetworkPeeringArgs, NewNetwork
-from components.model import ValidationError
+from pulumi_traffic_mirror.clusters.gke import (
+    GkeCluster,
+    GkeClusterArgs,
+    NetworkPeering,
+    NetworkPeeringArgs,
+    NewNetwork,
+)
+from pulumi_traffic_mirror.model import ValidationError
+from tests.support.outputs import COMPUTE
 from tests.support.recording import refused, run_program
 
 PEERING = "gcp:compute/networkPeering:NetworkPeering"
+A, B = (f"projects/my-project/global/networks/{name}" for name in "ab")
 OUTPUTS = {PEERING: {"state": "ACTIVE"}}
 
 
@@ -27,23 +37,37 @@ def test_two_clusters_are_connected_in_both_directions(preview: bool) -> None:
     assert out.urn in back.depends_on
     assert (out.inputs["network"], out.inputs["peerNetwork"]) == (back.inputs["peerNetwork"], back.inputs["network"])
     if not preview:
-        assert out.inputs["network"] == "https://example.invalid/a-network"
+        assert out.inputs["network"] == f"{COMPUTE}/projects/my-project/global/networks/a-network"
+        # What the provider asks for; a bare name is refused by it.
+        pattern = re.compile(r"projects/[^/]+/global/networks/[a-z][-a-z0-9]*$")
+        assert all(pattern.search(peering.inputs[key]) for peering in (out, back) for key in ("network", "peerNetwork"))
         assert recording.one(NetworkPeering.TYPE).outputs == {"state": "ACTIVE"}
 
 
 def test_a_network_is_not_connected_with_itself() -> None:
     refusal = refused(
-        lambda: NetworkPeering("mirrors", NetworkPeeringArgs(first="same", second="same")), ValidationError
+        lambda: NetworkPeering("mirrors", NetworkPeeringArgs(first=A, second=f"{COMPUTE}/{A}")), ValidationError
     )
     assert "is the first network itself" in str(refusal.error)
     assert refusal.recording.resources == ()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_network_without_its_project_is_refused(late: bool) -> None:
+    def program() -> None:
+        second = pulumi.Output.from_input("default") if late else "default"
+        NetworkPeering("mirrors", NetworkPeeringArgs(first=A, second=second))
+
+    refusal = refused(program, ValidationError)
+    assert "second = 'default': must be projects/<project>/global/networks/<name> or a self link." in str(refusal.error)
+    assert not refusal.recording.of_type(PEERING)
 
 
 def overlapping(late: bool) -> None:
     """Two clusters with the default ranges, which are the same."""
     ranges = NewNetwork().ranges
     second = pulumi.Output.from_input(ranges) if late else ranges
-    NetworkPeering("mirrors", NetworkPeeringArgs(first="a", second="b", first_ranges=ranges, second_ranges=second))
+    NetworkPeering("mirrors", NetworkPeeringArgs(first=A, second=B, first_ranges=ranges, second_ranges=second))
 
 
 @pytest.mark.parametrize("preview", [False, True])
@@ -58,7 +82,7 @@ def test_networks_whose_ranges_fit_are_connected() -> None:
     def program() -> None:
         other = NewNetwork(node_cidr="10.68.0.0/20", pod_cidr="10.69.0.0/16", service_cidr="10.68.16.0/20").ranges
         arguments = NetworkPeeringArgs(
-            first="a", second="b", first_ranges=NewNetwork().ranges, second_ranges=pulumi.Output.from_input(other)
+            first=A, second=B, first_ranges=NewNetwork().ranges, second_ranges=pulumi.Output.from_input(other)
         )
         NetworkPeering("mirrors", arguments)
 

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from components.clusters import ClusterHandle, ClusterKind
-from components.mesh import ExistingIstio, MeshGateway, MeshGatewayArgs, MeshHandle, TlsCredential
-from components.model import GatewayServer, TlsMode, ValidationError
-from tests.support.handles import no_mesh
+from pulumi_traffic_mirror.clusters import ClusterHandle
+from pulumi_traffic_mirror.mesh import ExistingIstio, MeshGateway, MeshGatewayArgs, MeshHandle, TlsCredential
+from pulumi_traffic_mirror.model import GatewayServer, TlsMode, ValidationError
+from tests.support.handles import PRIVATE, no_mesh
 from tests.support.recording import Secret, refused, run_program
 
 SECRET = "kubernetes:core/v1:Secret"
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 def mesh() -> MeshHandle:
     provider = k8s.Provider("staging-provider")
-    cluster = ClusterHandle(name="staging", provider=provider, kind=ClusterKind.EXISTING)
+    cluster = ClusterHandle(name="staging", provider=provider, platform=PRIVATE)
     return ExistingIstio(cluster=cluster, version="1.31.0").handle
 
 
@@ -76,7 +76,7 @@ def test_certificates_become_secrets_that_the_gateway_object_waits_for(preview: 
         outputs=OUTPUTS,
     )
     secret = recording.one(SECRET, "gateway-credential-edge")
-    assert secret.inputs["metadata"] == {"name": "edge", "namespace": "istio-system"}
+    assert secret.inputs["metadata"] == {"name": "edge", "namespace": "internal-gateway"}
     data = secret.inputs["data"]
     given = data.value if isinstance(data, Secret) else {key: item.value for key, item in data.items()}
     assert {key: base64.b64decode(text).decode() for key, text in given.items()} == {

@@ -8,8 +8,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.clusters import ClusterHandle, ClusterKind
-from components.mesh import (
+from pulumi_traffic_mirror.clusters import ClusterHandle, ClusterPlatform
+from pulumi_traffic_mirror.clusters.gke import GKE, GKE_AUTOPILOT
+from pulumi_traffic_mirror.mesh import (
     ImagePullPolicy,
     IstioCharts,
     IstioControlPlane,
@@ -18,10 +19,11 @@ from components.mesh import (
     MeshHandle,
     Size,
 )
-from components.model import AuthorityMode, ValidationError
+from pulumi_traffic_mirror.model import AuthorityMode, ValidationError
 from tests.support.handles import no_cluster
-from tests.support.recording import Recorded, Recording, run_program
+from tests.support.recording import Recorded, Recording, refused, run_program
 
+ANY = ClusterPlatform()
 RELEASE = "kubernetes:helm.sh/v3:Release"
 NAMESPACE = "kubernetes:core/v1:Namespace"
 WEBHOOKS = "kubernetes:admissionregistration.k8s.io/v1:MutatingWebhookConfiguration"
@@ -29,19 +31,19 @@ CLUSTER = no_cluster()
 """For arguments that are refused before a cluster matters."""
 
 
-def cluster(kind: ClusterKind = ClusterKind.EXISTING) -> ClusterHandle:
-    return ClusterHandle(name="staging", provider=k8s.Provider("staging-provider"), kind=kind)
+def cluster(platform: ClusterPlatform) -> ClusterHandle:
+    return ClusterHandle(name="staging", provider=k8s.Provider("staging-provider"), platform=platform)
 
 
 def recorded(
     *,
     preview: bool = False,
-    kind: ClusterKind = ClusterKind.EXISTING,
+    platform: ClusterPlatform = ANY,
     see: Callable[[IstioControlPlane], None] = lambda _: None,
     **arguments: Any,
 ) -> Recording:
     def program() -> None:
-        plane = IstioControlPlane("istio", IstioControlPlaneArgs(cluster=cluster(kind), **arguments))
+        plane = IstioControlPlane("istio", IstioControlPlaneArgs(cluster=cluster(platform), **arguments))
         see(plane)
         pulumi.export("version", plane.version)
 
@@ -73,6 +75,7 @@ def test_namespace_base_and_istiod_follow_each_other_through_the_cluster_s_provi
     base, istiod = recording.one(RELEASE, "istio-base"), recording.one(RELEASE, "istio-istiod")
     assert recording.names(base.depends_on) == {"istio-namespace"}
     assert recording.names(istiod.depends_on) == {"istio-namespace", "istio-base"}
+    assert (base.input("skipAwait"), istiod.inputs.get("skipAwait")) == (True, None)
     assert recording.exports == {"version": "1.31.0"}
 
 
@@ -112,9 +115,14 @@ def test_only_istio_cni_takes_pod_security_off_the_root_namespace(cni: bool, lev
     assert labels == {"pod-security.kubernetes.io/enforce": level}
 
 
+def test_istio_cni_is_refused_where_nothing_may_be_installed_on_nodes() -> None:
+    refusal = refused(lambda: IstioControlPlaneArgs(cluster=cluster(GKE_AUTOPILOT), cni=True), ValidationError)
+    assert "cni = True: must be off in the cluster staging" in str(refusal.error)
+
+
 def test_istio_cni_comes_before_istiod_and_knows_gke_and_the_images() -> None:
     given = {"global": {"hub": "values.example/istio", "imagePullSecrets": ["pull"], "logAsJson": True}}
-    recording = recorded(cni=True, kind=ClusterKind.GKE, values=given)
+    recording = recorded(cni=True, platform=GKE, values=given)
     cni, istiod = recording.one(RELEASE, "istio-cni"), recording.one(RELEASE, "istio-istiod")
     assert values_of(cni)["global"] == {
         "hub": "values.example/istio",
@@ -124,9 +132,7 @@ def test_istio_cni_comes_before_istiod_and_knows_gke_and_the_images() -> None:
     }
     assert "istio-cni" in recording.names(istiod.depends_on)
     assert values_of(istiod)["cni"] == {"enabled": True}
-    elsewhere = recorded(
-        cni=True, values=given, image_hub="mirror.example/istio", image_pull_policy=ImagePullPolicy.ALWAYS
-    )
+    elsewhere = recorded(cni=True, values=given, hub="mirror.example/istio", image_pull_policy=ImagePullPolicy.ALWAYS)
     assert values_of(elsewhere.one(RELEASE, "istio-cni"))["global"] == {
         "hub": "mirror.example/istio",
         "tag": "1.31.0",
@@ -156,10 +162,12 @@ def test_values_for_a_stage_pass_through() -> None:
 
 def test_the_gate_holds_istiod_and_every_tag() -> None:
     def see(plane: IstioControlPlane) -> None:
-        k8s.core.v1.ConfigMap("after", opts=pulumi.ResourceOptions(parent=plane, depends_on=[*plane.handle.ready]))
+        k8s.core.v1.ConfigMap(
+            "istio-after", opts=pulumi.ResourceOptions(parent=plane, depends_on=[*plane.handle.ready])
+        )
 
     recording = recorded(see=see, revision="one", revision_tags=["stable", "default"])
-    after = recording.one("kubernetes:core/v1:ConfigMap", "after")
+    after = recording.one("kubernetes:core/v1:ConfigMap", "istio-after")
     assert recording.names(after.depends_on) == {"istio-istiod-one", "istio-tag-stable", "istio-tag-default"}
 
 

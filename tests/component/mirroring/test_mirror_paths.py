@@ -7,16 +7,16 @@ import pulumi
 import pytest
 from pulumi_kubernetes import Provider
 
-from components.clusters import ClusterHandle, ClusterKind
-from components.mesh import ExistingIstio, MeshGateway, MeshGatewayArgs, MeshHandle
-from components.mirroring import (
+from pulumi_traffic_mirror.clusters import ClusterHandle
+from pulumi_traffic_mirror.mesh import ExistingIstio, MeshGateway, MeshGatewayArgs, MeshHandle
+from pulumi_traffic_mirror.mirroring import (
     CrossClusterMirror,
     MirroredService,
     MirroredServiceArgs,
     MirrorReceiver,
     MirrorReceiverArgs,
 )
-from components.model import (
+from pulumi_traffic_mirror.model import (
     Destination,
     GatewayRef,
     Match,
@@ -26,13 +26,14 @@ from components.model import (
     client_server,
     receiver_server,
 )
+from tests.support.handles import mesh
 from tests.support.recording import Recording, refused, run_program
 
 HOST = "grpc-hello.staging.example"
 GREETER = Destination("greeter.hello.svc.cluster.local", 8000)
 MATCH = Match(rpc_methods=["helloworld.Greeter/SayHello"])
 ADDRESS = {"kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
-EDGE = "istio-system/internal-gateway"
+EDGE = "internal-gateway/internal-gateway"
 
 
 def contract(receiver: str, host: str = HOST) -> MirrorContract:
@@ -41,13 +42,6 @@ def contract(receiver: str, host: str = HOST) -> MirrorContract:
 
 def offer(of: MirrorContract, **more: Any) -> dict[str, Any]:
     return {**MirrorOffer.of(of, "10.1.2.3").to_json(), **more}
-
-
-def mesh(name: str) -> MeshHandle:
-    cluster = ClusterHandle(
-        name=name, provider=Provider(f"{name}-provider", kubeconfig="none"), kind=ClusterKind.EXISTING
-    )
-    return ExistingIstio(cluster=cluster, version="1.31.0").handle
 
 
 def service(
@@ -62,6 +56,7 @@ def service(
 ) -> MirroredService:
     mirrors = [
         CrossClusterMirror(
+            percent=100,
             name=each.receiver,
             contract=each,
             offer=given or offer(each),
@@ -74,7 +69,7 @@ def service(
         name or f"{handle.cluster.name}-service",
         MirroredServiceArgs(
             mesh=handle,
-            gateway=gateway or GatewayRef(name="internal-gateway", namespace="istio-system"),
+            gateway=gateway or GatewayRef(name="internal-gateway", namespace="internal-gateway"),
             hosts=[host],
             namespace="hello",
             primary=primary,
@@ -97,7 +92,7 @@ def receiver(handle: MeshHandle, of: MirrorContract, gateway_name: str = "intern
 
 
 def run(program: Callable[[], object], *, preview: bool = False) -> Recording:
-    tops = [f"{name}-provider" for name in ("staging", "testing", "third")]
+    tops = ["staging", "testing", "third"]
     return run_program(program, outputs=ADDRESS, top_level=tops, preview=preview)
 
 
@@ -236,7 +231,7 @@ def test_clusters_of_one_name_are_kept_apart() -> None:
         def __init__(self, name: str) -> None:
             super().__init__("test:index:Region", name)
             provider = Provider(f"{name}-cluster", kubeconfig="none", opts=pulumi.ResourceOptions(parent=self))
-            cluster = ClusterHandle(name="cluster", provider=provider, kind=ClusterKind.EXISTING)
+            cluster = ClusterHandle(name="cluster", provider=provider)
             handle = ExistingIstio(cluster=cluster, version="1.31.0").handle
             service(handle, contract("testing"), name=name)
             self.register_outputs({})

@@ -8,13 +8,11 @@ from typing import Any, cast
 
 import pulumi
 import pytest
-from pulumi_kubernetes import Provider
 
-from components.clusters import ClusterHandle, ClusterKind
-from components.mesh import ExistingIstio, MeshGateway, MeshGatewayArgs, MeshHandle
-from components.mirroring import RecordedWorkload, TrafficRecorder, TrafficRecorderArgs
-from components.model import ValidationError, client_server
-from components.model.recording import (
+from pulumi_traffic_mirror.mesh import MeshGateway, MeshGatewayArgs, MeshNamespace, MeshNamespaceArgs
+from pulumi_traffic_mirror.mirroring import RecordedWorkload, TrafficRecorder, TrafficRecorderArgs
+from pulumi_traffic_mirror.model import ValidationError, client_server
+from pulumi_traffic_mirror.model.recording import (
     DEFAULT_HEADERS,
     ObjectStorage,
     RecorderSettings,
@@ -23,10 +21,9 @@ from components.model.recording import (
     Side,
     VolumeStorage,
 )
-from components.operations.recording.bundle import PACKAGE
-from components.operations.recording.settings import parse_settings
-from components.workloads import MeshNamespace, MeshNamespaceArgs
-from tests.support.handles import no_mesh
+from pulumi_traffic_mirror.operations.recording.bundle import PACKAGE
+from pulumi_traffic_mirror.operations.recording.settings import parse_settings
+from tests.support.handles import mesh, no_mesh
 from tests.support.recording import Recording, refused, run_program
 
 IMAGE = f"registry.example/recorder@sha256:{'0' * 64}"
@@ -45,12 +42,6 @@ SERVICE = "kubernetes:core/v1:Service"
 ADDRESS = {SERVICE: {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
 NOWHERE = no_mesh()
 """For arguments that are refused before a mesh matters."""
-
-
-def mesh() -> MeshHandle:
-    provider = Provider("cluster", kubeconfig="none")
-    cluster = ClusterHandle(name="cluster", provider=provider, kind=ClusterKind.EXISTING)
-    return ExistingIstio(cluster=cluster, version="1.31.0").handle
 
 
 def program(*, gateway: bool = True, **changes: Any) -> Callable[[], None]:
@@ -95,7 +86,7 @@ def test_it_registers_the_collector_and_then_the_filter(preview: bool) -> None:
         (CONFIG, "recorder-settings", "tools"),
         (DEPLOYMENT, "recorder-deployment", "tools"),
         (SERVICE, "recorder-service", "tools"),
-        (FILTER, "recorder-envoy-filter", "istio-system"),
+        (FILTER, "recorder-envoy-filter", "internal-gateway"),
     }
     assert {child.input("metadata.name") for child in children} == {"recorder"}
     assert {child.provider for child in children} == {recording.one("pulumi:providers:kubernetes").urn}
@@ -127,6 +118,14 @@ def test_a_gateway_reports_to_the_collector_s_service() -> None:
     assert "xds_matcher" in http_filter["typed_config"]
     text = json.dumps(http_filter, sort_keys=True)
     assert '{"key": "x-traffic-recorder-side", "value": "primary"}' in text
+
+
+def test_what_recordings_replace_stays_in_the_proxy_where_it_is_told_to() -> None:
+    redaction = Redaction(headers=["x-user"])
+    given = RecorderSettings(redaction=redaction)
+    told = str(recorded(settings=given, withhold_headers=True).one(FILTER).inputs)
+    assert all(f"'exact': '{name}'" in told for name in ("authorization", "cookie", "set-cookie", "x-user"))
+    assert "forward_rules" not in str(recorded(settings=given).one(FILTER).inputs)
 
 
 def test_a_workload_reports_what_reaches_its_sidecars() -> None:
@@ -176,7 +175,7 @@ def test_only_the_recorded_proxies_reach_the_collector_and_it_calls_nobody() -> 
         {
             "from": [
                 {
-                    "namespaceSelector": {"matchExpressions": [{**named, "values": ["istio-system"]}]},
+                    "namespaceSelector": {"matchExpressions": [{**named, "values": ["internal-gateway"]}]},
                     "podSelector": {"matchLabels": {"istio": "internal-gateway"}},
                 }
             ],
@@ -348,6 +347,15 @@ def test_the_gateway_of_another_cluster_is_refused() -> None:
         TrafficRecorderArgs(mesh=no_mesh("testing"), at=gateway, image=IMAGE, namespace="hello")
 
     refusal = refused(run, ValidationError, outputs=ADDRESS)
-    assert "at = 'istio-system/internal-gateway in cluster': must be a gateway of the cluster 'testing'" in str(
+    assert "at = 'internal-gateway/internal-gateway in cluster': must be a gateway of the cluster 'testing'" in str(
         refusal.error
     )
+
+
+def test_a_mesh_whose_proxies_cannot_be_told_to_report_is_refused() -> None:
+    def record_there() -> None:
+        handle = mesh(version="1.28.3-asm.4")
+        TrafficRecorder("recorder", TrafficRecorderArgs(mesh=handle, at=V2, image=IMAGE, namespace="tools"))
+
+    found = refused(record_there, ValidationError)
+    assert "mesh.behaviour.patches = ['HTTP_FILTER']: must have CLUSTER" in str(found.error)

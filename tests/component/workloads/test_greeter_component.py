@@ -7,11 +7,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.clusters import ClusterHandle, ClusterKind
-from components.mesh import ExistingIstio, MeshHandle
-from components.model import Destination, ValidationError
-from components.workloads import Greeter, GreeterArgs, MeshNamespace, MeshNamespaceArgs, PodSecurity
-from components.workloads.greeter.image import check_image
+from pulumi_traffic_mirror.clusters import ClusterHandle
+from pulumi_traffic_mirror.mesh import ExistingIstio, MeshHandle, MeshNamespace, MeshNamespaceArgs, PodSecurity
+from pulumi_traffic_mirror.model import Destination, ValidationError
+from pulumi_traffic_mirror.workloads import Greeter, GreeterArgs
+from pulumi_traffic_mirror.workloads.greeter.image import check_image
 from tests.support.handles import no_cluster
 from tests.support.recording import Recorded, Recording, refused, run_program
 
@@ -27,7 +27,7 @@ CLUSTER = no_cluster()
 
 
 def cluster() -> ClusterHandle:
-    return ClusterHandle(name="staging", provider=k8s.Provider("staging-provider"), kind=ClusterKind.EXISTING)
+    return ClusterHandle(name="staging", provider=k8s.Provider("staging-provider"))
 
 
 def mesh_of(handle: ClusterHandle, **arguments: Any) -> MeshHandle:
@@ -315,9 +315,7 @@ def test_the_mesh_of_another_cluster_is_refused() -> None:
 
 def test_the_namespace_of_another_cluster_is_refused() -> None:
     def program() -> None:
-        here, there = (
-            ClusterHandle(name=name, provider=k8s.Provider(name), kind=ClusterKind.EXISTING) for name in ("a", "b")
-        )
+        here, there = (ClusterHandle(name=name, provider=k8s.Provider(name)) for name in ("a", "b"))
         hello = MeshNamespace("hello", MeshNamespaceArgs(cluster=there, namespace="hello"))
         GreeterArgs(cluster=here, image=IMAGE, namespace=hello)
 

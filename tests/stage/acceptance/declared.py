@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi_kubernetes as k8s
 
-from components.clusters import ClusterHandle, ClusterKind
+from pulumi_traffic_mirror.clusters import ClusterHandle
 from tests.support.recorded import Recorded
 from tests.support.recording import run_program
 from tests.support.wire import reveal
@@ -31,7 +31,7 @@ class Declared:
 
 def cluster() -> ClusterHandle:
     """Return a handle of the cluster that objects are for; only inside a program."""
-    return ClusterHandle(name=PROVIDER, provider=k8s.Provider(PROVIDER, kubeconfig="none"), kind=ClusterKind.EXISTING)
+    return ClusterHandle(name=PROVIDER, provider=k8s.Provider(PROVIDER, kubeconfig="none"))
 
 
 def declare(program: Callable[[], object], *, gateway_address: str = "192.0.2.1") -> Declared:

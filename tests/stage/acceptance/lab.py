@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import components as tm
-from components.mesh import ExistingIstio
-from components.model import (
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.mesh import ExistingIstio
+from pulumi_traffic_mirror.model import (
     Brakes,
     Destination,
     HeaderRules,
@@ -20,9 +20,10 @@ from components.model import (
     MirrorOffer,
     Protocol,
 )
-from components.operations.evidence import Arrivals
-from components.rehearsal.processes import wait_until
-from components.rehearsal.stage import Stage
+from pulumi_traffic_mirror.operations.verify.evidence import Arrivals
+from pulumi_traffic_mirror.operations.verify.rejections import REJECTION
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 
 from . import terms
 from .declared import cluster, declare
@@ -31,7 +32,7 @@ from .outpost import Outpost
 from .outside import OutsideCaller, OutsideServer
 from .peers import CONTROL_PORT
 from .proxies import Proxy, caller_of, gateway_of, wanted_routes
-from .terms import CLIENT_CREDENTIAL, CONTRACTS, GATEWAY, NAMESPACE, OUTSIDE, OUTSIDE_CONTRACTS, PORTS, STAGING
+from .terms import CLIENT_CREDENTIAL, CONTRACTS, GATEWAY, NAMESPACE, OUTSIDE, OUTSIDE_CONTRACTS, PORTS, STAGING, TESTING
 
 ROUTE_SECONDS: Final = 30.0
 """Until a route that is not in place counts as broken; it takes about one second."""
@@ -73,6 +74,8 @@ class Lab:
     """Makes calls from where no cluster is."""
     taken: tuple[int, ...] = ()
     """Ports of the machine that were taken before the stage came up."""
+    refused: dict[str, int] = field(default_factory=lambda: {STAGING: 0, TESTING: 0})
+    """Configurations that proxies of each cluster have refused because cases made them."""
     suffixed: bool = False
     """Whether staging's istiod appends ``-shadow``."""
     _turns: Iterator[int] = field(default_factory=itertools.count)
@@ -91,14 +94,14 @@ class Lab:
 
     def in_testing(self, protocol: Protocol, **changes: Any) -> tm.CrossClusterMirror:
         """Return a mirror to testing, through both gateways."""
-        values = {"contract": CONTRACTS[protocol], "client_credential": CLIENT_CREDENTIAL, **changes}
+        values = {"percent": 100, "contract": CONTRACTS[protocol], "client_credential": CLIENT_CREDENTIAL, **changes}
         return tm.CrossClusterMirror(offer=self.meshes.offers[protocol], **values)
 
     def outside(self, protocol: Protocol, *, address: str = OUTSIDE, **changes: Any) -> tm.CrossClusterMirror:
         """Return a mirror to the server that is in neither cluster, in plain text."""
         contract = OUTSIDE_CONTRACTS[protocol]
         offer = dict(MirrorOffer.of(contract, address).to_json())
-        return tm.CrossClusterMirror(contract=contract, offer=offer, **changes)
+        return tm.CrossClusterMirror(**{"percent": 100, "contract": contract, "offer": offer, **changes})
 
     @contextmanager
     def route(
@@ -283,6 +286,11 @@ class Lab:
         """Return how many configurations proxies of each cluster have refused since its istiod started."""
         questions = {role: self.outpost.start("rejects", role) for role in self.stage.roles}
         return {role: question.result(timeout=60) for role, question in questions.items()}
+
+    def rejections(self, role: str) -> list[str]:
+        """Return what proxies of a cluster said lately about configurations that they refused, from istiod's log."""
+        lines: list[str] = self.outpost.ask("log", role, "istio-system", "app=istiod", "discovery", 600)
+        return [line for line in lines if REJECTION in line]
 
 
 def together(questions: Sequence[Future[Any]]) -> None:

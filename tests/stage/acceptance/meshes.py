@@ -3,31 +3,34 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-import components as tm
-from components.mesh import IstioCharts
-from components.model import MirrorOffer, Protocol
-from components.rehearsal.cluster_commands import import_image
-from components.rehearsal.images.build import python_app_image
-from components.rehearsal.pki import Authority
-from components.rehearsal.places import cache_directory
-from components.rehearsal.processes import wait_until
-from components.rehearsal.stage import Stage
-from components.rehearsal.stage_values import GATEWAY_VALUES, ISTIOD_VALUES
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.mesh import IstioCharts
+from pulumi_traffic_mirror.model import MirrorOffer, Protocol
+from pulumi_traffic_mirror.rehearsal.cluster.commands import import_image
+from pulumi_traffic_mirror.rehearsal.cluster.pki import Authority
+from pulumi_traffic_mirror.rehearsal.images.build import python_app_image
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
+from pulumi_traffic_mirror.rehearsal.places import cache_directory
+from pulumi_traffic_mirror.rehearsal.stage import Stage
+from pulumi_traffic_mirror.rehearsal.stage_values import GATEWAY_VALUES, ISTIOD_VALUES
 
 from . import terms
 from .declared import cluster, declare
 from .outpost import Outpost
 from .peers import SOURCE, caller_objects, echo_objects
-from .terms import CLIENT_CREDENTIAL, CONTRACTS, NAMESPACE, PORTS, SERVER_CREDENTIAL, STAGING, TESTING
+from .terms import CLIENT_CREDENTIAL, CONTRACTS, GATEWAY, NAMESPACE, PORTS, SERVER_CREDENTIAL, STAGING, TESTING
 
 READY_SECONDS = 120
+
+GATEWAY_NAMESPACES = (GATEWAY.namespace, "native-gateway")
+"""Where gateways may be; in the second only while cases of the Gateway API run."""
 
 
 class Meshes:
@@ -56,7 +59,7 @@ class Meshes:
         own = {role: [o for v in versions[role] for o in echo_objects(peer, v)] for role in programs}
         own[STAGING] += list(caller_objects(peer))
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda role: self._install(role, [*steps[role], *own[role]]), programs))
+            list(pool.map(lambda role: self.install(role, [*steps[role], *own[role]]), programs))
         for protocol, contract in CONTRACTS.items():
             self.offers[protocol] = dict(MirrorOffer.of(contract, self.stage.gateway_addresses[TESTING]).to_json())
 
@@ -64,7 +67,7 @@ class Meshes:
         """Declare the cluster that owns the traffic."""
         mesh, hello = self._control_plane(env or {})
         servers = [tm.client_server(terms.hosts(protocol), port, protocol) for protocol, port in PORTS.items()]
-        tm.MeshGateway("gateway", self._gateway(mesh, servers, CLIENT_CREDENTIAL))
+        tm.MeshGateway("gateway", self.gateway(mesh, servers, CLIENT_CREDENTIAL))
         self._greeters(mesh, hello, "v1", "v2")
 
     def testing(self) -> None:
@@ -72,7 +75,7 @@ class Meshes:
         mesh, hello = self._control_plane({})
         servers = [tm.receiver_server(contract, SERVER_CREDENTIAL) for contract in CONTRACTS.values()]
         names = [str(contract.mirror_host) for contract in CONTRACTS.values()]
-        gateway = tm.MeshGateway("gateway", self._gateway(mesh, servers, SERVER_CREDENTIAL, *names))
+        gateway = tm.MeshGateway("gateway", self.gateway(mesh, servers, SERVER_CREDENTIAL, *names))
         self._greeters(mesh, hello, "v1")
         for protocol, contract in CONTRACTS.items():
             service = terms.greeter() if protocol is Protocol.GRPC else terms.echo("v1", protocol)
@@ -87,7 +90,7 @@ class Meshes:
         """Change the environment of a control plane and wait until the new one serves."""
         declared = declare(lambda: self._control_plane(env))
         istiod = next(step for step in declared.steps if step.get("name") == "istiod")
-        self._install(role, [istiod])
+        self.install(role, [istiod])
         # Ended in order, the old one would keep its proxies for ten seconds and leave them waiting for longer.
         pods = self.outpost.ask("find", role, "v1", "Pod", "istio-system", "app=istiod")
         for pod in pods:
@@ -115,9 +118,10 @@ class Meshes:
         mesh = tm.IstioControlPlane("istio", args).handle
         return mesh, tm.MeshNamespace("hello", tm.MeshNamespaceArgs(cluster=here, mesh=mesh, namespace=NAMESPACE))
 
-    def _gateway(
-        self, mesh: tm.MeshHandle, servers: list[tm.GatewayServer], credential: str, *names: str
+    def gateway(
+        self, mesh: tm.MeshHandle, servers: list[tm.GatewayServer], credential: str, *names: str, **values: Any
     ) -> tm.MeshGatewayArgs:
+        """Return the arguments of a gateway with a certificate for some names."""
         certificate, key = self._authority.issue(credential, dns=names)
         pem = tm.TlsCredential(
             name=credential,
@@ -126,7 +130,13 @@ class Meshes:
             ca=self._authority.certificate.public_bytes(Encoding.PEM).decode(),
         )
         return tm.MeshGatewayArgs(
-            mesh=mesh, servers=servers, credentials=[pem], size=tm.Size.SMALL, values=GATEWAY_VALUES
+            mesh=mesh,
+            servers=servers,
+            credentials=[pem],
+            size=tm.Size.SMALL,
+            values=GATEWAY_VALUES,
+            internal_by_itself=tm.Waiver(reason="the fabric of this machine leads nowhere else"),
+            **values,
         )
 
     def _greeters(self, mesh: tm.MeshHandle, hello: tm.MeshNamespace, *versions: str) -> None:
@@ -156,7 +166,8 @@ class Meshes:
             subprocess.run(command, check=True, capture_output=True, timeout=60)
         return image.reference
 
-    def _install(self, role: str, steps: list[Mapping[str, Any]]) -> None:
+    def install(self, role: str, steps: Sequence[Mapping[str, Any]]) -> None:
+        """Make releases and objects, and wait until every Deployment is ready."""
         for step in steps:
             if "chart" in step:
                 self._helm(role, step)
@@ -181,7 +192,7 @@ class Meshes:
         """Tell whether every Deployment has exactly the pods that it wants, all of the newest template and ready."""
         found = [
             deployment
-            for namespace in (NAMESPACE, "istio-system")
+            for namespace in (NAMESPACE, *GATEWAY_NAMESPACES, "istio-system")
             for deployment in self.outpost.ask("find", role, "apps/v1", "Deployment", namespace, "")
         ]
         return all(_is_ready(deployment) for deployment in found)

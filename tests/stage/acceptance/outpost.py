@@ -19,8 +19,8 @@ from kubernetes import config, dynamic
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
 from kubernetes.stream import portforward
 
-from components.operations.evidence import read_rejects
-from components.operations.kube import ClusterAccess, Pods, PodSelection
+from pulumi_traffic_mirror.operations.kube import ClusterAccess, Pods, PodSelection
+from pulumi_traffic_mirror.operations.verify.evidence import read_rejects
 
 FIELD_MANAGER = "acceptance"
 THREADS = 16

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from components.rehearsal.processes import wait_until
-from components.rehearsal.stage import Stage
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 
 from .outpost import Outpost
 from .peers import CONTROL_PORT, SOURCE

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.model import MirroredRoute, Percent, Scrub
-from components.model.render import route_plans
-from components.operations.evidence import ProxyCounters, read_clusters_page
+from pulumi_traffic_mirror.model import MirroredRoute, Percent, Scrub
+from pulumi_traffic_mirror.model.render import route_plans
+from pulumi_traffic_mirror.operations.verify.evidence import ProxyCounters, read_clusters_page
 
 from .outpost import Outpost
-from .terms import NAMESPACE, STAGING
+from .terms import GATEWAY, NAMESPACE, STAGING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Proxy:
 
 def gateway_of(outpost: Outpost, role: str) -> Proxy:
     """Return the gateway of a cluster."""
-    return Proxy(outpost=outpost, role=role, namespace="istio-system", selector="istio=internal-gateway")
+    return Proxy(outpost=outpost, role=role, namespace=GATEWAY.namespace, selector="istio=internal-gateway")
 
 
 def caller_of(outpost: Outpost) -> Proxy:

@@ -2,21 +2,21 @@
 
 import fcntl
 import json
-import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+from pulumi_traffic_mirror.operations.verify import shares
 
 REPORT: Final = Path(__file__).parents[3] / "reports" / "acceptance.json"
 PROPERTY: Final = "acceptance"
 
 
 def band(count: int, percent: float) -> tuple[int, int]:
-    """Return the least and the most copies of ``count`` calls: exact at 0 and 100 %, else three standard deviations."""
-    share = percent / 100
-    spread = 3 * math.sqrt(count * share * (1 - share))
-    return math.ceil(count * share - spread), math.floor(count * share + spread)
+    """Return the least and the most copies of ``count`` calls that the share allows, as every verdict has it."""
+    allowed = shares.band(count, percent)
+    return allowed.low, allowed.high
 
 
 def span(least: int, most: int) -> str:

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from components.model import Destination, GatewayRef, MirrorContract, Protocol, Waiver
-from components.rehearsal.addresses import FABRIC_ADDRESS
+from pulumi_traffic_mirror.model import Destination, GatewayRef, MirrorContract, Protocol, Waiver
+from pulumi_traffic_mirror.rehearsal.cluster.addresses import FABRIC_ADDRESS
 
 STAGING: Final = "staging"
 TESTING: Final = "testing"
 NAMESPACE: Final = "hello"
-GATEWAY: Final = GatewayRef(name="internal-gateway", namespace="istio-system")
+GATEWAY: Final = GatewayRef(name="internal-gateway", namespace="internal-gateway")
 
 PORTS: Final = {Protocol.GRPC: 8000, Protocol.HTTP: 8080, Protocol.HTTP2: 8081}
 """Port of gateways and of the echo Services by protocol."""

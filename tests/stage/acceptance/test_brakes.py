@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-import components as tm
-from components.model import Brakes, Match, Protocol
-from components.rehearsal.processes import wait_until
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.model import Brakes, Match, Protocol
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
 
 from .lab import Lab, Mirror, Route
 from .terms import NAMESPACE, OUTSIDE, PORTS, SAY_HELLO, STAGING, echo, service
@@ -52,7 +52,7 @@ class Place:
         mirror: Mirror = (
             self._lab.outside(protocol, **values)
             if across
-            else tm.InClusterMirror(service=service(NAME, protocol), **values)
+            else tm.InClusterMirror(percent=100, service=service(NAME, protocol), **values)
         )
         return self._lab.route(mirror, protocol=protocol, primary=echo("v1", protocol))
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-import components as tm
-from components.model import Brakes, Match, Protocol
-from components.rehearsal.processes import wait_until
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.model import Brakes, Match, Protocol
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
 
 from .lab import Lab, settled
 from .terms import SAY_HELLO, STAGING, echo, service
@@ -19,7 +19,7 @@ V1 = echo("v1", HTTP)
 
 
 def inside(version: str, **changes: Any) -> tm.InClusterMirror:
-    return tm.InClusterMirror(service=echo(version, HTTP), **changes)
+    return tm.InClusterMirror(**{"percent": 100, "service": echo(version, HTTP), **changes})
 
 
 def cluster_of(version: str) -> str:
@@ -136,7 +136,7 @@ def test_local_reply_on_one_side(lab: Lab, case: Any, side: str) -> None:
         "metadata": {"name": "nobody", "namespace": "hello"},
         "spec": {"selector": {"app": "nobody"}, "ports": [{"name": "http", "port": nobody.port}]},
     }
-    mirror = inside("v2") if side == "primary" else tm.InClusterMirror(service=nobody)
+    mirror = inside("v2") if side == "primary" else tm.InClusterMirror(percent=100, service=nobody)
     with (
         lab.applied(STAGING, [empty]),
         lab.route(mirror, protocol=HTTP, primary=nobody if side == "primary" else V1) as route,

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from components.model import Match, Protocol
-from components.rehearsal.processes import wait_until
+from pulumi_traffic_mirror.model import Match, Protocol
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
 
 from .lab import Lab
-from .terms import NAMESPACE, SAY_HELLO, STAGING, TESTING, echo
+from .terms import GATEWAY, NAMESPACE, SAY_HELLO, STAGING, TESTING, echo
 from .trials import Fault, Subject, Track, run_trial, track
 
 pytestmark = pytest.mark.stage
@@ -101,10 +101,13 @@ def test_replaced(lab: Lab, testing: Track, case: Any, name: str, where: tuple[s
     trial.check()
 
 
+_NAMESPACES = {"istiod": "istio-system", "internal-gateway": GATEWAY.namespace}
+
+
 def rollout(lab: Lab, role: str, deployment: str) -> Callable[[], None]:
     """Return what replaces every pod of a Deployment, and waits until the old ones are gone."""
 
-    namespace = NAMESPACE if deployment.startswith("greeter") else "istio-system"
+    namespace = _NAMESPACES.get(deployment, NAMESPACE)
 
     def replace() -> None:
         lab.stage.kubectl(role, "-n", namespace, "rollout", "restart", f"deployment/{deployment}")
@@ -118,7 +121,7 @@ def test_testing_gateway_is_killed(lab: Lab, testing: Track, case: Any) -> None:
 
     def kill() -> None:
         selector = "--selector=istio=internal-gateway"
-        lab.stage.kubectl(TESTING, "-n", "istio-system", "delete", "pod", selector, "--force", "--grace-period=0")
+        lab.stage.kubectl(TESTING, "-n", GATEWAY.namespace, "delete", "pod", selector, "--force", "--grace-period=0")
         wait_until(lambda: lab.meshes.all_ready(TESTING), what="the gateway is back", timeout=60)
 
     trial = run_trial(lab, testing, Fault(during=kill), calls=2000)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-import components as tm
-from components.model import HeaderRules, Protocol
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.model import HeaderRules, Protocol
 
 from .lab import Lab, settled
 from .report import band, span

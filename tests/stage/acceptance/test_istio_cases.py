@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-import components as tm
-from components.model import Match, Protocol
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.model import Match, Protocol
 
 from .lab import Lab, Mirror, Route, calls_of, settled
 from .report import band, span
@@ -24,7 +24,7 @@ def in_cluster(protocol: Protocol, share: float | None) -> tm.InClusterMirror:
     service = greeter("v2") if protocol is Protocol.GRPC else echo("v2", protocol)
     values: dict[str, Any] = {} if share is None else {"percent": share}
     match = Match(rpc_methods=[SAY_HELLO]) if protocol is Protocol.GRPC else None
-    return tm.InClusterMirror(service=service, match=match, **values)
+    return tm.InClusterMirror(**{"percent": 100, "service": service, "match": match, **values})
 
 
 def across(lab: Lab, protocol: Protocol, share: float | None) -> tm.CrossClusterMirror:
@@ -91,7 +91,9 @@ def test_host_outside_the_mesh(lab: Lab, case: Any, protocol: Protocol, path: st
             # Its ServiceEntry is the component's; callers inside the mesh then mirror to it like to any Service.
             stack.enter_context(lab.route(outside, protocol=protocol, primary=primary, service_entries_only=True))
             service = tm.Destination(str(outside.contract.mirror_host), outside.contract.port)
-            mirror = tm.InClusterMirror(service=service, name="outside", match=match, plain_text=PLAIN_TEXT)
+            mirror = tm.InClusterMirror(
+                percent=100, service=service, name="outside", match=match, plain_text=PLAIN_TEXT
+            )
         route = stack.enter_context(lab.route(mirror, protocol=protocol, primary=primary, via=path))
         result = lab.call(route, CALLS)
         copies = settled(lambda: lab.outside_server.seen(result["run"]), complete=CALLS)

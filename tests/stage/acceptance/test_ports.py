@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.model import Match, Protocol
+from pulumi_traffic_mirror.model import Match, Protocol
 
 from .collector import STAGE
 from .lab import Lab, settled

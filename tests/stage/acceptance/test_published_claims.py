@@ -3,23 +3,25 @@
 Testing is configured once; only staging's istiod changes between the two modes.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import components as tm
-from components.mesh import ExistingIstio
-from components.mesh.revision import SHADOW_SWITCH
-from components.model import Match, MirrorContract, Protocol, Waiver
-from components.operations.evidence import read_gateway_log
-from components.rehearsal.processes import wait_until
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.mesh import ExistingIstio
+from pulumi_traffic_mirror.mesh.revision import SHADOW_SWITCH
+from pulumi_traffic_mirror.model import Match, MirrorContract, Protocol, Waiver
+from pulumi_traffic_mirror.operations.verify.access_log import of_run, read_access_log
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
 
 from .declared import cluster, declare
 from .lab import Lab, calls_of, settled
 from .proxies import gateway_of
 from .terms import (
     CONTRACTS,
+    GATEWAY,
     NAMESPACE,
     PORTS,
     SAY_HELLO,
@@ -55,7 +57,7 @@ def mode(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def v2(**changes: Any) -> tm.InClusterMirror:
-    return tm.InClusterMirror(service=greeter("v2"), match=MATCH, **changes)
+    return tm.InClusterMirror(**{"percent": 100, "service": greeter("v2"), "match": MATCH, **changes})
 
 
 def mirrored_authority(mode: str, host: str, port: int | None) -> str:
@@ -68,7 +70,7 @@ def access_log(lab: Lab, run: str, complete: int) -> list[str]:
     found: list[str] = []
 
     def written() -> bool:
-        lines = lab.outpost.ask("log", TESTING, "istio-system", "istio=internal-gateway", "istio-proxy", 120)
+        lines = lab.outpost.ask("log", TESTING, GATEWAY.namespace, "istio=internal-gateway", "istio-proxy", 120)
         found[:] = [line for line in lines if f'"{run} grpc-python' in line]
         return len(found) >= complete
 
@@ -172,7 +174,7 @@ def _without_receiver(lab: Lab, route: Any, note: Any) -> None:
         run = result["run"]
         seen = settled(lambda: lab.seen(TESTING, "v1", run), complete=1)
         greeted = lab.greeted(TESTING, "v1", run)
-        answers = read_gateway_log(access_log(lab, run, 1), [run])
+        answers = dict(Counter(line.answer for line in of_run(read_access_log(access_log(lab, run, 1)), run)))
     finally:
         lab.outpost.ask("apply", TESTING, kept)
         wait_until(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-import components as tm
-from components.model import HeaderMatch, HeaderTest, Match, Protocol, Waiver
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.model import HeaderMatch, HeaderTest, Match, Protocol, Waiver
 
 from .lab import Lab, calls_of, settled
 from .report import band
@@ -25,7 +25,7 @@ CREDENTIALS = {
 
 
 def inside(version: str, **changes: Any) -> tm.InClusterMirror:
-    return tm.InClusterMirror(service=echo(version, HTTP), **changes)
+    return tm.InClusterMirror(**{"percent": 100, "service": echo(version, HTTP), **changes})
 
 
 def identifiers(records: list[dict[str, Any]]) -> dict[str, str]:
@@ -172,7 +172,7 @@ def test_mirrors_carry_no_credentials(lab: Lab, case: Any, via: str) -> None:
 def test_primary_is_told_the_same(lab: Lab, case: Any, via: str) -> None:
     note = case(f"The primary's own cluster, {via}", SOURCE, "its settings are the same with and without mirrors")
     match = Match(rpc_methods=[SAY_HELLO])
-    mirrors: list[Any] = [tm.InClusterMirror(service=greeter("v2"), match=match)]
+    mirrors: list[Any] = [tm.InClusterMirror(percent=100, service=greeter("v2"), match=match)]
     if via == "gateway":
         mirrors.append(lab.in_testing(GRPC, match=match))
     proxy = lab.gateway if via == "gateway" else lab.caller
@@ -216,7 +216,7 @@ def test_subset_of_one_service(lab: Lab, case: Any) -> None:
     }
     primary = tm.Destination("greeter-all.hello.svc.cluster.local", PORTS[GRPC], "v1")
     waiver = Waiver(reason="every caller of the Service is governed by this route")
-    mirror = tm.InClusterMirror(subset="v2", shared_service=waiver, match=Match(rpc_methods=[SAY_HELLO]))
+    mirror = tm.InClusterMirror(percent=100, subset="v2", shared_service=waiver, match=Match(rpc_methods=[SAY_HELLO]))
     counts: dict[str, Any] = {}
     with lab.applied(STAGING, [shared]):
         for via in ("gateway", "sidecar"):
@@ -243,7 +243,9 @@ def test_a_headless_mirror(lab: Lab, case: Any, via: str, copies: int) -> None:
     target = tm.Destination("echo-headless.hello.svc.cluster.local", PORTS[HTTP])
     with (
         lab.applied(STAGING, [headless]),
-        lab.route(tm.InClusterMirror(service=target), protocol=HTTP, primary=echo("v1", HTTP), via=via) as route,
+        lab.route(
+            tm.InClusterMirror(percent=100, service=target), protocol=HTTP, primary=echo("v1", HTTP), via=via
+        ) as route,
     ):
         result = lab.call(route, 200)
         found = settled(lambda: lab.seen(STAGING, "v2", result["run"]), complete=200)

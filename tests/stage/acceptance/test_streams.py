@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-import components as tm
-from components.model import Match, Protocol, Waiver
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.model import Match, Protocol, Waiver
 
 from .lab import Lab, settled
 from .terms import SAY_HELLO, STAGING, TESTING, greeter
@@ -34,7 +34,7 @@ MESSAGES = 5
 @pytest.mark.parametrize("kind", list(METHODS))
 def test_stream(lab: Lab, case: Any, via: str, kind: str) -> None:
     note = case(f"{kind} call, {via}", SOURCE, f"{CALLS} calls, every message at every mirror")
-    mirrors: list[Any] = [tm.InClusterMirror(service=greeter("v2"), match=MATCH)]
+    mirrors: list[Any] = [tm.InClusterMirror(percent=100, service=greeter("v2"), match=MATCH)]
     places = [(STAGING, "v2")]
     if via == "gateway":
         mirrors.append(lab.in_testing(GRPC, match=MATCH))
@@ -55,7 +55,7 @@ def test_stream(lab: Lab, case: Any, via: str, kind: str) -> None:
 
 def test_methods_that_are_not_named_are_not_mirrored(lab: Lab, case: Any) -> None:
     note = case("Unnamed methods", SOURCE, "a mirror of SayHello gets no stream")
-    mirror = tm.InClusterMirror(service=greeter("v2"), match=Match(rpc_methods=[SAY_HELLO]))
+    mirror = tm.InClusterMirror(percent=100, service=greeter("v2"), match=Match(rpc_methods=[SAY_HELLO]))
     with lab.route(mirror, protocol=GRPC, primary=greeter()) as route:
         stream = lab.call(route, 50, rpc="helloworld.Greeter/SayHelloBidiStream", kind="bidi", messages=2)
         unary = lab.call(route, 50)
@@ -69,7 +69,7 @@ def test_methods_that_are_not_named_are_not_mirrored(lab: Lab, case: Any) -> Non
 def test_reflection_passes_and_only_greetings_count(lab: Lab, case: Any) -> None:
     note = case("Reflection", SOURCE, "the client learns the services; mirrors count SayHello only")
     mirrors = [
-        tm.InClusterMirror(service=greeter("v2"), side_effects=WAIVER),
+        tm.InClusterMirror(percent=100, service=greeter("v2"), side_effects=WAIVER),
         lab.in_testing(GRPC, side_effects=WAIVER),
     ]
     list_services = {"rpc": "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "raw": "3a00"}

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
-from components.model import Destination, Protocol
-from components.rehearsal.processes import wait_until
+from pulumi_traffic_mirror.model import Destination, Protocol
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
 
 from .lab import Lab, Mirror, Route
 from .terms import greeter

@@ -4,8 +4,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-import components
-from components import Destination, MirrorReceiverArgs
+import pulumi_traffic_mirror
+from pulumi_traffic_mirror import Destination, MirrorReceiverArgs
 
 NOBODY = Destination("nobody.hello.svc.cluster.local", 8000)
 
@@ -15,5 +15,5 @@ def misrouted(**values: Any) -> MirrorReceiverArgs:
     return MirrorReceiverArgs(**{**values, "service": NOBODY})
 
 
-components.MirrorReceiverArgs = misrouted  # pyright: ignore[reportAttributeAccessIssue] -- the mistake
+pulumi_traffic_mirror.MirrorReceiverArgs = misrouted  # pyright: ignore[reportAttributeAccessIssue] -- the mistake
 runpy.run_path(str(Path(__file__).resolve().parents[3] / "__main__.py"), run_name="__main__")

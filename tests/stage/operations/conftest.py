@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal.deployer import EngineDeployer
-from components.rehearsal.engine import discover
-from components.rehearsal.progress import PlainProgress
-from components.rehearsal.rehearse import Place, Stopwatch, rehearse
-from components.rehearsal.scenario import STAGING, TESTING, RehearsalOptions
-from components.rehearsal.stage import Stage
-from components.rehearsal.venues import stage_engine, stage_site
+from pulumi_traffic_mirror.rehearsal.deployer import EngineDeployer
+from pulumi_traffic_mirror.rehearsal.embedded import embedded_cluster, stage_engine
+from pulumi_traffic_mirror.rehearsal.engine import PROVIDER, discover
+from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
+from pulumi_traffic_mirror.rehearsal.rehearse import ClusterPair, Rehearsal, Stopwatch
+from pulumi_traffic_mirror.rehearsal.scenario import STAGING, TESTING, RehearsalOptions
+from pulumi_traffic_mirror.rehearsal.stage import Stage
 from tests.support.lasting import until_last_use_of
 from tests.support.mirrored import Mirrored
 from tests.support.warm import warm_commands
@@ -24,13 +24,13 @@ def mirrored(stage: Stage) -> Iterator[Mirrored]:
     """v1 and v2 in staging (50 %), a receiver in testing (100 %), tried once; gone again after the last use."""
     progress = PlainProgress()
     options = RehearsalOptions(calls=20)
-    sites = {role: stage_site(stage, role) for role in (STAGING, TESTING)}
+    clusters = {role: embedded_cluster(stage, role) for role in (STAGING, TESTING)}
     with until_last_use_of("mirrored") as end:
-        engine = end.enter_context(stage_engine(stage, discover(stage.bin / "pulumi"), PROJECT))
+        engine = end.enter_context(stage_engine(stage, discover(stage.bin / "pulumi", stage.bin / PROVIDER), PROJECT))
         for role in (TESTING, STAGING):  # the last one goes first: it reads the other's offer
             end.callback(engine.destroy, role)
-        place = Place(staging=sites[STAGING], testing=sites[TESTING], wrap=stage.fabric_command)
-        report = rehearse(options, place, EngineDeployer(engine, progress), Stopwatch(progress))
-        assert report.verdict.outcome.exit_code == 0, report.verdict
+        pair = ClusterPair(staging=clusters[STAGING], testing=clusters[TESTING], wrap=stage.fabric_command)
+        report = Rehearsal(options, pair, EngineDeployer(engine, progress), Stopwatch(progress)).run()
+        assert report.outcome.exit_code == 0, report
         warm = end.enter_context(warm_commands(stage.fabric_command(()), cwd=PROJECT, env=engine.environment))
-        yield Mirrored(stage=stage, engine=engine, sites=sites, warm=warm)
+        yield Mirrored(stage=stage, engine=engine, clusters=clusters, warm=warm)

@@ -56,12 +56,12 @@ def test_copies_stop_at_the_end_though_nobody_acts_and_the_next_deployment_meets
         assert shares(mirrored) == {50}
         deadline = end.timestamp() + CRON_SECONDS
         while shares(mirrored) != {0}:
-            assert time.time() < deadline, mirrored.stage.kubectl("staging", "get", "jobs,pods", "-n", "hello")
+            assert time.time() < deadline, mirrored.stage.kubectl("staging", "get", "jobs,pods", "-n", "expiry")
             time.sleep(1)
         assert datetime.now(UTC) >= end
         result = mirrored.verify_until(lambda found: found["exit"] == 0, "--expect", "v2=0", "--calls", "60")
         assert result["exit"] == 0, result
-        listed = mirrored.command("expire", "--cluster", mirrored.sites["staging"].kubeconfig, "--json")
+        listed = mirrored.command("expire", "--cluster", mirrored.clusters["staging"].kubeconfig, "--json")
         assert listed.returncode == 1
         assert {e["name"]: e["state"] for e in json.loads(listed.stdout)["ends"]}["v2"] == "ended"
         removed = mirrored.command("expire", *mirrored.stack_options, "--apply", "--json")

@@ -26,8 +26,8 @@ def follow(
     environment = {
         **engine,
         "PATH": f"{ROOT / '.venv' / 'bin'}:{mirrored.stage.bin}:{engine.get('PATH', '')}",
-        "STAGING": mirrored.sites["staging"].kubeconfig,
-        "TESTING": mirrored.sites["testing"].kubeconfig,
+        "STAGING": mirrored.clusters["staging"].kubeconfig,
+        "TESTING": mirrored.clusters["testing"].kubeconfig,
         "TRAFFIC_MIRROR_PROJECT": str(mirrored.engine.project_folder),
         "TRAFFIC_MIRROR_PROGRAM": str(ROOT),
         **variables,

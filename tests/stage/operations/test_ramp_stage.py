@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from components.operations.ramp.state import Phase
-from components.rehearsal.engine.recovery import stale_lock
-from components.rehearsal.processes import wait_until
+from pulumi_traffic_mirror.operations.ramp.state import Phase
+from pulumi_traffic_mirror.rehearsal.engine.backend import stale_lock
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
 from tests.support.mirrored import PACKAGE, Mirrored
 
 pytestmark = [pytest.mark.stage, pytest.mark.slow_stage]
@@ -28,8 +28,8 @@ def which(mirrored: Mirrored) -> tuple[str, ...]:
 
 
 def measured(mirrored: Mirrored, steps: str, hold: str) -> tuple[str, ...]:
-    sites = mirrored.sites
-    kubeconfigs = ("--staging", sites["staging"].kubeconfig, "--testing", sites["testing"].kubeconfig)
+    clusters = mirrored.clusters
+    kubeconfigs = ("--staging", clusters["staging"].kubeconfig, "--testing", clusters["testing"].kubeconfig)
     calls = ("--steps", steps, "--rate", "30", "--hold", hold, "--max-latency", "10")
     return ("--key", "mirrors.inCluster.percent", *kubeconfigs, *calls)
 

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from components.cli.app import main
-from components.model.rules import RULES
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.model.rules import PLAN_RULES, RULES
 from tests.unit.model.samples import OLD, Object, receiving, route, sending
 
 RECIPE = Path(__file__).parents[2] / "data" / "published_recipe"
@@ -88,13 +88,20 @@ def test_what_is_wrong_is_listed_with_file_and_line(capsys: pytest.CaptureFixtur
     assert "[receiver-no-route]" in flat
     assert "mirror_percent is deprecated" in flat
     assert "in-cluster.yaml:17" in flat
-    assert "2 mirrors: 15 errors, 6 warnings." in out
+    assert "2 mirrors: 14 errors, 6 warnings." in out
 
 
 def test_nothing_wrong_says_so(capsys: pytest.CaptureFixture[str], rendered: Path) -> None:
     code, out, _ = run(capsys, *both(rendered), "--require-mirror", "--istio", "1.31")
     assert code == 0
     assert "3 mirrors: nothing is wrong." in out
+
+
+def test_on_a_managed_mesh_envoy_filters_are_not_in_force(capsys: pytest.CaptureFixture[str], rendered: Path) -> None:
+    code, out, _ = run(capsys, *both(rendered), "--istio", "staging=1.31.0-asm.2")
+    assert code == 1
+    assert "[envoy-filter-too-new]" in out
+    assert "[mirror-unbounded-life]" in out
 
 
 def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +116,7 @@ def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert finding["field"] == "spec.ports[0]"
     assert finding["remedy"]
     assert finding["file"].endswith("cross-cluster.yaml")
+    assert {each["certainty"] for each in result["findings"]} == {"certain", "likely"}
 
 
 def test_sarif_is_valid_and_points_at_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,8 +126,10 @@ def test_sarif_is_valid_and_points_at_lines(capsys: pytest.CaptureFixture[str]) 
     jsonschema.validate(log, SARIF)
     [only] = log["runs"]
     rules = only["tool"]["driver"]["rules"]
-    assert [rule["id"] for rule in rules] == [rule.id for rule in RULES]
+    assert [rule["id"] for rule in rules] == [rule.id for rule in (*RULES, *PLAN_RULES)]
+    assert all(rule["helpUri"].startswith("https://") for rule in rules)
     for result in only["results"]:
+        assert result["properties"]["certainty"] in ("certain", "likely")
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert result["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
 
@@ -129,7 +139,8 @@ def test_sarif_tells_waived_findings(capsys: pytest.CaptureFixture[str], tmp_pat
     objects[0]["spec"]["http"][1]["mirrors"][0]["percentage"] = {"value": 50.5}
     filters = next(each for each in objects if each["kind"] == "EnvoyFilter")
     filters["metadata"]["annotations"] = {
-        "pulumi-traffic-mirror/waive.mirror-policy-drift": "a ramp by hand until Friday"
+        "pulumi-traffic-mirror/waive.mirror-policy-drift": "a ramp by hand until Friday",
+        "pulumi-traffic-mirror/waived-until.mirror-policy-drift": "2999-01-01",
     }
     path = tmp_path / "a.yaml"
     path.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
@@ -200,7 +211,7 @@ def test_no_mirror_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         (["{here}", "--istio", "1.30", "--istio", "1.31"], "must be given once"),
         (["{here}", "--to", "1.31"], "needs --istio"),
         (["{here}", "--istio", "1.31", "--to", "2"], "--to = '2'"),
-        (["{here}", "--json", "--sarif"], "must not be given with --json"),
+        (["{here}", "--json", "--sarif"], "must not be given with another form"),
         (["--context", "nowhere", "--kubeconfig", "{here}/none"], "kubeconfig of nowhere"),
     ],
 )

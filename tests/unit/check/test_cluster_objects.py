@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 import yaml
 
-from components.cli.app import main
-from components.operations.cluster_objects import read_cluster
-from components.operations.errors import OperationError
-from components.operations.kube import ClusterAccess
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.operations.cluster_objects import read_cluster
+from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.kube import ClusterAccess
+from tests.unit.model.controller_cases import canary
 from tests.unit.model.samples import Object, deployment, sending, service
 
 PLURALS = {
@@ -26,6 +27,8 @@ PLURALS = {
     "EnvoyFilter": "envoyfilters",
     "Service": "services",
     "Deployment": "deployments",
+    "Canary": "canaries",
+    "AuthorizationPolicy": "authorizationpolicies",
 }
 
 
@@ -93,10 +96,20 @@ def test_every_object_is_read_page_by_page(tmp_path: Path) -> None:
         loaded = read_cluster(ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a"))
     assert len(loaded.cluster.objects) == len(objects)
     assert loaded.cluster.complete
-    assert len(loaded.cluster.routing.sites) == 3
+    assert len(loaded.cluster.routing.mirror_entries) == 3
     assert loaded.cluster.istio
     assert str(loaded.cluster.istio.version) == "1.31.0"
     assert len(loaded.cluster.of("Service")) == 3
+
+
+def test_objects_of_controllers_are_read_where_they_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with api_server([canary(mirror=True), istiod()], tmp_path) as kubeconfig:
+        loaded = read_cluster(ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a"))
+        assert loaded.cluster.of("Canary") == []
+        main(["check", "--context", "gke-a", "--kubeconfig", str(kubeconfig), "--json"])
+    assert "Flagger will mirror 100 %" in capsys.readouterr().out
 
 
 def test_a_permission_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -107,10 +120,24 @@ def test_a_permission_that_is_missing_is_named(tmp_path: Path) -> None:
         read_cluster(ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a"))
 
 
+def test_what_else_decides_is_read_where_asked_for_and_named_where_it_may_not_be(tmp_path: Path) -> None:
+    metadata = {"name": "deny", "namespace": "shop"}
+    version = "security.istio.io/v1"
+    policy = {"apiVersion": version, "kind": "AuthorizationPolicy", "metadata": metadata, "spec": {"action": "DENY"}}
+    with api_server([*sending(), policy], tmp_path, "wasmplugins") as kubeconfig:
+        access = ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a")
+        plain, deciding = read_cluster(access), read_cluster(access, deciding=True)
+    assert (plain.others, plain.unread) == ({}, [])
+    assert list(deciding.others) == ["AuthorizationPolicy shop/deny"]
+    assert [each.message for each in deciding.unread] == [
+        "No permission to list wasmplugins of all namespaces in staging"
+    ]
+
+
 def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with api_server([], tmp_path) as kubeconfig:
         pass
-    monkeypatch.setattr("components.operations.cluster_objects.REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr("pulumi_traffic_mirror.operations.cluster_objects.REQUEST_SECONDS", 1.0)
     with pytest.raises(OperationError, match="API server of staging cannot be reached"):
         read_cluster(ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a"))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.model.rules import UNKNOWN, Mesh, Outcome, run_rules
-from components.operations.errors import OperationError
-from components.operations.manifests import SIGNATURE, UNKNOWN_TEXT, load
+from pulumi_traffic_mirror.model.rules import UNKNOWN, Mesh, Outcome, run_rules
+from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.manifests import SIGNATURE, UNKNOWN_TEXT, load
 from tests.unit.model.samples import NOW, Object, receiving, sending
 
 ROUTE = """\
@@ -139,13 +139,16 @@ def test_an_object_that_is_read_twice_is_one(tmp_path: Path) -> None:
     assert len(loaded.cluster.objects) == 1
     write(tmp_path, "b.yaml", ROUTE.replace("[a]", "[b]"))
     [loaded] = load("staging", [tmp_path])
-    assert len(loaded.cluster.objects) == 2
+    assert len(loaded.cluster.objects) == 1
 
 
 def test_what_contains_itself_is_read_and_equals_nothing(tmp_path: Path) -> None:
     text = "apiVersion: v1\nkind: Service\nspec: &it {again: *it}\n"
     [loaded] = load("staging", [write(tmp_path, "a.yaml", text), write(tmp_path, "b.yaml", text)])
     assert len(loaded.cluster.objects) == 2
+    text = text.replace("v1", "old/v1").replace("Service", "VirtualService")
+    [loaded] = load("staging", [write(tmp_path, "a.yaml", text)])
+    assert loaded.ignored == {"VirtualService": 1}
 
 
 def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
@@ -195,7 +198,7 @@ def test_a_stack_s_export_is_read(tmp_path: Path) -> None:
         tmp_path, "stack.json", export(*(resource(f"r{i}", each, outputs=each) for i, each in enumerate(sending())))
     )
     [loaded] = load("staging", [path])
-    assert len(loaded.cluster.routing.sites) == 3
+    assert len(loaded.cluster.routing.mirror_entries) == 3
     assert not loaded.cluster.complete
     assert run_rules(Mesh(clusters=[loaded.cluster], now=NOW)) == []
     place = loaded.place("VirtualService hello/greeter", "spec")
@@ -215,9 +218,10 @@ def test_secrets_of_a_stack_are_not_known(tmp_path: Path) -> None:
     secret = {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:abc"}
     route = {**sending()[0], "spec": secret}
     [loaded] = load("x", [write(tmp_path, "s.json", export(resource("a", route)))])
-    assert loaded.cluster.objects[0]["spec"] is UNKNOWN
-    [found] = run_rules(Mesh(clusters=[loaded.cluster], now=NOW))
-    assert found.outcome is Outcome.NOT_JUDGED
+    (subject,) = loaded.cluster.of("VirtualService")
+    assert subject.spec.value is UNKNOWN
+    found = run_rules(Mesh(clusters=[loaded.cluster], now=NOW))
+    assert {each.outcome for each in found} == {Outcome.NOT_JUDGED}
 
 
 def test_a_preview_is_read_as_it_will_be(tmp_path: Path) -> None:
@@ -235,7 +239,7 @@ def test_a_preview_is_read_as_it_will_be(tmp_path: Path) -> None:
 def test_what_comes_through_a_pipe_is_recognised(tmp_path: Path) -> None:
     path = write(tmp_path, "stdin", export(resource("a", sending()[0])))
     [loaded] = load("staging", [path])
-    assert loaded.cluster.routing.sites
+    assert loaded.cluster.routing.mirror_entries
     flow = write(tmp_path, "flow", "{apiVersion: v1, kind: Service, metadata: {name: a}}")
     assert list(load("staging", [flow])[0].origins) == ["Service default/a"]
 

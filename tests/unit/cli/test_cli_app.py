@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from components.cli import app, main
-from components.cli.failures import TRACEBACK_VARIABLE
-from components.cli.options import input_file, output_file
-from components.model import ValidationError
-from components.operations.errors import OperationError
+from pulumi_traffic_mirror.cli import app, main
+from pulumi_traffic_mirror.cli.failures import TRACEBACK_VARIABLE
+from pulumi_traffic_mirror.cli.options import input_file, output_file
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.operations.errors import OperationError
 
 ROOT = Path(__file__).parents[3]
 Work = Callable[[], None]
@@ -33,10 +33,10 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
     """Registers the only command, ``try``, that does what it is given."""
 
     def give(work: Work) -> None:
-        module = types.ModuleType("components.cli.try")
+        module = types.ModuleType("pulumi_traffic_mirror.cli.try")
         module.__dict__["register"] = lambda application: application.command("try")(work)
         monkeypatch.setattr(app, "COMMANDS", {"try": "Try something."})
-        monkeypatch.setitem(sys.modules, "components.cli.try", module)
+        monkeypatch.setitem(sys.modules, "pulumi_traffic_mirror.cli.try", module)
 
     return give
 
@@ -143,7 +143,7 @@ def test_help_lists_commands_without_importing_them(
     command: Callable[[Work], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(failing(AssertionError("not called")))
-    monkeypatch.delitem(sys.modules, "components.cli.try")
+    monkeypatch.delitem(sys.modules, "pulumi_traffic_mirror.cli.try")
     assert main(["--help"]) == 0
     assert "Try something." in capsys.readouterr().out
 
@@ -151,7 +151,7 @@ def test_help_lists_commands_without_importing_them(
 @pytest.mark.parametrize("words", [["--version"], ["--help"]])
 def test_it_runs_as_a_module_without_the_libraries_of_its_commands(words: list[str]) -> None:
     code = (
-        "import sys; from components.cli import main; status = main(sys.argv[1:]);"
+        "import sys; from pulumi_traffic_mirror.cli import main; status = main(sys.argv[1:]);"
         "heavy = {'pulumi', 'kubernetes', 'grpc', 'pyarrow', 'scipy', 'jinja2'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else status)"
     )
@@ -171,7 +171,7 @@ def test_completion_offers_the_commands(command: Callable[[Work], None]) -> None
         "COMP_CWORD": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "components.cli"],
+        [sys.executable, "-m", "pulumi_traffic_mirror.cli"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

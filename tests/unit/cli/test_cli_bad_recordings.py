@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from components.cli.app import main
-from components.operations.recording import (
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.operations.recording import (
     Exchange,
     Part,
     RecordingStore,

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import typer.main
 
-from components.cli.app import COMMANDS, PROGRAM, build, main
+from pulumi_traffic_mirror.cli.app import COMMANDS, PROGRAM, build, main
 
-QUIET = {"rehearse down", "rehearse clean"}
-"""Commands without a result."""
+QUIET = {"mcp", "rehearse down", "rehearse clean"}
+"""Commands without a result of their own."""
 
-BRIEF = {"branch list", "ramp status", "rehearse down", "rehearse status", "rehearse clean", "check"}
+BRIEF = {"branch list", "mcp", "policies", "ramp status", "rehearse down", "rehearse status", "rehearse clean", "check"}
 """Commands that read files or configuration only, or bound what they wait for themselves."""
 
 CHANGING = {"branch start", "branch stop", "expire", "ramp resume", "ramp run", "replay"}

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from components.cli import main
-from components.cli import rehearse as module
-from components.operations.calls import CallSummary
-from components.operations.evidence import Arrivals, Evidence
-from components.operations.report import Report
-from components.operations.verdict import judge
-from components.rehearsal.errors import StageError
-from components.rehearsal.scenario import RehearsalOptions, Site, mirror_plans
+from pulumi_traffic_mirror.cli import main
+from pulumi_traffic_mirror.cli import rehearse as module
+from pulumi_traffic_mirror.operations.outcome import Outcome
+from pulumi_traffic_mirror.operations.verify.claims import Claim
+from pulumi_traffic_mirror.operations.verify.report import Report, Subject
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.scenario import RehearsalCluster, RehearsalOptions
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,43 +31,25 @@ class Rehearsals:
 
     def __init__(self) -> None:
         self.on_stage: list[tuple[RehearsalOptions, Path]] = []
-        self.on_clusters: list[tuple[RehearsalOptions, Site, Site, Path]] = []
-        self.copies = 100
-        self.calls = 100
-        self.logged = 100
+        self.on_clusters: list[tuple[RehearsalOptions, RehearsalCluster, RehearsalCluster, Path]] = []
+        self.outcome = Outcome.HOLDS
         self.error: Exception | None = None
 
-    def report(self, options: RehearsalOptions) -> Report:
+    def report(self) -> Report:
         if self.error:
             raise self.error
-        plans = mirror_plans(options)
-        calls = CallSummary(
-            total=self.calls,
-            answered_by={"v1": self.calls},
-            failures={},
-            median_seconds=0.01,
-            p95_seconds=0.02,
-        )
-        authority = "grpc-hello.staging.example:8000"
-        marks = {"mirror": self.copies}
-        seen = Arrivals(calls=self.copies, authorities={authority: self.copies}, marks=marks)
-        evidence = Evidence(
-            arrivals={
-                "primary": Arrivals(calls=self.logged, marks={"": self.logged}),
-                "in-cluster": Arrivals(calls=50, authorities={authority: 50}, marks={"mirror": 50}),
-                "cross-cluster": seen,
-            }
-        )
+        seen = Claim(subject="testing", title="gets its share", expected="", seen="", outcome=self.outcome)
+        testing = Subject(name="testing", label="greeter", cluster="testing", outcome=self.outcome, claims=(seen,))
         return Report(
             title="Rehearsal",
             started="2026-11-23T10:00:00Z",
-            version="v1",
-            authority=authority,
+            route="VirtualService hello/greeter",
+            sender="staging",
+            authority="grpc-hello.staging.example:8000",
+            path="/helloworld.Greeter/SayHello",
             gateway="198.18.0.110:8000",
-            mirrors=plans,
-            calls=calls,
-            evidence=evidence,
-            verdict=judge(version="v1", mirrors=plans, calls=calls, evidence=evidence),
+            calls=None,
+            subjects=(testing,),
         )
 
 
@@ -78,11 +59,13 @@ def rehearsals(monkeypatch: pytest.MonkeyPatch) -> Rehearsals:
 
     def on_stage(options: RehearsalOptions, project: Path, _: object) -> Report:
         found.on_stage.append((options, project))
-        return found.report(options)
+        return found.report()
 
-    def on_clusters(options: RehearsalOptions, staging: Site, testing: Site, project: Path, _: object) -> Report:
+    def on_clusters(
+        options: RehearsalOptions, staging: RehearsalCluster, testing: RehearsalCluster, project: Path, _: object
+    ) -> Report:
         found.on_clusters.append((options, staging, testing, project))
-        return found.report(options)
+        return found.report()
 
     monkeypatch.setattr(module, "rehearse_on_stage", on_stage)
     monkeypatch.setattr(module, "rehearse_on_clusters", on_clusters)
@@ -106,16 +89,9 @@ def test_the_options_reach_the_rehearsal(rehearsals: Rehearsals) -> None:
     assert project == ROOT
 
 
-@pytest.mark.parametrize(
-    ("copies", "logged", "code"),
-    [
-        pytest.param(100, 100, 0, id="holds"),
-        pytest.param(90, 100, 1, id="fails"),
-        pytest.param(100, 0, 2, id="cannot tell"),
-    ],
-)
-def test_the_exit_code_is_that_of_the_verdict(rehearsals: Rehearsals, copies: int, logged: int, code: int) -> None:
-    rehearsals.copies, rehearsals.logged = copies, logged
+@pytest.mark.parametrize(("outcome", "code"), [(Outcome.HOLDS, 0), (Outcome.FAILS, 1), (Outcome.UNKNOWN, 2)])
+def test_the_exit_code_is_that_of_the_verdict(rehearsals: Rehearsals, outcome: Outcome, code: int) -> None:
+    rehearsals.outcome = outcome
     assert main(["rehearse"]) == code
 
 
@@ -128,13 +104,13 @@ def test_the_report_is_printed_for_people(rehearsals: Rehearsals, capsys: pytest
 def test_json_is_all_that_standard_output_gets(rehearsals: Rehearsals, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rehearse", "--json"]) == 0
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["verdict"]["outcome"] == "holds"
+    assert json.loads(captured.out)["outcome"] == "holds"
     assert "The mirrors do what they should" in captured.err
     assert len(rehearsals.on_stage) == 1
 
 
 def test_the_page_is_written_when_the_verdict_is_bad_too(rehearsals: Rehearsals, tmp_path: Path) -> None:
-    rehearsals.copies = 90
+    rehearsals.outcome = Outcome.FAILS
     assert main(["rehearse", "--html", str(tmp_path / "report.html")]) == 1
     assert "do not do what they should" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -146,7 +122,7 @@ def test_the_page_is_written_when_the_verdict_is_bad_too(rehearsals: Rehearsals,
         (["--in-cluster", "101"], "--in-cluster = 101.0: must be between 0 and 100"),
         (["--cross-cluster", "-1"], "--cross-cluster = -1.0: must be between 0 and 100"),
         (["--cross-cluster", "nan"], "--cross-cluster = nan: must be between 0 and 100"),
-        (["--timeout", "0"], "--timeout = 0.0: must be greater than 0"),
+        (["--timeout", "0"], "--timeout = 0.0: must be from 0.1 to 86400 seconds"),
         (["--html", "/no/such/folder/report.html"], "--html = '/no/such/folder/report.html'"),
         (["--project", "/no/such/folder"], "--project = '/no/such/folder'"),
         (["--staging", "a"], "--testing = None: must be given together with the other one"),
@@ -225,9 +201,9 @@ def test_a_broken_file_of_settings_is_refused(
 def test_an_error_of_the_stage_is_shown_with_its_last_lines(
     rehearsals: Rehearsals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rehearsals.error = StageError("Cannot build kine", remedy="Read the log", details=("one", "two"))
+    rehearsals.error = StageError("Cannot build etcd", remedy="Read the log", details=("one", "two"))
     assert main(["rehearse"]) == 2
-    assert capsys.readouterr().err.strip().endswith("Cannot build kine. Read the log.\n  | one\n  | two")
+    assert capsys.readouterr().err.strip().endswith("Cannot build etcd. Read the log.\n  | one\n  | two")
 
 
 def test_down_says_whether_anything_was_there(

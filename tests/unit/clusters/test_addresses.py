@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.clusters import addresses
-from components.model import ValidationError
+from pulumi_traffic_mirror.clusters import addresses
+from pulumi_traffic_mirror.model import ValidationError
 
 
 @st.composite

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.clusters import (
+from pulumi_traffic_mirror.clusters.gke import (
     AuthorizedNetworks,
     AutopilotMode,
     ExistingNetwork,
@@ -20,7 +20,7 @@ from components.clusters import (
     StandardMode,
     Weekday,
 )
-from components.model import ValidationError
+from pulumi_traffic_mirror.model import ValidationError
 
 KEY = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k"
 
@@ -78,6 +78,39 @@ BAD: Mapping[str, tuple[Callable[[], object], str, str]] = {
     "services too wide": (lambda: NewNetwork(service_cidr="10.128.0.0/9"), "network.service_cidr", "prefix length"),
     "shared overlap": (lambda: existing(pod_cidr="10.1.0.0/16"), "network.pod_cidr", "overlaps"),
     "shared project": (lambda: existing(project="1"), "network.project", "is a project number"),
+    "network by half": (
+        lambda: existing(network="global/networks/shared"),
+        "network.network",
+        "must be projects/<project>/global/networks/<name>",
+    ),
+    "subnetwork by half": (
+        lambda: existing(subnetwork="regions/europe-west1/subnetworks/nodes"),
+        "network.subnetwork",
+        "or a name alone",
+    ),
+    "network elsewhere": (lambda: existing(network="https://example.invalid/shared"), "network.network", "self link"),
+    "long name": (lambda: existing(network="n" * 64), "network.network", "or a name alone"),
+    "subnetwork in another region": (
+        lambda: args(network=existing(subnetwork="projects/my-project/regions/us-east1/subnetworks/nodes")),
+        "network.subnetwork",
+        "must lie in europe-west1",
+    ),
+    "two projects": (
+        lambda: args(
+            network=existing(
+                network="projects/host-project/global/networks/shared",
+                subnetwork="projects/my-project/regions/europe-west1/subnetworks/nodes",
+            )
+        ),
+        "network.subnetwork",
+        "must belong to the project host-project, like the network",
+    ),
+    "project said otherwise": (
+        lambda: args(network=existing(network="projects/host-project/global/networks/shared", project="other-project")),
+        "network.network",
+        "must belong to the project other-project, like network.project says",
+    ),
+    "range name": (lambda: existing(pods_range="My pods"), "network.pods_range", "must have 1 to 63"),
     "no room": (
         lambda: args(network=NewNetwork(pod_cidr="10.65.0.0/22")),
         "network.pod_cidr",
@@ -181,5 +214,5 @@ def test_windows_have_their_length_and_days_in_calendar_order(days: set[Weekday]
 
 def test_importing_the_library_does_not_load_google_clouds_sdk() -> None:
     # It takes more than a second and 100 MiB, which users of existing clusters would pay for nothing.
-    check = "import sys, components.clusters; sys.exit('pulumi_gcp.compute.network' in sys.modules)"
+    check = "import sys, pulumi_traffic_mirror.clusters; sys.exit('pulumi_gcp.compute.network' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True, timeout=60)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.clusters import kubeconfig
-from components.model import ValidationError
+from pulumi_traffic_mirror.clusters import kubeconfig
+from pulumi_traffic_mirror.model import ValidationError
 
 TOKEN = "not-a-real-token"
 

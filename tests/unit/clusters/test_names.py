@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.clusters import locations, names
-from components.model import ValidationError
+from pulumi_traffic_mirror.clusters import locations, names
+from pulumi_traffic_mirror.model import ValidationError
 
 ACCOUNT_ID = re.compile(r"[a-z]([-a-z0-9]{4,28}[a-z0-9])")
 component_names = st.from_regex(r"[a-z]([-a-z0-9]{0,22}[a-z0-9])?", fullmatch=True)

@@ -3,7 +3,6 @@
 import gzip
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,15 +10,14 @@ from google.protobuf import descriptor_pb2, json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model import ValidationError
-from components.operations.diff.answers import Answer
-from components.operations.diff.comparing import Comparer
-from components.operations.diff.differences import Change, compare_json
-from components.operations.diff.ignoring import IgnoreRules
-from components.operations.diff.tally import shorten
-from components.operations.diff.wire import compare_wire
-from components.operations.recording import Message, Part
-from components.operations.recording.descriptors import Descriptors
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.operations.diff.answers import Answer
+from pulumi_traffic_mirror.operations.diff.comparing import Comparer
+from pulumi_traffic_mirror.operations.diff.differences import Change, compare_values, compare_wire
+from pulumi_traffic_mirror.operations.diff.rules import FieldRules
+from pulumi_traffic_mirror.operations.diff.tally import shorten
+from pulumi_traffic_mirror.operations.recording import Message, Part
+from pulumi_traffic_mirror.operations.recording.descriptors import Descriptors
 
 _JSON = (("content-type", "application/json"),)
 
@@ -27,7 +25,8 @@ _JSON = (("content-type", "application/json"),)
 def _answer(part: Part | None = None, **changes: Any) -> Answer:
     answer = Answer(
         request_id="r",
-        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        pair_key="r",
+        started_us=0,
         endpoint="GET /",
         path="/",
         status=200,
@@ -40,7 +39,7 @@ def _answer(part: Part | None = None, **changes: Any) -> Answer:
 
 
 def _differences(primary: Answer, mirror: Answer, **options: Any) -> set[tuple[str, Change]]:
-    return {(one.field, one.change) for one in Comparer(**options).compare(primary, mirror)}
+    return {(one.field, one.change) for one in Comparer(**options).compare(primary, mirror).differences}
 
 
 def _body(document: Any, *, headers: tuple[tuple[str, str], ...] = _JSON) -> Answer:
@@ -143,16 +142,16 @@ _DOCUMENTS = st.recursive(
 
 @given(_DOCUMENTS)
 def test_a_document_never_differs_from_itself(document: Any) -> None:
-    assert list(compare_json(document, json.loads(json.dumps(document)), "$")) == []
+    assert list(compare_values(document, json.loads(json.dumps(document)), "$")) == []
 
 
 @given(_DOCUMENTS, _DOCUMENTS)
 def test_documents_that_are_written_differently_differ(one: Any, other: Any) -> None:
     normal = [json.dumps(each, sort_keys=True) for each in (one, other)]
-    if not list(compare_json(one, other, "$")):
+    if not list(compare_values(one, other, "$")):
         assert one == other
     if normal[0] == normal[1]:
-        assert not list(compare_json(one, other, "$"))
+        assert not list(compare_values(one, other, "$"))
 
 
 def _varint(number: int) -> bytes:
@@ -253,14 +252,14 @@ def test_a_compressed_message_is_the_same_as_a_plain_one() -> None:
     ],
 )
 def test_ignore_rules_cover_what_they_name(pattern: str, endpoint: str, field: str, covered: bool) -> None:
-    rules = IgnoreRules([pattern])
+    rules = FieldRules([pattern])
     assert [rules.covers(endpoint, field) for _ in range(2)] == [covered, covered]
 
 
 @pytest.mark.parametrize("pattern", ["", "GET /|", "|status"])
 def test_a_malformed_rule_is_refused(pattern: str) -> None:
     with pytest.raises(ValidationError, match=r"ignore\[0\]"):
-        IgnoreRules([pattern])
+        FieldRules([pattern])
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model import ValidationError
-from components.model.request_sampling import is_sampled, sample_threshold
-from components.operations.diff import DiffJob, DiffResult, Source, Standing, diff, one_recording
-from components.operations.diff import pairing as pairing_module
-from components.operations.diff.page import headline
-from components.operations.diff.significance import Count, exact_p_values, holm, interval
-from components.operations.errors import OperationError
-from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.model.request_sampling import is_sampled, sample_threshold
+from pulumi_traffic_mirror.operations.diff import DiffJob, DiffResult, Source, Standing, diff, one_recording
+from pulumi_traffic_mirror.operations.diff import pairing as pairing_module
+from pulumi_traffic_mirror.operations.diff.page import headline
+from pulumi_traffic_mirror.operations.diff.significance import Count, exact_p_values, holm, interval
+from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 

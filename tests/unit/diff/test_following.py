@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.cli.app import main
-from components.model import ValidationError
-from components.operations.diff import DiffJob, Follower, Source, diff, one_recording
-from components.operations.diff.following import MIRROR
-from components.operations.diff.page import to_json
-from components.operations.errors import OperationError
-from components.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, Side
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.operations.diff import DiffJob, Follower, Source, diff, one_recording
+from pulumi_traffic_mirror.operations.diff.following import MIRROR
+from pulumi_traffic_mirror.operations.diff.page import to_json
+from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, Side
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def test_memory_is_bounded_and_what_is_let_go_counts_as_unpaired(tmp_path: Path)
 def test_memory_is_bounded_also_when_one_identifier_comes_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.operations.diff.following.MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr("pulumi_traffic_mirror.operations.diff.following.MAX_WAITING_BYTES", 10_000)
     follower = Follower(one_recording(str(tmp_path)))
     _append(tmp_path, [replace(_exchange(1, 1, Side.MIRROR), response=Part()) for _ in range(1_000)])
     follower.step()

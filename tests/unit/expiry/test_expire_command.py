@@ -8,12 +8,23 @@ from typing import Any
 
 import pytest
 
-from components.cli import branch, expire
-from components.cli.app import main
-from components.model import JsonValue
-from components.model.rules import ClusterObjects
-from components.operations.errors import OperationError
-from components.operations.expiry.ends import State, configured_ends, live_ends, state_of
+from pulumi_traffic_mirror.cli import branch, expire
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.model import (
+    Destination,
+    Expiry,
+    GatewayHosts,
+    InClusterMirror,
+    IstioBehaviour,
+    IstioVersion,
+    JsonValue,
+    OverlayRoute,
+    render,
+)
+from pulumi_traffic_mirror.model.rules import ClusterObjects
+from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.expiry.ends import State, configured_ends, ended, live_ends, state_of
+from tests.unit.model.samples import plain
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -68,6 +79,31 @@ def test_a_live_mirror_that_ended_and_still_gets_copies_is_told_from_one_at_rest
         still,
     )
     assert (branch_.name, branch_.state, branch_.percent) == ("alices-bug", State.LATER, None)
+
+
+def test_the_ends_of_an_overlay_s_mirrors_are_found_with_their_share() -> None:
+    mirror = InClusterMirror(
+        name="next",
+        service=Destination("next.labs.svc.cluster.local", 80),
+        percent=10,
+        expires=Expiry.parse("2026-11-22T00:00:00Z"),
+    )
+    istio = IstioBehaviour(version=IstioVersion(1, 31))
+    on = [GatewayHosts(hosts=["shop.example.com"])]
+    route = OverlayRoute(name="shop", namespace="web", on=on, mirrors=[mirror], istio=istio)
+    cluster = ClusterObjects(name="staging", objects=plain([*render.overlay_filters(route).values()]))
+    (end,) = live_ends(cluster, NOW, DAY)
+    assert (end.name, end.where, end.percent) == ("next", "EnvoyFilter istio-system/web-shop-overlay", 10)
+    assert end.copies_still
+
+
+def test_ends_in_lists_of_a_configuration_are_removed_from_the_last_on() -> None:
+    over = {"expires": "2026-11-22"}
+    mirrors = [{"name": "next", **over}, {"percent": 1}, *[dict(over) for _ in range(9)]]
+    found = configured_ends({"traffic-mirror:mirrors": {"overlay": {"shop": {"mirrors": mirrors}}}}, NOW, DAY)
+    base = "traffic-mirror:mirrors.overlay.shop.mirrors"
+    assert [end.key for end in ended(found)] == [f"{base}[{index}]" for index in (*range(10, 1, -1), 0)]
+    assert {end.name for end in found if end.key == f"{base}[0]"} == {"next"}
 
 
 CONFIG: dict[str, JsonValue] = {
@@ -178,6 +214,27 @@ def test_a_branch_is_written_down_with_its_start_and_deployed(stack: Stack) -> N
     assert datetime.fromisoformat(str(entry["started"])).tzinfo is not None
 
 
+def test_headers_and_environment_come_from_files_that_are_not_shown(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers, environment = tmp_path / "headers.json", tmp_path / "env.json"
+    headers.write_text('{"X-Session": "s3same"}', encoding="utf-8")
+    environment.write_text('{"DATABASE": "s3cret"}', encoding="utf-8")
+    given = ["--header-file", str(headers), "--env-file", str(environment), "--env", "A=b"]
+    for form in ([], ["--json"]):
+        assert main(["branch", "start", "bug", "--image", "r/g@sha256:0", *given, *form]) == 0
+        shown = capsys.readouterr()
+        assert "s3same" not in shown.out + shown.err
+        assert "s3cret" not in shown.out + shown.err
+        assert "x-session" in shown.out
+    (_, entry), _ = stack.done[-2:]
+    assert isinstance(entry, dict)
+    assert (entry["headers"], entry["env"]) == ({"x-session": "s3same"}, {"A": "b", "DATABASE": "s3cret"})
+    headers.write_text('["s3same"]', encoding="utf-8")
+    assert main(["branch", "start", "bug", "--image", "r/g@sha256:0", *given]) == 2
+    assert "s3same" not in capsys.readouterr().err
+
+
 def test_a_branch_that_cannot_be_deployed_leaves_the_configuration(stack: Stack) -> None:
     stack.fails = True
     assert main(["branch", "start", "b", "--image", "x", "--header", "x-user=alice"]) == 2
@@ -204,6 +261,7 @@ def test_a_branch_whose_configuration_is_refused_half_way_leaves_nothing_of_it(
         ),
         (["start", "b", "--image", "x", "--header", "x-user=alice", "--hours", "337"], "--hours = 337"),
         (["start", "B", "--image", "x", "--header", "x-user=alice"], "NAME = 'B'"),
+        (["start", "b", "--image", "x"], "--header = '(none)': must be given"),
         (["start", "b", "--image", "x", "--header", "alice"], "--header = 'alice': must be NAME=VALUE"),
         (["stop", "other"], "NAME = 'other': must be a branch of staging; there are: old, broken, new"),
     ],

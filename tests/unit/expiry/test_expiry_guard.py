@@ -16,15 +16,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     Destination,
     Expiry,
+    GatewayHosts,
     GatewayRef,
     InClusterMirror,
     IstioBehaviour,
     IstioVersion,
     Match,
     MirroredRoute,
+    OverlayRoute,
+    WaypointService,
     render,
 )
 
@@ -141,7 +144,7 @@ def serve(servers: list[ApiServer], objects: dict[str, Object], *, applied: bool
     return server
 
 
-def run(server: ApiServer, account: Path) -> tuple[int, list[Object]]:
+def run(server: ApiServer, account: Path, **changes: str) -> tuple[int, list[Object]]:
     (account / "token").write_text("made-up\n", encoding="utf-8")
     environment = {
         "PATH": os.environ["PATH"],
@@ -150,6 +153,7 @@ def run(server: ApiServer, account: Path) -> tuple[int, list[Object]]:
         "ACCOUNT_FOLDER": str(account),
         "VIRTUAL_SERVICE": "hello/greeter",
         "ENVOY_FILTER": "istio-system/hello-greeter-mirrors",
+        **changes,
     }
     done = subprocess.run(
         [sys.executable, str(SERVER / "expiry_guard.py")],
@@ -230,6 +234,40 @@ def test_it_tries_again_when_somebody_else_changes_the_object(servers: list[ApiS
 def test_routes_that_are_gone_are_no_failure(servers: list[ApiServer], tmp_path: Path) -> None:
     code, lines = run(serve(servers, {}), tmp_path)
     assert (code, [line["event"] for line in lines]) == (0, ["gone", "done"])
+
+
+def overlaid(**ends: Expiry | None) -> dict[str, Object]:
+    """The EnvoyFilters of an overlay at a gateway and at a waypoint, with one mirror for each end."""
+    mirrors = [
+        InClusterMirror(name=name, service=Destination(f"{name}.labs.svc.cluster.local", 80), percent=50, expires=end)
+        for name, end in ends.items()
+    ]
+    on = [GatewayHosts(hosts=["a.example", "b.example"]), WaypointService("orders.hello.svc.cluster.local", 80)]
+    istio = IstioBehaviour(version=IstioVersion(1, 31))
+    route = OverlayRoute(name="shop", namespace="hello", on=on, mirrors=mirrors, istio=istio)
+    found = json.loads(json.dumps(list(render.overlay_filters(route).values())))
+    path = f"{API}/v1alpha3/namespaces/{{namespace}}/envoyfilters/{{name}}"
+    return {path.format(**each["metadata"]): each for each in found}
+
+
+def test_an_overlay_s_mirrors_end_wherever_it_hangs(servers: list[ApiServer], tmp_path: Path) -> None:
+    server = serve(servers, overlaid(old=OVER, new=LATER))
+    names = ",".join(f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in server.objects.values())
+    code, lines = run(server, tmp_path, VIRTUAL_SERVICE="", ENVOY_FILTER=names)
+    assert (code, lines[-1]["ended"], len(server.writes)) == (0, ["old"], 2)
+    numerators = [
+        (policy["cluster_header"].split(".")[2], policy["runtime_fraction"]["default_value"]["numerator"])
+        for each in server.objects.values()
+        for patch in each["spec"]["configPatches"]
+        for value in [patch["patch"]["value"]]
+        for holder in [value.get("route", value.get("typed_config", {}).get("route_config", {}))]
+        for policy in holder.get("request_mirror_policies", [])
+    ]
+    # Two hosts and a waypoint.
+    assert sorted(set(numerators)) == [("new", 500_000), ("old", 0)]
+    assert len(numerators) == 6
+    run(server, tmp_path, VIRTUAL_SERVICE="", ENVOY_FILTER=names)
+    assert len(server.writes) == 2
 
 
 def test_a_filter_that_is_gone_leaves_the_routes_to_be_changed(servers: list[ApiServer], tmp_path: Path) -> None:

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.mesh import ExistingIstio, ImagePullPolicy, IstioCharts, IstiodRevision, Size
-from components.mesh.charts import merged
-from components.mesh.compatibility import SUPPORTED_KUBERNETES, check_kubernetes
-from components.mesh.revision import SharedSettings
-from components.model import AuthorityMode, IstioVersion, JsonObject, ValidationError
-from components.model.values import NEWEST_ISTIO, OLDEST_ISTIO
+from pulumi_traffic_mirror.mesh import ExistingIstio, ImagePullPolicy, IstioCharts, IstiodRevision, Size
+from pulumi_traffic_mirror.mesh.charts import merged
+from pulumi_traffic_mirror.mesh.compatibility import SUPPORTED_KUBERNETES, check_kubernetes
+from pulumi_traffic_mirror.mesh.revision import SharedSettings
+from pulumi_traffic_mirror.model import AuthorityMode, IstioVersion, JsonObject, ValidationError
+from pulumi_traffic_mirror.model.values import NEWEST_ISTIO, OLDEST_ISTIO
 from tests.support.handles import no_cluster
 
 
 def shared(**changes: Any) -> SharedSettings:
     settings: dict[str, Any] = {
         "namespace": "istio-system",
-        "image_hub": None,
+        "hub": None,
         "image_pull_policy": None,
         "cni": False,
         "size": Size.PRODUCTION,
@@ -90,10 +90,14 @@ def test_arguments_win_over_values_and_values_over_defaults() -> None:
         "hub": "mirror.example/a",
         "tag": "x",
         "istioNamespace": "istio-system",
-        "proxy": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "proxy": {
+            "seccompProfile": {"type": "RuntimeDefault"},
+            "readinessPeriodSeconds": 2,
+            "readinessFailureThreshold": 30,
+        },
     }
-    explicit = IstiodRevision(image_tag="1.31.0-distroless").helm_values(
-        shared(values=given_values, image_hub="mirror.example/b", image_pull_policy=ImagePullPolicy.NEVER, cni=True)
+    explicit = IstiodRevision(tag="1.31.0-distroless").helm_values(
+        shared(values=given_values, hub="mirror.example/b", image_pull_policy=ImagePullPolicy.NEVER, cni=True)
     )
     settings = cast("dict[str, Any]", explicit["global"])
     assert (settings["hub"], settings["tag"]) == ("mirror.example/b", "1.31.0-distroless")

@@ -4,13 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     Brakes,
     Expiry,
     IstioBehaviour,
     IstioVersion,
+    Match,
+    Protocol,
 )
-from components.model.rules import UNKNOWN, Mesh, RuleSettings
+from pulumi_traffic_mirror.model.rules import UNKNOWN, Mesh, RuleSettings
+from tests.unit.model.controller_cases import CONTROLLER_MESHES, beside_controllers, no_controller
+from tests.unit.model.overlay_cases import OVERLAY_MESHES, nothing, whole
 from tests.unit.model.samples import (
     HOST,
     OLD,
@@ -48,6 +52,14 @@ class Case:
     """Start of the finding's field, where it matters."""
 
 
+def weighed(**weights: int) -> list[Object]:
+    """Destinations in the namespace hello."""
+    return [
+        {"destination": {"host": f"{name}.hello.svc.cluster.local", "port": {"number": 8000}}, "weight": weight}
+        for name, weight in weights.items()
+    ]
+
+
 def bare(**entry: object) -> Object:
     """A VirtualService that somebody wrote by hand, with one entry."""
     target = {"host": "b.hello.svc.cluster.local", "port": {"number": 8000}}
@@ -81,6 +93,18 @@ def staging(kind: str, path: str, value: object, *, last: bool = False) -> Calla
 def testing(kind: str, path: str, value: object) -> Callable[[], Mesh]:
     """Both clusters with one field of testing's objects changed."""
     return lambda: mesh(sending(), changed(receiving(), kind, path, value))
+
+
+def plain_http() -> Mesh:
+    """A mirror of plain HTTP as it is rendered, with its primary's Service."""
+    return mesh(plain_objects())
+
+
+def plain_objects() -> list[Object]:
+    """Its objects."""
+    given = route(protocol=Protocol.HTTP, mesh=False, mirrors=[in_cluster(match=Match(http_methods=["GET"]))])
+    ports = [{"name": "http", "port": 8000, "targetPort": 8000}]
+    return [*sending(given), service(ports=ports)]
 
 
 def without(objects: Sequence[Object], kind: str) -> list[Object]:
@@ -158,6 +182,37 @@ def gateway_service(*ports: int) -> list[Object]:
     return [*sending(), service("internal-gateway", "istio-system", **spec)]
 
 
+def behind(source: Object) -> list[Object]:
+    """A route whose mirror stands behind an entry that takes every request."""
+    [entry] = source["spec"]["http"]
+    source["spec"]["http"] = [{"match": [{"uri": {"prefix": "/"}}], "route": entry["route"]}, entry]
+    return [source]
+
+
+def noted(target: Object, export: str) -> Object:
+    """A Service that exports itself."""
+    target["metadata"]["annotations"] = {"networking.istio.io/exportTo": export}
+    return target
+
+
+def ejecting(endpoints: int, **outliers: float) -> list[Object]:
+    """A mirror to a Service with some endpoints and outlier detection."""
+    pods = deployment("b", app="b")
+    pods["spec"]["replicas"] = endpoints
+    policy = {"outlierDetection": outliers or {"consecutive5xxErrors": 5}}
+    rule = entries(DR, {"host": "b.hello.svc.cluster.local", "trafficPolicy": policy})
+    return [bare(), service("b"), pods, rule]
+
+
+def patched(name: str, operation: str, to: str = "b", removed: str = "") -> Object:
+    """An EnvoyFilter that writes the mirrors of a route, and takes a header off the copies."""
+    mutations = {"request_headers_mutations": [{"remove": removed}]} if removed else {}
+    policies = [{"cluster": f"outbound|8000||{to}.hello.svc.cluster.local", **mutations}]
+    patch = {"operation": operation, "value": {"route": {"request_mirror_policies": policies}}}
+    match = {"routeConfiguration": {"vhost": {"route": {"name": name}}}}
+    return entries(EF, {"configPatches": [{"applyTo": "HTTP_ROUTE", "match": match, "patch": patch}]})
+
+
 def elsewhere() -> Object:
     """A route of the Gateway API in `hello` with a mirror in `next`."""
     target = {"name": "b", "namespace": "next", "port": 8000}
@@ -184,6 +239,7 @@ def grant(kind: str, namespace: str = "next", **to: str) -> Object:
 
 
 FIRST = "spec.http.1.mirrors.0"
+NEXT_B: Object = {"host": "b.next.svc.cluster.local", "port": {"number": 8000}}
 CASES: tuple[Case, ...] = (
     Case(
         rule="mirrors-readable",
@@ -256,6 +312,37 @@ CASES: tuple[Case, ...] = (
         names="no end",
     ),
     Case(
+        rule="object-refused",
+        passes=both,
+        fails=lambda: mesh([bare(timeout="0s")]),
+        silent=lambda: mesh([service()]),
+        names="at least 1ms",
+        at="spec.http[0].timeout",
+    ),
+    Case(
+        rule="field-unknown",
+        passes=both,
+        fails=lambda: mesh([bare(mirror_percentage={"value": 5})]),
+        silent=lambda: mesh([service()]),
+        names="mirrorPercentage is meant",
+        at="spec.http[0].mirror_percentage",
+    ),
+    Case(
+        rule="mirror-never-sent",
+        passes=both,
+        fails=lambda: mesh(behind(bare())),
+        silent=mirrorless,
+        names="before it takes every request",
+        at="spec.http[1].mirror",
+    ),
+    Case(
+        rule="mirror-primary-undefined",
+        passes=lambda: mesh([bare(), service("a"), service("b")]),
+        fails=lambda: mesh([bare(), service("b")]),
+        silent=lambda: mesh([bare()]),
+        names="no Service a.hello.svc.cluster.local",
+    ),
+    Case(
         rule="mirror-target-short-name",
         passes=both,
         fails=lambda: mesh([bare(mirror={"host": "b"})]),
@@ -296,6 +383,13 @@ CASES: tuple[Case, ...] = (
         fails=staging(VS, f"{FIRST}.destination.host", "greeter.hello.svc.cluster.local"),
         silent=mirrorless,
         names="takes in the mirror's pods",
+    ),
+    Case(
+        rule="mirror-is-destination",
+        passes=both,
+        fails=lambda: mesh([bare(route=weighed(a=100, b=0))]),
+        silent=mirrorless,
+        names="b.hello.svc.cluster.local is also a destination at spec.http[0].route[1]",
     ),
     Case(rule="mirror-duplicate", passes=both, fails=twice, silent=mirrorless, names="already"),
     Case(
@@ -350,9 +444,25 @@ CASES: tuple[Case, ...] = (
         names="istio-system",
     ),
     Case(
+        rule="mirror-target-hidden",
+        passes=lambda: mesh([bare(), noted(service("b"), "other")]),  # sidecars have all of their own namespace
+        fails=lambda: mesh([bare(mirror=NEXT_B), noted(service("b", "next"), ".")]),
+        silent=both,
+        names="proxies in hello",
+        at="metadata.annotations",
+    ),
+    Case(
+        rule="mirror-target-no-pods",
+        passes=lambda: mesh([bare(), service("b"), deployment("b", app="b")]),
+        fails=lambda: mesh([bare(), service("b"), deployment("b", app="bee")]),
+        silent=lambda: mesh([bare(), service("b")]),
+        names="app=b",
+        at="spec.http[0].mirror",
+    ),
+    Case(
         rule="service-entry-without-address",
         passes=both,
-        fails=staging(SE, "spec.resolution", None),
+        fails=lambda: mesh(changed(changed(sending(), SE, "spec.resolution", None), SE, "spec.endpoints", None)),
         silent=lambda: mesh(sending(route(mirrors=[in_cluster()]))),
         names=contract().mirror_host,
         at="spec.resolution",
@@ -401,6 +511,28 @@ CASES: tuple[Case, ...] = (
         fails=lambda: mesh([options(common_http_protocol_options={"max_stream_duration": "5s"})]),
         silent=lambda: mesh([service()]),
         names="no protocol",
+    ),
+    Case(
+        rule="mirror-ejects-nobody",
+        passes=lambda: mesh(ejecting(10)),
+        fails=lambda: mesh(ejecting(9)),
+        silent=lambda: mesh(ejecting(1, consecutive5xxErrors=5, maxEjectionPercent=100)),
+        names="of 9 endpoints none is taken out at 10 % at most",
+        at="spec.trafficPolicy.outlierDetection",
+    ),
+    Case(
+        rule="mirror-uploads-unbounded",
+        passes=lambda: mesh([bare(timeout="2s", match=[{"method": {"exact": "GET"}}])]),
+        fails=lambda: mesh([bare(timeout="2s")]),
+        silent=lambda: mesh([bare()]),
+        names="the timeout of 2 s does not end copies of uploads",
+    ),
+    Case(
+        rule="envoy-filter-trace-context",
+        passes=both,
+        fails=lambda: mesh([patched("a", "MERGE", removed="traceparent")]),
+        silent=mirrorless,
+        names="traceparent is taken off",
     ),
     Case(
         rule="mirror-credentials",
@@ -471,6 +603,21 @@ CASES: tuple[Case, ...] = (
         fails=staging(VS, "spec.http.1.name", "renamed"),
         silent=lambda: mesh(without(sending(), EF)),
         names="hello.greeter.gateway.mirrored-0",
+    ),
+    Case(
+        rule="envoy-filter-refused-routes",
+        passes=lambda: mesh([bare(name="a"), patched("a", "MERGE_AND_REPLACE_LIST")]),
+        fails=lambda: mesh([bare(name="a"), patched("a", "INSERT_FIRST")]),
+        silent=both,
+        names="without a match",
+        at="spec.configPatches[0].patch",
+    ),
+    Case(
+        rule="envoy-filter-mirrors",
+        passes=lambda: mesh([bare(name="a"), patched("a", "MERGE_AND_REPLACE_LIST")]),
+        fails=lambda: mesh([bare(name="a"), patched("a", "MERGE_AND_REPLACE_LIST", to="c")]),
+        silent=lambda: mesh([bare(), options(explicit_http_config={})]),
+        names="outbound|8000||c.hello.svc.cluster.local",
     ),
     Case(
         rule="mirror-side-effects",
@@ -616,5 +763,24 @@ CASES: tuple[Case, ...] = (
         fails=lambda: mesh(sending(), back()),
         silent=mirrorless,
         names=f"staging istio-system/internal-gateway {HOST} -(mirrored",
+    ),
+    *(Case(rule=rule, passes=whole, fails=fails, silent=nothing, names=names) for rule, fails, names in OVERLAY_MESHES),
+    *(
+        Case(rule=rule, passes=beside_controllers, fails=fails, silent=no_controller, names=names)
+        for rule, fails, names in CONTROLLER_MESHES
+    ),
+    Case(
+        rule="mirror-websockets",
+        passes=plain_http,
+        fails=lambda: mesh(changed(plain_objects(), VS, "spec.http.1.match.0.withoutHeaders", None)),
+        silent=both,
+        names="upgrade",
+    ),
+    Case(
+        rule="gateway-in-root-namespace",
+        passes=lambda: mesh([*sending(), deployment("gateway", "internal-gateway", istio="internal-gateway")]),
+        fails=lambda: mesh([*sending(), deployment("gateway", "istio-system", istio="internal-gateway")]),
+        silent=lambda: mesh([*sending(), deployment("istiod", "istio-system", istio="pilot")]),
+        names="runs a gateway",
     ),
 )

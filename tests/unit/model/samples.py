@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     CrossClusterMirror,
     Destination,
     GatewayRef,
@@ -24,7 +24,16 @@ from components.model import (
     receiver_server,
     render,
 )
-from components.model.rules import RULES, ClusterObjects, Finding, Mesh, Outcome, RuleSettings, run_rules
+from pulumi_traffic_mirror.model.rules import (
+    RULES,
+    ClusterObjects,
+    Finding,
+    KubeObject,
+    Mesh,
+    Outcome,
+    RuleSettings,
+    run_rules,
+)
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NEW = IstioBehaviour(version=IstioVersion(1, 31))
@@ -108,7 +117,8 @@ def receiving(wanted: MirrorReceiverRoute | None = None) -> list[Object]:
     server = receiver_server(given.contract, "mirror-server" if given.contract.tls else "")
     gateway = render.gateway(GATEWAY, {"istio": "internal-gateway"}, [server])
     bounds = [render.receiver_destination_rule(given), render.receiver_envoy_filter(given)]
-    return plain([gateway, render.receiver_virtual_service(given), *bounds])
+    at_gateway = [render.receiver_authorization(given), render.receiver_rate_limit(given)]
+    return plain([gateway, render.receiver_virtual_service(given), *bounds, *at_gateway])
 
 
 def service(name: str = "greeter", namespace: str = "hello", **spec: Any) -> Object:
@@ -153,8 +163,8 @@ def changed(objects: Sequence[Object], kind: str, path: str, value: Any, *, last
 
 
 def mesh(
-    staging: Sequence[Mapping[str, object]] = (),
-    testing: Sequence[Mapping[str, object]] | None = None,
+    staging: Sequence[Mapping[str, object] | KubeObject] = (),
+    testing: Sequence[Mapping[str, object] | KubeObject] | None = None,
     *,
     istio: IstioBehaviour | None = NEW,
     complete: bool = True,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     Brakes,
     Destination,
     DnsLabel,
@@ -38,7 +38,7 @@ from components.model import (
     is_private,
     receiver_server,
 )
-from components.model.rules import Outcome
+from pulumi_traffic_mirror.model.rules import Outcome
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import HOST, NOW, contract, cross_cluster, findings, in_cluster, mesh, receiver, route
 
@@ -91,7 +91,7 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))
 def test_an_end_survives_its_text(at: datetime) -> None:
-    assert Expiry.parse(str(Expiry(at))) == Expiry(at)
+    assert Expiry.parse(str(Expiry(at))) == Expiry(str(Expiry(at))) == Expiry(at)
     assert not Expiry(at).has_passed(Expiry(at).at)
 
 
@@ -181,6 +181,7 @@ def test_a_contract_s_digest_covers_every_term() -> None:
         {"scrub": Scrub(extra_headers=["x-a"])},
         {"scrub": Scrub(mark_header="x-other")},
         {"scrub": Scrub(mark_value="other")},
+        {"client_names": ["staging.example"]},
     ):
         assert contract(**change).digest != plain.digest
     assert {field.name for field in fields(plain)} == {
@@ -191,6 +192,7 @@ def test_a_contract_s_digest_covers_every_term() -> None:
         "mirror_host",
         "transport",
         "scrub",
+        "client_names",
     }
 
 

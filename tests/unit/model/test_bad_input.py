@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     Brakes,
     CrossClusterMirror,
     Destination,
@@ -32,6 +32,7 @@ from components.model import (
     MirrorTls,
     Percent,
     Port,
+    Protocol,
     RpcMethod,
     Scrub,
     TlsMode,
@@ -42,7 +43,8 @@ from components.model import (
     receiver_server,
     render,
 )
-from components.model.rules import ClusterObjects, Mesh, RuleSettings
+from pulumi_traffic_mirror.model.paths import HttpPath
+from pulumi_traffic_mirror.model.rules import ClusterObjects, Mesh, RuleSettings
 from tests.unit.model.samples import (
     GATEWAY,
     HOST,
@@ -79,6 +81,11 @@ SCALARS: list[tuple[Callable[[Any], object], Any, str]] = [
     *((Hostname, value, "host") for value in ("a.example\n", "a.\u212a", f"{'a' * 64}.example", f"{'a.' * 126}ab")),
     *((DnsLabel, value, "name") for value in ("", "A", "a.b", "-a", "a-", "a" * 64, "ä", None, 7, "a\n")),
     *((RpcMethod, value, "rpc_method") for value in ("", "/a.B/C", "a.B/*", "a.B", "a.B/C/D", "a.B/C ", "*", None)),
+    *(
+        (HttpPath, value, "path")
+        for value in ("", "api", None, 7, b"/api", "/api?x=1", "/api#x", "/api/*", "/a b", "/ä")
+    ),
+    *((HttpPath, value, "path") for value in ("//api", "/api//x", "/api/../x", "/api\n", "/ä", "/" + "a" * 1_024)),
     *((RpcMethod, value, "rpc_method") for value in (".B/C", "a..B/C", "a.B/", "1a.B/C", "a.Bü/C")),
     *(
         (HeaderName, value, "header")
@@ -151,6 +158,28 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ("HTTP method in lower case", lambda: Match(http_methods=["get"]), "http_methods"),
     ("HTTP method that is never mirrored", lambda: Match(http_methods=["CONNECT"]), "http_methods"),
     ("HTTP method that is no text", lambda: Match(http_methods=[7]), "http_methods"),
+    ("paths as one text", lambda: Match(path_prefixes="/api"), "path_prefixes"),
+    ("path without a slash", lambda: Match(exact_paths=["/ok", "api"]), "exact_paths[1]"),
+    ("prefix named twice", lambda: Match(path_prefixes=["/api", "/api/"]), "path_prefixes"),
+    (
+        "gRPC methods beside paths",
+        lambda: Match(rpc_methods=["a.B/C"], path_prefixes=["/api"]),
+        "path_prefixes",
+    ),
+    (
+        "paths of gRPC",
+        lambda: route(mirrors=[in_cluster(match=Match(path_prefixes=["/helloworld.Greeter"]))]),
+        "mirrors[0].match.path_prefixes",
+    ),
+    (
+        "websockets by a header",
+        lambda: route(
+            protocol=Protocol.HTTP,
+            mirrors=[in_cluster(match=Match(headers=[HeaderMatch(name="upgrade", value="websocket")]))],
+        ),
+        "mirrors[0].match.headers",
+    ),
+    ("websockets waived by a word", lambda: in_cluster(websockets="yes"), "websockets"),
     ("headers that are no matches", lambda: Match(headers=["x-a"]), "headers[0]"),
     (
         "one header twice",
@@ -174,7 +203,7 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ("header rule in two lines", lambda: HeaderRules(response_add={"x-a": "1\n2"}), "response_add.x-a"),
     ("header rule with a number", lambda: HeaderRules(request_add={"x-a": 1}), "request_add.x-a"),
     ("headers to remove as one text", lambda: HeaderRules(request_remove="x-a"), "request_remove"),
-    ("neither service nor subset", lambda: InClusterMirror(match=SAY_HELLO), "service"),
+    ("neither service nor subset", lambda: InClusterMirror(percent=100, match=SAY_HELLO), "service"),
     ("service and subset", lambda: in_cluster(subset="v2", shared_service=REASON), "service"),
     ("subset without a waiver", lambda: in_cluster(service=None, subset="v2"), "subset"),
     ("service as text", lambda: in_cluster(service="greeter-v2"), "service"),
@@ -196,7 +225,7 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
         "client_credential",
     ),
     ("TLS without a credential", lambda: cross_cluster(client_credential=""), "client_credential"),
-    ("contract as a dict", lambda: CrossClusterMirror(contract={"hosts": [HOST]}), "contract"),
+    ("contract as a dict", lambda: CrossClusterMirror(percent=100, contract={"hosts": [HOST]}), "contract"),
     ("no hosts", lambda: contract(hosts=[]), "hosts"),
     ("hosts as one text", lambda: contract(hosts=HOST), "hosts"),
     ("host twice", lambda: contract(hosts=[HOST, HOST]), "hosts[1]"),

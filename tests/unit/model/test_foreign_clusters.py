@@ -18,7 +18,7 @@ from tests.unit.model.samples import (
     sending,
     service,
 )
-from tests.unit.model.test_foreign_routes import native, native_gateway, sites
+from tests.unit.model.test_foreign_routes import ALL, mirror_entries, native, native_gateway
 
 
 def test_pods_of_another_namespace_are_not_shared() -> None:
@@ -64,7 +64,8 @@ def through(gateway: str) -> Object:
     ids=["pods", "service"],
 )
 def test_a_gateway_is_where_its_pods_are(front: Object, export: str, seen: bool) -> None:
-    spec = {"selector": {"istio": "ingressgateway"}, "servers": []}
+    server = {"port": {"number": 8000, "name": "grpc", "protocol": "GRPC"}, "hosts": [HOST]}
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": [server]}
     metadata = {"name": "gw", "namespace": "hello"}
     gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}
     judged = mesh([through("gw"), gateway, front, outside("b", "hello", export)])
@@ -87,7 +88,7 @@ def test_a_name_that_a_wildcard_service_entry_covers_is_no_short_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hosts", "listening", "entering"),
+    ("hosts", "listening", "admitted_hosts"),
     [
         (["*"], [HOST], [HOST]),
         (["*"], [HOST, "*.other.example"], [HOST, "*.other.example"]),
@@ -98,19 +99,21 @@ def test_a_name_that_a_wildcard_service_entry_covers_is_no_short_one() -> None:
         (["b.example"], [HOST], ["b.example"]),
     ],
 )
-def test_a_listener_narrows_what_enters(hosts: list[str], listening: list[str], entering: list[str]) -> None:
+def test_a_listener_narrows_what_enters(hosts: list[str], listening: list[str], admitted_hosts: list[str]) -> None:
     route = through("istio-system/internal-gateway")
     route["spec"]["hosts"] = hosts
     gateway = changed(receiving(), "Gateway", "spec.servers.0.hosts", listening)[0]
-    assert [list(site.route.authorities) for site in sites(route, gateway)] == [entering]
+    assert [list(mirror_entry.route.authorities) for mirror_entry in mirror_entries(route, gateway)] == [admitted_hosts]
 
 
 def test_a_route_without_hostnames_mirrors_what_its_listener_takes() -> None:
     route = native(mirror={"backendRef": {"group": "networking.istio.io", "kind": "Hostname", "name": "b.example"}})
     del route["spec"]["hostnames"]
-    judged = mesh([route, native_gateway(hostname=HOST), outside("b", "hello")], receiving())
+    judged = mesh([route, native_gateway(hostname=HOST, allowedRoutes=ALL), outside("b", "hello")], receiving())
     assert findings(judged, "receiver-no-route") == []
-    assert findings(mesh([route, native_gateway(), outside("b", "hello")], receiving()), "receiver-no-route")
+    assert findings(
+        mesh([route, native_gateway(allowedRoutes=ALL), outside("b", "hello")], receiving()), "receiver-no-route"
+    )
 
 
 def test_other_hosts_of_the_receiver_that_mirror_back_are_no_loop() -> None:
@@ -153,11 +156,11 @@ def test_a_filter_for_another_gateway_of_the_gateway_api_bounds_nothing(chosen: 
     filter_ = of_kind(sending(), "EnvoyFilter")
     filter_["spec"]["workloadSelector"] = {"labels": {"gateway.networking.k8s.io/gateway-name": chosen}}
     target = {"backendRef": {"name": "greeter-v2", "port": 8000}}
-    judged = mesh([native(mirror=target), native_gateway(), filter_])
+    judged = mesh([native(mirror=target), native_gateway(allowedRoutes=ALL), filter_])
     assert (findings(judged, "mirror-unbounded-life") == []) is bound
 
 
-@pytest.mark.parametrize(("name", "known"), [("entry", True), ("entry.one", True), ("entry.two", False)])
+@pytest.mark.parametrize(("name", "known"), [("entry", False), ("entry.one", True), ("entry.two", False)])
 def test_a_patch_may_name_a_match_of_a_route(name: str, known: bool) -> None:
     routes = bare(name="entry", match=[{"name": "one", "uri": {"prefix": "/"}}])
     filter_ = of_kind(sending(), "EnvoyFilter")
@@ -182,21 +185,23 @@ def test_a_filter_for_gateways_by_name_bounds_those_alone(target: Object, namesp
     filter_["metadata"]["namespace"] = namespace
     filter_["spec"]["targetRefs"] = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", **target}]
     mirror = {"backendRef": {"name": "greeter-v2", "port": 8000}}
-    assert (findings(mesh([native(mirror=mirror), native_gateway(), filter_]), "mirror-unbounded-life") == []) is bound
+    assert (
+        findings(mesh([native(mirror=mirror), native_gateway(allowedRoutes=ALL), filter_]), "mirror-unbounded-life")
+        == []
+    ) is bound
     assert (findings(mesh([native(mirror=mirror), filter_]), "mirror-unbounded-life") == []) is bound
     objects = [each for each in sending(route(mesh=False)) if each["kind"] != "EnvoyFilter"]
     assert findings(mesh([*objects, filter_]), "mirror-unbounded-life")
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "bound"),
-    [("greeter-v2", "Service", True), ("internal-gateway", "Gateway", False), ("waypoint", "Gateway", True)],
+    ("name", "kind"), [("greeter-v2", "Service"), ("internal-gateway", "Gateway"), ("waypoint", "Gateway")]
 )
-def test_a_filter_by_name_bounds_what_a_waypoint_sends(name: str, kind: str, bound: bool) -> None:
+def test_a_filter_by_name_bounds_no_mirror_of_sidecars_and_of_waypoints(name: str, kind: str) -> None:
     filter_ = of_kind(sending(), "EnvoyFilter")
     filter_["spec"]["targetRefs"] = [{"kind": kind, "name": name}]
     mirror = bare(mirror={"host": "greeter-v2", "port": {"number": 8000}})
-    assert (findings(mesh([mirror, native_gateway(), filter_]), "mirror-unbounded-life") == []) is bound
+    assert findings(mesh([mirror, native_gateway(allowedRoutes=ALL), filter_]), "mirror-unbounded-life")
 
 
 def test_a_waypoint_chooses_a_pod_of_a_headless_target() -> None:

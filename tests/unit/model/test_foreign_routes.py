@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from components.model.rules import UNKNOWN, ClusterObjects, Site
-from components.model.rules.policies import proxies
+from pulumi_traffic_mirror.model.rules import UNKNOWN, ClusterObjects, MirrorEntry
+from pulumi_traffic_mirror.model.rules.policies import proxies
 from tests.unit.model.rule_cases import back, bare
 from tests.unit.model.samples import (
     HOST,
@@ -21,6 +21,7 @@ from tests.unit.model.samples import (
 )
 
 PARENT = {"name": "internal-gateway", "namespace": "istio-system"}
+ALL = {"namespaces": {"from": "All"}}
 
 
 def native(
@@ -52,9 +53,9 @@ def native_gateway(**listener: Any) -> Object:
     }
 
 
-def sites(*objects: Object) -> list[Site]:
+def mirror_entries(*objects: Object) -> list[MirrorEntry]:
     """The mirrors in one cluster."""
-    return list(ClusterObjects(name="staging", objects=objects).routing.sites)
+    return list(ClusterObjects(name="staging", objects=objects).routing.mirror_entries)
 
 
 def test_a_delegate_s_mirrors_have_the_hosts_and_gateways_of_their_root() -> None:
@@ -66,10 +67,10 @@ def test_a_delegate_s_mirrors_have_the_hosts_and_gateways_of_their_root() -> Non
     root["spec"]["http"] = [{"match": match, "delegate": {"name": "a", "namespace": "hello"}}]
     delegate = bare()
     del delegate["spec"]["hosts"]
-    [site] = sites(root, delegate)
-    assert site.route.hosts == (HOST,)
-    assert site.route.gateways == ("istio-system/internal-gateway",)
-    assert str(site.source) == "VirtualService hello/a"
+    [mirror_entry] = mirror_entries(root, delegate)
+    assert mirror_entry.route.hosts == (HOST,)
+    assert mirror_entry.route.gateways == ("istio-system/internal-gateway",)
+    assert str(mirror_entry.source) == "VirtualService hello/a"
     # The root's conditions hold as well, so the methods are named.
     assert findings(mesh([root, delegate]), "mirror-side-effects") == []
     del root["spec"]["http"][0]["match"]
@@ -95,13 +96,17 @@ def test_a_delegate_has_what_its_root_says_and_it_does_not() -> None:
         "headers": {"request": {"remove": ["authorization"]}},
     }
     objects = delegated(outer, {"name": "inner", "mirror": None})
-    [site] = sites(*objects)
-    assert (str(site.source), site.node.path) == ("VirtualService front/root", "spec.http[0].mirror")
-    assert (site.target.host, site.percent, site.route.name) == ("c.front.svc.cluster.local", 10, "outer-inner")
-    assert site.route.removed_headers == {"authorization"}
+    [mirror_entry] = mirror_entries(*objects)
+    assert (str(mirror_entry.source), mirror_entry.node.path) == ("VirtualService front/root", "spec.http[0].mirror")
+    assert (mirror_entry.target.host, mirror_entry.percent, mirror_entry.route.name) == (
+        "c.front.svc.cluster.local",
+        10,
+        "outer-inner",
+    )
+    assert mirror_entry.route.removed_headers == {"authorization"}
     assert findings(mesh(objects), "mirror-unbounded-life") == []
 
-    [own] = sites(*delegated(outer, {"headers": {}, "mirrorPercentage": {"value": 20}}))
+    [own] = mirror_entries(*delegated(outer, {"headers": {}, "mirrorPercentage": {"value": 20}}))
     assert (str(own.source), own.target.host, own.percent) == (
         "VirtualService hello/a",
         "b.hello.svc.cluster.local",
@@ -124,10 +129,10 @@ def test_a_delegate_has_what_its_root_says_and_it_does_not() -> None:
 def test_gateways_are_named_in_every_form_of_istio_s(written: str, read: str) -> None:
     given = bare()
     given["spec"]["gateways"] = [written]
-    assert sites(given)[0].route.gateways == (read,)
+    assert mirror_entries(given)[0].route.gateways == (read,)
     given["spec"]["gateways"] = ["mesh", "other/gw", read]
     given["spec"]["http"][0]["match"] = [{"gateways": [written]}]
-    assert sites(given)[0].route.gateways == (read,)
+    assert mirror_entries(given)[0].route.gateways == (read,)
 
 
 @pytest.mark.parametrize(
@@ -141,32 +146,36 @@ def test_gateways_are_named_in_every_form_of_istio_s(written: str, read: str) ->
     ],
 )
 def test_the_authority_is_rewritten_in_every_way_of_istio_s(entry: Object, authority: str) -> None:
-    assert sites(bare(**entry))[0].route.authorities == (authority,)
+    assert mirror_entries(bare(**entry))[0].route.authorities == (authority,)
 
 
 def test_what_the_only_destination_takes_off_is_off() -> None:
     one: Object = {"destination": {"host": "a"}, "headers": {"request": {"remove": ["Cookie"], "set": {"X-Mark": "1"}}}}
-    [site] = sites(bare(route=[one]))
-    assert (site.route.removed_headers, site.route.set_headers) == ({"cookie"}, {"x-mark"})
-    [site] = sites(bare(route=[one, {"destination": {"host": "b"}}]))
-    assert (site.route.removed_headers, site.route.set_headers) == (set(), set())
+    [mirror_entry] = mirror_entries(bare(route=[one]))
+    assert (mirror_entry.route.removed_headers, mirror_entry.route.set_headers) == ({"cookie"}, {"x-mark"})
+    [mirror_entry] = mirror_entries(bare(route=[one, {"destination": {"host": "b"}}]))
+    assert (mirror_entry.route.removed_headers, mirror_entry.route.set_headers) == (set(), set())
 
 
 def test_an_empty_percentage_is_zero_as_protobuf_reads_it() -> None:
-    assert sites(bare(mirrorPercentage={}))[0].percent == 0
-    assert sites(bare(mirror=None, mirrors=[{"destination": {"host": "b"}, "percentage": {}}]))[0].percent == 0
+    assert mirror_entries(bare(mirrorPercentage={}))[0].percent == 0
+    assert mirror_entries(bare(mirror=None, mirrors=[{"destination": {"host": "b"}, "percentage": {}}]))[0].percent == 0
     assert findings(mesh([bare(mirrorPercentage={})]), "mirror-percent-implicit") == []
 
 
 def test_a_delegate_that_nobody_refers_to_mirrors_nothing() -> None:
     delegate = bare()
     del delegate["spec"]["hosts"]
-    assert sites(delegate) == []
+    assert mirror_entries(delegate) == []
 
 
 def test_short_names_are_completed_with_the_route_s_namespace() -> None:
-    [site] = sites(bare(mirror={"host": "b", "subset": "v2"}))
-    assert (site.target.host, site.target.subset, site.target.port) == ("b.hello.svc.cluster.local", "v2", None)
+    [mirror_entry] = mirror_entries(bare(mirror={"host": "b", "subset": "v2"}))
+    assert (mirror_entry.target.host, mirror_entry.target.subset, mirror_entry.target.port) == (
+        "b.hello.svc.cluster.local",
+        "v2",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +184,7 @@ def test_short_names_are_completed_with_the_route_s_namespace() -> None:
         ({"mirror_percent": 20}, 20),
         ({"mirrorPercent": 20}, 20),
         ({"mirrorPercentage": {"value": 20.5}}, 20.5),
-        ({"mirror_percentage": {"value": 20.5}}, 20.5),
+        ({"mirror_percentage": {"value": 20.5}}, 100),
         ({"mirrorPercentage": {"value": 10}, "mirror_percent": 90}, 10),
         ({}, 100),
         ({"mirrorPercentage": {"value": "20"}}, None),
@@ -183,8 +192,8 @@ def test_short_names_are_completed_with_the_route_s_namespace() -> None:
     ],
 )
 def test_every_spelling_of_a_share_is_read(fields: Object, percent: float | None) -> None:
-    [site] = sites(bare(**fields))
-    assert site.percent == percent
+    [mirror_entry] = mirror_entries(bare(**fields))
+    assert mirror_entry.percent == percent
 
 
 @pytest.mark.parametrize(
@@ -199,18 +208,18 @@ def test_every_spelling_of_a_share_is_read(fields: Object, percent: float | None
 )
 @pytest.mark.parametrize("kind", ["HTTPRoute", "GRPCRoute"])
 def test_mirrors_of_the_gateway_api_are_read(kind: str, mirror: Object, percent: float | None) -> None:
-    [site] = sites(native(kind, mirror=mirror))
-    assert site.percent == percent
-    assert site.target.host == "b.hello.svc.cluster.local"
-    assert site.route.gateways == ("istio-system/internal-gateway",)
-    assert site.route.hosts == (HOST,)
+    [mirror_entry] = mirror_entries(native(kind, mirror=mirror))
+    assert mirror_entry.percent == percent
+    assert mirror_entry.target.host == "b.hello.svc.cluster.local"
+    assert mirror_entry.route.gateways == ("istio-system/internal-gateway",)
+    assert mirror_entry.route.hosts == (HOST,)
 
 
 def test_a_route_on_a_service_is_the_mesh_s() -> None:
     parent = {"kind": "Service", "group": "", "name": "a", "port": 8000}
-    [site] = sites(native("GRPCRoute", parent=parent))
-    assert site.route.gateways == ("mesh",)
-    assert "a.hello.svc.cluster.local" in site.route.hosts
+    [mirror_entry] = mirror_entries(native("GRPCRoute", parent=parent))
+    assert mirror_entry.route.gateways == ("mesh",)
+    assert "a.hello.svc.cluster.local" in mirror_entry.route.hosts
 
 
 def test_a_mirror_on_a_backend_is_one_too() -> None:
@@ -224,7 +233,7 @@ def test_a_mirror_on_a_backend_is_one_too() -> None:
             }
         ],
     }
-    assert [site.node.path for site in sites(native(**rule))] == [
+    assert [mirror_entry.node.path for mirror_entry in mirror_entries(native(**rule))] == [
         "spec.rules[0].backendRefs[0].filters[0].requestMirror"
     ]
 
@@ -258,7 +267,7 @@ def test_methods_of_an_http_route_are_read(matches: list[Object], named: bool) -
 
 
 def test_the_whole_of_a_gateway_api_mirror_is_judged() -> None:
-    objects = [native(), native_gateway(), service("a"), service("b")]
+    objects = [native(), native_gateway(allowedRoutes=ALL), service("a"), service("b")]
     assert {"mirror-no-brakes", "mirror-unbounded-life", "mirror-credentials", "mirror-side-effects"} <= broken(
         mesh(objects)
     )
@@ -274,7 +283,7 @@ def test_a_gateway_api_receiver_is_understood() -> None:
     assert [finding.message for finding in findings(single, "receiver-single-form")]
     assert findings(single, "receiver-no-route") == []
     back["spec"]["hostnames"] = [HOST, f"{HOST}-shadow"]
-    both = mesh([sender], [back, native_gateway()])
+    both = mesh([sender], [back, native_gateway(allowedRoutes=ALL)])
     assert findings(both, "receiver-single-form") == []
 
 
@@ -330,6 +339,7 @@ def test_addresses_tell_which_of_several_clusters_a_mirror_leads_to() -> None:
         "spec": {
             "hosts": ["b.example"],
             "ports": [{"number": 8000, "name": "grpc"}],
+            "resolution": "STATIC",
             "endpoints": [{"address": "10.0.0.3"}],
         },
     }
@@ -397,7 +407,8 @@ def test_a_port_s_protocol_is_read_as_istio_does(port: Object, broken_rules: set
     [
         ({"port": 8000}, True),
         ({"port": 80, "targetPort": 8000}, True),
-        ({"port": 8000, "targetPort": 80}, False),
+        ({"port": 8000, "targetPort": 80}, True),
+        ({"port": 80, "targetPort": 80}, False),
         ({"port": 80, "targetPort": "grpc"}, True),
     ],
 )
@@ -497,22 +508,22 @@ def test_the_server_name_is_the_authority_where_none_is_given() -> None:
 
 
 def test_short_hosts_are_completed_and_a_delegate_is_looked_for_beside_its_root() -> None:
-    root, delegate = bare(delegate={"name": "inner"}), bare()
+    root, delegate = bare(), bare()
     root["spec"] = {"hosts": ["greeter"], "http": [{"delegate": {"name": "inner"}}]}
     delegate["metadata"]["name"] = "inner"
     del delegate["spec"]["hosts"]
-    [site] = sites(root, delegate)
-    assert (site.route.hosts, site.source.name) == (("greeter.hello.svc.cluster.local",), "inner")
+    [mirror_entry] = mirror_entries(root, delegate)
+    assert (mirror_entry.route.hosts, mirror_entry.source.name) == (("greeter.hello.svc.cluster.local",), "inner")
 
 
 def test_a_service_s_own_name_is_a_host_like_others_where_only_gateways_are_bound() -> None:
     given = bare()
     given["spec"]["hosts"] = [HOST, "a.hello.svc.cluster.local"]
     given["spec"]["gateways"] = ["istio-system/edge"]
-    assert sites(given)[0].route.hosts == (HOST, "a.hello.svc.cluster.local")
+    assert mirror_entries(given)[0].route.hosts == (HOST, "a.hello.svc.cluster.local")
     given["spec"]["gateways"] = ["istio-system/edge", "mesh"]
     given["spec"]["http"][0]["match"] = [{"gateways": ["istio-system/edge"]}]
-    assert sites(given)[0].route.hosts == (HOST,)
+    assert mirror_entries(given)[0].route.hosts == (HOST,)
 
 
 def test_every_gateway_and_sidecar_that_sends_a_mirror_is_one_of_its_proxies() -> None:
@@ -581,9 +592,9 @@ def test_a_mirror_with_a_share_of_nothing_is_no_loop_and_no_second_one() -> None
     assert findings(mesh([twice]), "mirror-duplicate") == []
     objects = changed(sending(), "VirtualService", "spec.hosts", [HOST])
     assert findings(mesh(objects, back()), "mirror-loop")
-    resting = back()
-    resting[-1]["spec"]["http"][0]["mirrorPercentage"] = RESTING
-    assert findings(mesh(objects, resting), "mirror-loop") == []
+    with_disabled = back()
+    with_disabled[-1]["spec"]["http"][0]["mirrorPercentage"] = RESTING
+    assert findings(mesh(objects, with_disabled), "mirror-loop") == []
 
 
 def test_a_share_of_nothing_is_still_written_in_a_form_that_istio_takes() -> None:

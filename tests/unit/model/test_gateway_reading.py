@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.model import Expiry, MirrorOffer, ValidationError
-from components.model.rules import (
+from pulumi_traffic_mirror.model import Expiry, MirrorOffer, ValidationError
+from pulumi_traffic_mirror.model.rules import (
     UNKNOWN,
     ClusterObjects,
     Node,
@@ -16,11 +16,17 @@ from components.model.rules import (
     read_object,
     require,
 )
-from components.model.rules.gateways import Listener, gateway_services, pod_labels, read_listeners, service_addresses
-from components.model.rules.hosts import covers
-from components.model.rules.loops import MAX_PLACES, Hop, Place
-from components.model.rules.objects import KubeObject
-from components.model.rules.ports import name_fault
+from pulumi_traffic_mirror.model.rules.gateways import (
+    Listener,
+    gateway_services,
+    pod_labels,
+    read_listeners,
+    service_addresses,
+)
+from pulumi_traffic_mirror.model.rules.hosts import covers
+from pulumi_traffic_mirror.model.rules.loops import MAX_PLACES, Hop, Place
+from pulumi_traffic_mirror.model.rules.objects import KubeObject
+from pulumi_traffic_mirror.model.rules.ports import name_fault
 from tests.unit.model.samples import HOST, NEW, NOW, contract, cross_cluster, deployment, findings, mesh, route, sending
 
 
@@ -152,7 +158,7 @@ def test_a_loop_is_refused_in_words() -> None:
     with pytest.raises(ValidationError) as refusal:
         check_loops({"testing": [route(mirrors=[cross_cluster()])]})
     assert refusal.value.field == "mirrors"
-    assert refusal.value.rule == "must not lead in a circle: every copy would be copied again without end"
+    assert refusal.value.rule.startswith("must not lead in a circle: each copy would come back to where it was made")
     assert refusal.value.remedy == "Take one of these mirrors off"
 
 
@@ -190,14 +196,8 @@ def test_a_port_is_named_for_what_it_carries(kind: str, port: dict[str, Any], sp
 def istio_gateway(name: str = "it", **server: Any) -> KubeObject:
     """A Gateway of Istio with one server."""
     given = {"port": {"number": 8443, "protocol": "TLS"}, "hosts": ["ns/a.example"], **server}
-    metadata = {"name": name, "namespace": "ns"}
     spec = {"selector": {"istio": "edge"}, "servers": [given]}
-    found = read_object(
-        "staging",
-        Node({"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}),
-    )
-    assert found is not None
-    return found
+    return kube("Gateway", "networking.istio.io/v1", spec, metadata={"name": name, "namespace": "ns"})
 
 
 def test_every_gateway_s_listeners_are_known_but_for_unknown_ones() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from components.model import Brakes
-from components.model.render import traffic_policy
+from pulumi_traffic_mirror.model import Brakes
+from pulumi_traffic_mirror.model.render import traffic_policy
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import HOST, Object, changed, deployment, findings, mesh, of_kind, sending
 

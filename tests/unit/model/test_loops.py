@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model import AuthorityMode, ValidationError
-from components.model.rules import (
+from pulumi_traffic_mirror.model import AuthorityMode, Scrub, ValidationError, Waiver
+from pulumi_traffic_mirror.model.rules import (
     UNKNOWN,
     ClusterObjects,
     Hop,
@@ -19,12 +19,13 @@ from components.model.rules import (
     find_loops,
     run_rules,
 )
-from components.model.rules.hosts import HostIndex, covers
-from components.model.rules.loops import MAX_LOOPS
+from pulumi_traffic_mirror.model.rules.hosts import HostIndex, covers
+from pulumi_traffic_mirror.model.rules.loops import ENDED_BY_MARK, ENDLESS, MAX_LOOPS
 from tests.unit.model.rule_cases import bare
-from tests.unit.model.samples import HOST, NOW, Object, contract, cross_cluster, findings, mesh, route, service
+from tests.unit.model.samples import HOST, NOW, Object, contract, cross_cluster, findings, mesh, route, sending, service
 
 GATEWAY = "istio-system/internal-gateway"
+NO_SCRUB = Waiver(reason="nothing secret is in these calls")
 
 
 def hop(start: str, end: str) -> Hop:
@@ -135,6 +136,27 @@ def test_two_stacks_that_mirror_to_each_other_are_refused() -> None:
         check_loops({"staging": [there], "testing": [back]})
 
 
+@pytest.mark.parametrize(
+    ("there", "back", "fate"),
+    [
+        pytest.param({}, {}, ENDED_BY_MARK, id="marks and guards on both sides"),
+        pytest.param({}, {"scrub": NO_SCRUB}, ENDED_BY_MARK, id="one side marks"),
+        pytest.param({"scrub": NO_SCRUB}, {"scrub": NO_SCRUB}, ENDLESS, id="nobody marks"),
+    ],
+)
+def test_what_a_loop_does_is_said_by_the_guards_in_force(there: Object, back: Object, fate: str) -> None:
+    looping = mesh(*(sending(route(mirrors=[cross_cluster(contract=contract(**each))])) for each in (there, back)))
+    found = [each for each in findings(looping, "mirror-loop") if each.outcome.value == "broken"]
+    assert [each.message.partition(":")[0] for each in found] == [fate]
+
+
+def test_a_guard_for_another_mark_ends_nothing() -> None:
+    other = contract(scrub=Scrub(mark_header="x-other"))
+    looping = mesh(sending(route(mirrors=[cross_cluster()])), sending(route(mirrors=[cross_cluster(contract=other)])))
+    [found] = [each for each in findings(looping, "mirror-loop") if each.outcome.value == "broken"]
+    assert found.message.startswith(ENDLESS)
+
+
 def sender(cluster: str, to: str, host: str = HOST, **entry: object) -> ClusterObjects:
     """A cluster whose gateway mirrors, or routes, a host to a name outside."""
     target = {"host": to, "port": {"number": 8000}}
@@ -193,4 +215,5 @@ def test_a_loop_is_found_beside_a_route_that_is_not_known_yet() -> None:
     there, back = sender("a", "b.example"), sender("b", "a.example")
     unknown = mirrored_on("a", "b.example", "other.x", rewrite={"authority": UNKNOWN})
     given = ClusterObjects(name="a", objects=[*unknown.objects, *there.objects])
-    assert [each.outcome.value for each in findings(Mesh(clusters=[given, back], now=NOW), "mirror-loop")] == ["broken"]
+    found = findings(Mesh(clusters=[given, back], now=NOW), "mirror-loop")
+    assert [each.outcome.value for each in found] == ["broken", "not judged"]

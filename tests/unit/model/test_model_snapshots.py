@@ -7,7 +7,7 @@ import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     Destination,
     GatewayServer,
     HeaderMatch,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.model.rule_cases import bare, elsewhere, grant, namespace
 from tests.unit.model.samples import HOST, Object, changed, deployment, findings, mesh, of_kind, sending
-from tests.unit.model.test_foreign_routes import PARENT, native, native_gateway
+from tests.unit.model.test_foreign_routes import ALL, PARENT, native, native_gateway
 
 
 def listener_set(kind: str = "ListenerSet", group: str = "gateway.networking.k8s.io/v1", **listener: Any) -> Object:
@@ -17,9 +17,6 @@ def listener_set(kind: str = "ListenerSet", group: str = "gateway.networking.k8s
         "metadata": {"name": "set", "namespace": "front"},
         "spec": {"parentRef": PARENT, "listeners": [{"port": 8000, "protocol": "HTTP", "hostname": HOST, **listener}]},
     }
-
-
-ALL = {"namespaces": {"from": "All"}}
 
 
 @pytest.mark.parametrize(
@@ -68,8 +65,8 @@ def test_a_set_of_listeners_is_its_gateway_s(kind: str, group: str) -> None:
     route = native(parent=parent)
     objects = [route, native_gateway(hostname="other.example"), listener_set(kind, group, allowedRoutes=ALL)]
     judged = mesh(objects)
-    [site] = judged.clusters[0].routing.sites
-    assert (site.route.gateways, site.route.hosts) == (("istio-system/internal-gateway",), (HOST,))
+    [mirror_entry] = judged.clusters[0].routing.mirror_entries
+    assert (mirror_entry.route.gateways, mirror_entry.route.hosts) == (("istio-system/internal-gateway",), (HOST,))
     assert [rule.rule for rule in findings(judged) if rule.rule.startswith("gateway-")] == []
     closed = mesh([*objects[:2], listener_set(kind, group)])
     assert findings(closed, "gateway-namespace")
@@ -133,8 +130,8 @@ def test_a_service_entry_as_parent_has_its_own_hosts() -> None:
     entry = of_kind(sending(), "ServiceEntry")
     parent = {"kind": "ServiceEntry", "group": "networking.istio.io", "name": entry["metadata"]["name"]}
     [cluster] = mesh([native(parent=parent), entry]).clusters
-    [site] = cluster.routing.sites
-    assert site.route.hosts == (HOST, *entry["spec"]["hosts"])
+    [mirror_entry] = cluster.routing.mirror_entries
+    assert mirror_entry.route.hosts == (HOST, *entry["spec"]["hosts"])
 
 
 @pytest.mark.parametrize(

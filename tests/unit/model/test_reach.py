@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from components.model import MirrorContract
-from components.model.rules import UNKNOWN, ClusterObjects, Mesh, Outcome
-from components.model.rules.reach import Side, reach, service_entry
+from pulumi_traffic_mirror.model import MirrorContract
+from pulumi_traffic_mirror.model.rules import UNKNOWN, ClusterObjects, Mesh, Outcome
+from pulumi_traffic_mirror.model.rules.reach import Side, reach, service_entry
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import (
     HOST,
@@ -51,8 +51,8 @@ def reached(objects: list[Object]) -> tuple[Side, list[str]]:
     other = ClusterObjects(name="other", objects=listening("unrelated.example"), istio=NEW)
     testing = ClusterObjects(name="testing", objects=objects, istio=NEW)
     mesh = Mesh(clusters=[staging, other, testing], now=NOW)
-    (site,) = staging.routing.sites
-    found = reach(mesh, staging, site.route, site.target)
+    (mirror_entry,) = staging.routing.mirror_entries
+    found = reach(mesh, staging, mirror_entry.route, mirror_entry.target)
     assert found.entry is not None
     assert found.port == 8000
     return found.side, [cluster.name for cluster in found.clusters]
@@ -90,7 +90,10 @@ def test_each_mirror_of_a_route_leads_to_the_cluster_of_its_own_contract() -> No
         for each in contracts
     ]
     mesh = Mesh(clusters=[staging, *others], now=NOW)
-    ends = [reach(mesh, staging, site.route, site.target).clusters for site in staging.routing.sites]
+    ends = [
+        reach(mesh, staging, mirror_entry.route, mirror_entry.target).clusters
+        for mirror_entry in staging.routing.mirror_entries
+    ]
     assert [[cluster.name for cluster in each] for each in ends] == [["plain"], ["testing"]]
     assert {each.outcome for each in findings(mesh, "mirror-credentials")} == {Outcome.WAIVED}
 
@@ -128,8 +131,8 @@ def test_a_mirror_stays_enters_its_own_gateway_or_leaves(
     host: str, objects: list[Object], side: Side, *, known: bool
 ) -> None:
     cluster = ClusterObjects(name="staging", objects=[bare(mirror={"host": host, "port": {"number": 8000}}), *objects])
-    (site,) = cluster.routing.sites
-    found = reach(Mesh(clusters=[cluster]), cluster, site.route, site.target)
+    (mirror_entry,) = cluster.routing.mirror_entries
+    found = reach(Mesh(clusters=[cluster]), cluster, mirror_entry.route, mirror_entry.target)
     assert (found.side, found.port, found.entry is not None) == (side, 8000, known)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.model.rules import (
+from pulumi_traffic_mirror.model.rules import (
     UNKNOWN,
     ClusterObjects,
     Finding,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.model import (
+from pulumi_traffic_mirror.model import (
     Brakes,
     Destination,
     GatewayServer,
@@ -31,7 +31,7 @@ from components.model import (
     receiver_server,
     render,
 )
-from components.model.rules import run_rules
+from pulumi_traffic_mirror.model.rules import run_rules
 from tests.unit.model.samples import (
     GATEWAY,
     HOST,
@@ -138,9 +138,9 @@ def test_both_sides_are_valid_for_istio() -> None:
 
 
 def test_no_share_renders_no_mirror_but_keeps_the_routes() -> None:
-    resting = sending(route(mirrors=[in_cluster(percent=0)]))
-    assert "mirrors" not in json.dumps(of_kind(resting, "VirtualService")["spec"])
-    assert list(entries(resting)) == list(entries(sending(route(mirrors=[in_cluster(percent=1)]))))
+    with_disabled = sending(route(mirrors=[in_cluster(percent=0)]))
+    assert "mirrors" not in json.dumps(of_kind(with_disabled, "VirtualService")["spec"])
+    assert list(entries(with_disabled)) == list(entries(sending(route(mirrors=[in_cluster(percent=1)]))))
 
 
 def test_a_marked_request_is_never_mirrored() -> None:
@@ -427,7 +427,7 @@ def test_any_request_meets_just_the_mirrors_that_it_matches(
     if context == "mesh" and not given_route.mesh:
         return
     named = [mirror.match for mirror in given_route.mirrors if mirror.match]
-    methods = sorted({path for match in named for path in match.paths}) or ["/a.B/C"]
+    methods = sorted({path for match in named for path in match.rpc_paths}) or ["/a.B/C"]
     headers = sorted({(header.name, header.value) for match in named for header in match.headers})
     path = data.draw(st.sampled_from(methods))
     sent = dict(data.draw(st.lists(st.sampled_from(headers), max_size=3))) if headers else {}
@@ -438,7 +438,7 @@ def test_any_request_meets_just_the_mirrors_that_it_matches(
         if mirror.percent > 0
         and (context == "gateway" or not isinstance(mirror, type(cross_cluster())))
         and mirror.match
-        and path in mirror.match.paths
+        and path in mirror.match.rpc_paths
         and all(
             header.name in sent and tests[header.test](sent[header.name], header.value)
             for header in mirror.match.headers
@@ -468,7 +468,7 @@ def test_an_offer_survives_its_journey(hosts: list[str], scrub: Scrub | Waiver) 
 def test_unused_values_stay_out_of_the_digest() -> None:
     assert contract().digest == contract(port=8000).digest
     assert contract().digest != contract(port=8001).digest
-    assert SAY_HELLO.paths == ("/helloworld.Greeter/SayHello",)
+    assert SAY_HELLO.rpc_paths == ("/helloworld.Greeter/SayHello",)
 
 
 def test_a_mended_mirror_gets_copies_again_within_ten_seconds() -> None:

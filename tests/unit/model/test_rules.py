@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.model import Destination, ValidationError
-from components.model.rules import (
+from pulumi_traffic_mirror.model import Destination, ValidationError
+from pulumi_traffic_mirror.model.annotations import WAIVE, WAIVED_UNTIL
+from pulumi_traffic_mirror.model.rules import (
     ROUTE_RULES,
     RULES,
     UNKNOWN,
@@ -20,8 +21,7 @@ from components.model.rules import (
     require,
     run_rules,
 )
-from components.model.rules.registry import WAIVED_UNTIL, WAIVER
-from tests.unit.model.rule_cases import CASES, Case, bare
+from tests.unit.model.rule_cases import CASES, Case, bare, ejecting, elsewhere, grant
 from tests.unit.model.samples import (
     NEW,
     NOW,
@@ -84,10 +84,14 @@ def test_an_annotation_with_a_reason_waives_a_finding(case: Case) -> None:
     given = case.fails()
     subject = findings(given, case.rule, case.settings)[0]
     for cluster in given.clusters:
-        for each in cluster.objects:
-            if subject.cluster == cluster.name and subject.object.endswith(str(each["metadata"]["name"])):  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue]
-                notes = each["metadata"].setdefault("annotations", {})  # pyright: ignore[reportAttributeAccessIssue]
-                notes[f"{WAIVER}{case.rule}"] = "accepted until the next release"
+        objects: list[Any] = list(cluster.objects)
+        for each in objects:
+            if subject.cluster == cluster.name and subject.object.endswith(str(each["metadata"]["name"])):
+                notes = each["metadata"].setdefault("annotations", {})
+                notes |= {
+                    f"{WAIVE}{case.rule}": "accepted until the next release",
+                    f"{WAIVED_UNTIL}{case.rule}": "2026-12-01",
+                }
     read_anew = Mesh(clusters=[replace(cluster) for cluster in given.clusters], now=given.now)
     again = [finding for finding in findings(read_anew, case.rule, case.settings) if finding.object == subject.object]
     assert again
@@ -97,7 +101,7 @@ def test_an_annotation_with_a_reason_waives_a_finding(case: Case) -> None:
 
 def test_a_waiver_without_a_reason_waives_nothing() -> None:
     given = bare()
-    given["metadata"]["annotations"] = {f"{WAIVER}mirror-side-effects": "ok"}
+    given["metadata"]["annotations"] = {f"{WAIVE}mirror-side-effects": "ok"}
     [found] = findings(mesh([given]), "mirror-side-effects")
     assert found.fails
     assert "must be a sentence" in found.message
@@ -113,7 +117,7 @@ def test_a_waiver_without_a_reason_waives_nothing() -> None:
 )
 def test_a_waiver_ends_when_its_time_has_come(until: str, said: str) -> None:
     given = bare()
-    notes = {f"{WAIVER}mirror-side-effects": "accepted until then", f"{WAIVED_UNTIL}mirror-side-effects": until}
+    notes = {f"{WAIVE}mirror-side-effects": "accepted until then", f"{WAIVED_UNTIL}mirror-side-effects": until}
     given["metadata"]["annotations"] = notes
     [found] = findings(mesh([given]), "mirror-side-effects")
     assert found.fails is bool(said)
@@ -219,3 +223,31 @@ def test_a_shared_service_that_is_waived_is_listed_with_its_reason() -> None:
     pods = deployment("greeter-v2", app="greeter", version="v2")
     [found] = findings(mesh([*sending(wanted), service(), pods]))
     assert (found.rule, found.outcome) == ("mirror-shared-selector", Outcome.WAIVED)
+
+
+def test_endpoints_that_are_taken_out_get_everything_where_some_must_be_well() -> None:
+    objects = ejecting(40, consecutive5xxErrors=5, maxEjectionPercent=100, minHealthPercent=50)
+    [found] = findings(mesh(objects), "mirror-ejects-nobody")
+    assert found.message.startswith("with minHealthPercent 50 endpoints that are taken out still get everything")
+
+
+@pytest.mark.parametrize("kind", ["Service", "ServiceImport"])
+def test_a_service_import_is_taken_for_the_service_of_its_name(kind: str) -> None:
+    source = elsewhere()
+    source["spec"]["rules"][0]["filters"][0]["requestMirror"]["backendRef"]["kind"] = kind
+    objects = [source, service("b", "next"), grant("HTTPRoute")]
+    assert findings(mesh(objects), "mirror-target-undefined") == []
+    assert bool(findings(mesh(objects), "mirror-not-granted")) == (kind == "ServiceImport")
+    objects[-1]["spec"]["to"][0]["kind"] = kind
+    assert findings(mesh(objects), "mirror-not-granted") == []
+
+
+@pytest.mark.parametrize(("hosts", "refused"), [(["a.example", "a"], 0), (["b.example", "a"], 2), (["b.example"], 1)])
+def test_a_service_s_own_name_beside_hosts_that_are_let_in_is_no_fault(hosts: list[str], refused: int) -> None:
+    source = bare()
+    source["spec"] |= {"hosts": hosts, "gateways": ["gw"]}
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["a.example"]}
+    metadata = {"name": "gw", "namespace": "hello"}
+    spec = {"selector": {"istio": "gw"}, "servers": [server]}
+    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}
+    assert len(findings(mesh([source, gateway]), "gateway-host")) == refused

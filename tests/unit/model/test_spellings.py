@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.model import IstioBehaviour
+from pulumi_traffic_mirror.model import IstioBehaviour
 from tests.unit.model.samples import NEW, OLD, Object, findings, in_cluster, mesh, of_kind, receiving, route, sending
 
 SPELLED = ("EnvoyFilter", "VirtualService", "DestinationRule")

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from components.model import IstioBehaviour, IstioVersion
-from components.model.rules import Mesh, preview_upgrade
+from pulumi_traffic_mirror.model import IstioBehaviour, IstioVersion
+from pulumi_traffic_mirror.model.rules import Mesh, preview_upgrade
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import HOST, NEW, OLD, in_cluster, mesh, receiving, route, sending
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from components.model import MirrorTls, Protocol, ValidationError, Waiver
-from components.program import ClusterChoice, Role, StackSettings, load
+from pulumi_traffic_mirror.model import MirrorTls, Protocol, ValidationError, Waiver
+from pulumi_traffic_mirror.program import ClusterChoice, Role, StackSettings, load
 from tests.support.recording import Recording, run_program
 
 CONTRACT: dict[str, Any] = {"hosts": ["grpc-hello.staging.example"], "mirrorHost": "grpc-hello-mirror.testing.example"}
+ALONE: dict[str, Any] = {"crossCluster": {"absent": True}}
 STAGING: dict[str, Any] = {
     "role": "staging",
     "clusterKind": "existing",
@@ -36,7 +37,7 @@ def test_a_staging_stack_is_read() -> None:
     assert found.cross_cluster is not None
     assert found.cross_cluster.percent == 10.5
     assert str(found.cross_cluster.expires) == "2027-01-31T23:59:59Z"
-    assert found.cross_cluster.testing_stack == "organization/traffic-mirror/testing"
+    assert found.testing_stack == "organization/traffic-mirror/testing"
     assert found.match.rpc_methods == ("helloworld.Greeter/SayHello",)
 
 
@@ -66,10 +67,10 @@ def test_a_secret_in_a_wrong_place_is_not_shown(change: dict[str, Any], named: s
 
 
 def test_plain_text_needs_its_reason() -> None:
-    contract = {**CONTRACT, "transport": "plain-text"}
-    with pytest.raises(ValidationError, match=r"contract\.plainTextReason in Pulumi\.staging\.yaml"):
+    contract = {**CONTRACT, "transport": {"reason": ""}}
+    with pytest.raises(ValidationError, match=r"contract\.transport\.reason in Pulumi\.staging\.yaml"):
         settings({**STAGING, "contract": contract})
-    found, _ = settings({**STAGING, "contract": {**contract, "plainTextReason": "both on one private network"}})
+    found, _ = settings({**STAGING, "contract": {**CONTRACT, "transport": {"reason": "both on one private network"}}})
     assert found.contract.transport == Waiver(reason="both on one private network")
 
 
@@ -105,23 +106,26 @@ def with_(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         (with_(contract={**CONTRACT, "hosts": "a.example"}), ["traffic-mirror:contract.hosts", "list of texts"]),
         (with_(contract={**CONTRACT, "hosts": ["A.example"]}), ["traffic-mirror:contract.hosts[0]", "lower case"]),
         (with_(contract={**CONTRACT, "protocol": "TCP"}), ["traffic-mirror:contract.protocol", "GRPC, HTTP2, HTTP"]),
-        (with_(contract={**CONTRACT, "transport": "off"}), ["traffic-mirror:contract.transport", "MUTUAL, SIMPLE"]),
-        (with_(mirrors={"inCluster": {"percentage": 5}}), ["mirrors.inCluster.percentage", "percent, expires"]),
-        (with_(mirrors={"inCluster": {"percent": True}}), ["mirrors.inCluster.percent", "must be a number"]),
-        (with_(mirrors={"crossCluster": {"expires": "friday"}}), ["expires", "ISO 8601"]),
+        (with_(contract={**CONTRACT, "transport": "off"}), ["traffic-mirror:contract.transport", "SIMPLE, MUTUAL"]),
+        (with_(mirrors={**ALONE, "inCluster": {"percentage": 5}}), ["mirrors.inCluster.percentage", "percent, name"]),
+        (with_(mirrors={**ALONE, "inCluster": {"percent": True}}), ["mirrors.inCluster.percent", "must be a number"]),
+        (with_(mirrors={"crossCluster": {"percent": 1, "expires": "friday"}}), ["expires", "ISO 8601"]),
         (with_(mirrors={"crossCluster": {"absent": "yes"}}), ["crossCluster.absent", "true or false"]),
         (
             with_(mirrors={"rpcMethods": ["SayHello"]}),
             ["traffic-mirror:mirrors.rpcMethods[0]", "package.Service/Method"],
         ),
         (with_(mirror={"inCluster": {}}), ["traffic-mirror:mirror ", "is no key here", "mirrors"]),
-        (with_(mirrors={"inCluster": {"percent": 101}}), ["traffic-mirror:mirrors.inCluster.percent", "101"]),
+        (with_(mirrors={**ALONE, "inCluster": {"percent": 101}}), ["traffic-mirror:mirrors.inCluster.percent", "101"]),
         (with_(mirrors={"crossCluster": {"percent": -1}}), ["traffic-mirror:mirrors.crossCluster.percent", "-1"]),
-        (with_(mirrors={"inCluster": {"expires": "2020-01-01"}}), ["mirrors.inCluster.expires", "not have passed"]),
+        (
+            with_(mirrors={**ALONE, "inCluster": {"percent": 1, "expires": "2020-01-01"}}),
+            ["mirrors.inCluster.expires", "not have passed"],
+        ),
         (with_(cluster={"project": "my-project"}), ["traffic-mirror:cluster.project", "kubeconfigPath, context"]),
         (with_(clusterKind="gke", cluster={"kubeconfigPath": "x"}), ["traffic-mirror:cluster.kubeconfigPath", "nodes"]),
         (with_(clusterKind="gke", kubeconfig="x"), ["traffic-mirror:kubeconfig", "clusterKind existing"]),
-        (with_(istio={"versoin": "1.31.0"}), ["traffic-mirror:istio.versoin", "version, charts"]),
+        (with_(istio={"versoin": "1.31.0"}), ["traffic-mirror:istio.versoin", "version, revision"]),
     ],
 )
 def test_a_wrong_key_names_key_and_what_is_allowed(

@@ -6,16 +6,19 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.model import ValidationError
-from components.operations.errors import OperationError
-from components.operations.ramp.gates import MEBIBYTE, Gates, Measurement, judge_step
-from components.operations.ramp.measure import read_allocated
-from components.operations.ramp.run import Interrupted, RampJob, Retreat, ramp
-from components.operations.ramp.state import Phase, StateFile
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.ramp.countdown import Countdown
+from pulumi_traffic_mirror.operations.ramp.gates import MEBIBYTE, Gates, Measurement, judge_step
+from pulumi_traffic_mirror.operations.ramp.run import Interrupted, RampJob, Retreat, ramp
+from pulumi_traffic_mirror.operations.ramp.state import Phase, StateFile
+from pulumi_traffic_mirror.operations.verify.run import read_allocated
 
 BEFORE = Measurement(
     percent=0, calls=1000, failed=0, p95_seconds=0.02, seconds=10, memory_bytes=100 * MEBIBYTE, copies=100
@@ -46,6 +49,8 @@ def test_a_step_like_the_one_before_passes_every_gate() -> None:
         (replace(NOW, failed=20), "primary success"),
         (replace(NOW, p95_seconds=0.046), "primary latency"),
         (replace(NOW, copy_errors=2), "mirror errors"),
+        (replace(NOW, copies_unanswered=2), "mirror errors"),
+        (replace(NOW, copy_errors=1, copies_unanswered=1), "mirror errors"),
         (replace(NOW, in_flight=11), "copies in flight"),
         (replace(NOW, memory_bytes=165 * MEBIBYTE), "proxy memory"),
         (replace(NOW, arrived=False, trouble="time-out"), "copies arrive"),
@@ -112,8 +117,8 @@ class World:
     def file(self) -> StateFile:
         return StateFile(self.folder / "state" / "ramp.json")
 
-    def apply(self, percent: float, tell: Callable[[str], None]) -> None:
-        tell("up")
+    def apply(self, percent: float, begun: Callable[[], None]) -> None:
+        begun()
         self.on_apply(percent)
         self.applied.append(percent)
 
@@ -218,6 +223,78 @@ def test_a_ramp_ends_when_its_time_is_over(world: World) -> None:
     state = world.file.read()
     assert state is not None
     assert (state.phase, state.percent, state.reason) == (Phase.INTERRUPTED, 5, "its time was over")
+
+
+@dataclass
+class FakeTime:
+    """A clock that the test moves; what waits on it is called when it is moved past."""
+
+    now: float = 0.0
+    timers: "list[FakeTimer]" = field(default_factory=list["FakeTimer"])
+
+    def timer(self, seconds: float, expire: Callable[[], None]) -> Any:
+        self.timers.append(FakeTimer(self.now + seconds, expire))
+        return self.timers[-1]
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        for timer in self.timers:
+            if timer.runs and timer.end <= self.now:
+                timer.runs = False
+                timer.expire()
+
+
+@dataclass
+class FakeTimer:
+    end: float
+    expire: Callable[[], None]
+    runs: bool = False
+    daemon: bool = False
+
+    def start(self) -> None:
+        self.runs = True
+
+    def cancel(self) -> None:
+        self.runs = False
+
+
+@pytest.fixture
+def fake_time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """The ramp's time, moved by the test."""
+    made = FakeTime()
+    new = partial(Countdown, clock=lambda: made.now, timer=made.timer)
+    monkeypatch.setattr("pulumi_traffic_mirror.operations.ramp.run.Countdown", new)
+    return made
+
+
+def test_what_comes_before_a_deployment_does_not_count_for_the_ramps_time(world: World, fake_time: FakeTime) -> None:
+    def apply(percent: float, begun: Callable[[], None]) -> None:
+        fake_time.pass_by(1000)  # the engine installs its plugins
+        begun()
+        fake_time.pass_by(1)
+        world.applied.append(percent)
+
+    world.on_measure = lambda _: fake_time.pass_by(1)
+    state = ramp(job(), apply, world.measure, world.file, lambda _: None, timeout_seconds=12)
+    assert state.phase is Phase.DONE
+    with pytest.raises(Interrupted) as caught:
+        ramp(job(), apply, world.measure, world.file, lambda _: None, timeout_seconds=10.5)
+    assert caught.value.expired
+    assert world.applied == [1, 5, 25, 50, 100] * 2
+
+
+def test_time_counts_again_after_a_deployment_that_did_not_begin(fake_time: FakeTime) -> None:
+    over: list[float] = []
+    countdown = Countdown(5, lambda: over.append(fake_time.now), clock=lambda: fake_time.now, timer=fake_time.timer)
+    countdown.run()
+    countdown.run()
+    fake_time.pass_by(3)
+    with countdown.standing_still():
+        fake_time.pass_by(100)
+    fake_time.pass_by(1)
+    assert over == []
+    fake_time.pass_by(1)
+    assert over == [105]
 
 
 def test_an_interrupted_ramp_goes_on_from_its_last_good_step(world: World) -> None:

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from components.cli import ramp as command
-from components.cli.app import main
-from components.cli.ramp import _percent_at
-from components.model import ValidationError
-from components.operations.errors import OperationError
-from components.operations.ramp.gates import Measurement
-from components.operations.ramp.run import RampJob
-from components.operations.ramp.state import Phase, StateFile
-from components.operations.verify.run import VerifyJob
+from pulumi_traffic_mirror.cli import ramp as command
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.cli.ramp import _percent_at
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.ramp.gates import Measurement
+from pulumi_traffic_mirror.operations.ramp.run import RampJob
+from pulumi_traffic_mirror.operations.ramp.state import Phase, StateFile
+from pulumi_traffic_mirror.operations.verify.job import VerifyJob
+from tests.unit.verify.test_verify_report import report
 
 
 @pytest.fixture
@@ -111,6 +112,7 @@ class Stack:
     def __init__(self) -> None:
         self.done: list[float | str] = []
         self.meters: list[tuple[VerifyJob, str]] = []
+        self.report: Any = {}
 
     def config(self) -> Mapping[str, Any]:
         return CONFIG
@@ -119,8 +121,9 @@ class Stack:
         assert key == "mirrors.crossCluster.percent"
         self.done.append(value)
 
-    def up(self, tell: Callable[[str], None]) -> None:
+    def up(self, tell: Callable[[str], None], *, begun: Callable[[], None]) -> None:
         del tell
+        begun()
         self.done.append("up")
         if self.done[-2] == 25:
             raise OperationError("Stack staging cannot be deployed", remedy="Correct that")
@@ -134,7 +137,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
 
     def meter(job: VerifyJob, mirror: str) -> Callable[..., Measurement]:
         made.meters.append((job, mirror))
-        return lambda percent, _: replace(measured, percent=percent)
+        return lambda percent, _: replace(measured, percent=percent, report=made.report)
 
     monkeypatch.setattr(command, "Meter", meter)
     return made
@@ -165,6 +168,15 @@ def test_a_dry_run_says_the_steps_and_changes_nothing(
         (["--rate", "100001", "--hold", "1"], "--rate = 100001.0: must be from 0"),
         (["--hold", "1e9"], "--rate times --hold = 20000000000: must be from 1"),
         (["--gateway", "gate.example"], "--gateway = 'gate.example': must be HOST:PORT"),
+        (["--path", "orders"], "--path = 'orders': must begin with /"),
+        (["--watch", "-1"], "--watch = -1.0: must be from 0"),
+        (
+            ["--hold", "900"],
+            "--timeout = 3600.0: must be longer than the 3600 s that 4 measurements of --hold take",
+        ),
+        (["--watch", "1000"], "--timeout = 3600.0: must be longer than the 4000 s that 4 measurements of --watch take"),
+        (["--hold", "1"], "--hold = 1.0: must be long enough for 23 calls: fewer do not tell 25 % from nothing"),
+        (["--html", "/no/such/folder/report.html"], "--html = '/no/such/folder/report.html'"),
     ],
 )
 def test_a_dry_run_refuses_what_the_ramp_would(
@@ -188,9 +200,43 @@ def test_calls_are_made_where_the_options_say_also_after_an_interruption(file: S
     assert run(file, "--steps", "25,50", *given) == 2
     assert main(["ramp", "resume", "--project", str(file.path.parents[1])]) == 2
     for job, mirror in stack.meters:
-        assert (mirror, job.staging.context, job.testing, job.address) == ("testing", "blue", None, "127.0.0.1:1")
+        assert (mirror, job.staging.context, job.receiving, job.address) == ("testing", "blue", (), "127.0.0.1:1")
         assert (job.calls, job.calls_per_second) == (60, 10)
     assert len(stack.meters) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "watched"), [(["--path", "/orders"], "/orders", 0), (["--watch", "7"], None, 7)]
+)
+def test_http_and_watching_are_measured_as_verify_does(
+    words: list[str], path: str | None, watched: float, file: StateFile, stack: Stack
+) -> None:
+    assert run(file, "--steps", "50", *words) == 0
+    ((job, _),) = stack.meters
+    assert (job.http.path if job.http else None, job.watch_seconds) == (path, watched)
+
+
+def test_a_resumed_ramp_is_held_against_its_bound_too(
+    file: StateFile, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(file, "--steps", "25,50") == 2
+    capsys.readouterr()
+    assert main(["ramp", "resume", "--project", str(file.path.parents[1]), "--timeout", "100"]) == 2
+    assert "must be longer than the 180 s that 3 measurements of --hold take" in capsys.readouterr().err
+    assert len(stack.meters) == 1
+
+
+def test_the_page_has_the_steps_and_the_report_of_the_last_one(
+    file: StateFile, stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.report = report().to_json()
+    assert run(file, "--steps", "50", "--html", str(tmp_path / "page.html")) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for words in ("Ramp of testing, 50 % in force", "<h2>Steps</h2>", "before the ramp", "all pass", "<svg"):
+        assert words in page
+    assert "The mirrors do what they should" in capsys.readouterr().out
+    assert status(file, "--html", str(tmp_path / "again.html")) == 0
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
 
 
 def test_a_deployment_that_fails_leaves_the_share_in_force_in_the_configuration(

@@ -4,8 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from components.operations.recording import Assembler, CaptureLimits, Ending, Exchange, MemoryBudget, Origin, Side
-from components.operations.recording.assembling import is_grpc, to_int
+from pulumi_traffic_mirror.operations.recording import (
+    Assembler,
+    CaptureLimits,
+    Ending,
+    Exchange,
+    MemoryBudget,
+    Origin,
+    Side,
+)
+from pulumi_traffic_mirror.operations.recording.assembling import is_grpc, to_int
 
 _MS = 1_000_000
 _START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -76,11 +84,64 @@ def test_a_grpc_call_is_split_by_message_and_has_its_status_from_the_trailers() 
     assert (exchange.grpc_status, exchange.response.trailers) == (5, (("grpc-status", "5"),))
 
 
+_HEADS = Origin(side=Side.PRIMARY, source="gateway", bodies=False)
+
+
+def test_without_bodies_a_call_ends_with_the_answer_s_headers() -> None:
+    assembler = _assembler(origin=_HEADS)
+    assembler.request_headers((*_REQUEST, ("content-length", "5")), end=False, at_ns=0)
+    assert not assembler.is_complete
+    assembler.response_headers(((":status", "200"),), end=False, at_ns=4 * _MS)
+    assert assembler.is_complete
+    exchange = _finished(assembler)
+    assert (exchange.ending, exchange.status, exchange.duration_us) == (Ending.COMPLETE, 200, 4_000)
+    parts = [(part.body, part.body_size, part.truncated) for part in (exchange.request, exchange.response)]
+    assert parts == [(None, 5, True), (None, 0, True)]
+
+
+def test_without_bodies_what_has_none_is_whole() -> None:
+    assembler = _assembler(origin=_HEADS)
+    assembler.request_headers(_REQUEST, end=True, at_ns=0)
+    assembler.response_headers(((":status", "204"),), end=True, at_ns=0)
+    exchange = _finished(assembler)
+    parts = [(part.body, part.body_size, part.truncated) for part in (exchange.request, exchange.response)]
+    assert parts == [(b"", 0, False), (b"", 0, False)]
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "9" * 40])
+def test_a_length_that_is_none_fits_its_column(length: str) -> None:
+    assembler = _assembler(origin=_HEADS)
+    assembler.request_headers((*_REQUEST, ("content-length", length)), end=False, at_ns=0)
+    assembler.response_headers(((":status", "200"),), end=True, at_ns=0)
+    assert 0 <= _finished(assembler).request.body_size < 2**63
+
+
+def test_without_bodies_a_grpc_call_ends_with_its_trailers() -> None:
+    assembler = _assembler(origin=_HEADS)
+    assembler.request_headers(_GRPC_REQUEST, end=False, at_ns=0)
+    assembler.response_headers(((":status", "200"), ("content-type", "application/grpc")), end=False, at_ns=_MS)
+    assert not assembler.is_complete
+    assembler.response_trailers((("grpc-status", "5"),), at_ns=2 * _MS)
+    assert assembler.is_complete
+    exchange = _finished(assembler)
+    assert (exchange.is_grpc, exchange.grpc_status, exchange.duration_us) == (True, 5, 2_000)
+    assert [(part.messages, part.truncated) for part in (exchange.request, exchange.response)] == [((), True)] * 2
+
+
+def test_without_bodies_a_page_in_answer_to_a_grpc_call_ends_it() -> None:
+    assembler = _assembler(origin=_HEADS)
+    assembler.request_headers(_GRPC_REQUEST, end=False, at_ns=0)
+    assembler.response_headers(((":status", "503"), ("content-type", "text/html")), end=False, at_ns=_MS)
+    assert assembler.is_complete
+
+
 def test_a_response_of_trailers_only_has_its_grpc_status_too() -> None:
     assembler = _assembler()
     assembler.request_headers(_GRPC_REQUEST, end=True, at_ns=0)
-    assembler.response_headers(((":status", "200"), ("grpc-status", "12")), end=True, at_ns=0)
-    assert _finished(assembler).grpc_status == 12
+    assembler.response_headers(((":status", "200"), ("grpc-status", "12"), ("x-shard", "1")), end=True, at_ns=0)
+    exchange = _finished(assembler)
+    assert exchange.grpc_status == 12
+    assert (exchange.response.headers, exchange.response.trailers) == ((), (("grpc-status", "12"), ("x-shard", "1")))
 
 
 @pytest.mark.parametrize(("cut", "ending"), [(False, Ending.RESET), (True, Ending.CUT)])

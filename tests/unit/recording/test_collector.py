@@ -11,12 +11,12 @@ import grpc.aio
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
 
-from components.operations.recording import CaptureLimits, Ending, RecordingReader, RollLimits, Side
-from components.operations.recording.counters import DROPS
-from components.operations.recording.noted_rules import noted_rules
-from components.operations.recording.protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY
-from components.operations.recording.redaction import RedactionRules, Redactor
-from components.operations.recording.settings import Bounds
+from pulumi_traffic_mirror.model.recording import DROPS
+from pulumi_traffic_mirror.operations.recording import CaptureLimits, Ending, RecordingReader, RollLimits, Side
+from pulumi_traffic_mirror.operations.recording.noted_rules import noted_rules
+from pulumi_traffic_mirror.operations.recording.protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY
+from pulumi_traffic_mirror.operations.recording.redaction import RedactionRules, Redactor
+from pulumi_traffic_mirror.operations.recording.settings import Bounds
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 
 Report: Any = getattr(ext_proc, "ProcessingRequest")  # noqa: B009 -- generated code without type information

@@ -18,12 +18,12 @@ import grpc
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
 
-from components.model import Scrub, ValidationError
-from components.model.recording import ObjectStorage
-from components.operations.recording import RecordingReader
-from components.operations.recording.bundle import COMMAND, PACKAGE, PARTS, write_bundle
-from components.operations.recording.protocol import METHOD, SERVICE
-from components.operations.recording.settings import CollectorSettings, parse_settings, read_settings
+from pulumi_traffic_mirror.model import Scrub, ValidationError
+from pulumi_traffic_mirror.model.recording import ObjectStorage
+from pulumi_traffic_mirror.operations.recording import RecordingReader
+from pulumi_traffic_mirror.operations.recording.bundle import COMMAND, PACKAGE, PARTS, write_bundle
+from pulumi_traffic_mirror.operations.recording.protocol import METHOD, SERVICE
+from pulumi_traffic_mirror.operations.recording.settings import CollectorSettings, parse_settings, read_settings
 from tests.support.loopback_service import free_port
 
 pytestmark = pytest.mark.slow

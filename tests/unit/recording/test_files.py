@@ -1,6 +1,9 @@
 """What is written can be read again, and what is damaged is skipped and counted, never guessed."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.model import ValidationError
-from components.operations.recording import (
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.model.credentials import without_credentials
+from pulumi_traffic_mirror.operations.recording import (
     Ending,
     Exchange,
     Message,
@@ -24,9 +28,8 @@ from components.operations.recording import (
     RollLimits,
     Side,
 )
-from components.operations.recording.schema import SCHEMA, from_batch, to_batch
-from components.operations.recording.storage import without_credentials
-from components.operations.recording.writing import COUNTERS_KEY
+from pulumi_traffic_mirror.operations.recording.schema import SCHEMA, from_batch, to_batch
+from pulumi_traffic_mirror.operations.recording.writing import COUNTERS_KEY
 
 _START = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
@@ -227,6 +230,28 @@ def test_a_damaged_row_group_is_skipped_and_counted(tmp_path: Path, damage: Call
     assert len(reader.damage) == 1, "reading again counts nothing twice"
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("started_at", None, "1 of its rows have no started_at"),
+        ("path", None, "1 of its rows have no path"),
+        ("response_headers", None, "1 of its rows have no response_headers"),
+        ("side", "sideways", "'sideways' is no side"),
+        ("ending", "well", "'well' is no ending"),
+    ],
+)
+def test_rows_that_no_recorder_writes_are_damage(tmp_path: Path, column: str, value: str | None, reason: str) -> None:
+    table = pa.Table.from_batches([to_batch([_exchange(0), _exchange(1)])])
+    index = table.schema.get_field_index(column)
+    values = [table.column(column)[0].as_py(), value]
+    foreign = table.set_column(index, table.schema.field(index), pa.array(values, type=table.schema.field(index).type))
+    pq.write_table(foreign, tmp_path / "foreign.parquet")
+    _write(tmp_path / "more", [_exchange(9)])
+    reader = RecordingReader.open(str(tmp_path))
+    assert [e.request_id for e in reader.exchanges()] == ["id-9"]
+    assert [damage.reason for damage in reader.damage] == [reason]
+
+
 def test_a_file_without_its_footer_is_skipped_and_counted(tmp_path: Path) -> None:
     file = _three_row_groups(tmp_path)
     file.write_bytes(file.read_bytes()[:-10])
@@ -262,7 +287,7 @@ def test_a_footer_that_makes_no_sense_is_damage(tmp_path: Path, monkeypatch: pyt
         raise OverflowError("date value out of range")
 
     _three_row_groups(tmp_path)
-    monkeypatch.setattr("components.operations.recording.reading._groups_of", out_of_range)
+    monkeypatch.setattr("pulumi_traffic_mirror.operations.recording.reading._groups_of", out_of_range)
     reader = RecordingReader.open(str(tmp_path))
     assert list(reader.exchanges()) == []
     assert [damage.reason for damage in reader.damage] == ["date value out of range"]
@@ -337,3 +362,20 @@ def test_the_oldest_files_make_room_those_of_dead_writers_too(tmp_path: Path) ->
     writer.close()
     assert [e.request_id for e in RecordingReader.open(store.url).exchanges()] == ["id-2", "id-3"]
     assert store.unfinished() == []
+
+
+@pytest.mark.slow
+def test_recordings_are_read_where_the_machine_has_no_time_zones(tmp_path: Path) -> None:
+    writer = RecordingWriter(RecordingStore.open(str(tmp_path)), instance="test")
+    writer.write([_exchange()])
+    writer.close()
+    code = (
+        "import sys; from pulumi_traffic_mirror.operations.recording import RecordingReader; "
+        "reader = RecordingReader.open(sys.argv[1]); print(len(list(reader.exchanges())), reader.damage)"
+    )
+    # As in an image without /usr/share/zoneinfo.
+    environment = {**os.environ, "PYTHONTZPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1 []\n"

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.operations.recording.exchange import Message
-from components.operations.recording.frames import FrameSplitter, join
+from pulumi_traffic_mirror.operations.recording.exchange import Message
+from pulumi_traffic_mirror.operations.recording.frames import FrameSplitter, join
 
 
 def _framed(payloads: list[bytes]) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.operations.recording import (
+from pulumi_traffic_mirror.operations.recording import (
     Exchange,
     Part,
     RecordingReader,
@@ -16,7 +16,7 @@ from components.operations.recording import (
     RollLimits,
     Side,
 )
-from components.operations.recording.ordering import OrderedReader
+from pulumi_traffic_mirror.operations.recording.ordering import OrderedReader
 
 _START = datetime(2026, 1, 2, tzinfo=UTC)
 

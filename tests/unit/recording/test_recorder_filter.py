@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from components.model import ValidationError
-from components.model.recorder_filter import (
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.model.recorder_filter import (
+    BODIES_KEY,
+    NO_BODIES,
     SIDE_KEY,
     SOURCE_KEY,
     RecordingPoint,
@@ -13,8 +15,8 @@ from components.model.recorder_filter import (
     recorder_http_filter,
     render_recorder_filter,
 )
-from components.model.request_sampling import sample_regex, sample_threshold
-from components.operations.recording import protocol
+from pulumi_traffic_mirror.model.request_sampling import sample_regex, sample_threshold
+from pulumi_traffic_mirror.operations.recording import protocol
 from tests.support.loopback_envoy import recorder_filter
 
 
@@ -71,7 +73,21 @@ def test_the_filter_tells_the_collector_its_place_under_the_keys_that_the_collec
         {"key": protocol.SOURCE_KEY, "value": "gateway b"},
     ]
     assert (protocol.SIDE_KEY, protocol.SOURCE_KEY) == (SIDE_KEY, SOURCE_KEY)
+    assert (protocol.BODIES_KEY, protocol.NO_BODIES) == (BODIES_KEY, NO_BODIES)
     assert [one["key"] for one in _processor()["grpc_service"]["initial_metadata"]] == [SOURCE_KEY]
+
+
+def test_without_bodies_the_proxy_sends_heads_and_what_ends_a_grpc_call() -> None:
+    processor = _processor(bodies=False)
+    assert processor["processing_mode"] == {
+        "request_header_mode": "SEND",
+        "response_header_mode": "SEND",
+        "request_body_mode": "NONE",
+        "response_body_mode": "NONE",
+        "request_trailer_mode": "SKIP",
+        "response_trailer_mode": "SEND",
+    }
+    assert {"key": BODIES_KEY, "value": NO_BODIES} in processor["grpc_service"]["initial_metadata"]
 
 
 def test_request_identifiers_are_kept_only_where_it_is_asked_for() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model import ValidationError
-from components.model.request_sampling import WHOLE, is_sampled, sample_regex, sample_threshold
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.model.request_sampling import WHOLE, is_sampled, sample_regex, sample_threshold
 
 
 @given(st.integers(1, WHOLE), st.integers(0, WHOLE - 1), st.booleans())

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.operations.recording import (
+from pulumi_traffic_mirror.operations.recording import (
     Ending,
     Exchange,
     Part,
@@ -16,9 +17,13 @@ from components.operations.recording import (
     RecordingWriter,
     Side,
 )
-from components.operations.recording.endpoints import OTHER, Groups, endpoint_of
-from components.operations.recording.quantiles import Quantiles
-from components.operations.recording.summary import find_exchanges, list_files, recording_stats
+from pulumi_traffic_mirror.operations.recording.endpoints import OTHER, Groups, endpoint_of, without_identifiers
+from pulumi_traffic_mirror.operations.recording.quantiles import Quantiles
+from pulumi_traffic_mirror.operations.recording.summary import (
+    find_exchanges,
+    list_files,
+    recording_stats,
+)
 
 _START = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -105,6 +110,32 @@ def test_exchanges_are_found_by_their_conditions(tmp_path: Path) -> None:
 )
 def test_identifiers_in_paths_make_no_endpoints(path: str, expected: str) -> None:
     assert endpoint_of("GET", path, is_grpc=False) == expected
+
+
+_SEGMENTS = st.sampled_from(
+    [
+        "",
+        "a",
+        "17",
+        "6f0c3a1e-0000-4000-8000-000000000001",
+        "0123456789abcdef",
+        "x" * 19 + "1",
+        "{id}",
+        "ä",
+        "a\nb",
+        "1a",
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.lists(_SEGMENTS, max_size=4), st.sampled_from(["", "?x=/17", "?\n"]), st.booleans())))
+def test_counting_by_columns_makes_the_same_endpoints(paths: list[tuple[list[str], str, bool]]) -> None:
+    texts = ["/" + "/".join(segments) + query for segments, query, _ in paths]
+    flags = [is_grpc for *_, is_grpc in paths]
+    table = pa.table({"path": pa.array(texts, pa.string()), "is_grpc": pa.array(flags, pa.bool_())})
+    bare: list[str] = without_identifiers(table.column("path"), table.column("is_grpc")).to_pylist()
+    for text, short, is_grpc in zip(texts, bare, flags, strict=True):
+        assert endpoint_of("GET", short, is_grpc=is_grpc) == endpoint_of("GET", text, is_grpc=is_grpc)
 
 
 def test_a_grpc_method_is_its_own_endpoint() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import grpc.aio
 import httpx
+import pyarrow as pa
 import pytest
 
-from components.model.request_sampling import is_sampled, sample_threshold
-from components.operations.diff.answers import pair_key
-from components.operations.recording import Ending, Side
+from pulumi_traffic_mirror.model.request_sampling import is_sampled, sample_threshold
+from pulumi_traffic_mirror.operations.diff.answers import pair_keys
+from pulumi_traffic_mirror.operations.recording import Ending, Side
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 from tests.support.loopback_envoy import Proxy, bootstrap, recorder_filter, running_envoy
 from tests.support.loopback_service import serving
@@ -79,13 +80,47 @@ async def test_a_call_through_the_proxy_is_recorded_whole_and_scrubbed(tmp_path:
         await _until_recorded(running)
     (exchange,) = running.exchanges()
     assert (exchange.request_id, exchange.side, exchange.source) == (identifier, Side.MIRROR, "b")
-    assert (exchange.method, exchange.path, exchange.status) == ("POST", "/ask?token=[redacted]", 200)
+    assert (exchange.method, exchange.path, exchange.status) == ("POST", "/ask?token=%5Bredacted%5D", 200)
     assert (exchange.request.body, exchange.response.body) == (b'{"question": 1}', b'{"answer": 42}')
     assert dict(exchange.request.headers)["authorization"] == "[redacted]"
     assert exchange.ending is Ending.COMPLETE
     assert exchange.duration_us is not None
     files = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet"))
     assert b"fake" not in files
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("percent", [100, 99.9999])
+async def test_headers_that_are_withheld_never_reach_the_collector(tmp_path: Path, envoy: Path, percent: float) -> None:
+    """By both forms of the filter: a redaction that would replace the value has nothing to replace."""
+    withheld = ("authorization", "content-type")
+    async with (
+        running_collector(tmp_path / "out") as running,
+        _recorded_proxy(
+            envoy, tmp_path, collector_port=running.port, withheld_headers=withheld, sample_percent=percent
+        ) as proxy,
+    ):
+        await _post(proxy, count=3)
+        await _until_recorded(running, 3)
+    for exchange in running.exchanges():
+        names = {name for name, _ in exchange.request.headers}
+        assert not names & set(withheld)
+        assert {"x-request-id", "user-agent"} <= names
+        assert exchange.request.body == b'{"question": 1}'
+
+
+@pytest.mark.asyncio
+async def test_without_bodies_heads_are_recorded(tmp_path: Path, envoy: Path) -> None:
+    async with (
+        running_collector(tmp_path / "out") as running,
+        _recorded_proxy(envoy, tmp_path, collector_port=running.port, bodies=False) as proxy,
+    ):
+        (identifier,) = await _post(proxy)
+        await _until_recorded(running)
+    (exchange,) = running.exchanges()
+    assert (exchange.request_id, exchange.status, exchange.ending) == (identifier, 200, Ending.COMPLETE)
+    parts = [(part.body, part.body_size, part.truncated) for part in (exchange.request, exchange.response)]
+    assert parts == [(None, 15, True), (None, 14, True)]
 
 
 @pytest.mark.asyncio
@@ -102,7 +137,8 @@ async def test_a_gateway_keeps_identifiers_from_outside_only_where_it_is_told_to
     (exchange,) = running.exchanges()
     assert exchange.request_id
     # The proxy may note in the identifier whether it traces; that is not what pairs.
-    assert (pair_key(exchange.request_id) == pair_key(identifier)) is kept
+    here, there = pair_keys(pa.array([exchange.request_id, identifier])).to_pylist()
+    assert (here == there) is kept
 
 
 @asynccontextmanager
@@ -153,6 +189,27 @@ async def test_a_grpc_stream_is_split_into_its_messages(tmp_path: Path, envoy: P
     assert offsets == sorted(offsets)
     assert ("x-checksum", "7") in exchange.response.trailers
     assert exchange.ending is Ending.COMPLETE
+
+
+@pytest.mark.asyncio
+async def test_without_bodies_a_grpc_call_has_its_status(tmp_path: Path, envoy: Path) -> None:
+    async with _echo_server() as upstream, running_collector(tmp_path / "out") as running:
+        config = bootstrap(recorder_filter(bodies=False), collector_port=running.port, upstream_port=upstream, h2=True)
+        async with (
+            running_envoy(envoy, tmp_path, config) as proxy,
+            grpc.aio.insecure_channel(f"127.0.0.1:{proxy.port}") as channel,
+        ):
+            make_call: Any = channel.stream_stream("/test.Echo/Talk")
+            call = make_call(metadata=(("x-request-id", "stream-1"),))
+            await call.write(b"a")
+            await call.done_writing()
+            assert [await call.read(), await call.read()] == [b"a", b"aa"]
+            assert await call.read() is grpc.aio.EOF
+            await _until_recorded(running)
+    (exchange,) = running.exchanges()
+    assert (exchange.is_grpc, exchange.grpc_status, exchange.ending) == (True, 0, Ending.COMPLETE)
+    assert (exchange.request.messages, exchange.response.messages) == ((), ())
+    assert ("x-checksum", "7") in exchange.response.trailers
 
 
 @pytest.mark.asyncio

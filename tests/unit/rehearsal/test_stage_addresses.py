@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model import ValidationError
-from components.rehearsal.addresses import (
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.rehearsal.cluster.addresses import (
     FABRIC_ADDRESS,
     FABRIC_NETWORK,
     MAX_CLUSTERS,
     STAGE_NETWORK,
     plan_addresses,
 )
-from components.rehearsal.network import fabric_commands, node_commands
+from pulumi_traffic_mirror.rehearsal.machine.network import fabric_commands, node_commands
 
 ROLES = st.lists(
     st.from_regex(r"[a-z][a-z0-9]{,10}", fullmatch=True).filter(lambda role: role != "fabric"),

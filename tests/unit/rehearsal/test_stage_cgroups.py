@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from components.rehearsal.api_probe import condition_holds
-from components.rehearsal.cgroups import create_cgroup, existing_cgroups, hierarchies, members
+from pulumi_traffic_mirror.rehearsal.cluster.api_probe import condition_holds
+from pulumi_traffic_mirror.rehearsal.machine.cgroups import create_cgroup, existing_cgroups, hierarchies, members
 
 
 def version_1(root: Path) -> Path:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal import cleanup
-from components.rehearsal.claim import Claim, StageLock, drop_claim, read_claim, write_claim
-from components.rehearsal.cleanup import OWNERSHIP_FILE, prepare_state, remove_state
-from components.rehearsal.errors import StageError
-from components.rehearsal.interruption import RaisingSignals, deferred_signals
-from components.rehearsal.processes import boot_id
-from components.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal import cleanup
+from pulumi_traffic_mirror.rehearsal.claim import Claim, StageLock, drop_claim, read_claim, write_claim
+from pulumi_traffic_mirror.rehearsal.cleanup import OWNERSHIP_FILE, prepare_state, remove_state
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.machine.interruption import RaisingSignals, deferred_signals
+from pulumi_traffic_mirror.rehearsal.machine.processes import boot_id
+from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
 
 CLAIM = Claim(
     state_directory=Path("/s"),
@@ -96,8 +96,8 @@ def test_signals_unwind_the_program_and_wait_for_the_clean_up(tmp_path: Path, re
     program = f"""
 import signal
 from pathlib import Path
-from components.rehearsal.interruption import RaisingSignals, deferred_signals
-from components.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.machine.interruption import RaisingSignals, deferred_signals
+from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
 RaisingSignals().install()
 try:
     signal.raise_signal(signal.SIGTERM)

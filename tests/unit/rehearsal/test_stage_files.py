@@ -9,10 +9,9 @@ import yaml
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from components.rehearsal import cluster_commands as commands
-from components.rehearsal import cluster_files as files
-from components.rehearsal.addresses import plan_addresses
-from components.rehearsal.pki import ClusterSecrets, make_secrets
+from pulumi_traffic_mirror.rehearsal.cluster import commands, files
+from pulumi_traffic_mirror.rehearsal.cluster.addresses import plan_addresses
+from pulumi_traffic_mirror.rehearsal.cluster.pki import ClusterSecrets, make_secrets
 
 STAGING, TESTING = plan_addresses(["staging", "testing"])
 FOLDER = files.ClusterFolder(root=Path("/s/clusters/staging"))
@@ -88,7 +87,7 @@ def test_hosts_are_written_one_per_line_in_order() -> None:
 def test_no_command_line_has_a_secret(cluster_secrets: ClusterSecrets) -> None:
     program = Path("/bin/x")
     lines = [
-        commands.kine(program, FOLDER),
+        commands.etcd(program, FOLDER),
         commands.api_server(program, STAGING, cluster_secrets),
         commands.controller_manager(program, FOLDER, cluster_secrets),
         commands.scheduler(program, FOLDER),

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from components.rehearsal.images import build
-from components.rehearsal.images.build import GREETER_SOURCE
-from components.rehearsal.images.layers import Files, groups_file, python_version_in, users_file
-from components.rehearsal.images.oci import ImageConfig, read_layer, write_image
-from components.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.images import build
+from pulumi_traffic_mirror.rehearsal.images.build import GREETER_SOURCE
+from pulumi_traffic_mirror.rehearsal.images.layers import Files, groups_file, python_version_in, users_file
+from pulumi_traffic_mirror.rehearsal.images.oci import ImageConfig, read_layer, write_image
+from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
 
 
 def members(archive: Path) -> dict[str, tarfile.TarInfo]:

@@ -7,8 +7,8 @@ from typing import cast
 import httpx
 import pytest
 
-from components.rehearsal import loadbalancer
-from components.rehearsal.loadbalancer import Service, needs_address
+from pulumi_traffic_mirror.rehearsal.cluster import loadbalancer
+from pulumi_traffic_mirror.rehearsal.cluster.loadbalancer import Service, needs_address
 
 
 def service(kind: str = "LoadBalancer", **more: object) -> Service:

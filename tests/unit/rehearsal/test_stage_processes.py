@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal.cleanup import carries_mark, end_processes, marked_processes, mount_points
-from components.rehearsal.errors import StageError
-from components.rehearsal.processes import ProcessTable, StageProcess, parse_stat, read_stat, wait_until
+from pulumi_traffic_mirror.rehearsal.cleanup import carries_mark, end_processes, marked_processes, mount_points
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.machine.processes import (
+    ProcessTable,
+    StageProcess,
+    parse_stat,
+    read_stat,
+    wait_until,
+)
 
 FOREVER = ["sleep", "600"]
 

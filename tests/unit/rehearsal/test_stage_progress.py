@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from components.rehearsal.commands import last_lines, last_lines_of, run, run_logged
-from components.rehearsal.errors import StageError
-from components.rehearsal.processes import read_stat, wait_until
-from components.rehearsal.progress import PlainProgress, describe_step, human_duration, open_progress
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.machine.commands import last_lines, last_lines_of, run, run_logged
+from pulumi_traffic_mirror.rehearsal.machine.processes import read_stat, wait_until
+from pulumi_traffic_mirror.rehearsal.progress import PlainProgress, describe_step, human_duration, open_progress
 
 pytestmark = pytest.mark.slow
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from components.model import ValidationError
-from components.rehearsal import plan as planning
-from components.rehearsal import requirements
-from components.rehearsal.addresses import plan_addresses
-from components.rehearsal.debian import read_os_release
-from components.rehearsal.errors import StageError
-from components.rehearsal.plan import StartPlan, make_plan, missing_folders
-from components.rehearsal.progress import SilentProgress
-from components.rehearsal.requirements import Machine, check_disk, check_machine
-from components.rehearsal.stage import machine_refused
+from pulumi_traffic_mirror.model import ValidationError
+from pulumi_traffic_mirror.rehearsal import plan as planning
+from pulumi_traffic_mirror.rehearsal.cluster.addresses import plan_addresses
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.machine import requirements
+from pulumi_traffic_mirror.rehearsal.machine.debian import read_os_release
+from pulumi_traffic_mirror.rehearsal.machine.requirements import Machine, check_disk, check_machine
+from pulumi_traffic_mirror.rehearsal.plan import StartPlan, make_plan, missing_folders
+from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.stage import machine_refused
 
 FITTING = Machine(system="Linux", user_id=0, has_apt=True, architecture="x86_64")
 CLUSTERS = plan_addresses(["staging", "testing"])
@@ -117,13 +117,13 @@ def test_every_change_is_announced_with_its_end() -> None:
         cache=Path("/c"),
         clusters=CLUSTERS,
         packages=("runc",),
-        parts=("kine",),
+        parts=("etcd",),
         modules=("overlay",),
         settings={"fs/inotify/max_user_instances": "128"},
         own_go=True,
     )
     sentences = plan.sentences()
-    for word in ("runc", "kine", "/c", "Go tool", "overlay", "128 to 1024", "tm-testing", "/s"):
+    for word in ("runc", "etcd", "/c", "Go tool", "overlay", "128 to 1024", "tm-testing", "/s"):
         assert any(word in sentence for sentence in sentences), word
     assert all(sentence.endswith(").") for sentence in sentences)
 

@@ -1,16 +1,21 @@
 """Cached folders appear whole or not at all."""
 
+import errno
 import subprocess
 import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier, Event
 
 import pytest
 
-from components.rehearsal.errors import StageError
-from components.rehearsal.progress import SilentProgress
-from components.rehearsal.toolchain import cache, wheels
-from components.rehearsal.toolchain.cache import cached_folder
-from components.rehearsal.toolchain.wheels import TargetPython
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.machine.lanes import side_by_side
+from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.toolchain import cache, wheels
+from pulumi_traffic_mirror.rehearsal.toolchain.cache import cached_folder, locked
+from pulumi_traffic_mirror.rehearsal.toolchain.wheels import TargetPython
 
 PROGRESS = SilentProgress()
 
@@ -36,21 +41,22 @@ def test_a_failed_build_leaves_nothing_and_can_be_tried_again(tmp_path: Path) ->
 
     with pytest.raises(StageError):
         cached_folder(tmp_path, "part-1", fail, progress=PROGRESS)
-    assert [entry.name for entry in tmp_path.iterdir()] == [".lock"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", ".traffic-mirror-cache"]
     assert cached_folder(tmp_path, "part-1", lambda folder: None, progress=PROGRESS).is_dir()
 
 
 def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
     (tmp_path / ".building-xyz" / "deep").mkdir(parents=True)
+    (tmp_path / ".lock").touch()
     cached_folder(tmp_path, "part-1", lambda folder: None, progress=PROGRESS)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", "part-1"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", ".traffic-mirror-cache", "part-1"]
 
 
 def test_a_second_process_waits_for_the_first_and_takes_its_result(tmp_path: Path, repository: Path) -> None:
     wait_for_input = (
         "import sys, pathlib\n"
-        "from components.rehearsal.toolchain.cache import cached_folder\n"
-        "from components.rehearsal.progress import SilentProgress\n"
+        "from pulumi_traffic_mirror.rehearsal.toolchain.cache import cached_folder\n"
+        "from pulumi_traffic_mirror.rehearsal.progress import SilentProgress\n"
         "def build(folder):\n"
         "    print('building', flush=True)\n"
         "    sys.stdin.read()\n"
@@ -66,14 +72,16 @@ def test_a_second_process_waits_for_the_first_and_takes_its_result(tmp_path: Pat
     )
 
     class EndsFirst(SilentProgress):
-        notes: list[str]
+        steps: list[str]
 
-        def note(self, text: str) -> None:
-            self.notes.append(text)
+        @contextmanager
+        def step(self, name: str, *, usual_seconds: float | None = None, log: Path | None = None) -> Generator[None]:
+            self.steps.append(name)
             first.communicate()
+            yield
 
     progress = EndsFirst()
-    progress.notes = []
+    progress.steps = []
 
     def must_not_build(folder: Path) -> None:
         raise AssertionError("built twice")
@@ -83,7 +91,7 @@ def test_a_second_process_waits_for_the_first_and_takes_its_result(tmp_path: Pat
         assert first.stdout.readline() == "building\n"
         folder = cached_folder(tmp_path, "part-1", must_not_build, progress=progress)
     assert (folder / "by").read_text() == "first"
-    assert progress.notes == [f"another process builds in {tmp_path}; waiting for it"]
+    assert progress.steps == [f"wait for process {first.pid}, which builds part-1, 120 min at most"]
 
 
 def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(tmp_path: Path) -> None:
@@ -110,3 +118,42 @@ def test_wheels_for_another_python_are_chosen_by_its_version(monkeypatch: pytest
 
 def test_the_mark_of_unfinished_builds_is_hidden() -> None:
     assert cache._UNFINISHED.startswith(".")
+
+
+def test_threads_of_one_process_build_different_parts_at_the_same_time(tmp_path: Path) -> None:
+    met = Barrier(2, timeout=30)
+
+    def build(folder: Path) -> None:
+        met.wait()
+        (folder / "done").touch()
+
+    def lane(key: str) -> Callable[[], Path]:
+        return lambda: cached_folder(tmp_path, key, build, progress=PROGRESS)
+
+    assert all((folder / "done").exists() for folder in side_by_side(lane("part-1"), lane("part-2")))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", ".traffic-mirror-cache", "part-1", "part-2"]
+    with locked(tmp_path, "looks", PROGRESS):
+        pass
+
+
+def test_a_part_that_fails_leaves_the_finished_ones_for_the_next_run(tmp_path: Path) -> None:
+    finished = Event()
+
+    def works(folder: Path) -> None:
+        (folder / "done").touch()
+
+    def good() -> Path:
+        try:
+            return cached_folder(tmp_path, "good", works, progress=PROGRESS)
+        finally:
+            finished.set()
+
+    def fails(folder: Path) -> None:
+        finished.wait(30)
+        (folder / "half").touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        side_by_side(good, lambda: cached_folder(tmp_path, "bad", fails, progress=PROGRESS))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", ".traffic-mirror-cache", "good"]
+    assert cached_folder(tmp_path, "bad", works, progress=PROGRESS).is_dir()

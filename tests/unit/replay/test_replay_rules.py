@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from components.model import ValidationError, Waiver
-from components.operations.recording import Exchange, Part, Side
-from components.operations.replay import Pace, ReplayGuard, ReplayJob, Skip, Target
-from components.operations.replay.pace import schedule
+from pulumi_traffic_mirror.model import ValidationError, Waiver
+from pulumi_traffic_mirror.operations.recording import Exchange, Part, Side
+from pulumi_traffic_mirror.operations.replay import Pace, ReplayGuard, ReplayJob, Skip, Target
+from pulumi_traffic_mirror.operations.replay.pace import schedule
 
 _START = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -83,7 +83,7 @@ def test_time_never_goes_back() -> None:
         (lambda: ReplayJob(recording="x", target=Target(url="http://a"), max_requests=0), "max_requests"),
         (lambda: ReplayJob(recording="x", target=Target(url="http://a"), max_in_flight=0), "max_in_flight"),
         (lambda: ReplayJob(recording="x", target=Target(url="http://a"), timeout_seconds=0), "timeout_seconds"),
-        (lambda: Target(url="https://a", ca_file=Path("/nowhere")).ssl_context(), "certificates"),
+        (lambda: Target(url="https://a", ca_file=Path("/nowhere")).check_certificates(), "certificates"),
     ],
 )
 def test_bad_input_is_refused_by_its_field(make: Any, field_name: str) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cli.app import main
-from components.operations.verify import run
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.cli.calloptions import receiving_clusters
+from pulumi_traffic_mirror.operations.verify import run
 
 
 @dataclass
@@ -228,6 +229,10 @@ def test_a_cluster_without_mirrors_is_bad_input(kubeconfig: str, capsys: pytest.
             "--timeout = 300.0: must be longer than the 600 s that --watch",
         ),
         (["--staging", "KUBECONFIG", "--rate", "0.5"], "--timeout = 300.0: must be longer than the 400 s that --rate"),
+        (
+            ["--staging", "KUBECONFIG", "--html", "/no/such/folder/report.html"],
+            "--html = '/no/such/folder/report.html'",
+        ),
     ],
 )
 def test_bad_input_is_named_before_anything_is_asked(
@@ -235,6 +240,16 @@ def test_bad_input_is_named_before_anything_is_asked(
 ) -> None:
     assert main(["verify", *(kubeconfig if word == "KUBECONFIG" else word for word in words)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_several_clusters_may_get_copies_each_with_its_name_and_context(tmp_path: Path) -> None:
+    for name in ("eu", "a=b"):
+        (tmp_path / name).touch()
+    found = receiving_clusters([f"eu={tmp_path / 'eu'}", str(tmp_path / "a=b")], ["eu=blue", "green"])
+    assert [(each.name, Path(each.kubeconfig).name, each.context) for each in found] == [
+        ("eu", "eu", "blue"),
+        ("testing", "a=b", "green"),
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "noted"), [(0, False), (600, True), (-600, True)])

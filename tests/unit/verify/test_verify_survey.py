@@ -7,24 +7,24 @@ from typing import Any, cast
 
 import pytest
 
-from components.operations.verify import survey
-from components.operations.verify.facts import Wanted
-from components.operations.verify.proxy import MirrorPolicy, ProxyView, RouteView
-from components.operations.verify.request import Request
-from components.operations.verify.survey import POLL_SECONDS, STILL_SECONDS, Side, Survey
-from components.operations.verify.targets import GatewayPlace, Plan, Target, Workload
+from pulumi_traffic_mirror.operations.verify import survey
+from pulumi_traffic_mirror.operations.verify.facts import Wanted
+from pulumi_traffic_mirror.operations.verify.places import GatewayPlace, Workload
+from pulumi_traffic_mirror.operations.verify.plan import Plan, Target
+from pulumi_traffic_mirror.operations.verify.proxy import MirrorPolicy, ProxyView, RouteView
+from pulumi_traffic_mirror.operations.verify.request import Request
+from pulumi_traffic_mirror.operations.verify.survey import POLL_SECONDS, STILL_SECONDS, Side, Survey
 
 CLUSTER = "outbound|8000||v2.hello.svc.cluster.local"
 PODS = Workload(namespace="hello", labels=(("app", "v2"),), containers=("greeter",))
 PLAN = Plan(
     route="VirtualService hello/greeter",
+    sender="staging",
     request=Request(authority="hello.example:8000"),
     gateway=GatewayPlace(name="gate", pods=PODS, addresses=("192.0.2.1",), port=8000),
-    primary="outbound|8000||v1",
+    primaries=("outbound|8000||v1",),
     targets=(
-        Target(
-            wanted=Wanted(name="v2", cluster=CLUSTER, percent=25, across=False), host="v2", port=8000, workload=PODS
-        ),
+        Target(wanted=Wanted(name="v2", cluster=CLUSTER, percent=25, across=False, receiver="staging"), workload=PODS),
     ),
 )
 
@@ -66,7 +66,7 @@ class Pods:
 def looking_at(pods: Pods) -> Survey:
     side = Side(access=cast("Any", None), objects=cast("Any", None), pods=cast("Any", pods))
     object.__setattr__(side, "select", lambda *_: None)
-    made = Survey(plan=PLAN, staging=side, testing=None)
+    made = Survey(plan=PLAN, sides={"staging": side})
     made._started = 0.0
     return made
 
@@ -104,7 +104,7 @@ def at(percent: float) -> ProxyView:
 
 def test_calls_wait_until_every_proxy_copies_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [[view(), view()], [at(5), at(25)], [at(25), at(25)]]
-    monkeypatch.setattr(Survey, "_gateway_views", lambda _: answers.pop(0))
+    monkeypatch.setattr(Survey, "senders", lambda _: answers.pop(0))
     looking_at(Pods(grows=[])).await_shares(60)
     assert answers == []
 
@@ -116,7 +116,7 @@ def test_a_share_that_never_comes_is_not_waited_for_without_end(monkeypatch: pyt
         asked.append(1)
         return [at(5)]
 
-    monkeypatch.setattr(Survey, "_gateway_views", views)
+    monkeypatch.setattr(Survey, "senders", views)
     looking_at(Pods(grows=[])).await_shares(0.1)
     assert asked
     asked.clear()

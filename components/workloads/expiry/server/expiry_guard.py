@@ -1,8 +1,8 @@
 """Ends mirrors whose time is over: sets their share to 0 in the routes of the cluster that it runs in.
 
-It reads one VirtualService, and changes that and at most one EnvoyFilter. Both are named by its environment, and its
-Role allows no others. A proxy takes the EnvoyFilter's list of mirrors from Istio 1.31 on, and the VirtualService's
-before, so both are changed, the stronger one first.
+It reads and changes one VirtualService and the EnvoyFilter with its mirrors, or the EnvoyFilters of one overlay. They
+are named by its environment, and its Roles allow no others. A proxy takes the EnvoyFilter's list of mirrors from Istio
+1.31 on, and the VirtualService's before, so both are changed, the stronger one first.
 """
 
 import json
@@ -52,10 +52,11 @@ class Settings:
     """File with the API server's authority; empty for plain HTTP."""
 
     virtual_service: str
-    """``namespace/name``. ``VIRTUAL_SERVICE``."""
+    """``namespace/name``; empty for an overlay, whose EnvoyFilters say themselves when mirrors end.
+    ``VIRTUAL_SERVICE``."""
 
-    envoy_filter: str
-    """``namespace/name``, or empty. ``ENVOY_FILTER``."""
+    envoy_filters: tuple[str, ...]
+    """``namespace/name`` each, with commas between them. ``ENVOY_FILTER``."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -73,7 +74,7 @@ class Settings:
             token=(account / "token").read_text(encoding="utf-8").strip(),
             authority=str(account / "ca.crt"),
             virtual_service=environment["VIRTUAL_SERVICE"],
-            envoy_filter=environment.get("ENVOY_FILTER", ""),
+            envoy_filters=tuple(filter(None, environment.get("ENVOY_FILTER", "").split(","))),
         )
 
 
@@ -83,7 +84,7 @@ def _in_cluster(environment: Mapping[str, str]) -> str:
 
 
 class Api:
-    """The two objects in the API server."""
+    """The objects in the API server."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -132,21 +133,27 @@ def guard(settings: Settings) -> list[str]:
         ValueError: An end cannot be read.
     """
     api = Api(settings)
+    filters = [path_of("envoyfilters", name) for name in settings.envoy_filters]
+    if not settings.virtual_service:
+        return sorted({name for path in filters for name in end_by(api, path, [path])})
     routes = path_of("virtualservices", settings.virtual_service)
+    return sorted(end_by(api, routes, [*filters, routes]))
+
+
+def end_by(api: Api, noted: str, paths: list[str]) -> dict[str, str]:
+    """End the mirrors whose end one object notes, in all objects that have them; return their clusters by name."""
     try:
-        virtual_service = api.get(routes)
+        value = api.get(noted)
     except urllib.error.HTTPError as error:
         if error.code == GONE:
-            log("gone", object=settings.virtual_service)
-            return []
+            log("gone", path=noted)
+            return {}
         raise
-    ended = ended_clusters(virtual_service, api.now)
+    ended = ended_clusters(value, api.now)
     clusters = set(ended.values()) - {""}
-    if clusters:
-        if settings.envoy_filter:
-            end_in(api, path_of("envoyfilters", settings.envoy_filter), clusters)
-        end_in(api, routes, clusters)
-    return sorted(ended)
+    for path in paths if clusters else ():
+        end_in(api, path, clusters)
+    return ended
 
 
 def end_in(api: Api, path: str, clusters: set[str]) -> None:

@@ -1,11 +1,17 @@
 """Which mirrors have ended, and the objects without them. Pure: plain JSON in, plain JSON out."""
 
 import copy
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 ANNOTATION = "pulumi-traffic-mirror"
-"""Prefix of the annotations that staging's VirtualService carries: ``mirror.<name>`` and ``expires.<name>``."""
+"""Prefix of the annotations that a VirtualService or an overlay's EnvoyFilter carries: ``mirror.<name>`` and
+``expires.<name>``."""
+
+AIMED = re.compile(r" \? '([^']*)' : ''\)%")
+"""End of a header's value that names the cluster of an overlay's mirror where a condition holds."""
 
 OWN_MANAGER = "traffic-mirror-expiry"
 """Field manager where nobody else has applied the object."""
@@ -13,17 +19,17 @@ OWN_MANAGER = "traffic-mirror-expiry"
 Object = dict[str, Any]
 
 
-def ended_clusters(virtual_service: Object, now: datetime) -> dict[str, str]:
+def ended_clusters(value: Object, now: datetime) -> dict[str, str]:
     """Return the mirrors whose end has passed: names of their clusters in proxies, by name of the mirror.
 
     Args:
-        virtual_service: The object with the annotations.
+        value: The object with the annotations.
         now: Current time with a zone.
 
     Raises:
         ValueError: An end is no time with a zone.
     """
-    notes: dict[str, str] = virtual_service["metadata"].get("annotations") or {}
+    notes: dict[str, str] = value["metadata"].get("annotations") or {}
     prefix = f"{ANNOTATION}/expires."
     found: dict[str, str] = {}
     for key, text in notes.items():
@@ -54,14 +60,24 @@ def without_mirrors(value: Object, clusters: set[str]) -> Object | None:
                 if _cluster_name(mirror["destination"]) in clusters:
                     mirror["percentage"] = {"value": 0}
     else:
-        patches: list[Object] = changed["spec"].get("configPatches", [])
-        for patch in patches:
-            route: Object = patch.get("patch", {}).get("value", {}).get("route", {})
-            policies: list[Object] = route.get("request_mirror_policies", [])
-            for policy in policies:
-                if policy["cluster"] in clusters:
-                    policy["runtime_fraction"]["default_value"]["numerator"] = 0
+        for policy, cluster in _policies(changed):
+            if cluster in clusters:
+                policy["runtime_fraction"]["default_value"]["numerator"] = 0
     return None if changed == value else changed
+
+
+def _policies(envoy_filter: Object) -> Iterator[tuple[Object, str]]:
+    """The mirrors of an EnvoyFilter, each with the cluster that it or the header that aims it names."""
+    patches: list[Object] = envoy_filter["spec"].get("configPatches", [])
+    for patch in patches:
+        value: Object = patch.get("patch", {}).get("value", {})
+        # A waypoint's mirrors hang on its whole route configuration.
+        scope: Object = value.get("typed_config", {}).get("route_config", value)
+        headers: list[Object] = [added["header"] for added in scope.get("request_headers_to_add", [])]
+        aims = {header["key"]: found[1] for header in headers if (found := AIMED.search(header["value"]))}
+        policies: list[Object] = scope.get("route", scope).get("request_mirror_policies", [])
+        for policy in policies:
+            yield policy, policy.get("cluster") or aims.get(policy.get("cluster_header", ""), "")
 
 
 def _cluster_name(destination: Object) -> str:

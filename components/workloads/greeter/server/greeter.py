@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from concurrent import futures
-from types import FrameType
 from typing import Any
 
 import grpc
@@ -18,6 +17,7 @@ from greeter_settings import SettingError, Settings
 # short enough that a rollout or a clean-up is not held up.
 GRACE_SECONDS = 4.0
 BAD_SETTING = 2
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def build_server(settings: Settings, stopping: threading.Event) -> tuple[grpc.Server, int]:
@@ -76,13 +76,10 @@ def main() -> int:
     except SettingError as error:
         write_line("error", text=str(error))
         return BAD_SETTING
+    # Blocked before any thread starts, and then waited for: a handler runs between two instructions only, so a signal
+    # that comes just before the main thread begins to wait for a lock would not be seen before the next one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     try:
         server, port = build_server(settings, stopping)
     except RuntimeError as error:
@@ -90,7 +87,8 @@ def main() -> int:
         return BAD_SETTING
     server.start()
     write_line("listening", port=port, version=settings.version)
-    stopping.wait()
+    signal.sigwait(ENDING)
+    stopping.set()
     server.stop(GRACE_SECONDS).wait()
     write_line("stopped", version=settings.version)
     return 0

@@ -1,4 +1,4 @@
-"""Makes tagged calls, over HTTP/1.1, HTTP/2 or gRPC, and says what came of them. A script.
+"""Makes tagged calls, over HTTP/1.1, HTTP/2, gRPC or WebSockets, and says what came of them. A script.
 
 It does the job in the file that it is given and writes the result to standard output; with ``serve`` it takes jobs by
 HTTP on ``CONTROL_PORT``, so that calls leave from where it runs. Each job has a process of its own: jobs side by side
@@ -17,8 +17,9 @@ from typing import Any
 
 from caller_grpc import grpc_client
 from caller_http import http_client
-from caller_raw import head_client, raw_client
+from caller_raw import raw_client
 from caller_result import Answer, summarise
+from caller_websocket import websocket_client
 
 Client = Callable[[str], Awaitable[Answer]]
 """Makes one call, given its identifier."""
@@ -28,10 +29,10 @@ async def make_calls(job: dict[str, Any]) -> dict[str, Any]:
     """Make all calls of a job and return what came of them.
 
     Args:
-        job: ``protocol`` (http1, http2, grpc, raw, head), ``address``, ``run``, ``count``, ``concurrency``, ``rate``
-            (calls per second, 0 for no limit), ``timeout`` (seconds), and what the protocol's client reads.
+        job: ``protocol`` (http1, http2, websocket, grpc, raw), ``address``, ``run``, ``count``, ``concurrency``,
+            ``rate`` (calls per second, 0 for no limit), ``timeout`` (seconds), and what the protocol's client reads.
     """
-    special = {"grpc": grpc_client, "raw": raw_client, "head": head_client}
+    special = {"grpc": grpc_client, "raw": raw_client, "websocket": websocket_client}
     open_client = special.get(job["protocol"], http_client)
     loop = asyncio.get_running_loop()
     numbers = iter(range(job["count"]))

@@ -1,4 +1,4 @@
-"""Requests that no well-behaved client sends: bytes as they are, or an HTTP/2 head as it is."""
+"""Requests that no HTTP client library sends: bytes as they are."""
 
 import asyncio
 import ssl
@@ -6,10 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import h2.config
-import h2.connection
-import h2.events
-import h2.exceptions
 from caller_result import Answer
 
 SHOWN_BYTES = 4000
@@ -28,17 +24,6 @@ async def raw_client(job: dict[str, Any]) -> AsyncIterator[Call]:
     async def call(identifier: str) -> Answer:
         sent = job["bytes"].replace("CALL", identifier).encode("latin-1")
         return await _exchange(job, lambda reader, writer: _raw(sent, reader, writer))
-
-    yield call
-
-
-@asynccontextmanager
-async def head_client(job: dict[str, Any]) -> AsyncIterator[Call]:
-    """Give a function that sends a job's ``head``, a list of names and values, as an HTTP/2 request."""
-
-    async def call(identifier: str) -> Answer:
-        head = [(name, value.replace("CALL", identifier)) for name, value in job["head"]]
-        return await _exchange(job, lambda reader, writer: _http2(head, reader, writer))
 
     yield call
 
@@ -87,33 +72,3 @@ async def _raw(sent: bytes, reader: asyncio.StreamReader, writer: asyncio.Stream
     lines = received.decode("latin-1").splitlines()
     codes = [line.split()[1] for line in lines if line.startswith("HTTP/1.") and len(line.split()) > 1]
     return Answer(status=",".join(codes) or "closed", text=received.decode("latin-1")[:SHOWN_BYTES])
-
-
-async def _http2(head: list[tuple[str, str]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
-    config = h2.config.H2Configuration(
-        client_side=True,
-        header_encoding="latin-1",
-        validate_outbound_headers=False,
-        normalize_outbound_headers=False,
-    )
-    connection = h2.connection.H2Connection(config)
-    connection.initiate_connection()
-    connection.send_headers(1, head, end_stream=True)
-    writer.write(connection.data_to_send())
-    status, body = "", b""
-    while data := await reader.read(65536):
-        try:
-            events = connection.receive_data(data)
-        except h2.exceptions.ProtocolError as error:
-            return Answer(status="error protocol", text=str(error))
-        for event in events:
-            if isinstance(event, h2.events.ResponseReceived):
-                status = next(str(value) for name, value in event.headers or () if name == ":status")
-            elif isinstance(event, h2.events.DataReceived):
-                body += event.data or b""
-            elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
-                return Answer(status="reset", text=str(event.error_code))
-            elif isinstance(event, h2.events.StreamEnded):
-                return Answer(status=str(status), text=body.decode("latin-1")[:SHOWN_BYTES])
-        writer.write(connection.data_to_send())
-    return Answer(status="closed")

@@ -1,4 +1,4 @@
-"""A server that answers what it saw, or misbehaves as told, in HTTP/1.1, HTTP/2 and unary gRPC. A script.
+"""A server that answers what it saw, or misbehaves as told, in HTTP/1.1, WebSockets, HTTP/2 and unary gRPC. A script.
 
 Another port takes orders and tells what arrived, so that a test counts requests where they end and not where they
 begin. ``ECHO_ADDRESS`` (default all interfaces), ``ECHO_PORTS`` (8000), ``CONTROL_PORT`` (9000), ``VERSION``.

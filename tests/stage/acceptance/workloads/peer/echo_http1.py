@@ -1,4 +1,4 @@
-"""The echo server's HTTP/1.1."""
+"""The echo server's HTTP/1.1; a request to upgrade the connection is the handshake of a WebSocket."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ import struct
 
 import h11
 from echo_state import Record, State
+from echo_websocket import serve_websocket
 
 
 async def serve_http1(
@@ -35,7 +36,7 @@ async def serve_http1(
             record.body_bytes += len(event.data)
         elif isinstance(event, h11.EndOfMessage) and record is not None:
             record.complete = True
-            if not await _answer(state, record, connection, writer):
+            if not await _answer(state, record, connection, reader, writer):
                 return
         elif isinstance(event, h11.ConnectionClosed) or event is h11.PAUSED:
             return
@@ -60,8 +61,17 @@ async def _react_to_head(
     return True
 
 
-async def _answer(state: State, record: Record, connection: h11.Connection, writer: asyncio.StreamWriter) -> bool:
+async def _answer(
+    state: State,
+    record: Record,
+    connection: h11.Connection,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> bool:
     mode = state.mode
+    if connection.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+        await serve_websocket(state, record, connection.trailing_data[0], reader, writer)
+        return False
     if mode.name == "hang":
         await asyncio.Event().wait()
     if mode.name == "delay":

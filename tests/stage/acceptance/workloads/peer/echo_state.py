@@ -35,6 +35,8 @@ class Record:
     connection: int
     headers: list[tuple[str, str]]
     body_bytes: int = 0
+    messages: int = 0
+    """Messages of a WebSocket; their bytes count as those of a body."""
     complete: bool = False
 
     @property
@@ -118,6 +120,7 @@ class State:
             "calls": len({record.call for record in found}),
             "requests": len(found),
             "complete": sum(record.complete for record in found),
+            "messages": sum(record.messages for record in found),
             "authorities": dict(Counter(record.authority for record in found)),
             "connections": len({record.connection for record in found}),
             "marks": dict(Counter(dict(record.headers).get("x-traffic-mirror", "") for record in found)),

@@ -1,0 +1,8 @@
+"""The one clock of the components; the model has none."""
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Return the current time, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,204 @@
+"""Mirrors that only EnvoyFilters make: policies that a patch adds to other people's routes, and what aims them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from ..annotations import MIRROR, WAIVER
+from ..routing import CLUSTER_DOMAIN
+from .aiming import Aim, read_aim
+from .clusters import ClusterObjects
+from .envoy import GATEWAY, SIDECAR, MirrorPolicy
+from .nodes import Node, NotJudgedError
+from .objects import KubeObject
+
+_CHAIN: Final = re.compile(r"inbound-vip\|(?P<port>\d+)\|http\|(?P<host>[^|]+)")
+"""Name of a waypoint's filter chain for one port of a Service."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Addition:
+    """A patch that adds mirrors to routes, virtual hosts, route configurations or a connection manager.
+
+    Attributes:
+        source: The EnvoyFilter.
+        node: Where the patch is written.
+        kind: What it is applied to.
+        context: Which kind of proxy it is for; ``ANY`` for all.
+        match: What it is applied to, as it is written.
+        holder: What the list of mirrors is part of.
+        scope: What header changes stand beside: the route, virtual host or configuration.
+    """
+
+    source: KubeObject
+    node: Node = field(repr=False)
+    kind: str
+    context: str
+    match: Node = field(repr=False)
+    holder: Node = field(repr=False)
+    scope: Node = field(repr=False)
+
+    @cached_property
+    def mirrors(self) -> "tuple[AddedMirror, ...]":
+        """The mirrors that it adds."""
+        written = self.holder.either("request_mirror_policies", "requestMirrorPolicies").elements()
+        return tuple(AddedMirror(addition=self, node=node, policy=MirrorPolicy.of(node)) for node in written)
+
+    @cached_property
+    def host(self) -> Node:
+        """The virtual host that it is for."""
+        return self.match.at("routeConfiguration", "vhost")
+
+    @property
+    def route_name(self) -> str:
+        """Name of the one route that it is for; empty for all."""
+        return self.host["route"]["name"].text()
+
+    @cached_property
+    def chain(self) -> tuple[str, str] | None:
+        """Host and port of the Service that a waypoint's filter chain serves; None for another patch."""
+        found = _CHAIN.fullmatch(self.match.at("listener", "filterChain", "name").text())
+        return (found["host"], found["port"]) if found else None
+
+    @cached_property
+    def removed(self) -> frozenset[str]:
+        """Request headers that it takes off, in lower case."""
+        return frozenset(
+            name.lower() for name in self.scope.either("request_headers_to_remove", "requestHeadersToRemove").texts()
+        )
+
+    @cached_property
+    def written(self) -> dict[str, tuple[str, bool]]:
+        """Request headers that it sets, in lower case: the value, and whether it replaces what is there."""
+        found: dict[str, tuple[str, bool]] = {}
+        for node in self.scope.either("request_headers_to_add", "requestHeadersToAdd").elements():
+            action = node.either("append_action", "appendAction").text()
+            header = node["header"]
+            found[header["key"].text().lower()] = (header["value"].text(), action.startswith("OVERWRITE_IF_EXISTS"))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AddedMirror:
+    """One mirror that a patch adds.
+
+    Attributes:
+        addition: The patch.
+        node: Where it is written.
+        policy: What it says.
+    """
+
+    addition: Addition
+    node: Node = field(repr=False)
+    policy: MirrorPolicy = field(repr=False)
+
+    @cached_property
+    def header(self) -> str:
+        """Header that names its cluster, in lower case; empty where the policy names it."""
+        return self.node.either("cluster_header", "clusterHeader").text().lower()
+
+    @cached_property
+    def condition(self) -> str:
+        """The condition under which that header is set; empty where it cannot be read."""
+        return self._aim.condition
+
+    @cached_property
+    def cluster(self) -> str:
+        """Name of the cluster that copies go to; empty where it cannot be read."""
+        return self.policy.cluster or self._aim.cluster
+
+    @cached_property
+    def _aim(self) -> Aim:
+        return read_aim(self.addition.written.get(self.header, ("", False))[0])
+
+    @property
+    def host(self) -> str:
+        """Host that copies go to; empty where it cannot be read."""
+        return self.cluster.rpartition("|")[2]
+
+    @cached_property
+    def name(self) -> str:
+        """Its name where this library rendered it; empty otherwise."""
+        for key, note in self.addition.source.annotations.entries():
+            if key.startswith(MIRROR) and note.text() == self.cluster:
+                return key.removeprefix(MIRROR)
+        return ""
+
+    def waiver(self, guard: str) -> str:
+        """Reason why a guard is off for it, as the rendering notes it; empty when it is on."""
+        return self.addition.source.annotation(f"{WAIVER}{self.name}.{guard}") if self.name else ""
+
+
+def additions(cluster: ClusterObjects) -> dict[KubeObject, list[Addition]]:
+    """The patches of a cluster that add mirrors, by their object; without those that cannot be read yet."""
+    found: dict[KubeObject, list[Addition]] = {}
+    for source in cluster.of("EnvoyFilter"):
+        with suppress(NotJudgedError):
+            if made := added_to(cluster, source):
+                found[source] = made
+    return found
+
+
+def added_to(cluster: ClusterObjects, source: KubeObject) -> list[Addition]:
+    """Those of one EnvoyFilter.
+
+    Raises:
+        NotJudgedError: A value that decides about them is not known yet.
+    """
+    return [each for each in _adding(cluster, source) if cluster.patches_all(each.kind)]
+
+
+def mirrors_of(cluster: ClusterObjects, source: KubeObject) -> Iterator["AddedMirror"]:
+    """The mirrors that one EnvoyFilter adds.
+
+    Raises:
+        NotJudgedError: A value that decides about them is not known yet.
+    """
+    for addition in added_to(cluster, source):
+        yield from addition.mirrors
+
+
+def ignored_in(cluster: ClusterObjects, source: KubeObject) -> list[Addition]:
+    """Those of one EnvoyFilter that the control plane does not apply.
+
+    Raises:
+        NotJudgedError: A value that decides about them is not known yet.
+    """
+    return [each for each in _adding(cluster, source) if not cluster.patches_all(each.kind)]
+
+
+def _adding(cluster: ClusterObjects, source: KubeObject) -> list[Addition]:
+    return cluster.once(("additions", source), lambda: [each for each in _of(source) if each.mirrors])
+
+
+def _of(source: KubeObject) -> Iterator[Addition]:
+    for node in source.spec["configPatches"].elements():
+        kind, match, value = node["applyTo"].text(), node["match"], node["patch"]["value"]
+        if kind == "HTTP_ROUTE":
+            scope, holder = value, value["route"]
+        elif kind in ("VIRTUAL_HOST", "ROUTE_CONFIGURATION"):
+            scope = holder = value
+        elif kind == "NETWORK_FILTER":
+            config = value.either("typed_config", "typedConfig")
+            scope = holder = config.either("route_config", "routeConfig")
+        else:
+            continue
+        context = match["context"].text("ANY")
+        # A list that replaces Istio's own holds its mirrors, which the rules find where they are written.
+        if node["patch"]["operation"].text() == "MERGE":
+            yield Addition(
+                source=source, node=node, kind=kind, context=context, match=match, holder=holder, scope=scope
+            )
+
+
+def sending_context(addition: Addition) -> str:
+    """Context of the clusters that an addition's copies leave by."""
+    return GATEWAY if addition.context == GATEWAY else SIDECAR
+
+
+def is_service(host: str) -> bool:
+    """Whether a host is a Service of the cluster."""
+    return host.endswith(f".svc.{CLUSTER_DOMAIN}")

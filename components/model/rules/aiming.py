@@ -1,0 +1,100 @@
+"""What aims an overlay's mirror: a header whose value is a cluster where a condition holds, read back as rendered."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+_AIMED: Final = re.compile(r"%CEL\((?P<condition>.+) \? '(?P<cluster>outbound\|[^']*)' : ''\)%", re.DOTALL)
+"""Value of a header that is set to a cluster's name where a condition holds, as overlays are rendered."""
+
+_ATOM: Final = re.compile(
+    r"(?:request\.(?P<part>method|host|url_path)|request\.headers\['(?P<name>[^']*)'\])"
+    r"(?: == '(?P<equal>[^']*)'|\.(?P<test>startsWith|matches)\('(?P<value>[^']*)'\))"
+    r"|'(?P<present>[^']*)' in request\.headers"
+)
+_HOST: Final = re.compile(r"request\.host == '([^']*)'")
+_GROUP: Final = re.compile(r"(?P<not>!?)\((?P<inner>[01](?: && [01])*|[01](?: \|\| [01])*)\)")
+"""Brackets around values that are joined in one way; a condition has no others."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a header's value says.
+
+    Attributes:
+        condition: In CEL; empty where the value is of another form.
+        cluster: Where copies go while it holds; empty likewise.
+    """
+
+    condition: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request, as conditions see it.
+
+    Attributes:
+        method: Its method.
+        authority: Its authority, with or without port.
+        path: Its path; what follows a question mark does not count.
+        headers: Its headers, names in lower case.
+    """
+
+    method: str
+    authority: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def read_aim(value: str) -> Aim:
+    """Read a header's value."""
+    found = _AIMED.fullmatch(value)
+    return Aim(found["condition"], found["cluster"]) if found else Aim()
+
+
+def holds(condition: str, asked: Asked) -> bool | None:
+    """Whether a condition takes a request; None where it is not written as overlays write theirs.
+
+    Args:
+        condition: In CEL.
+        asked: The request.
+    """
+    try:
+        values = _ATOM.sub(lambda atom: str(int(_atom(atom, asked))), condition)
+    except re.error:
+        return None
+    values = _GROUP.sub(_group, values)
+    return "0" not in values if re.fullmatch(r"[01](?: && [01])*", values) else None
+
+
+def hosts_of(condition: str) -> tuple[str, ...]:
+    """Authorities without port that a condition names; none where it takes any."""
+    return tuple(dict.fromkeys(_plain(found[1]) for found in _HOST.finditer(condition)))
+
+
+def _group(found: re.Match[str]) -> str:
+    inner = found["inner"]
+    value = "1" in inner if "||" in inner else "0" not in inner
+    return str(int(value != bool(found["not"])))
+
+
+def _atom(found: re.Match[str], asked: Asked) -> bool:
+    if found["present"]:
+        return _plain(found["present"]) in asked.headers
+    if found["part"]:
+        bare = asked.path.partition("?")[0]
+        seen = {"method": asked.method, "host": asked.authority, "url_path": bare}[found["part"]]
+    elif (name := _plain(found["name"])) in asked.headers:
+        seen = asked.headers[name]
+    else:
+        return False
+    if found["test"] == "matches":
+        return re.search(_plain(found["value"]), seen) is not None
+    return seen.startswith(_plain(found["value"])) if found["test"] else seen == _plain(found["equal"])
+
+
+def _plain(literal: str | None) -> str:
+    r"""The text of a literal; everything but its plainest characters is written as ``\xNN``."""
+    return re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), literal or "")

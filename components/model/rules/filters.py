@@ -1,0 +1,216 @@
+"""Rules on EnvoyFilters: what they do to mirrors, and to the routes that carry them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from ..values import NEWEST_ISTIO, PERCENT_RESOLUTION, IstioVersion
+from .additions import ignored_in
+from .clusters import ClusterObjects
+from .envoy import ADDING, SIDECAR, MirrorPolicy, Patch, http_options
+from .freezing import refused_routes
+from .mirror_entries import ROUTE, MirrorEntry
+from .objects import KubeObject
+from .patching import Sent, cluster_at, patched_cluster, routes_for, sent, sent_everywhere
+from .privacy import MIRROR_POLICY
+from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
+
+FILTER_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/envoy-filter/"
+REPLACES_LISTS: Final = IstioVersion(1, 31)
+"""First release whose EnvoyFilter has MERGE_AND_REPLACE_LIST."""
+MUTATES_MIRRORS: Final = IstioVersion(1, 28)
+"""First release whose proxies (Envoy 1.36) change headers on the copy alone."""
+
+
+@object_rule(
+    kinds=("EnvoyFilter",),
+    rule_id="envoy-filter-too-new",
+    title="An EnvoyFilter uses what the control plane and its proxies know",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="An operation or field that is not known is rejected or ignored: the copy leaves unscrubbed.",
+    source="https://istio.io/latest/docs/reference/config/networking/envoy-filter/",
+    remedy="Scrub at the receiver's gateway with older releases, or upgrade Istio",
+)
+def too_new(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report operations and fields of later releases, and kinds of patches that a managed mesh does not apply."""
+    version = case.cluster.istio.version if case.cluster.istio else NEWEST_ISTIO
+    nodes = [each.node for each in case.cluster.patches.ignored.get(subject, ()) if _concerns_mirrors(each)]
+    nodes += [each.node for each in ignored_in(case.cluster, subject)]
+    for node in nodes:
+        kind = node["applyTo"].text()
+        message = f"patches of {kind} are not in force: this control plane applies {_applied(case.cluster)}"
+        yield problem(subject, node["applyTo"], message, remedy="Guard the mirror by what is left, or waive the guard")
+    for patch in case.cluster.patches.of_source(subject):
+        if patch.operation == "MERGE_AND_REPLACE_LIST" and version < REPLACES_LISTS:
+            place = patch.node["patch"]["operation"]
+            yield problem(subject, place, f"{patch.operation} needs Istio {REPLACES_LISTS}; this is {version}")
+        if version < MUTATES_MIRRORS and any(found.removed or found.written for found in patch.policies):
+            message = f"request_headers_mutations of a mirror needs Istio {MUTATES_MIRRORS}; this is {version}"
+            yield problem(subject, patch.value, message)
+
+
+def _concerns_mirrors(patch: Patch) -> bool:
+    return bool(http_options(patch).given if patch.kind == "CLUSTER" else patch.policies)
+
+
+def _applied(cluster: ClusterObjects) -> str:
+    return f"those of {', '.join(cluster.patched)} alone" if cluster.patched else "none"
+
+
+@object_rule(
+    kinds=("EnvoyFilter",),
+    rule_id="envoy-filter-authority",
+    title="A mirror's header changes leave the authority alone",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="The proxy refuses changes of :authority there, and rejects the whole route configuration; without a host the"
+    " copy is of no use.",
+    source=MIRROR_POLICY,
+    remedy="Use host_rewrite_literal of the mirror policy (Envoy >= 1.36)",
+)
+def authority_mutation(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report mutations of the authority."""
+    for patch in case.cluster.patches.of_source(subject):
+        for found in patch.policies:
+            for name in sorted(found.written & {":authority", "host"}):
+                yield problem(subject, found.node, f"{name} is changed on a mirror, which Envoy refuses")
+            for name in sorted(found.removed & {":authority", "host"}):
+                what = "which Envoy refuses" if name == ":authority" else "which then has none: its server answers 400"
+                yield problem(subject, found.node, f"{name} is taken off a mirror, {what}")
+
+
+@mirror_rule(
+    rule_id="mirror-policy-drift",
+    title="Route and EnvoyFilter say the same about a mirror",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="A list of mirror policies in an EnvoyFilter replaces the route's or, merged, adds to it: what the route says"
+    " has no effect, or each request is copied twice. Without its cluster a mirror's copies vanish.",
+    source=FILTER_REFERENCE,
+    remedy="Render both from one description with MERGE_AND_REPLACE_LIST, or drop the EnvoyFilter's list",
+    with_disabled=True,
+)
+def policy_drift(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report mirrors that an EnvoyFilter leaves out, sends twice, gives another share, or takes the cluster of."""
+    for each in sent(case.cluster, mirror_entry.route):
+        report = _drift(case, mirror_entry, each) if each.applied else None
+        report = report or (_taken_away(case, mirror_entry, each) if case.cluster.patches.removes_clusters else None)
+        if report:
+            yield report
+            return
+
+
+def _drift(case: Case, mirror_entry: MirrorEntry, each: Sent) -> Report | None:
+    patch = each.applied[-1]
+    name = cluster_at(case.cluster, mirror_entry, each.placement.outlet)
+    same = [policy for policy in each.policies if policy.cluster == name]
+    alike = [
+        other for other in case.cluster.routing.of_route(mirror_entry.route) if other.target == mirror_entry.target
+    ]
+    if not same:
+        return (
+            None
+            if mirror_entry.disabled
+            else problem(patch.source, patch.value, f"the list leaves out {name} of {mirror_entry.source}")
+        )
+    written = [policy for policy in same if not any(policy.node is other.node for other in alike)]
+    if written and len(same) > len(written):
+        message = f"{name} gets a second copy of each request, beside that of {mirror_entry.source}"
+        return problem(patch.source, written[0].node, message)
+    shares = [policy.percent for policy in written]
+    if written and mirror_entry.percent is not None and all(_differs(share, mirror_entry.percent) for share in shares):
+        theirs = ", ".join("an unreadable share" if share is None else f"{share:g} %" for share in shares)
+        message = f"{name} gets {theirs}, but {mirror_entry.source} says {mirror_entry.percent:g} %"
+        return problem(patch.source, written[0].node, message)
+    return None
+
+
+def _taken_away(case: Case, mirror_entry: MirrorEntry, each: Sent) -> Report | None:
+    outlet = each.placement.outlet
+    name = cluster_at(case.cluster, mirror_entry, outlet)
+    if not any(policy.cluster == name for policy in each.policies):
+        return None
+    remover = patched_cluster(case.cluster, mirror_entry.route, outlet, name).removed_by
+    message = f"{name} is taken away, to which {mirror_entry.source} mirrors"
+    return problem(remover.source, remover.node, message, remedy="Narrow its match") if remover else None
+
+
+def _differs(share: float | None, percent: float) -> bool:
+    return share is None or abs(share - percent) > PERCENT_RESOLUTION
+
+
+@object_rule(
+    kinds=("EnvoyFilter",),
+    rule_id="envoy-filter-no-such-route",
+    settings=("complete",),
+    title="A patch of mirrors names a route that exists",
+    severity=Severity.WARNING,
+    scope=Scope.CLUSTER,
+    why="A patch for a route that nobody has does nothing: its scrub is not there.",
+    source=FILTER_REFERENCE,
+    remedy="Use the route's name: the http entry's, with .<match> where a match has a name, or"
+    " <namespace>.<route>.<rule> for the Gateway API's",
+)
+def no_such_route(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report patches for routes that no route object makes."""
+    if not case.cluster.complete or case.cluster.routing.unknown:
+        return
+    for patch in case.cluster.patches.of_source(subject):
+        if patch.name and patch.policies and not case.cluster.has_route(patch.name):
+            yield problem(subject, patch.match, f"no route is named {patch.name!r}")
+
+
+@object_rule(
+    kinds=("EnvoyFilter",),
+    rule_id="envoy-filter-mirrors",
+    title="Mirrors are written in routes",
+    severity=Severity.WARNING,
+    scope=Scope.ROUTE,
+    why="A mirror that only an EnvoyFilter makes is on no list of mirrors: no rule judges its target, its brakes or"
+    " what it leaks.",
+    source=FILTER_REFERENCE,
+    remedy="Write the mirror in the route, and let the EnvoyFilter change what the route cannot say",
+)
+def makes_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
+    """Report mirrors that no route lists."""
+    patches = case.cluster.patches
+    for patch in patches.of_source(subject):
+        for policy in patch.policies:
+            # Where a header names the cluster, the rules of overlays read its target from the condition.
+            if policy.cluster and policy.percent != 0 and not _listed(case, patch, policy):
+                message = f"copies go to {policy.cluster}, and no route that it is for mirrors there"
+                yield problem(subject, policy.node, message)
+                break
+
+
+def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool:
+    """Whether a route that a patch is for has a mirror to the cluster that it names."""
+    if patch.kind != "HTTP_ROUTE" or patch.operation in ADDING or _for_all_of_sidecars(patch):
+        return False
+    cluster = case.cluster
+    for route in routes_for(cluster, patch):
+        mirror_entries = [mirror_entry for mirror_entry in cluster.routing.of_route(route) if not mirror_entry.nothing]
+        for each in sent_everywhere(cluster, route):
+            outlet = each.placement.outlet
+            if patch in each.applied and all(
+                cluster_at(cluster, mirror_entry, outlet) != policy.cluster for mirror_entry in mirror_entries
+            ):
+                return False
+    return True
+
+
+def _for_all_of_sidecars(patch: Patch) -> bool:
+    """Whether a patch is for every route of sidecars: those that they have of Services by themselves are among them."""
+    host = patch.match["routeConfiguration"]["vhost"]
+    named = patch.name or host["name"].given or host["domainName"].given
+    return SIDECAR in patch.contexts and not named and host["route"]["action"].text("ANY") in ("ANY", ROUTE)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    policy_drift,
+    too_new,
+    authority_mutation,
+    no_such_route,
+    refused_routes,
+    makes_mirrors,
+)

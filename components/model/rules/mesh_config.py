@@ -1,0 +1,85 @@
+"""What a mesh's configuration says for objects that leave it out. Source: MeshConfig of Istio's API, release 1.31."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from .gateways import labels
+from .nodes import Node
+from .objects import KubeObject
+from .visibility import EXPORT
+
+EXPORTS: Final = {
+    "DestinationRule": "defaultDestinationRuleExportTo",
+    "Service": "defaultServiceExportTo",
+    "ServiceEntry": "defaultServiceExportTo",
+    "VirtualService": "defaultVirtualServiceExportTo",
+}
+"""Where the mesh's configuration says who sees objects that do not say so themselves, by their kind."""
+
+_NARROWED: Final = {"NONE": "~", "NAMESPACE": "."}
+
+
+def under_mesh(mesh: Node, subject: KubeObject, namespace_labels: Callable[[str], Mapping[str, str]]) -> KubeObject:
+    """An object with what the mesh makes of who sees it written in it; itself where nothing changes.
+
+    Args:
+        mesh: The mesh's configuration.
+        subject: The object.
+        namespace_labels: Labels of a namespace.
+    """
+    if subject.kind not in EXPORTS:
+        return subject
+    exports = _exports(mesh, subject, namespace_labels)
+    if not exports:
+        return subject
+    if subject.kind == "Service":
+        notes = {**_held(subject.annotations), EXPORT: ",".join(exports)}
+        changed: dict[str, object] = {"metadata": {**_held(subject.root["metadata"]), "annotations": notes}}
+    else:
+        changed = {"spec": {**_held(subject.spec), "exportTo": exports}}
+    return replace(subject, root=Node({**_held(subject.root), **changed}))
+
+
+def _held(node: Node) -> dict[str, object]:
+    return {key: each.value for key, each in node.entries()}
+
+
+def _exports(mesh: Node, subject: KubeObject, namespace_labels: Callable[[str], Mapping[str, str]]) -> list[str]:
+    """What the mesh makes of who sees an object; nothing where it stays as it is written."""
+    if subject.kind == "Service":
+        return [] if subject.annotation(EXPORT) else mesh[EXPORTS[subject.kind]].texts()
+    written = subject.spec["exportTo"].texts()
+    exports = written or mesh[EXPORTS[subject.kind]].texts()
+    visibility = mesh["serviceEntryVisibility"]
+    if subject.kind == "ServiceEntry" and exports != ["~"] and visibility["applyToSidecars"].value is True:
+        narrowed = _NARROWED.get(_visibility(visibility, namespace_labels(subject.namespace)), "")
+        seen_at_home = not exports or not {"*", ".", subject.namespace}.isdisjoint(exports)
+        exports = [narrowed if seen_at_home else "~"] if narrowed else exports
+    return [] if exports == written else exports
+
+
+def _visibility(visibility: Node, own: Mapping[str, str]) -> str:
+    """The visibility of ServiceEntries of a namespace with some labels: by the first policy whose rules all hold."""
+    for policy in visibility["policies"].elements():
+        selectors = [rule["namespaceSelector"] for rule in policy["matchingRules"].elements()]
+        if all(selector.given and _selects(selector, own) for selector in selectors):
+            return policy["visibility"].text()
+    return visibility["defaultVisibility"].text()
+
+
+def _selects(selector: Node, own: Mapping[str, str]) -> bool:
+    if not labels(selector["matchLabels"]).items() <= own.items():
+        return False
+    for each in selector["matchExpressions"].elements():
+        value, among = own.get(each["key"].text()), each["values"].texts()
+        operator = each["operator"].text()
+        holds = {
+            "In": value in among,
+            "NotIn": value not in among,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }
+        if not holds.get(operator, False):
+            return False
+    return True

@@ -1,0 +1,76 @@
+"""The order in which Istio asks the rules of the Gateway API's routes, which is not the order they are written in."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final
+
+from .conditions import Condition
+from .mirror_entries import Route
+from .nodes import Node
+
+_RANKS: Final = {"Exact": 3, "PathPrefix": 2, "RegularExpression": 1}
+_EVERYTHING: Final = Node({"path": {"type": "PathPrefix", "value": "/"}})
+"""What the API server writes into an HTTPRoute's rule without matches."""
+
+_NOTHING: Final = Node({})
+"""Stands for the match of a GRPCRoute's rule that has none: it is asked last, even after an empty match."""
+
+
+class NativeCondition(Condition):
+    """What one match of an HTTPRoute or GRPCRoute asks for."""
+
+    def __init__(self, match: Node, *, rpc: bool, port: Node) -> None:
+        super().__init__([(Node({"port": port.value} if port.given else {}), "")])
+        self._match, self._rpc = match, rpc
+
+    @cached_property
+    def takes_all(self) -> bool:
+        """Whether a proxy stops at it, because it takes every request."""
+        match = self._match
+        return _path_takes_all(match, rpc=self._rpc) and not (
+            (not self._rpc and match["method"].given) or match["headers"].elements() or match["queryParams"].elements()
+        )
+
+    @property
+    def order(self) -> tuple[int, int, bool, int, int]:
+        """What it is sorted by: the most particular first. Source: sortHTTPRoutes of Istio's pilot."""
+        rank, length = _path_rank(self._match, rpc=self._rpc)
+        method = not self._rpc and self._match["method"].given
+        headers, query = self._match["headers"].elements(), self._match["queryParams"].elements()
+        return -rank, -length, not method, -len(headers), -len(query)
+
+
+def native_order(routes: Sequence[Route]) -> list[tuple[Route, Condition]]:
+    """Every rule once for each of its matches, in the order in which a proxy asks them."""
+    found: list[tuple[Route, NativeCondition]] = []
+    for route in routes:
+        rpc = route.source.kind == "GRPCRoute"
+        matches = route.entry["matches"].elements() or [_NOTHING if rpc else _EVERYTHING]
+        found += [(route, NativeCondition(match, rpc=rpc, port=Node(None))) for match in matches]
+    found.sort(key=lambda each: each[1].order)
+    return list(found)
+
+
+def _path_takes_all(match: Node, *, rpc: bool) -> bool:
+    if rpc:
+        return not match["method"].given
+    path = match["path"]
+    kind, value = path["type"].text("PathPrefix"), path["value"].text("/")
+    return (kind == "PathPrefix" and value == "/") or (kind == "RegularExpression" and value == ".*")
+
+
+def _path_rank(match: Node, *, rpc: bool) -> tuple[int, int]:
+    if not rpc:
+        path = match["path"]
+        return _RANKS.get(path["type"].text("PathPrefix"), -1), len(path["value"].text("/"))
+    method = match["method"]
+    if match is _NOTHING:
+        return -2, 0
+    if not method.given:
+        return -1, 0
+    service, name = method["service"].text(), method["method"].text()
+    if not service:
+        return _RANKS["RegularExpression"], len(f"/[^/]+/{name}")
+    if method["type"].text("Exact") != "Exact":
+        return _RANKS["RegularExpression"], len(f"/{service}/{name or '.+'}")
+    return _RANKS["Exact" if name else "PathPrefix"], len(f"/{service}/{name}")

@@ -1,0 +1,397 @@
+"""Where a route object's entries could be: the virtual hosts that its senders have for it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from ..routing import CLUSTER_DOMAIN
+from .attaching import admits, attached
+from .clusters import ClusterObjects
+from .envoy import GATEWAY, SIDECAR, WAYPOINT
+from .gateways import HTTP_PROTOCOLS, Listener
+from .hosts import covers, widening
+from .mirror_entries import MESH, Route
+from .objects import KubeObject, exported, full_name, is_ambient, service_name
+from .ports import carries_http, family, port_nodes, port_number, port_protocol
+from .reach import service_entry
+from .visibility import sees_route, sees_service
+
+PLAIN_PORT = 80
+"""Port at which sidecars route hosts that no Service and no ServiceEntry defines.
+
+They do where some Service of the mesh has that port, as those of gateways do.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outlet:
+    """Virtual hosts of one route configuration of one kind of proxy.
+
+    Attributes:
+        context: Kind of proxy, as EnvoyFilters name it.
+        namespace: The proxy's namespace.
+        gateway: The gateway as ``namespace/name``; empty for sidecars.
+        port: Port that a match's port is compared with; None where it is not known.
+        config: Name of the route configuration; empty where it is not known.
+        hosts: Hosts of the virtual hosts, which are named ``host:port``; nothing where they are not known.
+        sure: Whether the proxy surely has it.
+    """
+
+    context: str
+    namespace: str
+    gateway: str = ""
+    port: int | None = None
+    config: str = ""
+    hosts: tuple[str, ...] = ()
+    sure: bool = True
+
+    @property
+    def words(self) -> str:
+        """Where it is, for a message."""
+        where = f"at {self.gateway}" if self.gateway else f"in {self.namespace}"
+        return f"{where} on port {self.port}" if self.port else where
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlets:
+    """Outlets of an object, and why some senders have none."""
+
+    outlets: tuple[Outlet, ...]
+    absences: tuple[str, ...] = field(default=())
+
+
+def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool = False) -> Outlets:
+    """The outlets of an object, given all of its entries.
+
+    Args:
+        cluster: Its cluster.
+        routes: All of its entries.
+        of_others: Give those of sidecars that nothing says to send, in namespaces that see it.
+    """
+    found: list[Outlet] = []
+    absences: dict[str, None] = {}
+    if not routes:
+        return Outlets(outlets=())
+    first = routes[0]
+    for gateway in first.bound:
+        hosts = own_hosts(first)
+        if gateway == MESH:
+            parts = _of_sidecars(cluster, routes, hosts, _others(cluster, routes) if of_others else callers(routes))
+        else:
+            parts = iter(()) if of_others else _of_gateway(cluster, first, hosts, gateway)
+        for part in parts:
+            if isinstance(part, Outlet):
+                found.append(part)
+            else:
+                absences[part] = None
+    return Outlets(outlets=tuple(found), absences=tuple(absences))
+
+
+def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
+    """Outlets of sidecars for hosts at :data:`PLAIN_PORT` that have no such port: there, and called by nobody.
+
+    Source: BuildSidecarOutboundVirtualHosts of Istio's pilot, which takes every VirtualService at that port.
+    """
+    first = routes[0]
+    if MESH not in first.bound or first.native:
+        return Outlets(outlets=())
+    hosts = own_hosts(first)
+    found = [
+        Outlet(context=SIDECAR, namespace=each, port=PLAIN_PORT, config=str(PLAIN_PORT), hosts=hosts, sure=False)
+        for each in (*callers(routes), *_others(cluster, routes))
+        if not is_ambient(cluster.find("Namespace", "default", each)) and sees_route(each, first, cluster.scopes)
+    ]
+    return Outlets(outlets=tuple(found))
+
+
+def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
+    """What the sidecars of a namespace have of Services and ServiceEntries by themselves."""
+    return cluster.once(("own outlets", namespace), lambda: list(_own_outlets(cluster, namespace)))
+
+
+def _own_outlets(cluster: ClusterObjects, namespace: str) -> Iterator[Outlet]:
+    for host in cluster.registered_hosts:
+        subject = _visible(cluster, host, namespace, SIDECAR)
+        if subject is None or not cluster.scopes.takes_in(namespace, host, subject.namespace):
+            continue
+        for node in subject.spec["ports"].elements():
+            number = port_number(node)
+            if number and carries_http(subject, node):
+                # Where the proxy looks itself what a port carries, its routes are in a configuration of their own.
+                own = subject.kind == "Service" and not family(port_protocol(subject, node))
+                config = f"{host}:{number}" if own else str(number)
+                yield Outlet(
+                    context=SIDECAR, namespace=namespace, port=0 if own else number, config=config, hosts=(host,)
+                )
+
+
+def listening(cluster: ClusterObjects, gateway: KubeObject) -> Iterator[Outlet]:
+    """What a gateway's pods have for each of its listeners of requests, whether a route is bound to it or not."""
+    name = f"{gateway.namespace}/{gateway.name}"
+    for listener in filter(_takes_requests, cluster.listeners.by_gateway.get(name, ())):
+        config = _config_name(cluster, gateway, listener)
+        for namespace in cluster.gateway_namespaces(name):
+            yield Outlet(context=GATEWAY, namespace=namespace, gateway=name, port=listener.port, config=config)
+
+
+def own_hosts(route: Route) -> tuple[str, ...]:
+    """All hosts of an entry's object, whatever its entry is for."""
+    if route.native:
+        return route.hosts
+    return tuple(full_name(host, route.owner.namespace) for host in route.owner.spec["hosts"].texts())
+
+
+def callers(routes: Sequence[Route]) -> list[str]:
+    """Namespaces of the sidecars that may send: the object's own, and those that it names; others cannot be told."""
+    first = routes[0]
+    exports = first.owner.exports
+    if exports.isdisjoint(("*", first.owner.namespace)):
+        return sorted(exports - {"~"})
+    named = [
+        name
+        for route in routes
+        for entry in (route.entry, route.outer)
+        if "match" in entry.names()
+        for match in entry["match"].elements()
+        if "sourceNamespace" in match.names() and (name := match["sourceNamespace"].text())
+    ]
+    names = dict.fromkeys((*(route.source.namespace for route in routes), *named))
+    return [name for name in names if "*" in exports or name in exports]
+
+
+def _others(cluster: ClusterObjects, routes: Sequence[Route]) -> list[str]:
+    """Further namespaces whose sidecars see an object."""
+    own = {*callers(routes), cluster.root_namespace}
+    return [name for name in sorted(cluster.namespaces - own) if exported(routes[0].owner, name)]
+
+
+def _of_sidecars(
+    cluster: ClusterObjects, routes: Sequence[Route], hosts: Sequence[str], namespaces: Sequence[str]
+) -> Iterator[Outlet | str]:
+    first = routes[0]
+    for namespace in namespaces:
+        context = WAYPOINT if is_ambient(cluster.find("Namespace", "default", namespace)) else SIDECAR
+        # A Sidecar narrows what sidecars see, and nothing else.
+        if not (
+            exported(first.owner, namespace) if context == WAYPOINT else sees_route(namespace, first, cluster.scopes)
+        ):
+            yield f"sidecars in {namespace} do not see {first.owner}"
+            continue
+        called = (
+            [host for host in hosts if _behind_waypoint(cluster, host, namespace)] if context == WAYPOINT else hosts
+        )
+        ports = _asked_for(first, _sidecar_ports(cluster, called, namespace, context, native=first.native))
+        if not ports and context == WAYPOINT:
+            yield f"namespace {namespace} is ambient, and its waypoint has none of {', '.join(hosts)}"
+        elif not ports:
+            unseen = [
+                host for host in hosts if cluster.ports_of(host) and not _visible(cluster, host, namespace, context)
+            ]
+            lack = f"do not see {unseen[0]}" if unseen else f"have no HTTP port for {', '.join(hosts)}"
+            yield f"sidecars in {namespace} {lack}"
+        for port, (names, sure) in ports.items():
+            config = str(port) if port else ""
+            yield Outlet(context=context, namespace=namespace, port=port, config=config, hosts=tuple(names), sure=sure)
+
+
+def _asked_for(
+    route: Route, ports: dict[int | None, tuple[list[str], bool]]
+) -> dict[int | None, tuple[list[str], bool]]:
+    """The ports that a route of the Gateway API names for its Services; all for any other."""
+    if not route.native:
+        return ports
+    parents = [each for each in route.owner.spec["parentRefs"].elements() if each["kind"].text("Gateway") != "Gateway"]
+    named = {each["port"].integer() for each in parents}
+    return ports if None in named else {port: found for port, found in ports.items() if port is None or port in named}
+
+
+def _behind_waypoint(cluster: ClusterObjects, host: str, namespace: str) -> bool:
+    """Whether the waypoint of a namespace may stand before a host: one of its own Services that have an address."""
+    name = service_name(host)
+    if _is_alias(cluster, host):
+        return False
+    return (name is not None and name[1] == namespace) or (host.startswith("*") and not cluster.complete)
+
+
+def _sidecar_ports(
+    cluster: ClusterObjects, hosts: Sequence[str], namespace: str, context: str, *, native: bool
+) -> dict[int | None, tuple[list[str], bool]]:
+    """Hosts by the port that sidecars or the waypoint of a namespace have them on, and whether that is sure.
+
+    What nothing defines stands beside the others at their ports, and at :data:`PLAIN_PORT`. A waypoint has no such
+    hosts, and routes of the Gateway API make none.
+    """
+    found: dict[int | None, tuple[list[str], bool]] = {}
+    strangers: list[str] = []
+    for host in hosts:
+        known = _registered(cluster, host.lower(), namespace, context)
+        if known is None:
+            found.setdefault(None, ([], False))[0].append(host)
+            continue
+        for name, port in known:
+            if port:
+                found.setdefault(port, ([], True))[0].append(name)
+        if not known or _stands_alone(host, known):
+            strangers.append(host)
+    if context == WAYPOINT or native:
+        return found
+    if strangers:
+        found.setdefault(PLAIN_PORT, ([], True))
+    for names, _ in found.values():
+        names.extend(each for each in strangers if each not in names)
+    return found
+
+
+def _stands_alone(host: str, known: Sequence[tuple[str, int]]) -> bool:
+    """Whether a pattern is a host of its own where none of its known hosts is, and somebody may call it by a name."""
+    return host.startswith("*") and not host.endswith(CLUSTER_DOMAIN) and all(port != PLAIN_PORT for _, port in known)
+
+
+def _registered(cluster: ClusterObjects, host: str, namespace: str, context: str) -> list[tuple[str, int]] | None:
+    """Known hosts of a pattern with their HTTP ports; none for a stranger, None where a Service may not be at hand."""
+    if not host.startswith("*"):
+        subject = _visible(cluster, host, namespace, context)
+        if subject is not None:
+            return [(host, port) for port in http_ports(cluster, host)] or [(host, 0)]
+        if may_be_elsewhere(cluster, host):
+            return None
+        unseen = cluster.ports_of(host)
+        return [(host, 0)] if unseen and PLAIN_PORT not in unseen else []
+    known = (name for name in cluster.registered_hosts if covers(host, name))
+    visible = [name for name in known if _visible(cluster, name, namespace, context)]
+    # A waypoint has the routes of all that take a host.
+    closer = context != WAYPOINT
+    names = [name for name in visible if not (closer and _routed_closer(cluster, name, host, namespace))]
+    found = [(name, port) for name in names for port in http_ports(cluster, name)]
+    if found or not host.endswith(CLUSTER_DOMAIN):
+        return found
+    return None if may_be_elsewhere(cluster, host) else [(host, 0)]
+
+
+def _routed_closer(cluster: ClusterObjects, name: str, pattern: str, namespace: str) -> bool:
+    """Whether a route of the mesh for a host itself, or for a narrower pattern, takes it before that of ``pattern``."""
+    for closer in takewhile(lambda each: each != pattern, widening(name)):
+        for route in cluster.route_index.exactly(closer):
+            if MESH in route.bound and exported(route.owner, namespace) and not cluster.refusals(route.owner):
+                return True
+    return False
+
+
+def _is_alias(cluster: ClusterObjects, host: str) -> bool:
+    """Whether a host is a Service's of type ExternalName, which has no address of its own."""
+    service = cluster.service(host)
+    return service is not None and service.spec["type"].text() == "ExternalName"
+
+
+def may_be_elsewhere(cluster: ClusterObjects, host: str) -> bool:
+    """Whether a host is a Service's that is not at hand and may be there: files often leave Services to others.
+
+    With some of its namespace at hand, it should be, too.
+    """
+    name = service_name(host)
+    if not name or cluster.service(host):
+        return False
+    given = cluster.once("namespaces of Services", lambda: {each.namespace for each in cluster.of("Service")})
+    return not cluster.complete or name[1] not in given
+
+
+def _visible(cluster: ClusterObjects, host: str, namespace: str, context: str) -> KubeObject | None:
+    """The Service or ServiceEntry behind a host that a namespace sees; its waypoint stands before all of its own."""
+    service = cluster.service(host)
+    if service:
+        own = context == WAYPOINT and service.namespace == namespace
+        return service if own or sees_service(namespace, service) else None
+    entry = service_entry(cluster, host, namespace)
+    return entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
+
+
+def http_ports(cluster: ClusterObjects, host: str) -> list[int]:
+    """Ports of a known host on which proxies route requests.
+
+    A Service of type ExternalName makes no listener: it has requests where another one makes it for all addresses.
+    """
+    found = port_nodes(cluster, host)
+    numbers = [port_number(node) for node in found[1] if carries_http(found[0], node)] if found else []
+    known = [number for number in numbers if number]
+    if not _is_alias(cluster, host):
+        return known
+    listened = cluster.once("listened ports", lambda: _listened(cluster))
+    return [number for number in known if number in listened]
+
+
+def _listened(cluster: ClusterObjects) -> set[int]:
+    """Ports that sidecars listen on for all addresses: those that say that they carry HTTP."""
+    found: set[int] = set()
+    for host in cluster.registered_hosts:
+        known = None if _is_alias(cluster, host) else port_nodes(cluster, host)
+        for node in known[1] if known else ():
+            number = port_number(node)
+            if known and number and (known[0].kind == "ServiceEntry" or family(port_protocol(known[0], node))):
+                found |= {number} if carries_http(known[0], node) else set()
+    return found
+
+
+def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gateway: str) -> Iterator[Outlet | str]:
+    namespaces = cluster.gateway_namespaces(gateway)
+    found = cluster.gateway(gateway)
+    if found is None or gateway in cluster.listeners.unknown:
+        # Rules on gateways say what is wrong with one that is not there.
+        for namespace in namespaces:
+            yield Outlet(context=GATEWAY, namespace=namespace, gateway=gateway, sure=False)
+        return
+    let_in = _let_in(cluster, hosts, gateway)
+    admitting = [each for each in let_in if admits(cluster, each, route.owner.namespace, hosts)]
+    listeners = [each for each in admitting if attached(route, gateway, each)]
+    for namespace in namespaces:
+        if not route.native and not exported(route.owner, namespace):
+            yield f"proxies of {gateway} in {namespace} do not see {route.owner}"
+            continue
+        for listener in listeners:
+            yield Outlet(
+                context=GATEWAY,
+                namespace=namespace,
+                gateway=gateway,
+                port=listener.port,
+                config=_config_name(cluster, found, listener),
+                hosts=tuple(let_in[listener]),
+            )
+        if let_in and not admitting:
+            yield f"{gateway} takes no routes of namespace {route.owner.namespace}"
+        elif let_in and not listeners:
+            yield f"no listener of {gateway} is the one that its parentRefs ask for, or takes {route.source.kind}s"
+        elif not listeners:
+            yield f"no listener of {gateway} lets {', '.join(hosts)} in"
+
+
+def _let_in(cluster: ClusterObjects, hosts: Sequence[str], gateway: str) -> dict[Listener, dict[str, None]]:
+    """The listeners of a gateway that take some of the hosts, with those."""
+    found: dict[Listener, dict[str, None]] = {}
+    for host in hosts:
+        for listener in cluster.listener_index.overlapping(host):
+            if listener.gateway == gateway and _takes_requests(listener):
+                found.setdefault(listener, {}).update(dict.fromkeys(_narrower(listener, host)))
+    return found
+
+
+def _takes_requests(listener: Listener) -> bool:
+    return listener.protocol in HTTP_PROTOCOLS and not (
+        listener.protocol == "HTTPS" and listener.tls_mode == "PASSTHROUGH"
+    )
+
+
+def _narrower(listener: Listener, host: str) -> list[str]:
+    """The narrower of a host and of a listener's wherever one covers the other."""
+    if not host.startswith("*"):
+        return [host]
+    found = [pattern for pattern in listener.hosts if pattern != host and covers(host, pattern)]
+    return [*found, *([host] if listener.takes(host) else [])]
+
+
+def _config_name(cluster: ClusterObjects, gateway: KubeObject, listener: Listener) -> str:
+    """Name of the route configuration of a listener. Source: gatewayRDSRouteName of Istio's pilot."""
+    if listener.protocol == "HTTPS":
+        name = listener.node["port"]["name"].text() if gateway.kind == "Gateway" else listener.node["name"].text()
+        return f"https.{listener.port}.{name}.{gateway.name}.{gateway.namespace}"
+    port = listener.port
+    ports = cluster.once(("target ports", gateway, port), lambda: cluster.target_ports(gateway, port))
+    return f"http.{ports[0]}" if len(ports) == 1 else ""

@@ -1,0 +1,195 @@
+"""Where proxies have a route entry: in which of their route configurations and virtual hosts, and why not elsewhere.
+
+Written after BuildHTTPRoutesForVirtualService and its callers in Istio's pilot, and held against istiod itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from .clusters import ClusterObjects
+from .conditions import Condition, conditions
+from .mirror_entries import MESH, ROUTE, Route, gateway_name
+from .nativematches import native_order
+from .objects import KubeObject, exported
+from .outlets import Outlet, Outlets, outlets, uncalled
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Placement:
+    """One place where a proxy has a route of an entry.
+
+    Attributes:
+        outlet: The virtual hosts.
+        name: Name of Envoy's route.
+        action: What it does, as :attr:`Route.action`.
+        sure: Whether it is surely there; otherwise it depends on what is not at hand, such as the caller's labels.
+    """
+
+    outlet: Outlet
+    name: str
+    action: str
+    sure: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where an entry is, and why it is not where it could be.
+
+    Attributes:
+        placements: Where it is.
+        absences: Reasons why it is not at some sender.
+    """
+
+    placements: tuple[Placement, ...]
+    absences: tuple[str, ...] = field(default=())
+
+    @property
+    def senders(self) -> tuple[tuple[str, str], ...]:
+        """Kind and namespace of each proxy that sends its requests on."""
+        sending = (each.outlet for each in self.placements if each.action == ROUTE)
+        return tuple(dict.fromkeys((outlet.context, outlet.namespace) for outlet in sending))
+
+
+def everywhere(cluster: ClusterObjects, route: Route) -> tuple[Placement, ...]:
+    """Where any proxy has an entry, sidecars of every namespace that sees it included."""
+    own, others = standing(cluster, route).placements, _of_others(cluster, route.owner)[id(route)].placements
+    return tuple(dict.fromkeys((*own, *others)))
+
+
+def refusable(cluster: ClusterObjects, route: Route) -> tuple[Placement, ...]:
+    """Where any proxy has an entry, places included that nobody calls: Envoy refuses its routes there as well."""
+    routes = cluster.routing.of_owner(route.owner)
+    made = cluster.once(("uncalled", route.owner), lambda: _found(cluster, routes, uncalled(cluster, routes)))
+    return (*everywhere(cluster, route), *made[id(route)].placements)
+
+
+def standing(cluster: ClusterObjects, route: Route) -> Standing:
+    """Where proxies have an entry."""
+    return cluster.once(("standing", route.owner), lambda: _standings(cluster, route.owner))[id(route)]
+
+
+def _standings(cluster: ClusterObjects, owner: KubeObject) -> dict[int, Standing]:
+    routes = cluster.routing.of_owner(owner)
+    found = _found(cluster, routes, outlets(cluster, routes))
+    if MESH in routes[0].bound and not all(each.placements for each in found.values()):
+        others = _of_others(cluster, owner)
+        for key, each in found.items():
+            each.placements = each.placements or others[key].placements
+    return {
+        key: Standing(placements=tuple(each.placements), absences=tuple(each.absences)) for key, each in found.items()
+    }
+
+
+def _of_others(cluster: ClusterObjects, owner: KubeObject) -> "dict[int, _Found]":
+    routes = cluster.routing.of_owner(owner)
+    return cluster.once(("of others", owner), lambda: _found(cluster, routes, outlets(cluster, routes, of_others=True)))
+
+
+class _Found:
+    """What is found of one entry."""
+
+    def __init__(self) -> None:
+        self.placements: list[Placement] = []
+        self.absences: dict[str, None] = {}
+
+
+def _found(cluster: ClusterObjects, routes: Sequence[Route], where: Outlets) -> dict[int, _Found]:
+    """What is found of each entry of an object at some outlets."""
+    found = {id(route): _Found() for route in routes}
+    for each in found.values():
+        each.absences.update(dict.fromkeys(where.absences))
+    ordered = cluster.once(("asked", routes[0].owner), lambda: _in_order(routes)) if where.outlets else []
+    for outlet in where.outlets:
+        for route, condition, taken, reason in _walk(cluster, ordered, outlet):
+            if reason:
+                found[id(route)].absences[reason] = None
+            else:
+                found[id(route)].placements.append(_placement(route, condition, outlet, sure=taken))
+    return found
+
+
+def _walk(
+    cluster: ClusterObjects, ordered: "Sequence[Asked]", outlet: Outlet
+) -> Iterator[tuple[Route, Condition, bool, str]]:
+    """Each entry of an object in the order in which a proxy asks them, up to the one that takes everything.
+
+    Yields entry, match, whether it is surely there, and why it is not; empty when it is or may be.
+    """
+    stopper: Route | None = None
+    nothing = Condition([])
+    for route, asked, ends in ordered:
+        if stopper is not None:
+            yield route, nothing, False, f"{stopper.entry.path} before it takes every request {outlet.words}"
+            continue
+        if isinstance(asked, str):
+            yield route, nothing, False, asked
+            continue
+        met = False
+        for condition in asked:
+            taken = False if condition.unmeetable else _meets(cluster, route, condition, outlet)
+            if taken is False:
+                continue
+            met = True
+            yield route, condition, taken is True and outlet.sure, ""
+            if taken and condition.takes_all:
+                stopper = route
+                break
+        if not met:
+            nobody = all(condition.unmeetable for condition in asked)
+            reason = "no request meets its match" if nobody else f"nobody {outlet.words} meets its match"
+            yield route, nothing, False, reason
+        if ends:
+            stopper = route
+
+
+Asked: TypeAlias = tuple[Route, list[Condition] | str, bool]
+
+
+def _in_order(routes: Sequence[Route]) -> list[Asked]:
+    """Entries, their matches or why Istio leaves them out, and whether they end the list for want of a match."""
+    if routes and routes[0].native:
+        return [(route, [condition], False) for route, condition in native_order(routes)]
+    return [(route, found := _asked(route), not isinstance(found, str) and not found[0].parts) for route in routes]
+
+
+def _asked(route: Route) -> list[Condition] | str:
+    home = route.owner.namespace
+    if route.source is not route.owner and not exported(route.source, home):
+        return f"{route.source} does not export itself to {home}, whose {route.owner} delegates to it"
+    found = conditions(route)
+    return "its match lies outside that of the entry that delegates to it" if found is None else found
+
+
+def _meets(cluster: ClusterObjects, route: Route, condition: Condition, outlet: Outlet) -> bool | None:
+    """Whether a match lets through what comes to an outlet; None where it cannot be told."""
+    if not condition.asks_for_sender:
+        return True
+    certain = True
+    port = condition["port"].integer()
+    if port:
+        if outlet.port is None:
+            certain = False
+        elif outlet.port != port:
+            return False
+    named = [(node["gateways"].texts(), place) for node, place in condition.parts]
+    for gateways, place in named:
+        if gateways:
+            bound = {gateway_name(each, place) for each in gateways}
+            return (True if certain else None) if (outlet.gateway or MESH) in bound else False
+    wanted = condition["sourceNamespace"].text()
+    if wanted and wanted != outlet.namespace:
+        return False
+    labels = {
+        key: value.text() for node, _ in reversed(condition.parts) for key, value in node["sourceLabels"].entries()
+    }
+    chosen = cluster.chooses(labels, outlet.context, outlet.namespace, route)
+    if chosen is False:
+        return False
+    return True if chosen and certain else None
+
+
+def _placement(route: Route, condition: Condition, outlet: Outlet, *, sure: bool) -> Placement:
+    own = route.native_name if route.native else route.name
+    name = f"{own}.{condition.name}" if condition.name else own
+    return Placement(outlet=outlet, name=name, action=route.action, sure=sure)

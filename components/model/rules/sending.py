@@ -1,0 +1,132 @@
+"""Rules on whether a mirror is sent at all."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from .mirror_entries import MESH, REDIRECT, ROUTE, MirrorEntry, Target
+from .objects import service_name
+from .outlets import may_be_elsewhere
+from .patching import policies_for, sent, sent_everywhere
+from .placements import standing
+from .policies import Policy, faulty
+from .reach import service_entry
+from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .targets import left_out
+
+ROUTE_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute"
+NATIVE_ANSWERS: Final = "https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule"
+
+
+@mirror_rule(
+    rule_id="mirror-never-sent",
+    settings=("complete",),
+    title="Some proxy sends the mirror",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="An entry behind another that takes every request, one that redirects or answers itself, and one that nobody"
+    " sees or meets are never mirrored, and nothing says so.",
+    source=f"Held against istiod; {ROUTE_REFERENCE}",
+    remedy="Move the entry before the one that takes its requests, or mirror on that one",
+    unsent=True,
+)
+def never_sent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report mirrors that no proxy has, with the reason."""
+    cluster = case.cluster
+    if not cluster.complete:
+        return
+    reason = left_out(case, mirror_entry.route)
+    if reason:
+        message = f"its rule is left out, primary and all, because of {reason}"
+        yield problem(mirror_entry.source, mirror_entry.node, message, remedy="Mend or remove that mirror")
+        return
+    if next(policies_for(cluster, mirror_entry), None) or _sent_by_another(case, mirror_entry):
+        return
+    action = mirror_entry.route.action
+    if action != ROUTE:
+        what = "redirects" if action == REDIRECT else "answers itself"
+        yield problem(mirror_entry.source, mirror_entry.node, f"its entry {what}, so nothing is sent on or copied")
+        return
+    near = sent(cluster, mirror_entry.route)
+    remover = next((each.removed_by for each in near if each.removed_by), None)
+    if remover and any(not each.removed_by for each in sent_everywhere(cluster, mirror_entry.route)):
+        return  # sidecars elsewhere send it
+    if remover:
+        message = f"{remover.source} takes its route away"
+        yield problem(
+            mirror_entry.source,
+            mirror_entry.node,
+            message,
+            remedy="Replace REMOVE in the EnvoyFilter, or narrow its match",
+        )
+    elif not near:
+        reasons = standing(cluster, mirror_entry.route).absences
+        message = "; ".join(reasons[:3]) if reasons else "no gateway and no sidecar has it"
+        yield problem(mirror_entry.source, mirror_entry.node, f"nobody sends it: {message}")
+
+
+def _sent_by_another(case: Case, mirror_entry: MirrorEntry) -> bool:
+    """Whether another entry sends it: those of a delegate all have what the entry that delegates says."""
+    if mirror_entry.source is mirror_entry.route.source:
+        return False
+    routing = case.cluster.routing
+    alike = [other for route in routing.of_owner(mirror_entry.route.owner) for other in routing.of_route(route)]
+    return any(
+        other.node.value is mirror_entry.node.value and next(policies_for(case.cluster, other), None) for other in alike
+    )
+
+
+@mirror_rule(
+    rule_id="mirror-primary-undefined",
+    settings=("complete",),
+    title="The primary of a mirror is known to the mesh",
+    severity=Severity.ERROR,
+    scope=Scope.CLUSTER,
+    why="A proxy without a cluster for the primary answers 503 at once and copies nothing.",
+    source="Measured; https://istio.io/latest/docs/ops/common-problems/network-issues/",
+    remedy="Correct the primary's host or subset, or define it",
+    unsent=True,
+)
+def primary_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report primaries whose host or subset nothing defines, where that can be told."""
+    hosts = mirror_entry.route.hosts if MESH in mirror_entry.route.gateways and not mirror_entry.route.native else ()
+    strangers = [host for host in hosts if _unknown_service(case, host)]
+    if hosts and len(strangers) == len(hosts):
+        message = f"no Service {strangers[0]} is defined, so nobody calls it by that name"
+        yield problem(mirror_entry.route.owner, "spec.hosts", message, remedy="Correct the host, or define the Service")
+    primaries = mirror_entry.route.primaries
+    reasons = [reason for primary in primaries if (reason := _undefined(case, mirror_entry, primary))]
+    if reasons and len(reasons) == len(primaries):
+        yield problem(mirror_entry.source, mirror_entry.route.entry, reasons[0])
+
+
+def _undefined(case: Case, mirror_entry: MirrorEntry, primary: Target) -> str:
+    cluster, host = case.cluster, primary.host
+    if not cluster.complete or not host:
+        return ""
+    if _unknown_service(case, host):
+        return f"no Service {host} is defined for its primary"
+    if not primary.subset:
+        return ""
+
+    def lacks_it(found: Policy) -> bool:
+        return not found.subset.given and found.rule is not None
+
+    missing = next(faulty(cluster, mirror_entry.route, primary, lacks_it), None)
+    return f"no DestinationRule defines the subset {primary.subset!r} of its primary" if missing else ""
+
+
+def _unknown_service(case: Case, host: str) -> bool:
+    """Whether a Service should be at hand and is not."""
+    cluster = case.cluster
+    if (
+        host.startswith("*")
+        or not service_name(host)
+        or not cluster.complete
+        or cluster.service(host)
+        or service_entry(cluster, host)
+    ):
+        return False
+    return not may_be_elsewhere(cluster, host)
+
+
+RULES: Final[tuple[Rule, ...]] = (never_sent, primary_undefined)

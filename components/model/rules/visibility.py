@@ -1,0 +1,75 @@
+"""What the proxies of a namespace see: by exports, and by the Sidecar that narrows it."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
+from typing import Final
+
+from .gateways import labels
+from .hosts import covers
+from .mirror_entries import Route
+from .nodes import NotJudgedError
+from .objects import KubeObject, exported
+
+EXPORT: Final = "networking.istio.io/exportTo"
+"""Annotation by which a Service says who sees it."""
+
+
+def sees_service(namespace: str, service: KubeObject) -> bool:
+    """Whether proxies of a namespace see a Service, by what it exports itself to."""
+    written = {name.strip() for name in service.annotation(EXPORT).split(",")} - {""}
+    return (
+        not written or not written.isdisjoint({"*", namespace}) or ("." in written and service.namespace == namespace)
+    )
+
+
+class Scopes:
+    """The Sidecars of a cluster: which hosts the sidecars of a namespace take in.
+
+    One for chosen workloads counts for none here: whose sidecar sends is not known.
+    """
+
+    def __init__(self, sidecars: Iterable[KubeObject], root_namespace: str) -> None:
+        self._root = root_namespace
+        self._by_namespace: dict[str, KubeObject] = {}
+        for sidecar in sidecars:
+            with suppress(NotJudgedError):
+                if not labels(sidecar.spec["workloadSelector"]["labels"]):
+                    self._by_namespace.setdefault(sidecar.namespace, sidecar)
+
+    @cached_property
+    def narrow(self) -> bool:
+        """Whether there are any."""
+        return bool(self._by_namespace)
+
+    def of(self, namespace: str) -> KubeObject | None:
+        """The Sidecar of a namespace: its own, else the root namespace's."""
+        return self._by_namespace.get(namespace) or self._by_namespace.get(self._root)
+
+    def takes_in(self, namespace: str, host: str, home: str) -> bool:
+        """Whether sidecars of a namespace take in a host (or each of a pattern) of an object in the namespace ``home``.
+
+        What a VirtualService that they take in names as a destination they know as well; see ``takes_route``.
+        """
+        sidecar = self.of(namespace) if self._by_namespace else None
+        listeners = sidecar.spec["egress"].elements() if sidecar else []
+        if sidecar is None or not listeners:
+            return True
+        for listener in listeners:
+            for written in listener["hosts"].texts():
+                place, _, pattern = written.partition("/")
+                place = namespace if place == "." else place
+                if place in ("*", home) and (covers(pattern, host) or covers(host, pattern)):
+                    return True
+        return False
+
+    def takes_route(self, namespace: str, route: Route) -> bool:
+        """Whether sidecars of a namespace take in the VirtualService of an entry, and with it where it leads."""
+        if not self._by_namespace:
+            return True
+        return any(self.takes_in(namespace, host, route.owner.namespace) for host in route.hosts)
+
+
+def sees_route(namespace: str, route: Route, scopes: Scopes) -> bool:
+    """Whether sidecars of a namespace see an entry's object."""
+    return exported(route.owner, namespace) and scopes.takes_route(namespace, route)

@@ -1,0 +1,232 @@
+"""Writing mends into files: only the text of what changes is replaced, comments and all else stay."""
+
+import difflib
+import json
+import re
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from ..model.rules import REMOVED, Edit, Finding
+from .errors import OperationError
+from .manifests import Loaded, YamlNode
+
+_KEY: Final = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
+_PLAIN: Final = re.compile(r"[A-Za-z][\w./-]*", re.ASCII)
+_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Replacement:
+    """One change of a file's text.
+
+    Attributes:
+        start: First character that is replaced, from 0.
+        end: The character after the last one.
+        text: What stands there then.
+    """
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mended:
+    """A file and what it would be.
+
+    Attributes:
+        file: The file.
+        before: Its text.
+        after: Its text with all mends that fit together.
+        findings: How many findings that mends.
+    """
+
+    file: str
+    before: str
+    after: str
+    findings: int
+
+    @property
+    def diff(self) -> str:
+        """The change as a unified diff."""
+        lines = (self.before.splitlines(keepends=True), self.after.splitlines(keepends=True))
+        return "".join(difflib.unified_diff(*lines, f"a/{self.file}", f"b/{self.file}"))
+
+    def write(self) -> None:
+        """Write the file, with the line ends and the byte order mark that it has.
+
+        Raises:
+            OperationError: It cannot be written.
+        """
+        try:
+            raw = Path(self.file).read_bytes()
+            encoding = "utf-8-sig" if raw.startswith(BOM_UTF8) else "utf-8"
+            text = self.after.replace("\n", "\r\n") if b"\r\n" in raw else self.after
+            Path(self.file).write_text(text, encoding=encoding, newline="")
+        except OSError as error:
+            raise OperationError(
+                f"{self.file} cannot be written: {error.strerror}", remedy="Allow writing, or apply --diff"
+            ) from error
+
+
+def mends(loaded: Sequence[Loaded], findings: Iterable[Finding]) -> list[Mended]:
+    """The files that findings with a mend would change; what came from a stack's export or a cluster has none.
+
+    Raises:
+        OperationError: A file cannot be read any more.
+    """
+    by_file: dict[str, list[list[Replacement]]] = {}
+    texts: dict[str, str] = {}
+    written: set[tuple[str, str]] = set()
+    for finding in findings:
+        places = {(finding.object, edit.path) for edit in finding.mend}
+        if places & written:  # a heavier finding changes the same
+            continue
+        found = mend(loaded, finding, texts)
+        if found:
+            written |= places
+            by_file.setdefault(found[0], []).append(found[1])
+    return [_mended(file, texts[file], groups) for file, groups in by_file.items()]
+
+
+def mend(loaded: Sequence[Loaded], finding: Finding, texts: dict[str, str]) -> tuple[str, list[Replacement]] | None:
+    """The file that a finding's mend changes and what it replaces there; None where there is none or no file.
+
+    Args:
+        loaded: The clusters.
+        finding: The finding.
+        texts: Texts of files that were read before; those that are read are added.
+
+    Raises:
+        OperationError: A file cannot be read any more.
+    """
+    near = next((each for each in loaded if each.cluster.name == finding.cluster), None) if finding.mend else None
+    origin = near.origins.get(finding.object) if near else None
+    if origin is None or origin.node is None or not Path(origin.file).is_file():
+        return None
+    if origin.file not in texts:
+        texts[origin.file] = _text(origin.file)
+    found = replacements(texts[origin.file], origin.node, finding.mend)
+    return (origin.file, found) if found else None
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperationError(f"{file} cannot be read any more: {error}", remedy="Check again") from error
+
+
+def _mended(file: str, before: str, groups: Sequence[Sequence[Replacement]]) -> Mended:
+    chosen: list[Replacement] = []
+    count = 0
+    for group in groups:  # what overlaps an earlier mend is left for the next run
+        if not any(_overlap(one, other) for one in group for other in chosen):
+            chosen += group
+            count += 1
+    after = before
+    for each in sorted(chosen, reverse=True):
+        after = after[: each.start] + each.text + after[each.end :]
+    return Mended(file=file, before=before, after=after, findings=count)
+
+
+def _overlap(one: Replacement, other: Replacement) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def replacements(text: str, root: YamlNode | None, edits: Sequence[Edit]) -> list[Replacement]:
+    """What edits of an object change in the text of its file; nothing where one of them does not fit the text.
+
+    Args:
+        text: The file's text.
+        root: The object in it.
+        edits: The edits.
+    """
+    found: list[Replacement] = []
+    for edit in edits:
+        made = _replacement(text, root, edit)
+        if made is None:
+            return []
+        found.append(made)
+    return found
+
+
+def _replacement(text: str, root: YamlNode | None, edit: Edit) -> Replacement | None:
+    *above, last = (int(index) if index else name for index, name in _KEY.findall(edit.path))
+    holder = root
+    for key in above:
+        holder = _below(text, holder, key)
+    if holder is None or holder.id != "mapping":
+        return None
+    entries: list[tuple[Any, Any]] = holder.value
+    position = next((index for index, (key, _) in enumerate(entries) if key.value == last), None)
+    if edit.value == REMOVED:
+        return None if position is None or len(entries) == 1 else _taken_out(text, holder, position)
+    spell = json.dumps if text.lstrip().startswith(("{", "[")) else _flow
+    value = spell(json.loads(edit.value))
+    if position is not None:
+        node = entries[position][1]
+        in_line = getattr(node, "flow_style", False) or (node.id == "scalar" and node.style not in ("|", ">"))
+        if not in_line or not _alone(text, node, entries[position][0]):
+            return None
+        return Replacement(start=node.start_mark.index, end=_end(text, node), text=value)
+    if not entries:
+        return None
+    first = entries[0][0].start_mark
+    after = ", " if getattr(holder, "flow_style", False) else "\n" + " " * first.column
+    return Replacement(start=first.index, end=first.index, text=f"{spell(last)}: {value}{after}")
+
+
+def _below(text: str, node: YamlNode | None, key: str | int) -> YamlNode | None:
+    """What is below a node under a key; nothing where other places share it."""
+    if node is None or node.id != ("sequence" if isinstance(key, int) else "mapping"):
+        return None
+    if isinstance(key, int):
+        name, found = node, node.value[key] if key < len(node.value) else None
+    else:
+        name, found = next(((name, value) for name, value in node.value if name.value == key), (None, None))
+    return found if found is not None and _alone(text, found, name) else None
+
+
+def _alone(text: str, node: Any, name: Any) -> bool:  # noqa: ANN401 -- nodes of PyYAML
+    """Whether a node is no alias, which has the place of what it stands for, and has no anchor."""
+    start = node.start_mark.index
+    return start >= name.start_mark.index and text[start : start + 1] != "&"
+
+
+def _taken_out(text: str, holder: YamlNode, position: int) -> Replacement:
+    """An entry without which the others stay as they are; there is more than one."""
+    entries: list[tuple[Any, Any]] = holder.value
+    key, value = entries[position]
+    start, end = key.start_mark.index, _end(text, value)
+    if getattr(holder, "flow_style", False) and position:
+        start = _end(text, entries[position - 1][1])
+    elif position == 0:
+        end = entries[1][0].start_mark.index
+    else:  # the whole line, with a comment behind it
+        start = text.rfind("\n", 0, start) + 1
+        end = text.find("\n", end) + 1 or len(text)
+    return Replacement(start=start, end=end, text="")
+
+
+def _end(text: str, node: Any) -> int:  # noqa: ANN401 -- a node of PyYAML
+    """Where a node's own text ends; the marks of blocks are at what follows them."""
+    held: list[Any] = [] if node.id == "scalar" or node.flow_style else node.value
+    if not held:
+        return len(text[: node.end_mark.index].rstrip())
+    return _end(text, held[-1][1] if node.id == "mapping" else held[-1])
+
+
+def _flow(value: object) -> str:
+    """A value in YAML's flow style, without quotes where none are needed."""
+    if isinstance(value, dict):
+        entries = cast("dict[str, object]", value).items()
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(each)}" for key, each in entries) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, cast("list[object]", value))) + "]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value, ensure_ascii=False)

@@ -1,0 +1,25 @@
+"""Asking istiod itself, in memory, what it would do with a cluster's objects."""
+
+from .answers import Answer, ClusterFact, MirrorFact, ObjectFact, ProxyFact, RouteFact, RoutesFact
+from .confirming import Confirmed, confirm
+from .process import Oracle, OracleError, in_container
+from .question import Proxy, ProxyKind, Question, question_of
+
+__all__ = [
+    "Answer",
+    "ClusterFact",
+    "Confirmed",
+    "MirrorFact",
+    "ObjectFact",
+    "Oracle",
+    "OracleError",
+    "Proxy",
+    "ProxyFact",
+    "ProxyKind",
+    "Question",
+    "RouteFact",
+    "RoutesFact",
+    "confirm",
+    "in_container",
+    "question_of",
+]

@@ -1,0 +1,162 @@
+"""Findings beside what istiod itself renders: confirmed, contradicted, and what no rule had seen."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from ...model.rules import RULES, ClusterObjects, Finding, KubeObject, MirrorEntry, Outcome, Severity
+from .answers import Answer
+from .process import Oracle, OracleError
+from .question import Question, question_of
+from .rendered import copies, named_entries, renderings
+
+REFUSED: Final = "object-refused"
+UNSENT: Final = "mirror-never-sent"
+ABSENT: Final = "mirror-target-undefined"
+EMPTY: Final = "mirror-target-no-pods"
+UNBOUNDED: Final = "mirror-unbounded-life"
+FROZEN: Final = "envoy-filter-refused-routes"
+
+_EXPLAINED: Final = {
+    UNSENT: frozenset(
+        (
+            *(UNSENT, "mirror-primary-undefined", "mirror-not-granted", "mirror-ambient-without-waypoint"),
+            *("gateway-undefined", "gateway-host", "gateway-namespace", "gateway-selector", "host-routed-twice"),
+            *("mirror-policy-drift", "mirror-percent-range"),
+        )
+    ),
+    ABSENT: frozenset(
+        (
+            *(ABSENT, "mirror-target-port-undefined", "mirror-target-hidden", "mirror-subset-undefined"),
+            *("mirror-target-no-port", "service-entry-hidden", "mirror-not-granted"),
+        )
+    ),
+    EMPTY: frozenset({EMPTY, "service-entry-without-address", "mirror-target-headless"}),
+    UNBOUNDED: frozenset({UNBOUNDED}),
+}
+"""What istiod shows, with the rules that may have said so already."""
+
+_WORDS: Final = {
+    UNSENT: "renders it at no proxy that was asked for",
+    ABSENT: "renders it, and no cluster for its target",
+    EMPTY: "renders it, and no endpoint of its target",
+    UNBOUNDED: "renders it with nothing that ends a copy",
+}
+_WEIGHT: Final = {severity: index for index, severity in enumerate(Severity)}
+_SURE: Final = frozenset({UNSENT, UNBOUNDED})
+"""Rules whose findings are dropped where istiod renders the contrary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """Findings after istiod was asked.
+
+    Attributes:
+        findings: All that stand.
+        by_istiod: Those of them that istiod shows.
+    """
+
+    findings: Sequence[Finding]
+    by_istiod: frozenset[Finding] = field(default=frozenset())
+
+
+def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle) -> Confirmed:
+    """Ask istiod about one cluster.
+
+    Raises:
+        OracleError: It gives no answer, or fails.
+    """
+    objects = [each.root.value if isinstance(each, KubeObject) else each for each in cluster.objects]
+    question = question_of(named_entries(objects), root_namespace=cluster.root_namespace, mesh=cluster.mesh_config)
+    try:
+        answer = oracle.ask(question)
+    except TypeError as error:  # JSON has no word for what is not known yet
+        raise OracleError(
+            f"istiod cannot tell for {cluster.name}: some values are not known yet", remedy="Check without --istiod"
+        ) from error
+    if reason := answer.get("error"):
+        raise OracleError(f"istiod cannot tell for {cluster.name}: {reason}", remedy="Check without --istiod")
+    said = f"istiod {answer['version']}"
+    own = [each for each in findings if each.cluster == cluster.name and each.outcome is not Outcome.WAIVED]
+    kept = [each for each in findings if each not in own]
+    shown: list[Finding] = []
+    for finding, fact in _paired(cluster, question, answer, own, said):
+        if finding in own:
+            own.remove(finding)
+        if fact:
+            shown.append(fact)
+    standing = sorted([*kept, *own, *shown], key=lambda each: (_WEIGHT[each.severity], each.cluster, each.object))
+    return Confirmed(findings=standing, by_istiod=frozenset(shown))
+
+
+def _paired(
+    cluster: ClusterObjects, question: Question, answer: Answer, findings: Sequence[Finding], said: str
+) -> Iterator[tuple[Finding | None, Finding | None]]:
+    """Each finding that istiod shows or contradicts, with what then stands in its place; new ones beside none."""
+    refused = {fact["object"]: reason for fact in answer.get("objects", []) if (reason := fact.get("refused"))}
+    for finding in [each for each in findings if each.rule == REFUSED]:
+        reason = refused.pop(finding.object, "")
+        yield finding, _told(finding, f"{said} and the API server say: {reason}") if reason else None
+    for subject, reason in refused.items():
+        yield None, _made(cluster, REFUSED, subject, "spec", f"it is refused: {reason}")
+    if any(config.get("refused") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []):
+        return  # proxies then keep the routes that they had, and a rule names the EnvoyFilter
+    for mirror_entry in cluster.routing.sent:
+        if str(mirror_entry.source) not in refused and str(mirror_entry.route.owner) not in refused:
+            yield from _of_site(cluster, mirror_entry, findings, _shown(mirror_entry, question, answer), said)
+
+
+def _of_site(
+    cluster: ClusterObjects, mirror_entry: MirrorEntry, findings: Sequence[Finding], facts: set[str], said: str
+) -> Iterator[tuple[Finding | None, Finding | None]]:
+    subject, path = str(mirror_entry.source), mirror_entry.node.path
+    near = {each.rule for each in findings if each.object in (subject, str(mirror_entry.route.owner))}
+    near |= {each.rule for each in findings if mirror_entry.target.host in each.message}
+    for rule, explained in _EXPLAINED.items():
+        own = next((each for each in findings if (each.rule, each.object, each.field) == (rule, subject, path)), None)
+        if rule in facts:
+            if own:
+                yield own, _told(own, f"{said} {_WORDS[rule]}")
+            elif not near & explained:
+                yield None, _made(cluster, rule, subject, path, f"{said} {_WORDS[rule]}")
+        elif own and rule in _SURE:
+            yield own, None
+
+
+def _shown(mirror_entry: MirrorEntry, question: Question, answer: Answer) -> set[str]:
+    """What istiod shows of a mirror, as ids of rules."""
+    sent = [
+        (each, own[0]["cluster"])
+        for each in renderings(question, answer, mirror_entry.route)
+        if (own := [copy for copy in copies(each, mirror_entry) if copy["share"] > 0])
+    ]
+    if not sent:
+        return {UNSENT}
+    found: set[str] = set()
+    for each, name in sent:
+        cluster = each.clusters.get(name)
+        if cluster is None:
+            found.add(ABSENT)
+            continue
+        if cluster["type"] == "ORIGINAL_DST" or (cluster["type"] in ("EDS", "STATIC") and not cluster["endpoints"]):
+            found.add(EMPTY)
+        if not cluster["max_stream_duration"] and not each.route.get("timeout"):
+            found.add(UNBOUNDED)
+    return found
+
+
+def _told(finding: Finding, fact: str) -> Finding:
+    return replace(finding, message=f"{finding.message}; {fact}")
+
+
+def _made(cluster: ClusterObjects, rule_id: str, subject: str, path: str, message: str) -> Finding:
+    rule = next(each for each in RULES if each.id == rule_id)
+    return Finding(
+        rule=rule_id,
+        severity=Severity.ERROR,
+        cluster=cluster.name,
+        object=subject,
+        field=path,
+        message=message,
+        remedy=rule.remedy,
+    )

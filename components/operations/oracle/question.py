@@ -1,0 +1,341 @@
+"""What istiod must know beside the manifests: what a running cluster would add to them, and who asks."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from ipaddress import IPv4Address
+from typing import Any, Final, cast
+
+from ...model import JsonObject
+
+Object = dict[str, Any]
+
+GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
+DATAPLANE: Final = "istio.io/dataplane-mode"
+MANAGED: Final = "gateway.istio.io/managed"
+WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet")
+ROUTER_CLASS: Final = "istio"
+WAYPOINT_CLASS: Final = "istio-waypoint"
+CLUSTER_WIDE: Final = ("Namespace", "GatewayClass", "Node")
+POD_ADDRESSES: Final = int(IPv4Address("10.0.0.10"))
+SERVICE_ADDRESSES: Final = int(IPv4Address("10.128.0.10"))
+
+
+@unique
+class ProxyKind(StrEnum):
+    """What a proxy is to istiod."""
+
+    SIDECAR = "sidecar"
+    GATEWAY = "router"
+    WAYPOINT = "waypoint"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy:
+    """Who asks.
+
+    Attributes:
+        kind: What it is.
+        namespace: Namespace of its pod.
+        labels: Labels of its pod.
+        gateway: The gateway that it is for as ``namespace/name``; empty for a sidecar.
+    """
+
+    kind: ProxyKind
+    namespace: str
+    labels: Mapping[str, str]
+    gateway: str = ""
+
+    @property
+    def name(self) -> str:
+        """How an answer calls it."""
+        return "/".join(part for part in (self.kind.value, self.namespace, self.gateway) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A cluster's objects, completed, and the proxies that are asked for.
+
+    Attributes:
+        objects: The objects; the given ones come first, in their order.
+        proxies: The proxies.
+        ambient: Whether istiod runs with ambient mode.
+        mesh: What its MeshConfig has beside Istio's defaults.
+        domain: Domain of Services.
+        statuses: Whether the statuses of the Gateway API are wanted.
+        rendered: Names of the proxies of which all that they get is wanted, not the facts alone.
+    """
+
+    objects: Sequence[Mapping[str, object]] = field(repr=False)
+    proxies: Sequence[Proxy]
+    ambient: bool = False
+    mesh: Mapping[str, object] = field(default_factory=dict[str, object])
+    domain: str = ""
+    statuses: bool = False
+    rendered: frozenset[str] = frozenset()
+
+    def to_json(self) -> JsonObject:
+        """What the oracle reads."""
+        addresses = _addresses(POD_ADDRESSES + 2**22)
+        asked = [
+            {
+                "name": each.name,
+                "type": each.kind.value,
+                "namespace": each.namespace,
+                "labels": dict(each.labels),
+                "ip": next(addresses),
+                "rendered": each.name in self.rendered,
+            }
+            for each in self.proxies
+        ]
+        given: dict[str, object] = {
+            "objects": list(self.objects),
+            "proxies": asked,
+            "mesh": dict(self.mesh),
+            "domain": self.domain,
+            "statuses": self.statuses,
+        }
+        return cast("JsonObject", given)
+
+
+def question_of(
+    objects: Iterable[Mapping[str, object]],
+    *,
+    root_namespace: str = "istio-system",
+    mesh: Mapping[str, object] | None = None,
+) -> Question:
+    """Complete objects as a cluster would, and ask for a sidecar of each namespace and for every gateway.
+
+    Namespaces, a ready pod of each workload and of each Service that selects none, EndpointSlices, and what Istio
+    makes for gateways of the Gateway API.
+    """
+    given = [_completed(each) for each in objects]
+    cluster = _Cluster(objects=given)
+    cluster.add_gateway_services()
+    cluster.add_namespaces(root_namespace)
+    proxies = [*cluster.sidecars(root_namespace), *cluster.gateways()]
+    cluster.add_pods(proxies)
+    cluster.add_slices()
+    ambient = any(each.kind is ProxyKind.WAYPOINT for each in proxies) or any(
+        _labels(each).get(DATAPLANE) == "ambient" for each in given
+    )
+    return Question(objects=cluster.objects, proxies=proxies, ambient=ambient, mesh=mesh or {})
+
+
+def _completed(given: Mapping[str, object]) -> Object:
+    """An object with the defaults of the API server that istiod depends on."""
+    made: Object = dict(given)
+    if made.get("kind") == "Service" and isinstance(made.get("spec"), Mapping):
+        spec: Object = dict(made["spec"])
+        if isinstance(spec.get("ports"), list):
+            ports = cast("list[Any]", spec["ports"])
+            spec["ports"] = [
+                {"protocol": "TCP", "targetPort": cast("Object", each).get("port"), **each}
+                if isinstance(each, dict)
+                else each
+                for each in ports
+            ]
+        made["spec"] = spec
+    return made
+
+
+class _Cluster:
+    """Objects that grow by what a cluster would add."""
+
+    def __init__(self, objects: list[Object]) -> None:
+        self.objects = objects
+        self._pods: list[tuple[str, Mapping[str, str], str, str]] = []
+
+    def of(self, *kinds: str) -> list[Object]:
+        return [each for each in self.objects if each.get("kind") in kinds]
+
+    def add_gateway_services(self) -> None:
+        """The Service that Istio makes for a gateway, and the address that tells who a waypoint is."""
+        named = {(_name(each), _namespace(each)) for each in self.of("Service")}
+        for gateway in self.of("Gateway"):
+            chosen = _spec(gateway).get("gatewayClassName")
+            if not _native(gateway) or chosen not in (ROUTER_CLASS, WAYPOINT_CLASS):
+                continue
+            name, namespace = _name(gateway), _namespace(gateway)
+            own = name if chosen == WAYPOINT_CLASS else f"{name}-{ROUTER_CLASS}"
+            if chosen == WAYPOINT_CLASS:
+                address = {"type": "Hostname", "value": f"{own}.{namespace}.svc.cluster.local"}
+                gateway["status"] = {"addresses": [address]}
+            if (own, namespace) in named:
+                continue
+            ports = [
+                {"name": f"port-{index}", "port": each["port"], "targetPort": each["port"], "protocol": "TCP"}
+                for index, each in enumerate(_list(_spec(gateway).get("listeners")))
+                if isinstance(each.get("port"), int)
+            ]
+            spec = {"selector": {GATEWAY_NAME: name}, "ports": ports or [{"name": "status", "port": 15021}]}
+            self._add("v1", "Service", own, namespace, labels={GATEWAY_NAME: name}, spec=spec)
+
+    def add_namespaces(self, root_namespace: str) -> None:
+        known = {_name(each) for each in self.of("Namespace")}
+        used = {_namespace(each) for each in self.objects if each.get("kind") not in CLUSTER_WIDE} | {root_namespace}
+        used |= {name for each in self.of("VirtualService") for name in _callers(each)}
+        for name in sorted(used - known):
+            self._add("v1", "Namespace", name, "", labels={"kubernetes.io/metadata.name": name})
+
+    def sidecars(self, root_namespace: str) -> Iterator[Proxy]:
+        meshed = [each for each in self.of("Namespace") if _labels(each).get(DATAPLANE) != "ambient"]
+        for name in sorted(_name(each) for each in meshed):
+            if name != root_namespace:
+                yield Proxy(kind=ProxyKind.SIDECAR, namespace=name, labels={"app": f"client-{name}"})
+
+    def gateways(self) -> Iterator[Proxy]:
+        for gateway in self.of("Gateway"):
+            full, namespace, spec = f"{_namespace(gateway)}/{_name(gateway)}", _namespace(gateway), _spec(gateway)
+            if not _native(gateway):
+                selector = _texts(spec.get("selector"))
+                for place, own in self._chosen(selector) or [(namespace, selector)]:
+                    yield Proxy(kind=ProxyKind.GATEWAY, namespace=place, labels=own, gateway=full)
+            elif spec.get("gatewayClassName") == ROUTER_CLASS:
+                own = {GATEWAY_NAME: _name(gateway)}
+                yield Proxy(kind=ProxyKind.GATEWAY, namespace=namespace, labels=own, gateway=full)
+            elif spec.get("gatewayClassName") == WAYPOINT_CLASS:
+                own = {GATEWAY_NAME: _name(gateway), MANAGED: "istio.io-mesh-controller"}
+                yield Proxy(kind=ProxyKind.WAYPOINT, namespace=namespace, labels=own, gateway=full)
+
+    def _chosen(self, selector: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
+        """Namespace and labels of the pods that a Gateway chooses, one for each namespace."""
+        found: dict[str, Mapping[str, str]] = {}
+        for workload in self.of(*WORKLOADS, "Pod"):
+            own = _pod_labels(workload)
+            if selector and selector.items() <= own.items():
+                found.setdefault(_namespace(workload), own)
+        if found:
+            return list(found.items())
+        fronts = [each for each in self.of("Service") if selector]
+        places = {
+            _namespace(each) for each in fronts if selector.items() <= _texts(_spec(each).get("selector")).items()
+        }
+        return [(place, selector) for place in sorted(places)]
+
+    def add_pods(self, proxies: Iterable[Proxy]) -> None:
+        """A ready pod for each workload, for each Service of a namespace without any, and for each proxy."""
+        running = [each for each in self.of(*WORKLOADS) if _spec(each).get("replicas", 1) != 0]
+        wanted: list[tuple[str, Mapping[str, str]]] = [(_namespace(each), _pod_labels(each)) for each in running]
+        populated = {_namespace(each) for each in self.of(*WORKLOADS, "Pod")}
+        for service in self.of("Service"):
+            selector = _texts(_spec(service).get("selector"))
+            if selector and _namespace(service) not in populated:
+                wanted.append((_namespace(service), selector))
+        addresses = _addresses(POD_ADDRESSES)
+        for pod in self.of("Pod"):
+            address = next(addresses)
+            pod["status"] = _ready(address)
+            self._pods.append((_namespace(pod), _pod_labels(pod), address, _name(pod)))
+        for index, (namespace, own) in enumerate(wanted):
+            self._add_pod(f"pod-{index}", namespace, own, next(addresses))
+        own_addresses = _addresses(POD_ADDRESSES + 2**22)
+        for index, proxy in enumerate(proxies):
+            self._add_pod(f"proxy-{index}", proxy.namespace, proxy.labels, next(own_addresses))
+
+    def _add_pod(self, name: str, namespace: str, own: Mapping[str, str], address: str) -> None:
+        spec = {"containers": [{"name": "c", "image": "i"}], "serviceAccountName": "default", "nodeName": "node"}
+        self._add("v1", "Pod", name, namespace, labels=own, spec=spec, status=_ready(address))
+        self._pods.append((namespace, own, address, name))
+
+    def add_slices(self) -> None:
+        addresses = _addresses(SERVICE_ADDRESSES)
+        for service in self.of("Service"):
+            spec, name, namespace = _spec(service), _name(service), _namespace(service)
+            selector = _texts(spec.get("selector"))
+            if not selector or spec.get("type") == "ExternalName":
+                continue
+            spec.setdefault("clusterIP", next(addresses))
+            endpoints = [
+                {
+                    "addresses": [address],
+                    "conditions": {"ready": True},
+                    "targetRef": {"kind": "Pod", "name": pod, "namespace": namespace},
+                }
+                for place, own, address, pod in self._pods
+                if place == namespace and selector.items() <= own.items()
+            ]
+            ports = [
+                {
+                    "name": each.get("name", ""),
+                    "port": each["targetPort"] if isinstance(each.get("targetPort"), int) else each["port"],
+                    "protocol": each.get("protocol", "TCP"),
+                }
+                for each in _list(spec.get("ports"))
+                if isinstance(each.get("port"), int)
+            ]
+            self._add(
+                "discovery.k8s.io/v1",
+                "EndpointSlice",
+                name,
+                namespace,
+                labels={"kubernetes.io/service-name": name},
+                addressType="IPv4",
+                endpoints=endpoints,
+                ports=ports,
+            )
+
+    def _add(  # the parts of an object
+        self, version: str, kind: str, name: str, namespace: str, *, labels: Mapping[str, str], **parts: object
+    ) -> None:
+        metadata: Object = {"name": name, "labels": dict(labels), **({"namespace": namespace} if namespace else {})}
+        self.objects.append({"apiVersion": version, "kind": kind, "metadata": metadata, **parts})
+
+
+def _addresses(first: int) -> Iterator[str]:
+    number = first
+    while True:
+        yield str(IPv4Address(number))
+        number += 1
+
+
+def _ready(address: str) -> Object:
+    conditions = [{"type": "Ready", "status": "True"}]
+    return {"podIP": address, "podIPs": [{"ip": address}], "phase": "Running", "conditions": conditions}
+
+
+def _mapping(value: object) -> Object:
+    return cast("Object", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Object]:
+    return [each for each in cast("list[Any]", value) if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {key: each for key, each in _mapping(value).items() if isinstance(each, str)}
+
+
+def _spec(subject: Object) -> Object:
+    return _mapping(subject.get("spec"))
+
+
+def _name(subject: Object) -> str:
+    return str(_mapping(subject.get("metadata")).get("name", ""))
+
+
+def _namespace(subject: Object) -> str:
+    return str(_mapping(subject.get("metadata")).get("namespace") or "default")
+
+
+def _labels(subject: Object) -> dict[str, str]:
+    return _texts(_mapping(subject.get("metadata")).get("labels"))
+
+
+def _callers(route: Object) -> Iterator[str]:
+    """Namespaces whose requests a VirtualService asks for, or that alone see it."""
+    exports = _spec(route).get("exportTo")
+    named = cast("list[object]", exports) if isinstance(exports, list) else []
+    yield from (name for name in named if isinstance(name, str) and name not in ("", "*", ".", "~"))
+    for entry in _list(_spec(route).get("http")):
+        for match in _list(entry.get("match")):
+            if isinstance(name := match.get("sourceNamespace"), str) and name:
+                yield name
+
+
+def _pod_labels(workload: Object) -> dict[str, str]:
+    return _labels(workload if workload.get("kind") == "Pod" else _mapping(_spec(workload).get("template")))
+
+
+def _native(gateway: Object) -> bool:
+    return str(gateway.get("apiVersion", "")).startswith("gateway.networking.k8s.io/")

@@ -1,0 +1,204 @@
+"""Redacting bodies by what they hold, whatever they are said to be: JSON, forms, multipart, event streams."""
+
+import re
+from collections.abc import Iterator, Sequence
+from email.message import Message as MimeHeaders
+from email.parser import BytesHeaderParser
+from email.utils import collapse_rfc2231_value
+from typing import Final, NamedTuple, TypeAlias
+from urllib.parse import quote_plus, unquote_plus
+
+from ...model.credentials import plain_name
+from .redaction_json import JsonRedactor
+
+REDACTED: Final = "[redacted]"
+"""Stands where a value was."""
+
+URL_REDACTED: Final = quote_plus(REDACTED)
+"""The same in URLs and forms, where brackets would be refused by some servers. Source: RFC 3986 section 3.4."""
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+Payload: TypeAlias = tuple[bytes | None, int]
+"""Bytes that may be kept, or ``None``, and how many values were replaced."""
+
+_FORM_LIKE: Final = re.compile(rb"[\w.%+~*\[\]-]+=[^\s&={}<>\"]*(?:&[\w.%+~*\[\]-]+=[^\s&={}<>\"]*)*\s*")
+
+_EVENT_STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?::|(?:data|event|id|retry):)")
+"""How server-sent events begin. Source: HTML Living Standard, "Parsing an event stream"."""
+
+_EVENT_DATA: Final = re.compile(rb"^(data: ?)([^\r\n]*)", re.MULTILINE)
+
+_FIRST_BOUNDARY: Final = re.compile(rb"(?:\r?\n)?--([^\r\n]{1,70})\r?\n")
+"""Source of the length: RFC 2046 section 5.1.1."""
+
+_END_OF_HEAD: Final = re.compile(rb"(?:\A|\r?\n)\r?\n")
+
+_MAX_DEPTH: Final = 3
+"""Bodies within bodies."""
+
+_NO_TEXT: Final = ("image/", "video/", "audio/", "font/")
+
+
+class ParameterRedactor:
+    """Replaces the values of parameters in queries and forms."""
+
+    def __init__(self, names: Sequence[str], json: JsonRedactor) -> None:
+        """Prepare.
+
+        Args:
+            names: Compared by :func:`~pulumi_traffic_mirror.model.credentials.plain_name`.
+            json: For values that are JSON themselves.
+        """
+        self._names = frozenset(map(plain_name, names))
+        self._json = json
+
+    def is_secret(self, name: str) -> bool:
+        """Tell whether a parameter's value is forbidden."""
+        return plain_name(name) in self._names
+
+    def redact(self, text: str) -> tuple[str, int]:
+        """Replace values in ``a=1&b=2``."""
+        pairs, count = text.split("&"), 0
+        for index, pair in enumerate(pairs):
+            name, equals, value = pair.partition("=")
+            if not equals or not value or value == URL_REDACTED:
+                continue
+            if self.is_secret(unquote_plus(name)):
+                pairs[index] = f"{name}={URL_REDACTED}"
+                count += 1
+            elif value.startswith(("{", "[", "%7B", "%7b", "%5B", "%5b")):
+                pairs[index], found = self._redact_json(name, value)
+                count += found
+        return "&".join(pairs), count
+
+    def _redact_json(self, name: str, value: str) -> tuple[str, int]:
+        plain = unquote_plus(value).encode()
+        kept, count = self._json.redact(plain)
+        if kept is None:
+            return (f"{name}={URL_REDACTED}", 1) if self._json.suspects(plain) else (f"{name}={value}", 0)
+        return f"{name}={quote_plus(kept) if count else value}", count
+
+
+class _Body(NamedTuple):
+    """What is looked into."""
+
+    data: bytes
+    media_type: str
+    declared: str
+    """The media type in lower case, without parameters."""
+    is_whole: bool
+    depth: int
+
+
+class ContentRedactor:
+    """Finds out what a body is, and replaces what is forbidden in it."""
+
+    def __init__(self, json: JsonRedactor, parameters: ParameterRedactor) -> None:
+        self._json = json
+        self._parameters = parameters
+
+    def redact(self, data: bytes, media_type: str, *, is_whole: bool = True, depth: int = 0) -> Payload:
+        """Return a body without what is forbidden; ``None`` when it may hold some and cannot be read.
+
+        Args:
+            data: Without any coding.
+            media_type: What ``content-type`` says, with parameters; the content is looked at in any case.
+            is_whole: False where the end is missing.
+            depth: How many other bodies it is part of.
+        """
+        body = _Body(data, media_type, media_type.partition(";")[0].strip().lower(), is_whole, depth)
+        if not data or body.declared.startswith(_NO_TEXT):
+            return data, 0
+        for redact in (self._json_body, self._multipart, self._form, self._events):
+            found = redact(body)
+            if found is not None:
+                return found
+        return (None, 1) if self._json.suspects(data) else (data, 0)
+
+    def _json_body(self, body: _Body) -> Payload | None:
+        is_declared = "json" in body.declared
+        if not is_declared and not self._json.could_read(body.data):
+            return None
+        kept, count = self._json.redact(body.data) if body.is_whole else (None, 1)
+        if kept is None and not (is_declared and self._json.has_paths):
+            return None
+        return kept, count
+
+    def _form(self, body: _Body) -> Payload | None:
+        if body.declared != FORM and not _FORM_LIKE.fullmatch(body.data):
+            return None
+        if not body.is_whole:
+            return None, 1
+        text, count = self._parameters.redact(body.data.decode("latin-1"))
+        return text.encode("latin-1"), count
+
+    def _events(self, body: _Body) -> Payload | None:
+        if body.declared != "text/event-stream" and not _EVENT_STREAM.match(body.data):
+            return None
+        data, pieces = body.data, list[bytes]()
+        position = count = 0
+        for line in _EVENT_DATA.finditer(data):
+            kept, found = self._json.redact(line[2]) if self._json.could_read(line[2]) else (line[2], 0)
+            if kept is None and self._json.suspects(data):
+                return None, 1
+            if kept is not None and found:
+                pieces += data[position : line.start(2)], kept
+                position, count = line.end(2), count + found
+        return b"".join((*pieces, data[position:])), count
+
+    def _multipart(self, body: _Body) -> Payload | None:
+        boundary = _boundary_of(body.data, body.media_type if body.declared.startswith("multipart/") else "")
+        if not boundary:
+            return None
+        if body.depth >= _MAX_DEPTH:
+            return None, 1
+        data, pieces = body.data, list[bytes]()
+        position = count = 0
+        for part in _parts_of(data, boundary):
+            content = data[part.first : part.end]
+            kept, found = self._part(content, part.headers, body.depth)
+            if kept is None:
+                return None, 1
+            if found:
+                pieces += data[position : part.first], kept
+                position, count = part.end, count + found
+        return b"".join((*pieces, data[position:])), count
+
+    def _part(self, content: bytes, headers: MimeHeaders, depth: int) -> Payload:
+        name = headers.get_param("name", "", header="content-disposition")
+        if content and self._parameters.is_secret(collapse_rfc2231_value(name)):
+            return REDACTED.encode(), 1
+        if str(headers.get("content-transfer-encoding", "binary")).strip().lower() in ("base64", "quoted-printable"):
+            return None, 1
+        return self.redact(content, str(headers.get("content-type", "")), depth=depth + 1)
+
+
+class _Part(NamedTuple):
+    headers: MimeHeaders
+    first: int
+    """Where its content begins."""
+    end: int
+
+
+def _boundary_of(data: bytes, media_type: str) -> bytes:
+    headers = MimeHeaders()
+    headers["content-type"] = media_type
+    declared = headers.get_param("boundary") if media_type else None
+    if isinstance(declared, str) and declared:
+        return declared.encode("latin-1", "replace")
+    found = _FIRST_BOUNDARY.match(data)
+    return found[1].rstrip() if found else b""
+
+
+def _parts_of(data: bytes, boundary: bytes) -> Iterator[_Part]:
+    delimiters = list(re.finditer(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?:--)?[ \t]*(?=\r?\n|\Z)", data))
+    for index, delimiter in enumerate(delimiters):
+        end = delimiters[index + 1].start() if index + 1 < len(delimiters) else len(data)
+        # The line feed behind the delimiter is left, so that a part without headers begins with an empty line.
+        first = delimiter.end() + (2 if data.startswith(b"\r\n", delimiter.end()) else 1)
+        if delimiter[0].endswith(b"--") or first >= end:
+            continue
+        head = _END_OF_HEAD.search(data[first:end])
+        headers = BytesHeaderParser().parsebytes(data[first : first + head.start()] if head else b"")
+        yield _Part(headers, first + head.end() if head else first, end)

@@ -1,0 +1,1 @@
+"""One embedded cluster: its processes, files, keys, images and addresses."""

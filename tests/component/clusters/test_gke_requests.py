@@ -1,0 +1,92 @@
+"""Requests for what our components register, held against Google's own descriptions of its APIs, at a stand-in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pulumi_traffic_mirror.clusters.gke import NetworkPeering, NetworkPeeringArgs
+from tests.support.gke_changes import VARIANTS, recorded
+from tests.support.gke_requests import Request, deployment, mapped, requests_of
+from tests.support.google_discovery import MODULE, VERSION, ApiError, module_folder
+from tests.support.google_standin import GoogleStandIn
+from tests.support.recording import Recording, run_program
+
+pytestmark = pytest.mark.slow
+
+HOSTS = ("my-project", "host-project")
+
+
+@pytest.fixture
+def google() -> GoogleStandIn:
+    folder = module_folder()
+    if folder is None:
+        pytest.skip(f"Google's descriptions are not to be had: go mod download {MODULE}@{VERSION}")
+    standin = GoogleStandIn(folder)
+    # What ExistingNetwork names.
+    for project in HOSTS:
+        for network in ("shared", "other", "a", "b"):
+            standin.made[f"projects/{project}/global/networks/{network}"] = {}
+        for subnetwork in ("nodes", "other"):
+            names = ("pods", "services", "other")
+            standin.made[f"projects/{project}/regions/europe-west1/subnetworks/{subnetwork}"] = {
+                "secondaryIpRanges": [{"rangeName": name} for name in names]
+            }
+    return standin
+
+
+def deploy(google: GoogleStandIn, recording: Recording) -> list[Request]:
+    requests = list(deployment(recording))
+    for request in requests:
+        google.call(request)
+    return requests
+
+
+@pytest.mark.parametrize("variant", range(len(VARIANTS)))
+def test_google_knows_every_field_and_value(variant: int, google: GoogleStandIn) -> None:
+    deploy(google, recorded(VARIANTS[variant]))
+    assert any(name.endswith("/clusters/b-cluster") for name in google.made)
+
+
+def test_networks_are_connected_by_names_that_google_knows(google: GoogleStandIn) -> None:
+    a, b = (f"projects/my-project/global/networks/{name}" for name in "ab")
+    recording = run_program(lambda: NetworkPeering("mirrors", NetworkPeeringArgs(first=a, second=b)))
+    assert len(deploy(google, recording)) == 2
+
+
+def cluster_request(**changes: Any) -> Request:
+    (found,) = (each for each in recorded({}).resources if each.name == "b-cluster")
+    request = requests_of(found)
+    return Request(
+        api=request.api, verb=request.verb, path=request.path, body={"cluster": request.body["cluster"] | changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"enableSheildedNodes": True}, "cluster.enableSheildedNodes: unknown field"),
+        ({"releaseChannel": {"channel": "SLOW"}}, "releaseChannel.channel: 'SLOW' is none of"),
+        ({"shieldedNodes": {"enabled": "yes"}}, "shieldedNodes.enabled: 'yes' must be boolean"),
+        ({"locations": "europe-west1-b"}, "locations: must be a list"),
+        ({"nodeConfig": {"kubeletConfig": []}}, "kubeletConfig: must be an object"),
+        ({"subnetwork": "projects/my-project/regions/europe-west1/subnetworks/gone"}, "404: there is no projects/"),
+    ],
+)
+def test_the_standin_refuses_what_google_would(changes: Mapping[str, Any], said: str, google: GoogleStandIn) -> None:
+    for request in deployment(recorded({})):
+        if request.api == "compute":
+            google.call(request)
+    with pytest.raises(ApiError) as refusal:
+        google.call(cluster_request(**changes))
+    assert said in str(refusal.value)
+
+
+def test_there_is_no_method_for_half_a_path(google: GoogleStandIn) -> None:
+    with pytest.raises(ApiError, match="404: there is no method POST v1beta1/projects/p/clusters/x/y"):
+        google.call(Request(api="container", verb="POST", path="v1beta1/projects/p/clusters/x/y", body={}))
+
+
+def test_a_property_that_the_mapping_does_not_know_is_not_left_out() -> None:
+    with pytest.raises(KeyError, match="enableTpu"):
+        mapped({"enableTpu": True}, {"network": ""})

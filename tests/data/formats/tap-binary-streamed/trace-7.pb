@@ -1,0 +1,28 @@
+é ê»«¨ñÒîzÅ
+
+
+:authorityshop.example
+
+:path/missing
+
+:methodGET
+
+:schemehttp
+
+x-mixed-caseKept
+
+x-forwarded-protohttpÜ ê»«¨ñÒîz*z
+
+:status404
+
+content-type
+text/plain
+
+content-length8
+
+
+connectionclose
+"
+x-envoy-upstream-service-time0 ê»«¨ñÒîz2
+
+not here

@@ -1,0 +1,491 @@
+"""What the linter says or implies about each mirror, against what istiod renders for each proxy."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pulumi_traffic_mirror.model.routing import CLUSTER_DOMAIN, service_host
+from pulumi_traffic_mirror.model.rules import (
+    ClusterObjects,
+    Finding,
+    Mesh,
+    MirrorEntry,
+    Outcome,
+    Severity,
+    patching,
+    run_rules,
+)
+from pulumi_traffic_mirror.model.rules.hosts import covers
+from pulumi_traffic_mirror.model.rules.outlets import callers, may_be_elsewhere, own_hosts
+from pulumi_traffic_mirror.model.rules.reach import pattern_entry
+from pulumi_traffic_mirror.model.rules.visibility import EXPORT
+from pulumi_traffic_mirror.model.values import IstioBehaviour, IstioVersion
+from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
+from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
+from pulumi_traffic_mirror.operations.oracle.rendered import (
+    Rendering,
+    copies,
+    leads_to,
+    named_entries,
+    named_target,
+    renderings,
+)
+from tests.differential.maker import CREDENTIALS, Object
+
+REFUSED: Final = {"object-refused", "mirror-and-mirrors", "mirror-percent-range"}
+"""Rules whose findings may say that the API server or the webhook refuses an object."""
+
+UNSENT: Final = {
+    "mirror-never-sent",
+    "mirror-primary-undefined",
+    "gateway-undefined",
+    "gateway-host",
+    "gateway-namespace",
+    "gateway-selector",
+    "gateway-port-closed",
+    "host-routed-twice",
+    "mirror-not-granted",
+    "mirror-ambient-without-waypoint",
+}
+"""Rules whose findings say that nobody sends a mirror."""
+
+VANISHING: Final = {
+    "mirror-target-undefined",
+    "mirror-target-port-undefined",
+    "mirror-target-hidden",
+    "mirror-subset-undefined",
+    "mirror-target-no-port",
+    "service-entry-hidden",
+    "mirror-not-granted",
+}
+"""Rules whose findings say that a sender has no cluster for a mirror's target."""
+
+ADDRESSLESS: Final = {"service-entry-without-address", "mirror-target-headless", "mirror-target-no-pods"}
+"""Rules whose findings say that a mirror's target has no endpoint."""
+
+FREEZING: Final = {"envoy-filter-refused-routes", "envoy-filter-authority"}
+"""Rules whose findings say that Envoy refuses a whole route configuration."""
+
+BRAKES: Final = {
+    "a connection limit": lambda fact: fact["limits"]["connections"] > 0,
+    "a limit on pending requests": lambda fact: fact["limits"]["pending"] > 0,
+    "a limit on requests in flight": lambda fact: fact["limits"]["requests"] > 0,
+    "a connect timeout": lambda fact: fact["connect_timeout"] > 0,
+    "keep-alive": lambda fact: fact["keep_alive"],
+    "outlier detection": lambda fact: fact.get("outlier_detection", {}).get("ejects", False),
+}
+"""How a cluster shows each brake of the rule mirror-no-brakes."""
+
+JUDGED_KINDS: Final = {
+    "VirtualService",
+    "HTTPRoute",
+    "GRPCRoute",
+    "EnvoyFilter",
+    "ServiceEntry",
+    "DestinationRule",
+    "Gateway",
+    "Sidecar",
+}
+RESOLUTION: Final = 1e-4
+"""Envoy counts shares in millionths."""
+
+
+@dataclass(frozen=True, order=True)
+class Disagreement:
+    """One claim that does not hold.
+
+    Attributes:
+        kind: What is not as claimed.
+        subject: The object.
+        note: Where and how, to sort by.
+    """
+
+    kind: str
+    subject: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A mesh, compared."""
+
+    disagreements: list[Disagreement]
+    mirrors: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the linter says of a mesh."""
+
+    cluster: ClusterObjects
+    findings: Sequence[Finding]
+
+    def of(self, mirror_entry: MirrorEntry, *, sure: bool = False) -> set[str]:
+        """Rules that find fault with a mirror; with ``sure`` only where nothing that is not at hand may change it."""
+        subject, path = str(mirror_entry.source), mirror_entry.node.path
+        return {
+            found.rule
+            for found in self.findings
+            if found.object == subject
+            and (found.field.startswith(path) or path.startswith(found.field))
+            and not (sure and found.likely)
+        }
+
+    def external(self, mirror_entry: MirrorEntry) -> bool:
+        """Whether a mirror goes to a Service of type ExternalName, whose cluster depends on the listener's port."""
+        return mirror_entry.target.host in self.stand_ins
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """What Services of type ExternalName stand for, by their full names."""
+        found = self.cluster.of("Service")
+        return {
+            service_host(each.name, each.namespace): each.spec["externalName"].text()
+            for each in found
+            if each.spec["type"].text() == "ExternalName"
+        }
+
+    def unclear(self, mirror_entry: MirrorEntry) -> bool:
+        """Whether who sends depends on what is not at hand.
+
+        On labels of callers or of the route's namespace, or on the ports of a Service whose namespace has none here.
+        """
+        if any(may_be_elsewhere(self.cluster, host) for host in own_hosts(mirror_entry.route)):  # beyond: elsewhere
+            return True
+        selective = [
+            each.spec["workloadSelector"]
+            for each in self.cluster.of("EnvoyFilter", "DestinationRule", "Sidecar")
+            if each.spec["workloadSelector"].given
+        ]
+        labelled = any(
+            match["sourceLabels"].given
+            for route in self.cluster.routing.of_owner(mirror_entry.route.owner)
+            for entry in (route.entry, route.outer)
+            for match in entry["match"].elements()
+        )
+        unlabelled = not self.cluster.find("Namespace", "default", mirror_entry.source.namespace) and any(
+            listener.node["allowedRoutes"]["namespaces"]["from"].text() == "Selector"
+            for name in mirror_entry.route.gateways
+            for listener in self.cluster.listeners.by_gateway.get(name, ())
+        )
+        return labelled or unlabelled or (bool(selective) and "mesh" in mirror_entry.route.gateways)  # beyond: labels
+
+    def about(self, subject: str) -> set[str]:
+        """Rules that find fault with an object."""
+        return {found.rule for found in self.findings if found.object == subject}
+
+    def naming(self, *texts: str) -> set[str]:
+        """Rules whose findings name something."""
+        return {found.rule for found in self.findings if all(text in found.message for text in texts)}
+
+    def patched(self, mirror_entry: MirrorEntry) -> bool:
+        """Whether an EnvoyFilter is said to do something about a mirror."""
+        target = f"|{mirror_entry.target.subset}|{mirror_entry.target.host}"
+        return "mirror-policy-drift" in self.naming(str(mirror_entry.source), target)
+
+
+def claims_of(objects: Sequence[Object]) -> Claims:
+    """Run every rule."""
+    istio = IstioBehaviour(version=IstioVersion(1, 31))
+    cluster = ClusterObjects(name="mesh", objects=objects, istio=istio, complete=True)
+    found = run_rules(Mesh(clusters=[cluster]))
+    return Claims(cluster, [each for each in found if each.outcome is not Outcome.WAIVED])
+
+
+def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
+    """Hold every claim about a mesh against istiod."""
+    question = question_of(named_entries(objects))
+    try:
+        answer = oracle.ask(question)
+    except OracleError as error:
+        return Result([Disagreement("istiod-ended", "", str(error)[:160])], 0, 0)
+    if reason := answer.get("error"):
+        return Result([Disagreement("istiod-failed", "", reason[:160])], 0, answer["milliseconds"])
+    claims = claims_of(objects)
+    found = [*_refusals(answer, claims), *_frozen(answer, claims)]
+    refused = {fact["object"] for fact in answer.get("objects", []) if fact.get("refused")}
+    mirror_entries = claims.cluster.routing.mirror_entries
+    frozen = any(
+        config.get("refused") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []
+    )
+    for mirror_entry in mirror_entries if not frozen else ():  # beyond: frozen
+        if (
+            not {str(mirror_entry.source), str(mirror_entry.route.owner), str(mirror_entry.route.source)} & refused
+        ):  # beyond: refused
+            found += _Mirror(mirror_entry, claims, question, answer).disagreements()
+    found += _unlisted(answer, claims, refused) if not frozen else ()
+    mirrors = sum(
+        len(route.get("mirrors", []))
+        for fact in answer.get("proxies", {}).values()
+        for config in fact["routes"] or []
+        for host in config["hosts"] or []
+        for route in host["routes"] or []
+    )
+    return Result(sorted(set(found)), mirrors, answer["milliseconds"])
+
+
+def _refusals(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
+    reasons = {fact["object"]: reason for fact in answer.get("objects", []) if (reason := fact.get("refused"))}
+    for subject, reason in reasons.items():
+        errors = {each.rule for each in claims.findings if each.object == subject and each.severity is Severity.ERROR}
+        if subject.split()[0] in JUDGED_KINDS and not errors & REFUSED:  # beyond: kinds
+            yield Disagreement("refused-silent", subject, reason[:120])
+    for finding in claims.findings:
+        if finding.rule == "object-refused" and finding.object not in reasons:
+            yield Disagreement("refused-claimed", finding.object, finding.message[:120])
+    for fact in answer.get("objects", []):
+        pruned = [path for path in fact.get("pruned", []) if "mirror" in path.lower()]  # beyond: fields
+        if pruned and "field-unknown" not in claims.about(fact["object"]):
+            yield Disagreement("pruned-silent", fact["object"], pruned[0])
+
+
+def _frozen(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
+    reasons = {
+        config.get("refused", "") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []
+    } - {""}
+    told = {each.rule for each in claims.findings}
+    claimed = told & FREEZING
+    if reasons and not claimed:
+        yield Disagreement("envoy-refuses-routes", "", sorted(reasons)[0])
+    if claimed and not reasons and "host-routed-twice" not in told:  # beyond: twice
+        yield Disagreement("envoy-refusal-claimed", "", ", ".join(claimed))
+
+
+def _unlisted(answer: Answer, claims: Claims, refused: set[str]) -> Iterable[Disagreement]:
+    """Mirrors that proxies have and the linter does not list."""
+    targets = [
+        mirror_entry.target
+        for mirror_entry in claims.cluster.routing.mirror_entries
+        if str(mirror_entry.source) not in refused
+    ]
+    stand_ins = claims.stand_ins
+    listed = {(each.subset, each.host) for each in targets}
+    listed |= {(each.subset, stand_ins[each.host]) for each in targets if each.host in stand_ins}
+    for name, fact in answer.get("proxies", {}).items():
+        for config in fact["routes"] or []:
+            for host in config["hosts"] or []:
+                for route in host["routes"] or []:
+                    for mirror in [*route.get("mirrors", []), *host.get("mirrors", [])]:
+                        found = named_target(mirror["cluster"])
+                        told = "envoy-filter-mirrors" in claims.naming(mirror["cluster"])
+                        if mirror["share"] > 0 and found and found[:2] not in listed and not told:
+                            yield Disagreement("mirror-unlisted", "", f"{mirror['cluster']} at {name.split('/')[0]}")
+
+
+class _Mirror:
+    """One mirror, and what became of it at each proxy."""
+
+    def __init__(self, mirror_entry: MirrorEntry, claims: Claims, question: Question, answer: Answer) -> None:
+        self.mirror_entry, self.claims, self.question, self.answer = mirror_entry, claims, question, answer
+        self.subject = str(mirror_entry.source)
+        self.mine = claims.of(mirror_entry)
+        self.sure = claims.of(mirror_entry, sure=True)
+        self.rules = claims.about(self.subject) | claims.about(str(mirror_entry.route.owner))
+        self.found = [each for each in renderings(question, answer, mirror_entry.route) if self._callable(each)]
+        self.sent = [(each, own) for each in self.found if (own := self._own(each))]
+
+    def _own(self, found: Rendering) -> list[MirrorFact]:
+        """The mirror's policies in a rendering; of one without a port not those that another one with a port has."""
+        if found.route["action"] != "route":
+            return []  # a virtual host's mirrors are there for others
+        own = [each for each in copies(found, self.mirror_entry) if each["share"] > 0]
+        if self.mirror_entry.target.port is not None:
+            return own
+        together = self.claims.cluster.routing.of_route(self.mirror_entry.route)
+        others = [each.target for each in together if each.target.port is not None]
+        alone = [each for each in own if not any(leads_to(each["cluster"], other) for other in others)]
+        port = found.host["name"].rpartition(":")[2]
+        of_listener = [each for each in own if each["cluster"].split("|")[1] == port]
+        return alone or (own if found.proxy.kind is ProxyKind.GATEWAY else of_listener)
+
+    def _callable(self, found: Rendering) -> bool:
+        """Whether requests may come to a virtual host of sidecars: not where a Service lacks its port."""
+        match = found.route["match"].replace(" ", "")
+        if '"invertMatch":true' in match and '"regex":".*"' in match:
+            return False  # every request has the header that it must not have
+        if found.proxy.kind is ProxyKind.GATEWAY:
+            return True
+        cluster = self.claims.cluster
+        own = callers(cluster.routing.of_owner(self.mirror_entry.route.owner))
+        if found.proxy.kind is ProxyKind.SIDECAR and found.proxy.namespace not in {*cluster.namespaces, *own}:
+            return False  # beyond: others
+        host, _, port = found.host["name"].rpartition(":")
+        inside = host.startswith("*") and host.endswith(CLUSTER_DOMAIN)
+        made = host.endswith(CLUSTER_DOMAIN) and host not in (
+            *cluster.registered_hosts,
+            *own_hosts(self.mirror_entry.route),
+        )
+        if made and not inside:
+            return False  # the Service that Istio makes for a gateway
+        known = [each for each in cluster.registered_hosts if covers(host, each)] if inside else [host]
+        numbers = [number for each in known for number in cluster.ports_of(each)] if port.isdigit() else []
+        return int(port) in numbers if numbers else not inside  # beyond: uncalled
+
+    def disagreements(self) -> list[Disagreement]:
+        mirror_entry = self.mirror_entry
+        together = self.claims.cluster.routing.of_route(mirror_entry.route)
+        alike = [each for each in together if not self._nothing(each) and each.target.host == mirror_entry.target.host]
+        if self.claims.external(mirror_entry):  # beyond: external
+            return []
+        if self._nothing(mirror_entry):
+            told = self.claims.patched(mirror_entry) or "envoy-filter-mirrors" in self.claims.naming(
+                mirror_entry.target.host
+            )
+            return self._say("rests-but-sent") if self.sent and not alike and not told else []
+        if not self.sent:
+            return self._unsent()
+        if "mirror-never-sent" in self.mine:
+            return self._say("unsent-claimed")
+        if self.claims.unclear(mirror_entry):
+            return []
+        ended = pattern_entry(self.claims.cluster, mirror_entry.target.host)  # without a cluster nothing else matters
+        return [*self._share(), *self._clusters(), *(() if ended else self._credentials())]
+
+    def _nothing(self, mirror_entry: MirrorEntry) -> bool:
+        """Whether a share is nothing, or is said to be too little for Envoy."""
+        return mirror_entry.disabled or (mirror_entry.nothing and "mirror-percent-range" in self.mine)
+
+    def _say(self, kind: str, note: str = "") -> list[Disagreement]:
+        form = (
+            "native"
+            if self.mirror_entry.route.native
+            else "delegated"
+            if self.mirror_entry.route.outer.given
+            else "istio"
+        )
+        places = "+".join(sorted({each.proxy.kind.value for each, _ in self.sent}))
+        return [Disagreement(kind, self.subject, " ".join(part for part in (form, places, note) if part))]
+
+    def _unsent(self) -> list[Disagreement]:
+        if self.claims.unclear(self.mirror_entry):
+            return []
+        told = (self.mine | self.rules) & UNSENT or self.mine & (VANISHING | {"mirror-percent-range"})
+        if told or self.claims.patched(self.mirror_entry) or self._sent_by_another():
+            return []
+        actions = {each.route["action"] for each in self.found}
+        note = "rendered without it" if actions == {"route"} else f"rendered as {sorted(actions)}"
+        return self._say("unsent-silent", note)
+
+    def _sent_by_another(self) -> bool:
+        """Whether another entry of a delegate sends what the entry that delegates says for all of them."""
+        alike = [
+            each
+            for each in self.claims.cluster.routing.mirror_entries
+            if each is not self.mirror_entry and each.node.value is self.mirror_entry.node.value
+        ]
+        return any(_Mirror(each, self.claims, self.question, self.answer).sent for each in alike)
+
+    def _share(self) -> list[Disagreement]:
+        percent = self.mirror_entry.percent
+        if percent is None or self.claims.patched(self.mirror_entry):  # beyond: patched
+            return []
+        together = [each for each in self.claims.cluster.routing.of_route(self.mirror_entry.route) if not each.disabled]
+        alike = [each for each in together if each.target == self.mirror_entry.target]
+        loose = [each for each in together if each.target.host == self.mirror_entry.target.host]
+        if len(loose) > len(alike) or len({each.percent for each in alike}) > 1:  # beyond: shares
+            return []
+        for each, own in self.sent:
+            share = sum(mirror["share"] for mirror in own) / len(own)
+            if abs(share - min(percent, 100)) > RESOLUTION and self._expected(each.proxy):
+                return self._say("share-differs", "more" if share > percent else "less")
+        return []
+
+    def _expected(self, proxy: Proxy) -> bool:
+        """Whether the linter counts with a proxy as a sender."""
+        from pulumi_traffic_mirror.model.rules.policies import proxies  # noqa: PLC0415
+
+        senders = proxies(self.claims.cluster, self.mirror_entry.route)
+        kind = "GATEWAY" if proxy.kind is ProxyKind.GATEWAY else "SIDECAR_OUTBOUND"
+        if proxy.kind is ProxyKind.GATEWAY and proxy.gateway not in self.mirror_entry.route.gateways:
+            return False
+        return any(  # beyond: others
+            context in (kind, proxy.kind.name) and place == proxy.namespace for context, place in senders
+        )
+
+    def _clusters(self) -> list[Disagreement]:
+        sent = [(each, own) for each, own in self.sent if self._expected(each.proxy)]
+        if not sent:
+            taken = all(each.removed_by for each in patching.sent(self.claims.cluster, self.mirror_entry.route))
+            told = taken or self.claims.patched(self.mirror_entry) or "host-routed-twice" in self.rules
+            return [] if told else self._say("sent-by-others-only")
+        host = self.mirror_entry.target.host
+        told = self.mine & VANISHING or self.claims.naming(host) & {"service-entry-hidden", "mirror-target-hidden"}
+        names = {own[0]["cluster"] for _, own in sent}
+        if any(self.claims.naming(f"{name} is taken away", str(self.mirror_entry.source)) for name in names):
+            told = {*told, "mirror-policy-drift"}
+        absent = [each for each, own in sent if own[0]["cluster"] not in each.clusters]
+        if absent and not told:
+            elsewhere = may_be_elsewhere(self.claims.cluster, host)  # beyond: elsewhere
+            return [] if elsewhere else self._say("cluster-absent-silent", self._target())
+        unsure = told == {"mirror-target-no-port"} and "mirror-target-no-port" not in self.sure
+        if told and not absent and not unsure:
+            # A cluster without an endpoint is none to whoever calls it.
+            service = self.claims.cluster.service(host)
+            nobody = service is not None and service.annotation(EXPORT) == "~"  # beyond: nobody
+            empty = any(not each.clusters[own[0]["cluster"]]["endpoints"] for each, own in sent)
+            nobody = nobody or "host-routed-twice" in self.rules  # beyond: twice
+            return (
+                []
+                if empty or nobody
+                else self._say("cluster-absent-claimed", f"{self._target()} {','.join(sorted(told))}")
+            )
+        if absent:
+            return []
+        return [*self._endpoints(sent), *self._life(sent), *self._brakes(sent)]
+
+    def _target(self) -> str:
+        target = self.mirror_entry.target
+        return f"port={'yes' if target.port else 'no'} subset={'yes' if target.subset else 'no'}"
+
+    def _endpoints(self, sent: list[tuple[Rendering, Any]]) -> list[Disagreement]:
+        facts = [(each.proxy.kind, each.clusters[own[0]["cluster"]]) for each, own in sent]
+        empty = [
+            fact["type"]
+            for kind, fact in facts
+            if (fact["type"] == "ORIGINAL_DST" and kind is not ProxyKind.WAYPOINT)  # beyond: headless
+            or (fact["type"] in ("EDS", "STATIC") and not fact["endpoints"])
+        ]
+        told = (self.mine | self.claims.naming(self.mirror_entry.target.host)) & ADDRESSLESS
+        if empty and not told:
+            return self._say("endpoints-absent-silent", empty[0])
+        return self._say("endpoints-absent-claimed", str(sorted(told))) if told and not empty else []
+
+    def _life(self, sent: list[tuple[Rendering, Any]]) -> list[Disagreement]:
+        unbounded = [
+            each
+            for each, own in sent
+            if not each.clusters[own[0]["cluster"]]["max_stream_duration"] and not each.route.get("timeout")
+        ]
+        told = "mirror-unbounded-life" in self.mine
+        if bool(unbounded) == told:
+            return []
+        return self._say("unbounded-claimed" if told else "unbounded-silent")
+
+    def _brakes(self, sent: list[tuple[Rendering, Any]]) -> list[Disagreement]:
+        path = self.mirror_entry.node.path
+        told = " ".join(
+            each.message
+            for each in self.claims.findings
+            if each.object == self.subject and each.rule == "mirror-no-brakes" and each.field == path
+        )
+        facts = [each.clusters[own[0]["cluster"]] for each, own in sent]
+        found: list[Disagreement] = []
+        for brake, there in BRAKES.items():
+            missing = not all(there(fact) for fact in facts)
+            if missing != (brake in told):
+                found += self._say("brake-silent" if missing else "brake-claimed", brake)
+        return found
+
+    def _credentials(self) -> list[Disagreement]:
+        wanted = set(CREDENTIALS)
+        sent = [(each, own) for each, own in self.sent if self._expected(each.proxy)]
+        dirty = [
+            each
+            for each, own in sent
+            if any(wanted - {*mirror.get("remove", []), *each.route.get("remove", [])} for mirror in own)
+        ]
+        told = "mirror-credentials" in self.mine
+        if not sent or bool(dirty) == told:
+            return []
+        return self._say("credentials-claimed" if told else "credentials-silent")

@@ -1,0 +1,168 @@
+"""What cases of overlays share: an owner's objects, overlays on them, calls, and what a proxy has of it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pulumi_traffic_mirror as tm
+from pulumi_traffic_mirror.mesh import ExistingIstio
+from pulumi_traffic_mirror.model import GatewayHosts, Match, OverlayRoute, Protocol
+from pulumi_traffic_mirror.model.overlay import AIM_PREFIX
+from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
+from pulumi_traffic_mirror.rehearsal.places import cache_directory
+from pulumi_traffic_mirror.rehearsal.toolchain.oracle import ensure_oracle
+
+from .declared import cluster, declare
+from .lab import Lab, Mirror, settled
+from .proxies import Proxy
+from .terms import GATEWAY, NAMESPACE, PORTS, STAGING, echo, hosts
+
+HTTP = Protocol.HTTP
+PORT = PORTS[HTTP]
+HOST = hosts(HTTP)[0]
+AIM = "x-traffic-mirror-to-hello.shop.echo-v3"
+READS = Match(path_prefixes=["/api"])
+
+
+def owner(first: int = 90) -> dict[str, Any]:
+    """Somebody's VirtualService: four paths, two versions by weight, retries, a rewrite and a redirect."""
+    v1, v2 = ({"host": str(echo(version, HTTP).host), "port": {"number": PORT}} for version in ("v1", "v2"))
+    both = [{"destination": v1, "weight": first}, {"destination": v2, "weight": 100 - first}]
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "owner", "namespace": NAMESPACE},
+        "spec": {
+            "hosts": [HOST],
+            "gateways": [str(GATEWAY)],
+            "http": [
+                {
+                    "name": "orders",
+                    "match": [{"uri": {"prefix": "/api/orders"}}],
+                    "route": both,
+                    "retries": {"attempts": 2, "perTryTimeout": "2s"},
+                    "timeout": "7s",
+                },
+                {"name": "old", "match": [{"uri": {"exact": "/api/old"}}], "redirect": {"uri": "/api/orders"}},
+                {
+                    "match": [{"uri": {"prefix": "/api/cart"}}],
+                    "rewrite": {"uri": "/v2/cart"},
+                    "route": [{"destination": v1}],
+                },
+                {"name": "rest", "route": both},
+            ],
+        },
+    }
+
+
+def mirror(version: str = "v3", **values: Any) -> tm.InClusterMirror:
+    """A mirror to an echo server; of what is below /api unless it says otherwise."""
+    return tm.InClusterMirror(**{"percent": 100, "service": echo(version, HTTP), "match": READS, **values})
+
+
+@contextmanager
+def overlaid(lab: Lab, *mirrors: Mirror, name: str = "shop", **values: Any) -> Iterator[OverlayRoute]:
+    """Put an overlay in place, and wait until the proxy has it."""
+    made: list[OverlayRoute] = []
+
+    def program() -> None:
+        mesh = ExistingIstio(cluster=cluster(), version=lab.stage.istio_version).handle
+        given = {"on": [GatewayHosts(hosts=[HOST])], "namespace": NAMESPACE, "protocol": HTTP, **values}
+        made.append(tm.MirrorOverlay(name, tm.MirrorOverlayArgs(mesh=mesh, mirrors=mirrors, **given)).route)
+
+    with lab.applied(STAGING, declare(program).objects):
+        header = made[0].aim_header(mirrors[0], 0)
+        proxy = lab.gateway if isinstance(made[0].on[0], GatewayHosts) else lab.caller
+        target = mirrors[0].destination().cluster_name
+        wait_until(
+            lambda: header in dump(proxy) and all(target in bounded for bounded in proxy.bounded_clusters()),
+            what=f"the proxy has {header}",
+            timeout=30,
+        )
+        yield made[0]
+
+
+def define_gateway_api(lab: Lab, role: str) -> None:
+    """Bring the kinds of the Gateway API into a cluster; they stay."""
+    for definitions in ensure_oracle(cache_directory(), lab.stage.progress).definitions:
+        if "gateway-api" in definitions.name:
+            lab.stage.kubectl(role, "apply", "--server-side", "-f", str(definitions))
+    names = [f"crd/{kind}.gateway.networking.k8s.io" for kind in ("gateways", "httproutes", "grpcroutes")]
+    lab.stage.kubectl(role, "wait", "--for=condition=Established", "--timeout=30s", *names)
+
+
+def dump(proxy: Proxy) -> str:
+    """The routes of a proxy without what changes by itself."""
+    (page,) = proxy.page("config_dump?resource=dynamic_route_configs")
+    configs = [each["route_config"] for each in json.loads(page).get("configs", [])]
+    return json.dumps(sorted(configs, key=lambda each: str(each["name"])), sort_keys=True)
+
+
+def settled_dump(proxy: Proxy, words: str) -> str:
+    """The same as soon as it has ``words``."""
+    wait_until(lambda: words in dump(proxy), what=f"the proxy has {words}", timeout=30)
+    return dump(proxy)
+
+
+def undisturbed(lab: Lab, words: str = "/v2/cart") -> str:
+    """The gateway's routes as soon as they have ``words``, and no overlay of an earlier case any more."""
+
+    def ready() -> bool:
+        found = dump(lab.gateway)
+        return words in found and AIM_PREFIX not in found
+
+    wait_until(ready, what=f"the gateway has {words} and no overlay", timeout=30)
+    return dump(lab.gateway)
+
+
+def call(
+    lab: Lab, count: int = 200, *, path: str = "/api/orders", seconds: float = 120, **values: Any
+) -> dict[str, Any]:
+    """Call the host at the gateway."""
+    given = {
+        "protocol": "http1",
+        "authority": f"{HOST}:{PORT}",
+        "method": "GET",
+        "path": path,
+        "headers": {},
+        "body_bytes": 0,
+        **values,
+    }
+    job = lab.job_to(f"{lab.stage.gateway_addresses[STAGING]}:{PORT}", count, **given)
+    return lab.run_job(job, inside=False, timeout=seconds)
+
+
+def copies(lab: Lab, result: dict[str, Any], complete: int, version: str = "v3") -> int:
+    """How many different calls of a run arrived at an echo server."""
+    seen = settled(lambda: lab.seen(STAGING, version, result["run"]), complete=complete or 1)
+    return int(seen["calls"])
+
+
+def without_overlay(value: Any) -> Any:
+    """A dump without an overlay's headers and policies."""
+    if isinstance(value, list):
+        return [without_overlay(each) for each in value if not of_overlay(each)]
+    if isinstance(value, dict):
+        kept = {key: without_overlay(each) for key, each in value.items()}
+        return {key: each for key, each in kept.items() if each != [] or value[key] == []}
+    return value
+
+
+def of_overlay(item: Any) -> bool:
+    """Whether an item of a list is an overlay's: a header to remove or to set, or a policy."""
+    names = [item]
+    if isinstance(item, dict):
+        names = [item.get("header", {}).get("key"), item.get("cluster_header")]
+    return any(isinstance(name, str) and name.startswith(AIM_PREFIX) for name in names)
+
+
+def uncopied(lab: Lab, **values: Any) -> dict[str, int]:
+    """How many copies came of requests that must not be copied, by their kind."""
+    forged = {"x-traffic-mirror": "mirror", AIM: echo("v3", HTTP).cluster_name}
+    made = {
+        "POST": call(lab, 50, method="POST", **values),
+        "marked": call(lab, 50, headers={"x-traffic-mirror": "mirror"}, **values),
+        "forged": call(lab, 50, headers=forged, **values),
+    }
+    return {name: copies(lab, result, 0) for name, result in made.items()}

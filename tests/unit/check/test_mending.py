@@ -1,0 +1,195 @@
+"""Mends: written into files without touching anything else, shown as a diff, given as data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.model.rules import REMOVED, Edit
+from pulumi_traffic_mirror.operations.mending import replacements
+
+WEB = """\
+# kept above
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]  # kept beside
+  http:
+    - route: [{destination: {host: web, port: {number: 80}}}]
+      mirror:
+        # kept within
+        host: shadow  # a short name
+      mirror_percent: 5  # of the old kind
+      timeout: 1s
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shadow, namespace: shop}
+spec: {ports: [{name: http, port: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+"""
+MENDED = (
+    WEB.replace(
+        "        host: shadow  # a short name", "        port: {number: 8080}\n        host: HOST  # a short name"
+    )
+    .replace("HOST", "shadow.shop.svc.cluster.local")
+    .replace("    - route", "    - mirrorPercentage: {value: 5}\n      route")
+    .replace("      mirror_percent: 5  # of the old kind\n", "")
+)
+
+
+def mended(tmp_path: Path, text: str, name: str = "a.yaml") -> str:
+    """What --fix makes of a file."""
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    main(["check", "--fix", str(path)])
+    return path.read_bytes().decode()
+
+
+def test_only_what_is_wrong_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert mended(tmp_path, WEB) == MENDED
+    assert "3 findings mended in 1 files." in capsys.readouterr().err
+    assert mended(tmp_path, MENDED) == MENDED
+
+
+def test_line_ends_and_byte_order_mark_stay(tmp_path: Path) -> None:
+    given = "\ufeff" + WEB.replace("\n", "\r\n").replace("above", "above \U0001f600")
+    assert mended(tmp_path, given) == "\ufeff" + MENDED.replace("\n", "\r\n").replace("above", "above \U0001f600")
+
+
+def test_json_stays_json(tmp_path: Path) -> None:
+    documents = {"apiVersion": "v1", "kind": "List", "items": list(yaml.safe_load_all(WEB))}
+    result = json.loads(mended(tmp_path, json.dumps(documents, indent=1), "a.json"))
+    assert result["items"] == list(yaml.safe_load_all(MENDED))
+
+
+def test_a_diff_shows_it_and_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(WEB, encoding="utf-8")
+    assert main(["check", "--diff", str(path)]) == 1
+    shown = capsys.readouterr().out
+    assert "-      mirror_percent: 5  # of the old kind\n" in shown
+    assert "+        port: {number: 8080}\n" in shown
+    assert path.read_text(encoding="utf-8") == WEB
+
+
+def test_a_mend_is_data_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(WEB, encoding="utf-8")
+    main(["check", "--json", str(path)])
+    found = {each["rule"]: each.get("mend") for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["mirror-deprecated-percent"] == [
+        {"path": "spec.http[0].mirrorPercentage", "value": {"value": 5.0}},
+        {"path": "spec.http[0].mirror_percent"},
+    ]
+    assert found["mirror-no-brakes"] is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("mirror_percentage: {value: 5}", "mirrorPercentage: {value: 5}"),
+        ("mirrorPercantage: {value: 5}", "mirrorPercentage: {value: 5}"),
+        ("timeout: 2s", "mirrorPercentage: {value: 100}\n      timeout: 2s"),
+    ],
+)
+def test_a_share_is_written_where_it_counts(tmp_path: Path, before: str, after: str) -> None:
+    whole = MENDED.replace("mirrorPercentage: {value: 5}\n      route", "route")
+    [result] = yaml.safe_load_all(mended(tmp_path, whole.replace("timeout: 1s", before)).partition("---")[0])
+    [expected] = yaml.safe_load_all(whole.replace("timeout: 1s", after).partition("---")[0])
+    assert result == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x {b: 1}\nc: *x\n",  # two places would change
+        "c: &x {b: 1}\nd: *x\n",
+        "c: |\n  text\n",
+        "- 1\n",
+        "c: {}\n",
+        "c: 1\n",
+    ],
+)
+def test_what_does_not_fit_the_text_is_left_alone(text: str) -> None:
+    edit = Edit(path="c.b", value="2") if "c: |" not in text else Edit(path="c", value="2")
+    assert replacements(text, yaml.compose(text), [edit]) == []
+
+
+VALUES = st.recursive(
+    st.integers(0, 99) | st.sampled_from(["yes", "plain", "a: b", "", "2s"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), VALUES, min_size=2), st.booleans(), st.sampled_from("abcde"), VALUES)
+def test_the_text_after_an_edit_says_what_the_edit_says(whole: Any, flow: bool, key: str, value: Any) -> None:
+    text = yaml.safe_dump({"top": [whole]}, default_flow_style=flow)
+    for written in (json.dumps(value), REMOVED):
+        found = replacements(text, yaml.compose(text), [Edit(path=f"top[0].{key}", value=written)])
+        after = text
+        for each in found:
+            after = after[: each.start] + each.text + after[each.end :]
+        expected = {name: each for name, each in whole.items() if name != key}
+        if written != REMOVED:
+            expected[key] = value
+        if found:
+            assert yaml.safe_load(after) == {"top": [expected]}
+        elif written == REMOVED:
+            assert key not in whole
+        else:
+            assert isinstance(whole.get(key), list | dict)
+            assert not flow
+
+
+def test_a_file_that_may_not_be_written_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(WEB, encoding="utf-8")
+
+    def refuse(*words: Any, **more: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert main(["check", "--fix", str(path)]) == 2
+    assert "a.yaml cannot be written: Permission denied" in capsys.readouterr().err
+
+
+def test_forms_of_the_result_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--json", "--diff", str(tmp_path)]) == 2
+    assert "--json" in capsys.readouterr().err
+
+
+def test_sarif_has_each_mend_as_changes_of_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Applied from the last to the first they make what --fix writes."""
+    path = tmp_path / "a.yaml"
+    path.write_text(WEB, encoding="utf-8")
+    main(["check", "--sarif", str(path)])
+    results = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    found = [fix for result in results for fix in result.get("fixes", [])]
+    assert len(found) == sum("mend" in result["properties"] for result in results) == 3
+    lines = WEB.splitlines(keepends=True)
+    changes = [(change, fix) for fix in found for change in fix["artifactChanges"]]
+    assert all(change["artifactLocation"]["uri"] == str(path) and fix["description"]["text"] for change, fix in changes)
+    text = WEB
+    replaced = [each for change, _ in changes for each in change["replacements"]]
+
+    def index(region: dict[str, int], end: str) -> int:
+        return sum(map(len, lines[: region[f"{end}Line"] - 1])) + region[f"{end}Column"] - 1
+
+    for each in sorted(replaced, key=lambda each: index(each["deletedRegion"], "start"), reverse=True):
+        region = each["deletedRegion"]
+        text = text[: index(region, "start")] + each["insertedContent"]["text"] + text[index(region, "end") :]
+    assert text == MENDED

@@ -1,0 +1,179 @@
+"""What a mesh's configuration and the domain of its Services change of what is found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pulumi_traffic_mirror.cli.app import main
+from tests.unit.model.samples import sending
+
+Object = dict[str, Any]
+
+BRAKES = {
+    "connectionPool": {
+        "tcp": {"maxConnections": 10, "connectTimeout": "1s"},
+        "http": {"http1MaxPendingRequests": 10, "http2MaxRequests": 10},
+    },
+    "outlierDetection": {"consecutive5xxErrors": 5},
+}
+
+
+def service(name: str, namespace: str = "shop", **metadata: Any) -> Object:
+    """A Service with a port of HTTP."""
+    spec = {"selector": {"app": name}, "ports": [{"name": "http", "port": 80}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace, **metadata}} | {
+        "spec": spec
+    }
+
+
+def route(target: str, *, gateways: list[str] | None = None) -> Object:
+    """A VirtualService that mirrors to a host."""
+    entry = {
+        "route": [{"destination": {"host": "web.shop.svc.cluster.local", "port": {"number": 80}}}],
+        "mirror": {"host": target, "port": {"number": 80}},
+    }
+    spec = {"hosts": ["web.shop.svc.cluster.local"], "http": [entry], **({"gateways": gateways} if gateways else {})}
+    metadata = {"name": "web", "namespace": "shop"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
+
+
+def entry(namespace: str = "shop", **spec: Any) -> Object:
+    """A ServiceEntry for a host outside."""
+    whole = {"hosts": ["out.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], **spec}
+    metadata = {"name": "out", "namespace": namespace}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": metadata,
+        "spec": {"resolution": "DNS", **whole},
+    }
+
+
+def configured(**mesh: Any) -> Object:
+    """The ConfigMap of the mesh's configuration."""
+    metadata = {"name": "istio", "namespace": "istio-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mesh": yaml.safe_dump(mesh)}}
+
+
+def found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], objects: list[Object], *words: str
+) -> dict[str, list[str]]:
+    """Messages by rule."""
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump_all(objects), encoding="utf-8")
+    assert main(["check", "--json", str(tmp_path), *words]) in (0, 1, 2)
+    result: dict[str, list[str]] = {}
+    for each in json.loads(capsys.readouterr().out)["findings"]:
+        result.setdefault(each["rule"], []).append(each["message"])
+    return result
+
+
+OBJECTS = [service("web"), service("shadow"), route("shadow.shop.svc.cluster.local")]
+
+
+def test_a_mesh_wide_policy_brakes_what_no_destination_rule_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "keep-alive" in found(tmp_path, capsys, OBJECTS)["mirror-no-brakes"][0]
+    mesh = configured(defaultTrafficPolicy=BRAKES, tcpKeepalive={"time": "30s"})
+    assert "mirror-no-brakes" not in found(tmp_path, capsys, [*OBJECTS, mesh])
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "shadow", "namespace": "shop"},
+        "spec": {
+            "host": "shadow.shop.svc.cluster.local",
+            "trafficPolicy": {"connectionPool": {"http": {"http2MaxRequests": 1}}},
+        },
+    }
+    # A block of a DestinationRule replaces that of the mesh as a whole; the other block stays.
+    [message] = found(tmp_path, capsys, [*OBJECTS, mesh, rule])["mirror-no-brakes"]
+    assert message == "DestinationRule shop/shadow lacks a connection limit, a limit on pending requests"
+
+
+@pytest.mark.parametrize(
+    ("mesh", "exports", "hidden"),
+    [
+        ({}, [], False),
+        ({"defaultServiceExportTo": ["."]}, [], True),
+        ({"defaultServiceExportTo": ["."]}, ["*"], False),
+        ({"serviceEntryVisibility": {"defaultVisibility": "NAMESPACE"}}, [], False),
+        ({"serviceEntryVisibility": {"defaultVisibility": "NAMESPACE", "applyToSidecars": True}}, ["*"], True),
+        ({"serviceEntryVisibility": {"defaultVisibility": "NONE", "applyToSidecars": True}}, ["*"], True),
+        ({"serviceEntryVisibility": {"defaultVisibility": "PUBLIC", "applyToSidecars": True}}, [], False),
+        (
+            {
+                "serviceEntryVisibility": {
+                    "defaultVisibility": "NAMESPACE",
+                    "applyToSidecars": True,
+                    "policies": [
+                        {
+                            "visibility": "PUBLIC",
+                            "matchingRules": [
+                                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "infra"}}}
+                            ],
+                        }
+                    ],
+                }
+            },
+            [],
+            False,
+        ),
+    ],
+)
+def test_who_sees_a_service_entry_is_up_to_the_mesh_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mesh: Object, exports: list[str], *, hidden: bool
+) -> None:
+    objects = [service("web"), route("out.example"), entry("infra", **({"exportTo": exports} if exports else {}))]
+    given = found(tmp_path, capsys, [*objects, configured(**mesh)])
+    assert ("service-entry-hidden" in given) == hidden
+
+
+def test_who_sees_a_service_is_up_to_the_mesh_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objects = [service("web"), route("shadow.lab.svc.cluster.local"), configured(defaultServiceExportTo=["."])]
+    assert "mirror-target-hidden" in found(tmp_path, capsys, [*objects, service("shadow", "lab")])
+    note = {"networking.istio.io/exportTo": "*"}
+    assert "mirror-target-hidden" not in found(tmp_path, capsys, [*objects, service("shadow", "lab", annotations=note)])
+
+
+def test_a_configuration_that_cannot_be_read_counts_for_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = configured()
+    for text in ("a: [", "- 1", "", 1):
+        broken["data"] = {"mesh": text}
+        assert found(tmp_path, capsys, [*OBJECTS, broken]) == found(tmp_path, capsys, OBJECTS)
+
+
+def moved(objects: list[Object], domain: str) -> list[Object]:
+    """Objects of a cluster with another domain."""
+    return json.loads(json.dumps(objects).replace("cluster.local", domain))
+
+
+def test_another_domain_is_an_option_or_read_from_istiod(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objects = moved([*OBJECTS, *sending()], "corp.example")
+    given = found(tmp_path, capsys, objects, "--cluster-domain", "corp.example")
+    plain = found(tmp_path, capsys, [*OBJECTS, *sending()])
+    assert given == moved([plain], "corp.example")[0]  # type: ignore[comparison-overlap]
+    container = {"name": "discovery", "args": ["discovery", "--domain", "corp.example"]}
+    istiod = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "istiod", "namespace": "istio-system", "labels": {"app": "istiod"}},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+    assert found(tmp_path, capsys, [*objects, istiod]) == given
+    assert "mirror-target-undefined" in found(tmp_path, capsys, objects)
+
+
+def test_the_usual_domain_is_a_stranger_in_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objects = [*moved(OBJECTS[:2], "corp.example"), route("shadow.shop.svc.cluster.local")]
+    [message] = found(tmp_path, capsys, objects, "--cluster-domain", "corp.example")["mirror-target-undefined"]
+    assert message == "no ServiceEntry defines shadow.shop.svc.cluster.local"
+
+
+def test_a_domain_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path), "--cluster-domain", "a b"]) == 2
+    assert "--cluster-domain" in capsys.readouterr().err

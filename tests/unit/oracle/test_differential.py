@@ -1,0 +1,37 @@
+"""What the linter says of meshes, against what istiod in memory renders for their proxies."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pulumi_traffic_mirror.operations.oracle import Oracle
+from tests.differential.comparing import compare
+from tests.differential.meshes import mesh
+from tests.support.oracle import start_oracle
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
+
+MESHES: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "data" / "oracle" / "meshes.yaml").read_text(encoding="utf-8")
+)
+SEEDS = range(300)
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Iterator[Oracle]:
+    with start_oracle() as started:
+        yield started
+
+
+@pytest.mark.parametrize("name", MESHES)
+def test_istiod_renders_what_the_linter_says(oracle: Oracle, name: str) -> None:
+    assert compare(MESHES[name], oracle).disagreements == []
+
+
+def test_random_meshes_are_rendered_as_the_linter_says(oracle: Oracle) -> None:
+    """What disagrees is shrunk to a case by `python -m tests.differential SEED NEXT --shrink`."""
+    found = {seed: compare(mesh(seed), oracle).disagreements for seed in SEEDS}
+    assert {seed: each for seed, each in found.items() if each} == {}

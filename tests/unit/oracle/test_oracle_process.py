@@ -1,0 +1,153 @@
+"""The oracle as a process that may be missing, end, fail or answer late; a stand-in program takes its place."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.model.rules import ClusterObjects, Finding, Mesh, run_rules
+from pulumi_traffic_mirror.operations.oracle import (
+    Oracle,
+    OracleError,
+    Proxy,
+    ProxyKind,
+    Question,
+    confirm,
+    in_container,
+    question_of,
+)
+from pulumi_traffic_mirror.rehearsal import toolchain
+from pulumi_traffic_mirror.rehearsal.toolchain.recipes import ORACLE
+
+QUESTION = Question(objects=[], proxies=[])
+SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}}
+
+
+def standin(folder: Path, body: str) -> Oracle:
+    """A program in place of the oracle, which for each line runs some Python."""
+    program = folder / "standin"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, sys, time\nfor line in sys.stdin:\n    {body}\n", encoding="utf-8"
+    )
+    program.chmod(0o755)
+    return Oracle([str(program)], patience=10)
+
+
+def test_a_question_is_answered_line_by_line(tmp_path: Path) -> None:
+    with standin(tmp_path, "print(json.dumps({'version': len(json.loads(line)['objects'])}), flush=True)") as oracle:
+        assert oracle.ask(QUESTION)["version"] == 0
+        assert oracle.ask(Question(objects=[SERVICE], proxies=[]))["version"] == 1
+
+
+def test_one_that_ends_says_its_last_words_and_the_next_question_is_answered(tmp_path: Path) -> None:
+    body = "'fatal' in line and sys.exit('no more'); print('{}', flush=True)"
+    with standin(tmp_path, body) as oracle:
+        with pytest.raises(OracleError, match="no more"):
+            oracle.ask(Question(objects=[{"kind": "fatal"}], proxies=[]))
+        assert oracle.ask(QUESTION) == {}
+
+
+def test_one_that_answers_late_is_ended(tmp_path: Path) -> None:
+    oracle = standin(tmp_path, "time.sleep(600)")
+    oracle._patience = 0.2
+    with oracle, pytest.raises(OracleError, match="no answer within"):
+        oracle.ask(QUESTION)
+
+
+def test_one_that_is_missing_says_so(tmp_path: Path) -> None:
+    with Oracle([str(tmp_path / "none")]) as oracle, pytest.raises(OracleError, match="cannot be started"):
+        oracle.ask(QUESTION)
+
+
+def test_the_command_says_how_to_build_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAFFIC_MIRROR_CACHE", str(tmp_path))
+    path = tmp_path / "a.yaml"
+    path.write_text(json.dumps(SERVICE), encoding="utf-8")
+    assert main(["check", str(path), "--istiod"]) == 2
+    assert "python -m pulumi_traffic_mirror.rehearsal.toolchain" in capsys.readouterr().err
+
+
+def test_a_question_has_what_a_cluster_would_add() -> None:
+    spec = {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]}
+    asked = question_of([{**SERVICE, "spec": spec}])
+    kinds = [each["kind"] for each in asked.objects]
+    assert kinds.count("Namespace") == 2
+    assert {"Pod", "EndpointSlice"} <= set(kinds)
+    assert asked.proxies == [Proxy(kind=ProxyKind.SIDECAR, namespace="shop", labels={"app": "client-shop"})]
+
+
+def route() -> dict[str, Any]:
+    """A mirror on a Service's own host."""
+    to = {"destination": {"host": "web.shop.svc.cluster.local", "port": {"number": 80}}}
+    mirror = {"host": "shadow.shop.svc.cluster.local", "port": {"number": 80}}
+    spec = {"hosts": ["web.shop.svc.cluster.local"], "http": [{"name": "a", "route": [to], "mirror": mirror}]}
+    metadata = {"name": "v", "namespace": "shop"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
+
+
+def asked(folder: Path, routes: Sequence[Any], clusters: dict[str, Any]) -> tuple[list[Finding], frozenset[Finding]]:
+    """Findings on the route before and after a stand-in answered with what a sidecar would get."""
+    cluster = ClusterObjects(name="a", objects=[route()])
+    host = {"name": "web.shop.svc.cluster.local:80", "domains": [], "routes": routes}
+    fact = {"routes": [{"name": "80", "hosts": [host]}], "clusters": clusters}
+    answer = {"version": "1.31.0", "milliseconds": 1, "proxies": {"sidecar/shop": fact}}
+    with standin(folder, f"print({json.dumps(answer)!r}, flush=True)") as oracle:
+        confirmed = confirm(cluster, run_rules(Mesh(clusters=[cluster])), oracle)
+    return list(confirmed.findings), confirmed.by_istiod
+
+
+def test_what_istiod_renders_stands_in_the_findings(tmp_path: Path) -> None:
+    mirror = {"cluster": "outbound|80||shadow.shop.svc.cluster.local", "share": 100}
+    found, shown = asked(tmp_path, [{"name": "a", "match": "", "action": "route", "mirrors": [mirror]}], {})
+    [absent] = [each for each in found if each.rule == "mirror-target-undefined"]
+    assert absent in shown
+    assert absent.message == "istiod 1.31.0 renders it, and no cluster for its target"
+
+
+def test_what_istiod_renders_otherwise_is_dropped(tmp_path: Path) -> None:
+    mirror = {"cluster": "outbound|80||shadow.shop.svc.cluster.local", "share": 100}
+    limits = {"connections": 0, "pending": 0, "requests": 0}
+    bounded = {"type": "EDS", "endpoints": 1, "max_stream_duration": 8, "limits": limits}
+    routes = [{"name": "a", "match": "", "action": "route", "mirrors": [mirror]}]
+    found, _ = asked(tmp_path, routes, {mirror["cluster"]: bounded})
+    assert "mirror-unbounded-life" not in {each.rule for each in found}
+
+
+def test_a_mirror_that_no_proxy_has_is_a_finding(tmp_path: Path) -> None:
+    found, shown = asked(tmp_path, [], {})
+    assert "mirror-never-sent" in {each.rule for each in found if each in shown}
+
+
+def test_a_container_of_an_image_is_asked_as_the_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"
+    body = "print(json.dumps({'version': ' '.join(sys.argv[1:]) + os.environ['PILOT_ENABLE_AMBIENT']}), flush=True)"
+    docker.write_text(
+        f"#!{sys.executable}\nimport json, os, sys\nfor line in sys.stdin:\n    {body}\n", encoding="utf-8"
+    )
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with Oracle(in_container("registry.example/oracle"), environment=os.environ) as oracle:
+        said = oracle.ask(QUESTION)["version"]
+    assert said == ("run --rm --interactive --network=none --env=PILOT_ENABLE_AMBIENT -- registry.example/oraclefalse")
+    docker.unlink()
+    with pytest.raises(OracleError, match="no docker and no podman"):
+        in_container("registry.example/oracle")
+
+
+def test_the_image_is_built_as_the_tool_chain_builds_the_program() -> None:
+    folder = Path(toolchain.__file__).parent / "go" / "oracle"
+    recipe = (folder / "Dockerfile").read_text(encoding="utf-8")
+    assert f"ARG ISTIO_VERSION={ORACLE.version}\n" in recipe
+    assert f"-tags {','.join(ORACLE.programs[0].tags)} " in recipe
+    assert all(f"/{source}" in recipe and f"/{name}" in recipe for name, source in ORACLE.files.items())
+    version = re.search(r"^go (\d+\.\d+)", (folder / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version
+    assert f"golang:{version[1]}-bookworm" in recipe

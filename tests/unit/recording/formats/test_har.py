@@ -1,0 +1,176 @@
+"""HTTP Archives: a body is believed where its size is what the archive and its headers say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulumi_traffic_mirror.operations.recording import Ending, Exchange
+from pulumi_traffic_mirror.operations.recording.formats import har
+from pulumi_traffic_mirror.operations.recording.formats.tally import Tally
+from pulumi_traffic_mirror.operations.recording.schema import to_batch
+
+WRITTEN = Path(__file__).parents[3] / "data/formats/har/calls.har"
+
+
+def headers(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in pairs]
+
+
+def entry(request: dict[str, Any] | None = None, response: dict[str, Any] | None = None, **changes: Any) -> Any:
+    asked = {"method": "GET", "url": "https://shop.example/a?b=c", "headers": [], "bodySize": 0}
+    content = {"size": 2, "text": "ok", "mimeType": "text/plain"}
+    answered = {"status": 200, "headers": [], "content": content}
+    return {
+        "startedDateTime": "2026-01-01T01:00:00.250+01:00",
+        "time": 30.5,
+        "timings": {"blocked": 1, "dns": -1, "connect": 2, "ssl": 1, "send": 0, "wait": 7.25, "receive": 20},
+        "request": asked | (request or {}),
+        "response": answered | (response or {}),
+        **changes,
+    }
+
+
+def read(*entries: Any) -> tuple[list[Exchange], Tally]:
+    return read_bytes(json.dumps({"log": {"entries": entries}}).encode())
+
+
+def read_bytes(content: bytes) -> tuple[list[Exchange], Tally]:
+    tally = Tally()
+    return list(har.read(content, tally, source="har", name="a.har")), tally
+
+
+def test_an_entry_becomes_an_exchange() -> None:
+    (one,), tally = read(entry({"headers": headers((":authority", "x"), ("Host", "y"), ("X-A", "é"))}))
+    assert (one.method, one.scheme, one.authority, one.path) == ("GET", "https", "shop.example", "/a?b=c")
+    assert one.request.headers == (("x-a", "\xc3\xa9"),)
+    assert one.started_at.isoformat() == "2026-01-01T00:00:00.250000+00:00"
+    assert (one.first_byte_us, one.duration_us) == (10_250, 30_500)
+    assert (one.status, one.response.body, one.response.truncated) == (200, b"ok", False)
+    assert (one.request_id, one.ending, tally.refused) == ("a.har#1", Ending.COMPLETE, {})
+
+
+def test_what_a_careless_writer_wrote_is_marked_where_sizes_tell() -> None:
+    """The archive is mitmproxy's, which decodes binary bodies of requests to text and forgets streamed ones."""
+    found, tally = read_bytes(WRITTEN.read_bytes())
+    by_path = {one.path.partition("?")[0]: one for one in found}
+    assert tally.refused == {}
+    assert by_path["/login"].request.body == b'{"user": "a", "password": "fake"}'
+    assert not by_path["/login"].request.truncated
+    assert by_path["/binary"].request.truncated
+    assert (by_path["/binary"].response.body, by_path["/binary"].response.truncated) == (
+        bytes(range(255, -1, -1)) * 2,
+        False,
+    )
+    assert by_path["/separator"].request.truncated
+    assert (by_path["/large"].request.truncated, by_path["/large"].request.body_size) == (True, 1_536)
+    assert (by_path["/large"].response.truncated, by_path["/large"].response.body_size) == (True, 1_536)
+
+
+@pytest.mark.parametrize(
+    ("request_", "cut"),
+    [
+        ({"bodySize": 3, "postData": {"text": "abc"}}, False),
+        ({"bodySize": -1, "postData": {"text": "abc"}}, False),
+        ({"bodySize": -1, "postData": {"text": "é"}}, True),
+        ({"bodySize": 2, "postData": {"text": "é"}}, False),
+        ({"bodySize": 1, "postData": {"text": "é"}}, True),
+        ({"bodySize": 9}, True),
+        ({"bodySize": 9, "postData": None}, True),
+        ({"bodySize": 3, "postData": {"text": "abc"}, "headers": headers(("content-length", "9"))}, True),
+    ],
+)
+def test_a_request_s_body_is_whole_where_its_size_is_right(request_: dict[str, Any], cut: bool) -> None:
+    (one,), _ = read(entry({"method": "POST", **request_}))
+    assert one.request.truncated is cut
+
+
+@pytest.mark.parametrize(
+    ("content", "cut"),
+    [
+        ({"size": 4, "text": "b2s=", "encoding": "base64"}, True),
+        ({"size": 2, "text": "b2s=", "encoding": "base64"}, False),
+        ({"size": 2, "text": "?!", "encoding": "base64"}, True),
+        ({"size": 1, "text": "é", "mimeType": "text/html; charset=iso-8859-1"}, False),
+        ({"size": 2, "text": "é", "mimeType": "text/html; charset=nonsense"}, False),
+        ({"size": 9}, True),
+        ({"size": 0}, False),
+        ({"text": "ok"}, True),
+    ],
+)
+def test_an_answer_s_body_is_whole_where_its_size_is_right(content: dict[str, Any], cut: bool) -> None:
+    (one,), _ = read(entry(response={"content": content}))
+    assert one.response.truncated is cut
+
+
+def test_a_decoded_body_loses_the_headers_of_its_coding() -> None:
+    coded = headers(("Content-Encoding", "br"), ("Content-Length", "77"), ("Set-Cookie", "a=1\nb=2"))
+    (one,), _ = read(entry(response={"headers": coded}))
+    assert one.response.headers == (("set-cookie", "a=1"), ("set-cookie", "b=2"))
+    assert not one.response.truncated
+
+
+def test_the_answer_to_head_and_304_have_no_body_to_miss() -> None:
+    length = {"headers": headers(("content-length", "9")), "content": {"size": 0}}
+    (head,), _ = read(entry({"method": "HEAD"}, length))
+    (unchanged,), _ = read(entry(response={"status": 304, **length}))
+    assert (head.response.truncated, unchanged.response.truncated) == (False, False)
+
+
+def test_what_got_no_answer_has_none() -> None:
+    (one,), _ = read(entry(response={"status": 0}))
+    assert (one.status, one.ending, one.first_byte_us) == (None, Ending.RESET, None)
+
+
+def test_what_cannot_be_taken_is_counted() -> None:
+    grpc = {"headers": headers(("Content-Type", "application/grpc-web+proto"))}
+    socket = entry(response={"status": 101, "content": {"size": 0}}, _webSocketMessages=[{}])
+    found, tally = read(
+        entry(grpc), entry(startedDateTime="2026-01-01T00:00:00"), {}, [], None, entry(time=None), socket
+    )
+    assert len(found) == 1
+    assert tally.records == 7
+    assert tally.refused == {
+        "gRPC, whose messages no archive keeps": 1,
+        "time without a zone": 1,
+        "no entry as HAR 1.2 has them": 4,
+    }
+    assert tally.remarks == {har.WEBSOCKET: 1}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"log": {"entries": [', b"[]", b'{"log": 1}', b'{"log": {"entries": 5}}', b"\xff"]
+)
+def test_what_is_no_archive_is_refused(content: bytes) -> None:
+    found, tally = read_bytes(content)
+    assert found == []
+    assert tally.refused == {"no archive that can be read, or cut by the end of the file": 1}
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    value=_JSON, at=st.sampled_from(["startedDateTime", "time", "timings", "request", "response"]), inner=st.booleans()
+)
+def test_no_entry_breaks_it(value: Any, at: str, inner: bool) -> None:
+    one = entry()
+    if inner and isinstance(one[at], dict):
+        one[at] = dict.fromkeys(one[at], value)
+    else:
+        one[at] = value
+    found, tally = read(one)
+    assert len(found) + sum(tally.refused.values()) == 1
+    assert to_batch(found).num_rows == len(found)
+
+
+def test_text_that_is_none_can_be_written() -> None:
+    found, _ = read(entry({"url": "http://a/\ud800é", "method": "\udcff", "headers": headers(("\ud800", "\udcff"))}))
+    assert to_batch(found).num_rows == 1
