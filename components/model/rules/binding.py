@@ -38,7 +38,7 @@ def _place(subject: KubeObject) -> str:
 def gateway_undefined(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report gateways that are named but not defined."""
     for name in _gateways(case, subject) if case.cluster.complete else ():
-        if not case.cluster.gateway(name):
+        if not case.cluster.gateways.named(name):
             yield problem(subject, _place(subject), f"no Gateway {name} is defined")
 
 
@@ -56,7 +56,7 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report hosts that none of the route's gateways takes."""
     listeners = case.cluster.listeners
     names = _gateways(case, subject)
-    if not names or any(name in listeners.unknown or not case.cluster.gateway(name) for name in names):
+    if not names or any(name in listeners.unknown or not case.cluster.gateways.named(name) for name in names):
         return
     routes = [route for route in case.mesh.concerned(case.cluster)[subject] if set(names) & set(route.gateways)]
     hosts = dict.fromkeys(host for route in routes for host in route.hosts)
@@ -87,12 +87,12 @@ def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
     hosts = {host for route in case.mesh.concerned(case.cluster).get(subject, []) for host in route.hosts}
     for name in _gateways(case, subject):
         if subject.kind == "VirtualService":
-            where = case.cluster.gateway_namespaces(name)
+            where = case.cluster.gateways.namespaces_of(name)
             if not any(exported(subject, namespace) for namespace in where):
                 message = f"proxies of {name} in {', '.join(where)} do not see it"
                 remedy = "Add the namespace of the gateway's pods to exportTo"
                 yield problem(subject, "spec.exportTo", message, remedy=remedy)
-        listeners = case.cluster.listeners.by_gateway.get(name, []) if case.cluster.gateway(name) else []
+        listeners = case.cluster.listeners.by_gateway.get(name, []) if case.cluster.gateways.named(name) else []
         if listeners and not any(admits(case.cluster, listener, subject.namespace, hosts) for listener in listeners):
             yield problem(subject, _place(subject), f"Gateway {name} takes no routes of namespace {subject.namespace}")
 
@@ -110,7 +110,7 @@ def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
 def gateway_selector(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report Gateways whose selector meets no workload, where gateways with such labels are at hand."""
     for name in _gateways(case, subject):
-        gateway = case.cluster.gateway(name)
+        gateway = case.cluster.gateways.named(name)
         selector = labels(gateway.spec["selector"]) if gateway and gateway.kind == "Gateway" else {}
         pods = [found for workload, found in case.cluster.workloads if _is_proxy(workload, found)]
         pods = [found for found in pods if not selector.keys().isdisjoint(found)]
@@ -144,8 +144,8 @@ def gateway_port_closed(case: Case, subject: KubeObject) -> Iterator[Report]:
     For a Service's own port Istio listens on its target port, unless the Service asks it not to.
     """
     for name in _gateways(case, subject):
-        gateway = case.cluster.gateway(name)
-        services = case.cluster.services_of(gateway) if gateway else []
+        gateway = case.cluster.gateways.named(name)
+        services = case.cluster.gateways.services_of(gateway) if gateway else []
         nodes = [node for service in services for node in service.spec["ports"].elements()]
         opened = {node["targetPort" if node["targetPort"].given else "port"].integer() for node in nodes}
         translated = [service for service in services if translates(service)]

@@ -8,23 +8,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final, TypeVar, cast
 
-from ..annotations import CONTRACT
 from ..errors import ValidationError
 from ..routing import service_host
 from ..values import AuthorityMode, IstioBehaviour, known_patches
 from .envoy import GATEWAY, Patch, Patches, read_patches
-from .gateways import (
-    Listener,
-    Listeners,
-    gateway_services,
-    labels,
-    native_addresses,
-    pod_labels,
-    read_listeners,
-    selects,
-    service_addresses,
-    translates,
-)
+from .gateway_pods import GatewayPods
+from .gateways import Listener, Listeners, labels, pod_labels, read_listeners
 from .hosts import HostIndex, widening
 from .losses import PlannedLoss
 from .mesh_config import under_mesh
@@ -40,20 +29,8 @@ ROOT_NAMESPACE: Final = "istio-system"
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Pod")
 """Kinds that are pods, or make them."""
 
-GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
-"""Label of the pods that Istio makes for a gateway of the Gateway API."""
-
-WAYPOINT: Final = "istio-waypoint"
-"""Class of the gateways that stand in for sidecars in ambient mode."""
-
-ISTIO_CLASSES: Final = frozenset({"istio", "istio-east-west", "istio-remote", WAYPOINT})
-"""Classes of gateways that istiod makes by itself. Source: classInfos of its pilot."""
-
 REVISION: Final = "istio.io/rev"
 """Label of a namespace: the revision of the control plane that its pods belong to."""
-
-ISTIO_CONTROLLERS: Final = "istio.io/"
-"""Begins the name of the controller in a class of Istio's."""
 
 Made = TypeVar("Made")
 
@@ -248,22 +225,6 @@ class ClusterObjects:
         """What its Sidecars let proxies see."""
         return Scopes(self.of("Sidecar"), self.root_namespace)
 
-    def target_ports(self, gateway: KubeObject, port: int | None) -> list[int]:
-        """Ports that a gateway's pods listen on for a port of its listeners: that of the Service's target.
-
-        Source: resolvePorts of Istio's pilot.
-        """
-        services = self.services_of(gateway) if port else []
-        found: dict[int, None] = {}
-        for service in services:
-            if not translates(service):
-                continue
-            for node in service.spec["ports"].elements():
-                target = node["targetPort"].integer() if node["targetPort"].given else node["port"].integer()
-                if node["port"].integer() == port and target:
-                    found[target] = None
-        return list(found) or ([port] if port else [])
-
     @cached_property
     def listeners(self) -> Listeners:
         """What its gateways listen for."""
@@ -304,13 +265,6 @@ class ClusterObjects:
                 found.update(mirror_entry.route.carried)
         return found
 
-    def gateway(self, name: str) -> KubeObject | None:
-        """A gateway by ``namespace/name``."""
-        namespace, _, own = name.partition("/")
-        istio = self._by_name.get(("Gateway", namespace, own))
-        native = istio or self.find("KubernetesGateway", namespace, own)
-        return native or self.find("Gateway", namespace, own)
-
     def arrivals(self, authority: str) -> list[tuple[Listener, Route]]:
         """Route entries that take an authority (or each of a pattern), with the listener that lets it in.
 
@@ -340,16 +294,18 @@ class ClusterObjects:
                 found.append((workload, pod_labels(workload)))
         return found
 
-    def services_of(self, gateway: KubeObject) -> list[KubeObject]:
-        """Services by which the pods of an Istio Gateway are reached; none for the Gateway API's."""
-        return self._gateway_services.get((gateway.namespace, gateway.name), []) if gateway.kind == "Gateway" else []
-
-    def gateway_namespaces(self, name: str) -> tuple[str, ...]:
-        """Namespaces of a gateway's pods, where they or a Service in front of them are at hand; else the gateway's own.
-
-        An Istio Gateway selects pods of any namespace, and often lies beside the routes while its pods do not.
-        """
-        return self.once(("gateway namespaces", name), lambda: self._gateway_namespaces(name))
+    @cached_property
+    def gateways(self) -> GatewayPods:
+        """Its gateways, with the pods and Services that they consist of."""
+        return GatewayPods(
+            istio=self.of("Gateway"),
+            native=self.of("KubernetesGateway"),
+            services=self.of("Service"),
+            workloads=self.workloads,
+            complete=self.complete,
+            known=self._by_name,
+            find=self.find,
+        )
 
     def applies(self, patch: Patch, context: str, namespace: str, route: Route) -> bool:
         """Whether a patch reaches the gateways or sidecars (``context``) of a namespace that send a route's mirrors.
@@ -360,110 +316,16 @@ class ClusterObjects:
         if not patch.applies(context, namespace, self.root_namespace):
             return False
         if not patch.targets:
-            return self.chooses(patch.selector, context, namespace, route) is not False
+            return self.gateways.chooses(patch.selector, context, namespace, route) is not False
         return context == GATEWAY and any(
-            kind == "Gateway" and name in route.gateways and self._is_native(name) for kind, name in patch.targets
+            kind == "Gateway" and name in route.gateways and self.gateways.is_native(name)
+            for kind, name in patch.targets
         )
-
-    def _is_native(self, gateway: str) -> bool:
-        found = self.gateway(gateway)
-        return not found or found.kind != "Gateway"
-
-    def chooses(self, wanted: dict[str, str], context: str, namespace: str, route: Route) -> bool | None:
-        """Whether labels choose the gateways or sidecars (``context``) of a namespace that send a route's mirrors.
-
-        None where it cannot be told, as with sidecars of a namespace in which some workloads have them.
-        """
-        if not wanted:
-            return True
-        if context != GATEWAY:
-            return self.chooses_sidecars(wanted, namespace)
-        here = {
-            self.chooses_gateway(wanted, each) for each in route.gateways if namespace in self.gateway_namespaces(each)
-        }
-        if len(here) > 1:
-            return None
-        return here.pop() if here else False
-
-    def chooses_sidecars(self, wanted: dict[str, str], namespace: str) -> bool | None:
-        """Whether labels choose sidecars of a namespace; None for some of them, or for nobody knows which."""
-        if not wanted:
-            return True
-        near = [pods for workload, pods in self.workloads if workload.namespace == namespace]
-        return False if near and self.complete and not any(selects(wanted, pods) for pods in near) else None
-
-    def chooses_gateway(self, chosen: dict[str, str], gateway: str) -> bool | None:
-        """Whether labels choose a gateway's pods: by the pods at hand, else as far as its selector tells."""
-        if not chosen:
-            return True
-        key = ("fits", tuple(sorted(chosen.items())), gateway)
-        return self.once(key, lambda: self._chooses(chosen, gateway))
-
-    def _chooses(self, chosen: dict[str, str], gateway: str) -> bool | None:
-        found = self.gateway(gateway)
-        if found and found.kind == "KubernetesGateway" and not found.spec["addresses"].given:
-            return _selects_made(chosen, found)
-        pods: list[dict[str, str]] = []
-        if found and found.kind == "Gateway":
-            selector = labels(found.spec["selector"])
-            pods = [each for _, each in self.workloads if selects(selector, each)]
-        else:
-            selector = {GATEWAY_NAME: gateway.partition("/")[2]}
-        if pods:
-            fits = {selects(chosen, each) for each in pods}
-            return fits.pop() if len(fits) == 1 else None
-        if any(selector.get(key, value) != value for key, value in chosen.items()):
-            return False
-        return chosen.items() <= selector.items() or None
-
-    def _gateway_namespaces(self, name: str) -> tuple[str, ...]:
-        gateway = self.gateway(name)
-        found: set[str] = set()
-        if gateway and gateway.kind == "Gateway":
-            with suppress(NotJudgedError):
-                selector = labels(gateway.spec["selector"])
-                found = {workload.namespace for workload, pods in self.workloads if selects(selector, pods)}
-                found = found or {service.namespace for service in self.services_of(gateway)}
-        return tuple(sorted(found)) or (name.partition("/")[0],)
-
-    @cached_property
-    def _gateway_services(self) -> dict[tuple[str, str], list[KubeObject]]:
-        pods = [found for _, found in self.workloads]
-        by_selector: dict[str, list[KubeObject]] = {}
-        found: dict[tuple[str, str], list[KubeObject]] = {}
-        for gateway in self.of("Gateway"):
-            with suppress(NotJudgedError):
-                key = repr(sorted(labels(gateway.spec["selector"]).items()))
-                if key not in by_selector:
-                    by_selector[key] = gateway_services(gateway, self.of("Service"), pods)
-                found[gateway.namespace, gateway.name] = by_selector[key]
-        return found
-
-    @cached_property
-    def gateway_hosts(self) -> set[str]:
-        """Full names of the Services that its gateways' pods are reached by."""
-        return {
-            service_host(service.name, service.namespace)
-            for services in self._gateway_services.values()
-            for service in services
-        }
-
-    @cached_property
-    def gateway_addresses(self) -> set[str]:
-        """Addresses and names by which its gateways are reached from outside, where they are known."""
-        found: set[str] = set()
-        for service in (service for services in self._gateway_services.values() for service in services):
-            with suppress(NotJudgedError):
-                found |= service_addresses(service)
-        for gateway in self.of("KubernetesGateway"):
-            with suppress(NotJudgedError):
-                found |= native_addresses(gateway)
-        return found
 
     @cached_property
     def contract_digests(self) -> set[str]:
         """Digests of the contracts that its routes were rendered from."""
-        return {digest for route in self.of("VirtualService") for digest in contract_digests(route)}
+        return {digest for route in self.of("VirtualService") for digest in route.contract_digests}
 
     @cached_property
     def routing(self) -> Routing:
@@ -473,19 +335,8 @@ class ClusterObjects:
             self.find,
             self.listeners.by_gateway,
             self.homeless(*ROUTES),
-            controller=self._controller,
+            controller=self.gateways.controller_of,
         )
-
-    def _controller(self, gateway: str) -> str:
-        """Words for who serves a gateway where that is another than Istio; empty where it is Istio or not at hand."""
-        namespace, _, own = gateway.partition("/")
-        found = self._by_name.get(("KubernetesGateway", namespace, own))
-        name = found.spec["gatewayClassName"].text() if found else ""
-        if not name or name in ISTIO_CLASSES:
-            return ""
-        chosen = self._by_name.get(("GatewayClass", "default", name))
-        controller = chosen.spec["controllerName"].text() if chosen else ""
-        return "" if controller.startswith(ISTIO_CONTROLLERS) else f"{controller or 'another controller'}, class {name}"
 
     def service(self, host: str) -> KubeObject | None:
         """The Service with the full host name ``host``."""
@@ -544,24 +395,3 @@ class Mesh:
     def others(self, cluster: ClusterObjects) -> list[ClusterObjects]:
         """Every cluster but ``cluster``."""
         return [other for other in self.clusters if other.name != cluster.name]
-
-
-def _selects_made(chosen: dict[str, str], gateway: KubeObject) -> bool | None:
-    """Whether labels choose the pods that Istio makes for a gateway; None for labels that it gives them itself.
-
-    Source: https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#automated-deployment
-    """
-    written = gateway.spec["infrastructure"]["labels"]
-    own = labels(written if written.given else gateway.root["metadata"]["labels"]) | {GATEWAY_NAME: gateway.name}
-    if any(own.get(key) != value for key, value in chosen.items() if key in own or "istio.io/" not in key):
-        return False
-    return chosen.items() <= own.items() or None
-
-
-def contract_digests(source: KubeObject) -> set[str]:
-    """Digests of the contracts that a route object was rendered from."""
-    try:
-        notes = source.annotations.entries()
-        return {note.text() for key, note in notes if key.startswith(CONTRACT)}
-    except NotJudgedError:
-        return set()

@@ -59,7 +59,7 @@ def _places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:
     if left_out(case, route) or cluster.refusals(route.owner):
         return
     for each in refusable(cluster, route):
-        gone = cluster.complete and each.outlet.gateway and not cluster.gateway(each.outlet.gateway)
+        gone = cluster.complete and each.outlet.gateway and not cluster.gateways.named(each.outlet.gateway)
         if not gone and reaches(cluster, patch, route, each.outlet):
             yield each
 

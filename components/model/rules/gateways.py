@@ -1,6 +1,6 @@
 """Gateways as rules see them: what they listen for, which pods they are, and where they are reached."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +10,18 @@ from ..render.gateway_api import TERMINATE_MODE
 from .hosts import widening
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject, listening_gateway
+
+GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
+"""Label of the pods that Istio makes for a gateway of the Gateway API."""
+
+WAYPOINT_CLASS: Final = "istio-waypoint"
+"""Class of the gateways that stand in for sidecars in ambient mode."""
+
+ISTIO_CLASSES: Final = frozenset({"istio", "istio-east-west", "istio-remote", WAYPOINT_CLASS})
+"""Classes of gateways that istiod makes by itself. Source: classInfos of its pilot."""
+
+ISTIO_CONTROLLERS: Final = "istio.io/"
+"""Begins the name of the controller in a class of Istio's."""
 
 UNTRANSLATED: Final = "experimental.istio.io/disable-gateway-port-translation"
 """Label of a gateway's Service whose target ports Istio does not listen on for the Service's own."""
@@ -134,7 +146,9 @@ def pod_labels(workload: KubeObject) -> dict[str, str]:
     return labels(root["metadata"]["labels"])
 
 
-def gateway_services(gateway: KubeObject, services: list[KubeObject], pods: list[dict[str, str]]) -> list[KubeObject]:
+def gateway_services(
+    gateway: KubeObject, services: Sequence[KubeObject], pods: list[dict[str, str]]
+) -> list[KubeObject]:
     """Services by which the pods of an Istio Gateway are reached.
 
     Either the Service's selector contains the Gateway's, or some pods are taken by both.

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, cast
 
+from ..annotations import CONTRACT
 from ..routing import CLUSTER_DOMAIN, service_host
-from .nodes import UNKNOWN, Node
+from .nodes import UNKNOWN, Node, NotJudgedError
 
 ISTIO_GROUP: Final = "networking.istio.io"
 GATEWAY_GROUP: Final = "gateway.networking.k8s.io"
@@ -99,6 +100,14 @@ class KubeObject:
     def annotation(self, key: str) -> str:
         """The text of an annotation; empty when there is none."""
         return self.annotations[key].text()
+
+    @property
+    def contract_digests(self) -> set[str]:
+        """Digests of the contracts that a route object was rendered from."""
+        try:
+            return {note.text() for key, note in self.annotations.entries() if key.startswith(CONTRACT)}
+        except NotJudgedError:
+            return set()
 
     @cached_property
     def exports(self) -> frozenset[str]:

@@ -130,7 +130,7 @@ def listening(cluster: ClusterObjects, gateway: KubeObject) -> Iterator[Outlet]:
     name = f"{gateway.namespace}/{gateway.name}"
     for listener in filter(_takes_requests, cluster.listeners.by_gateway.get(name, ())):
         config = _config_name(cluster, gateway, listener)
-        for namespace in cluster.gateway_namespaces(name):
+        for namespace in cluster.gateways.namespaces_of(name):
             yield Outlet(context=GATEWAY, namespace=namespace, gateway=name, port=listener.port, config=config)
 
 
@@ -332,8 +332,8 @@ def _listened(cluster: ClusterObjects) -> set[int]:
 
 
 def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gateway: str) -> Iterator[Outlet | str]:
-    namespaces = cluster.gateway_namespaces(gateway)
-    found = cluster.gateway(gateway)
+    namespaces = cluster.gateways.namespaces_of(gateway)
+    found = cluster.gateways.named(gateway)
     if found is None or gateway in cluster.listeners.unknown:
         # Rules on gateways say what is wrong with one that is not there.
         for namespace in namespaces:
@@ -393,5 +393,5 @@ def _config_name(cluster: ClusterObjects, gateway: KubeObject, listener: Listene
         name = listener.node["port"]["name"].text() if gateway.kind == "Gateway" else listener.node["name"].text()
         return f"https.{listener.port}.{name}.{gateway.name}.{gateway.namespace}"
     port = listener.port
-    ports = cluster.once(("target ports", gateway, port), lambda: cluster.target_ports(gateway, port))
+    ports = cluster.once(("target ports", gateway, port), lambda: cluster.gateways.target_ports(gateway, port))
     return f"http.{ports[0]}" if len(ports) == 1 else ""

@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Final
 
 from .additions import Addition, added_to, is_service, mirrors_of
-from .clusters import WAYPOINT as WAYPOINT_CLASS
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, INBOUND, REPLACE_LISTS, WAYPOINT, Patch
+from .gateways import WAYPOINT_CLASS
 from .mirror_entries import MESH
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
@@ -148,7 +148,7 @@ def _is_waypoint(cluster: ClusterObjects, namespace: str, target: Node) -> bool:
     name = target["name"].text()
     if target["kind"].text() == "GatewayClass":
         return name == WAYPOINT_CLASS
-    gateway = cluster.gateway(f"{namespace}/{name}")
+    gateway = cluster.gateways.named(f"{namespace}/{name}")
     return bool(gateway) and gateway.spec["gatewayClassName"].text() == WAYPOINT_CLASS
 
 

@@ -183,7 +183,7 @@ def _meets(cluster: ClusterObjects, route: Route, condition: Condition, outlet: 
     labels = {
         key: value.text() for node, _ in reversed(condition.parts) for key, value in node["sourceLabels"].entries()
     }
-    chosen = cluster.chooses(labels, outlet.context, outlet.namespace, route)
+    chosen = cluster.gateways.chooses(labels, outlet.context, outlet.namespace, route)
     if chosen is False:
         return False
     return True if chosen and certain else None

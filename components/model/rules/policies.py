@@ -84,7 +84,7 @@ def policies(cluster: ClusterObjects, route: Route, target: Target, sender: tupl
     found = cluster.once(("policies", target.cluster_name, namespace), lambda: _find(cluster, target, namespace))
     possible: list[Policy] = []
     for wanted, policy in found.chosen:
-        taken = cluster.chooses(wanted, context, namespace, route)
+        taken = cluster.gateways.chooses(wanted, context, namespace, route)
         if taken is not False:
             possible.append(policy)
         if taken:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from ..annotations import CONTRACT, MIRROR
-from .clusters import ClusterObjects, Mesh, contract_digests
+from .clusters import ClusterObjects, Mesh
 from .mirror_entries import Route, Target
 from .nodes import UNKNOWN, NotJudgedError
 from .objects import KubeObject, exported, service_name
@@ -47,7 +47,7 @@ def reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> 
 
 def stays(cluster: ClusterObjects, target: Target) -> bool:
     """Whether a target is a Service of the same cluster, and none of its gateways."""
-    return bool(service_name(target.host)) and target.host not in cluster.gateway_hosts
+    return bool(service_name(target.host)) and target.host not in cluster.gateways.hosts
 
 
 def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
@@ -61,7 +61,7 @@ def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) ->
     with suppress(NotJudgedError):
         addresses = entry_addresses(entry, target.host)
     port = far_port(entry, target.port)
-    if addresses & cluster.gateway_addresses:
+    if addresses & cluster.gateways.addresses:
         return Reach(side=Side.OWN_GATEWAY, entry=entry, port=port)
     clusters = _remote(mesh, cluster, route, target, addresses)
     return Reach(side=Side.REMOTE, entry=entry, port=port, clusters=tuple(clusters))
@@ -117,8 +117,8 @@ def _remote(
     others = mesh.others(cluster)
     if len(others) < 2:  # noqa: PLR2004 -- one other cluster needs no evidence
         return others
-    known = [other for other in others if addresses & other.gateway_addresses]
-    digests = _own_digests(route, target) or contract_digests(route.source)
+    known = [other for other in others if addresses & other.gateways.addresses]
+    digests = _own_digests(route, target) or route.source.contract_digests
     known = known or [other for other in others if digests & other.contract_digests]
     known = known or [other for other in others if any(other.listener_index.covering(target.host))]
     return known or [other for other in others if any(other.arrivals(form) for form in route.carried)] or others

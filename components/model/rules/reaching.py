@@ -3,8 +3,9 @@
 Written after EnvoyFilters and ShouldAttachPolicy of Istio's pilot, and held against istiod itself.
 """
 
-from .clusters import WAYPOINT, ClusterObjects
+from .clusters import ClusterObjects
 from .envoy import Patch
+from .gateways import WAYPOINT_CLASS
 from .objects import KubeObject, is_ambient
 
 
@@ -20,7 +21,7 @@ def sidecars_reached(cluster: ClusterObjects, patch: Patch) -> list[str]:
 
 def _has_sidecars(cluster: ClusterObjects, patch: Patch, namespace: str) -> bool:
     ambient = is_ambient(cluster.find("Namespace", "default", namespace))
-    return not ambient and cluster.chooses_sidecars(patch.selector, namespace) is not False
+    return not ambient and cluster.gateways.chooses_sidecars(patch.selector, namespace) is not False
 
 
 def gateways_reached(cluster: ClusterObjects, patch: Patch) -> list[KubeObject]:
@@ -34,14 +35,14 @@ def _reaches_gateway(cluster: ClusterObjects, patch: Patch, gateway: KubeObject)
         return False
     if patch.targets:
         return gateway.kind != "Gateway" and ("Gateway", name) in patch.targets
-    near = patch.source.namespace in (cluster.root_namespace, *cluster.gateway_namespaces(name))
-    return near and cluster.chooses_gateway(patch.selector, name) is not False
+    near = patch.source.namespace in (cluster.root_namespace, *cluster.gateways.namespaces_of(name))
+    return near and cluster.gateways.chooses_gateway(patch.selector, name) is not False
 
 
 def reaches_waypoint(cluster: ClusterObjects, patch: Patch) -> bool:
     """Whether a patch reaches some waypoint, for which it must name it or, in the root namespace, its class."""
     for each in cluster.of("KubernetesGateway"):
-        of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT}")
+        of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")
         wanted = (("Gateway", f"{each.namespace}/{each.name}"), of_class)
         if _is_waypoint(each) and any(target in wanted for target in patch.targets):
             return True
@@ -49,4 +50,4 @@ def reaches_waypoint(cluster: ClusterObjects, patch: Patch) -> bool:
 
 
 def _is_waypoint(gateway: KubeObject) -> bool:
-    return gateway.kind == "KubernetesGateway" and gateway.spec["gatewayClassName"].text() == WAYPOINT
+    return gateway.kind == "KubernetesGateway" and gateway.spec["gatewayClassName"].text() == WAYPOINT_CLASS

@@ -33,7 +33,7 @@ def taken(cluster: ClusterObjects, authority: str) -> list[Route]:
         for name in route.gateways:
             if name == MESH:
                 continue
-            unknown = name in cluster.listeners.unknown or not cluster.gateway(name)
+            unknown = name in cluster.listeners.unknown or not cluster.gateways.named(name)
             listeners = cluster.listeners.by_gateway.get(name, ())
             if unknown or any(listener.takes(authority) for listener in listeners):
                 found.append(route)
@@ -162,7 +162,7 @@ def receiver_port(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 def _outside(cluster: ClusterObjects, listener: Listener) -> set[int]:
     """Ports by which a listener is reached: its own, and those that the gateway's Services map to it."""
     ports = {listener.port}
-    for service in cluster.services_of(listener.source):
+    for service in cluster.gateways.services_of(listener.source):
         for node in service.spec["ports"].elements():
             if node["targetPort"].integer() == listener.port:
                 ports.add(node["port"].integer())

@@ -1,27 +1,23 @@
-"""Rules on where mirrors go: the target must exist, be named without doubt, and speak the same protocol."""
+"""Rules on where mirrors go: the target must exist, be named without doubt, and be seen by who sends."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from .clusters import WORKLOADS, ClusterObjects
 from .envoy import SIDECAR
-from .gateways import labels, pod_labels, selects
 from .hosts import covers
 from .mends import Edit, write
 from .mirror_entries import MirrorEntry, Route
-from .objects import GATEWAY_GROUP, KubeObject, exported, is_ambient, service_name
+from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
 from .patching import cluster_at
 from .placements import standing
-from .policies import Policy, faulty, home, policies, proxies, workload_selector
-from .ports import family, name_fault, port_nodes, port_number, port_protocol, spoken_by
+from .policies import Policy, faulty, home, proxies, workload_selector
+from .ports import port_nodes, port_number
 from .reach import pattern_entry, service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .sharing import APART, destination_like, destination_nodes
 from .visibility import EXPORT, sees_service
 
 DESTINATION_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination"
 EXPORTS: Final = "https://istio.io/latest/docs/reference/config/annotations/#NetworkingExportTo"
-PROTOCOL_REFERENCE: Final = "https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/"
 DESTINATION_RULE_LOOKUP: Final = (
     "https://istio.io/latest/docs/ops/best-practices/traffic-management/#cross-namespace-configuration"
 )
@@ -188,93 +184,6 @@ def subset_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 
 
 @mirror_rule(
-    rule_id="mirror-is-primary",
-    title="A mirror goes elsewhere than its primary",
-    severity=Severity.ERROR,
-    scope=Scope.ROUTE,
-    why="The service that answers would handle each request twice, with all its side effects.",
-    source="Follows from what a mirror is.",
-    remedy="Mirror to another Service; to the same pods by a Service of its own",
-)
-def is_primary(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report mirrors to the primary."""
-    target = mirror_entry.target
-    for primary in mirror_entry.route.primaries:
-        same_port = primary.port == target.port or None in (primary.port, target.port)
-        same_pods = primary.subset == target.subset or "" in (primary.subset, target.subset)
-        if primary.host == target.host and same_port and same_pods:
-            what = "takes in the mirror's pods" if primary.subset != target.subset else "is the mirror itself"
-            yield problem(mirror_entry.source, mirror_entry.destination, f"the primary {primary.host} {what}")
-            return
-
-
-@mirror_rule(
-    rule_id="mirror-is-destination",
-    title="A mirror's target is no destination of its route",
-    severity=Severity.WARNING,
-    scope=Scope.ROUTE,
-    why="Proxies bound, limit and change requests of a cluster alike, copies or not: with the first weight on that"
-    " destination, whatever its weight is now, requests that clients wait for are cut off and lose their credentials.",
-    source="Measured with Flagger's and Argo Rollouts' routers, whose mirrors are of this form",
-    remedy=APART,
-)
-def is_destination(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report mirrors to what an entry of the same object routes to, where that is no primary of theirs."""
-    found = destination_like(case.cluster, mirror_entry)
-    for node in destination_nodes(mirror_entry.route) if found else ():
-        node["weight"].number()  # who is a primary is not known before all weights are
-    if found and all(each.host != found.host for each in mirror_entry.route.primaries):
-        yield problem(
-            mirror_entry.source, mirror_entry.destination, f"{found.host} is also a destination at {found.node.path}"
-        )
-
-
-@mirror_rule(
-    rule_id="mirror-duplicate",
-    title="A route mirrors to each target once",
-    severity=Severity.WARNING,
-    scope=Scope.ROUTE,
-    why="Each entry sends its own copy, and the proxy picks the same requests for both.",
-    source="https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto",
-    remedy="Keep one entry with the share that is meant",
-)
-def duplicate(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report a target that an earlier mirror of the same entry has."""
-    for other in case.cluster.routing.of_route(mirror_entry.route):
-        if other is mirror_entry:
-            return
-        if other.target == mirror_entry.target and not other.disabled:
-            yield problem(
-                mirror_entry.source,
-                mirror_entry.node,
-                f"{mirror_entry.target.host} is already mirrored to at {other.node.path}",
-            )
-            return
-
-
-@mirror_rule(
-    rule_id="mirror-not-a-split",
-    title="Shares of several mirrors are not meant as a split",
-    severity=Severity.NOTICE,
-    scope=Scope.ROUTE,
-    why="The proxy draws once for each request: two mirrors with 50 % get the same half, and the other half gets none.",
-    source="Measured; Envoy keys the choice by the request's stream id.",
-    remedy="Expect the same requests at both, or split the hosts",
-)
-def not_a_split(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report the first of several mirrors whose shares add up to 100."""
-    together = case.cluster.routing.of_route(mirror_entry.route)
-    if len(together) < 2 or together[0] is not mirror_entry:  # noqa: PLR2004 -- several
-        return
-    shares = [other.percent for other in together]
-    known = [share for share in shares if share]
-    if len(known) == len(shares) and abs(sum(known) - 100) < 1e-6:  # noqa: PLR2004 -- all of them
-        yield problem(
-            mirror_entry.source, mirror_entry.node, "shares add up to 100 %, but the mirrors get the same requests"
-        )
-
-
-@mirror_rule(
     rule_id="mirror-target-not-allowed",
     settings=("allowed_targets",),
     title="Mirrors go only to allowed targets",
@@ -294,56 +203,6 @@ def not_allowed(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             mirror_entry.destination,
             f"{mirror_entry.target.host} is not among {', '.join(allowed)}",
         )
-
-
-@mirror_rule(
-    rule_id="mirror-protocol",
-    title="The target's port speaks the primary's protocol",
-    severity=Severity.ERROR,
-    scope=Scope.CLUSTER,
-    why="The port's protocol decides between HTTP/1.1 and HTTP/2 upstream; gRPC over HTTP/1.1 fails at the mirror only,"
-    " where nobody looks.",
-    source=PROTOCOL_REFERENCE,
-    remedy="Set the port's protocol (ServiceEntry) or its name or appProtocol (Service) to that of the primary",
-)
-def protocol(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report a target port whose protocol differs from the primary's."""
-    found = port_nodes(case.cluster, mirror_entry.target.host)
-    ports = [node for node in found[1] if port_number(node) == mirror_entry.target.port] if found else []
-    spoken = spoken_by(case.cluster, mirror_entry)
-    if not found or len(ports) != 1 or not spoken:
-        return
-    subject, port = found[0], ports[0]
-    theirs = family(port_protocol(subject, port))
-    if theirs and theirs != spoken:
-        carried = "HTTP/2 (gRPC)" if spoken == "http2" else "HTTP/1.1"
-        said = port_protocol(subject, port)
-        yield problem(
-            subject,
-            port,
-            f"port {mirror_entry.target.port} speaks {said}, but the primary of {mirror_entry.source} speaks {carried}",
-        )
-
-
-@mirror_rule(
-    rule_id="mirror-port-name",
-    title="Ports that mirrors use say which protocol they carry",
-    severity=Severity.WARNING,
-    scope=Scope.CLUSTER,
-    why="Istio reads a Service port's protocol from its name; whoever reads a ServiceEntry takes the name for it.",
-    source=PROTOCOL_REFERENCE,
-    remedy="Name the port after its protocol, e.g. grpc, or set appProtocol",
-)
-def port_name(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report ports without a protocol in their name, or with another one than they carry."""
-    spoken = spoken_by(case.cluster, mirror_entry)
-    for target in (mirror_entry.target, *mirror_entry.route.primaries):
-        found = port_nodes(case.cluster, target.host)
-        for port in found[1] if found else ():
-            if found and target.port in (None, port_number(port)):
-                message = name_fault(found[0], port, spoken)
-                if message:
-                    yield problem(found[0], port["name"], message)
 
 
 @mirror_rule(
@@ -428,101 +287,6 @@ def _taken_in(subject: KubeObject, context: str, namespace: str) -> bool:
 
 
 @mirror_rule(
-    rule_id="mirror-target-no-pods",
-    settings=("complete",),
-    title="A target has pods",
-    severity=Severity.ERROR,
-    scope=Scope.CLUSTER,
-    why="Without an endpoint a proxy drops each copy, and no client notices.",
-    source="https://kubernetes.io/docs/concepts/services-networking/service/#endpointslices",
-    remedy="Correct the selector or the subset's labels, or run some replicas",
-)
-def no_pods(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report targets whose labels no workload at hand has, and those whose workloads all have no replicas."""
-    cluster, target = case.cluster, mirror_entry.target
-    service = cluster.service(target.host)
-    wanted = labels(service.spec["selector"]) if service else {}
-    if not service or not wanted or not cluster.complete:
-        return
-    place = service.namespace
-    near = cluster.once(("pods", place), lambda: _pods(cluster, place))
-    if not near:
-        return
-    for namespace, labels_of_subset in _subsets(case, mirror_entry):
-        chosen = wanted | labels_of_subset
-        taken = [found for found, pods in near if selects(chosen, pods)]
-        words = ", ".join(f"{key}={value}" for key, value in sorted(chosen.items()))
-        if not taken:
-            yield problem(
-                mirror_entry.source, mirror_entry.destination, f"no workload of {namespace} has pods with {words}"
-            )
-        elif all(found.spec["replicas"].number() == 0 for found in taken):
-            yield problem(mirror_entry.source, mirror_entry.destination, f"{taken[0]} has 0 replicas")
-        return
-
-
-def _pods(cluster: ClusterObjects, namespace: str) -> list[tuple[KubeObject, dict[str, str]]]:
-    """Workloads of a namespace with the labels of their pods."""
-    workloads = cluster.of(*WORKLOADS)
-    return [(each, pod_labels(each)) for each in workloads if each.namespace == namespace]
-
-
-def _subsets(case: Case, mirror_entry: MirrorEntry) -> Iterator[tuple[str, dict[str, str]]]:
-    """Namespace of the target, and the labels that its subset asks for beside the Service's."""
-    service = case.cluster.service(mirror_entry.target.host)
-    place = service.namespace if service else ""
-    if not mirror_entry.target.subset:
-        yield place, {}
-        return
-    for sender in proxies(case.cluster, mirror_entry.route):
-        for found in policies(case.cluster, mirror_entry.route, mirror_entry.target, sender):
-            if found.subset.given:
-                yield place, labels(found.subset["labels"])
-
-
-@mirror_rule(
-    rule_id="service-entry-without-address",
-    title="A target's ServiceEntry says where it is",
-    severity=Severity.ERROR,
-    scope=Scope.ROUTE,
-    why="With resolution NONE, which is the default, a proxy sends to the address that the caller had connected to; a"
-    " copy has none, so it goes nowhere.",
-    source="https://istio.io/latest/docs/reference/config/networking/service-entry/#ServiceEntry-Resolution",
-    remedy="Set resolution to STATIC with endpoints, or to DNS",
-)
-def entry_without_address(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report ServiceEntries that leave the address to the caller."""
-    entry = None if service_name(mirror_entry.target.host) else service_entry(case.cluster, mirror_entry.target.host)
-    if entry and entry.spec["resolution"].text("NONE") == "NONE":
-        yield problem(
-            entry,
-            "spec.resolution",
-            f"copies to {mirror_entry.target.host} are lost: with resolution NONE the proxy knows no address for them",
-        )
-
-
-@mirror_rule(
-    rule_id="mirror-target-headless",
-    title="What sidecars mirror to has an address of its own",
-    severity=Severity.ERROR,
-    scope=Scope.CLUSTER,
-    why="A sidecar sends requests for a headless Service to the address that the caller had connected to; a copy has"
-    " none, so it goes nowhere. A gateway chooses a pod.",
-    source="Measured; https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/",
-    remedy="Mirror to a Service with a cluster IP for the same pods",
-)
-def headless(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report headless Services that sidecars mirror to; what a waypoint does cannot be told."""
-    service = case.cluster.service(mirror_entry.target.host)
-    if not service or service.spec["clusterIP"].text() != "None":
-        return
-    places = [namespace for kind, namespace in proxies(case.cluster, mirror_entry.route) if kind == SIDECAR]
-    if any(not is_ambient(case.cluster.find("Namespace", "default", place)) for place in places):
-        message = f"copies that sidecars send to {mirror_entry.target.host} are lost: a headless Service has no address"
-        yield problem(service, service.spec["clusterIP"], message)
-
-
-@mirror_rule(
     rule_id="mirror-not-granted",
     settings=("complete",),
     title="A target in another namespace lets the route refer to it",
@@ -602,19 +366,10 @@ RULES: Final[tuple[Rule, ...]] = (
     undefined,
     port_undefined,
     subset_undefined,
-    is_primary,
-    is_destination,
-    duplicate,
-    not_a_split,
     not_allowed,
-    protocol,
-    port_name,
     rule_out_of_reach,
     rule_twice,
     entry_hidden,
     hidden,
-    no_pods,
-    entry_without_address,
-    headless,
     not_granted,
 )

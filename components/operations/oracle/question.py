@@ -7,15 +7,14 @@ from ipaddress import IPv4Address
 from typing import Any, Final, cast
 
 from ...model import JsonObject
+from ...model.rules.gateways import GATEWAY_NAME, WAYPOINT_CLASS
 
 Object = dict[str, Any]
 
-GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
 DATAPLANE: Final = "istio.io/dataplane-mode"
 MANAGED: Final = "gateway.istio.io/managed"
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet")
 ROUTER_CLASS: Final = "istio"
-WAYPOINT_CLASS: Final = "istio-waypoint"
 CLUSTER_WIDE: Final = ("Namespace", "GatewayClass", "Node")
 POD_ADDRESSES: Final = int(IPv4Address("10.0.0.10"))
 SERVICE_ADDRESSES: Final = int(IPv4Address("10.128.0.10"))

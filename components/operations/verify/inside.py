@@ -8,8 +8,8 @@ from ...model import ValidationError
 from ...model.rules import ClusterObjects, KubeObject, Mesh, Node, Route
 from ...model.rules.additions import Addition, additions
 from ...model.rules.aiming import holds
-from ...model.rules.clusters import GATEWAY_NAME
 from ...model.rules.envoy import SIDECAR
+from ...model.rules.gateways import GATEWAY_NAME
 from ...model.rules.mirror_entries import MESH
 from ..errors import OperationError
 from .overlaid import HungMirror

@@ -73,7 +73,7 @@ def hung_mirrors(cluster: ClusterObjects, entry: Route, request: Request, namesp
     for source, made in additions(cluster).items():
         selector = labels(source.spec["workloadSelector"]["labels"])
         reaches = source.namespace in (namespace, cluster.root_namespace)
-        if not reaches or cluster.chooses(selector, GATEWAY, namespace, entry) is False:
+        if not reaches or cluster.gateways.chooses(selector, GATEWAY, namespace, entry) is False:
             continue
         for addition in made:
             domain = addition.host["domainName"].text()

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...model.rules import ClusterObjects, KubeObject
-from ...model.rules.clusters import GATEWAY_NAME
-from ...model.rules.gateways import labels, native_addresses, selects, service_addresses
+from ...model.rules.gateways import GATEWAY_NAME, labels, native_addresses, selects, service_addresses
 from ...model.rules.hosts import covers
 from ...model.rules.mirror_entries import Route
 from ..errors import OperationError
@@ -71,7 +70,7 @@ def gateway_place(cluster: ClusterObjects, name: str, host: str) -> GatewayPlace
     Raises:
         OperationError: It does not exist, or its pods cannot be found.
     """
-    gateway = cluster.gateway(name)
+    gateway = cluster.gateways.named(name)
     if gateway is None:
         raise OperationError(
             f"The gateway {name} of {cluster.name} does not exist", remedy="Deploy it, or correct the route's gateways"
@@ -83,7 +82,7 @@ def gateway_place(cluster: ClusterObjects, name: str, host: str) -> GatewayPlace
             f"No workload of {cluster.name} has the pods of the gateway {name}",
             remedy="Check the Gateway's selector, and that its Deployment is there",
         )
-    addresses = {address for service in cluster.services_of(gateway) for address in service_addresses(service)}
+    addresses = {address for service in cluster.gateways.services_of(gateway) for address in service_addresses(service)}
     if gateway.kind != "Gateway":
         hosts = native_addresses(gateway)
         behind = [service for host in hosts if (service := cluster.service(host))]
