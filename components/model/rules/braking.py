@@ -1,6 +1,6 @@
 """Rules on brakes: what a mirror that hangs, fails or disappears may hold in the proxy of the primary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .envoy import GATEWAY, SIDECAR, WAYPOINT, http_options
@@ -25,6 +25,9 @@ WHO: Final = {
     WAYPOINT: "the waypoint, which no EnvoyFilter of clusters reaches",
 }
 
+KEEP_ALIVE: Final = "keep-alive"
+OUTLIERS: Final = "outlier detection"
+
 UNLIMITED: Final = 2**31
 """From here on a limit is none; Istio itself renders 2**32 - 1 for a limit that is left out."""
 
@@ -45,16 +48,26 @@ def no_brakes(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     lacking = list(faulty(case.cluster, mirror_entry.route, mirror_entry.target, missing_brakes))
     told: set[str] = set()
     said: list[str] = []
+    likely = False
     for _, found, missing in sorted(lacking, key=lambda each: -len(each[2])):
         if not told.issuperset(missing):
             rule = found.rule or f"no DestinationRule for {mirror_entry.target.host} is in reach: it"
             said.append(f"{rule} lacks {', '.join(missing)}")
             told.update(missing)
+            likely = likely or _may_be_said_elsewhere(found, missing)
     if said:
-        remedy = remedy_beside(case.cluster, mirror_entry)
-        yield problem(
-            mirror_entry.source, mirror_entry.node, "; ".join(said), remedy=remedy, waived=mirror_entry.waiver("brakes")
-        )
+        remedy, waived = remedy_beside(case.cluster, mirror_entry), mirror_entry.waiver("brakes")
+        message = "; ".join(said)
+        yield problem(mirror_entry.source, mirror_entry.node, message, remedy=remedy, waived=waived, likely=likely)
+
+
+def _may_be_said_elsewhere(found: Policy, missing: Sequence[str]) -> bool:
+    """Whether a DestinationRule or a mesh's configuration that is not at hand may say some of what is missing."""
+    if found.rule is None or found.mesh.given:
+        return found.rule is None
+    return KEEP_ALIVE in missing or not all(
+        found.setting("outlierDetection" if name == OUTLIERS else "connectionPool").given for name in missing
+    )
 
 
 def missing_brakes(found: Policy) -> list[str]:
@@ -66,8 +79,8 @@ def missing_brakes(found: Policy) -> list[str]:
         "a connection limit": _limits(tcp["maxConnections"]),
         "a limit on pending requests": _limits(http["http1MaxPendingRequests"]),
         "a limit on requests in flight": _limits(http["http2MaxRequests"]),
-        "keep-alive": tcp["tcpKeepalive"].given or http["http2KeepAlive"].given or found.mesh["tcpKeepalive"].given,
-        "outlier detection": _ejects(outliers),
+        KEEP_ALIVE: tcp["tcpKeepalive"].given or http["http2KeepAlive"].given or found.mesh["tcpKeepalive"].given,
+        OUTLIERS: _ejects(outliers),
     }
     return [name for name, there in present.items() if not there]
 
@@ -114,7 +127,9 @@ def unbounded_life(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             remedy_beside(case.cluster, mirror_entry),
             mirror_entry.waiver("brakes") or mirror_entry.waiver("life"),
         )
-        yield problem(mirror_entry.source, mirror_entry.node, message, remedy=remedy, waived=waived)
+        # No EnvoyFilter that is not at hand would bound it at a waypoint either.
+        likely = not bound and outlet.context != WAYPOINT
+        yield problem(mirror_entry.source, mirror_entry.node, message, remedy=remedy, waived=waived, likely=likely)
         return
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from .braking import route_timeout
 from .clusters import ClusterObjects
 from .effects import named
+from .envoy import WAYPOINT
 from .gateways import labels, selects
 from .mends import remove, write
 from .mirror_entries import MirrorEntry, Target
@@ -103,13 +104,15 @@ def uploads_unbounded(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
     if all(each and each <= _WITHOUT_BODY for each in methods):
         return
     for each, policy in policies_for(case.cluster, mirror_entry):
-        if not patched_cluster(case.cluster, mirror_entry.route, each.placement.outlet, policy.cluster).bound:
+        outlet = each.placement.outlet
+        if not patched_cluster(case.cluster, mirror_entry.route, outlet, policy.cluster).bound:
             message = f"the timeout of {timeout:g} s does not end copies of uploads and streams"
             yield problem(
                 mirror_entry.source,
                 mirror_entry.node,
                 message,
                 waived=mirror_entry.waiver("brakes") or mirror_entry.waiver("life"),
+                likely=outlet.context != WAYPOINT,
             )
             return
 

@@ -101,7 +101,7 @@ def policy_drift(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 
 
 def _drift(case: Case, mirror_entry: MirrorEntry, each: Sent) -> Report | None:
-    patch = each.applied[-1]
+    patch, likely = each.applied[-1], not each.placement.sure
     name = cluster_at(case.cluster, mirror_entry, each.placement.outlet)
     same = [policy for policy in each.policies if policy.cluster == name]
     alike = [
@@ -111,17 +111,19 @@ def _drift(case: Case, mirror_entry: MirrorEntry, each: Sent) -> Report | None:
         return (
             None
             if mirror_entry.disabled
-            else problem(patch.source, patch.value, f"the list leaves out {name} of {mirror_entry.source}")
+            else problem(
+                patch.source, patch.value, f"the list leaves out {name} of {mirror_entry.source}", likely=likely
+            )
         )
     written = [policy for policy in same if not any(policy.node is other.node for other in alike)]
     if written and len(same) > len(written):
         message = f"{name} gets a second copy of each request, beside that of {mirror_entry.source}"
-        return problem(patch.source, written[0].node, message)
+        return problem(patch.source, written[0].node, message, likely=likely)
     shares = [policy.percent for policy in written]
     if written and mirror_entry.percent is not None and all(_differs(share, mirror_entry.percent) for share in shares):
         theirs = ", ".join("an unreadable share" if share is None else f"{share:g} %" for share in shares)
         message = f"{name} gets {theirs}, but {mirror_entry.source} says {mirror_entry.percent:g} %"
-        return problem(patch.source, written[0].node, message)
+        return problem(patch.source, written[0].node, message, likely=likely)
     return None
 
 
@@ -132,7 +134,10 @@ def _taken_away(case: Case, mirror_entry: MirrorEntry, each: Sent) -> Report | N
         return None
     remover = patched_cluster(case.cluster, mirror_entry.route, outlet, name).removed_by
     message = f"{name} is taken away, to which {mirror_entry.source} mirrors"
-    return problem(remover.source, remover.node, message, remedy="Narrow its match") if remover else None
+    if not remover:
+        return None
+    remedy, likely = "Narrow its match", not each.placement.sure
+    return problem(remover.source, remover.node, message, remedy=remedy, likely=likely)
 
 
 def _differs(share: float | None, percent: float) -> bool:
@@ -177,17 +182,18 @@ def makes_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
     for patch in patches.of_source(subject):
         for policy in patch.policies:
             # Where a header names the cluster, the rules of overlays read its target from the condition.
-            if policy.cluster and policy.percent != 0 and not _listed(case, patch, policy):
+            listed = _listed(case, patch, policy) if policy.cluster and policy.percent != 0 else True
+            if listed is not True:
                 message = f"copies go to {policy.cluster}, and no route that it is for mirrors there"
-                yield problem(subject, policy.node, message)
+                yield problem(subject, policy.node, message, likely=listed is None)
                 break
 
 
-def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool:
-    """Whether a route that a patch is for has a mirror to the cluster that it names."""
+def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
+    """Whether each route that a patch is for has a mirror to the cluster that it names; None where some may not."""
     if patch.kind != "HTTP_ROUTE" or patch.operation in ADDING or _for_all_of_sidecars(patch):
         return False
-    cluster = case.cluster
+    cluster, listed = case.cluster, True
     for route in routes_for(cluster, patch):
         mirror_entries = [mirror_entry for mirror_entry in cluster.routing.of_route(route) if not mirror_entry.nothing]
         for each in sent_everywhere(cluster, route):
@@ -195,8 +201,10 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool:
             if patch in each.applied and all(
                 cluster_at(cluster, mirror_entry, outlet) != policy.cluster for mirror_entry in mirror_entries
             ):
-                return False
-    return True
+                if each.placement.sure:
+                    return False
+                listed = None
+    return listed
 
 
 def _for_all_of_sidecars(patch: Patch) -> bool:

@@ -11,7 +11,7 @@ from .objects import KubeObject
 from .outlets import Outlet, listening, own_outlets
 from .patching import fits, fits_host, fits_outlet, reaches, release, routes_for
 from .placements import Placement, refusable
-from .reaching import gateways_reached, reaches_waypoint, sidecars_reached
+from .reaching import gateways_reached, proxies_at_hand, reaches_waypoint, sidecars_reached
 from .registry import Case, Report, Scope, Severity, object_rule, problem
 from .targets import left_out
 
@@ -39,18 +39,20 @@ def refused_routes(case: Case, subject: KubeObject) -> Iterator[Report]:
         if patch.operation in ADDING:
             lacking = _lacking(patch)
             if lacking and (_adds_inbound(case.cluster, patch) or _adds(case, patch)):
-                yield problem(subject, patch.node["patch"], f"{patch.operation} makes a route without {lacking}")
+                message = f"{patch.operation} makes a route without {lacking}"
+                yield problem(subject, patch.node["patch"], message, likely=not proxies_at_hand(case.cluster, patch))
         elif patch.merges:
             for route in routes_for(case.cluster, patch):
-                if route.action != ROUTE and patch.value["route"].given and _meets(case, patch, route):
+                met = route.action != ROUTE and patch.value["route"].given and _met(case, patch, route)
+                if met:
                     message = f"{route.entry.path} of {route.source} sends nothing on, and Envoy cannot mirror it"
-                    yield problem(subject, patch.node["patch"], message)
+                    yield problem(subject, patch.node["patch"], message, likely=not any(each.sure for each in met))
                     break
 
 
-def _meets(case: Case, patch: Patch, route: Route) -> bool:
-    """Whether a patch is for an entry at some proxy that has it."""
-    return any(fits(patch, each) for each in _places(case, patch, route))
+def _met(case: Case, patch: Patch, route: Route) -> list[Placement]:
+    """Where a patch is for an entry at some proxy that has it."""
+    return [each for each in _places(case, patch, route) if fits(patch, each)]
 
 
 def _places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:

@@ -102,11 +102,20 @@ class GatewayPods:
 
         An Istio Gateway selects pods of any namespace, and often lies beside the routes while its pods do not.
         """
+        return self._places_of(name) or (name.partition("/")[0],)
+
+    def has_pods_of(self, name: str) -> bool:
+        """Whether it is known where a gateway's pods are: Istio makes those of the Gateway API's beside it."""
+        found = self.named(name)
+        return found is not None and (found.kind != "Gateway" or bool(self._places_of(name)))
+
+    def _places_of(self, name: str) -> tuple[str, ...]:
+        """Namespaces in which pods of an Istio Gateway are at hand, or else a Service in front of them."""
         if name not in self._namespaces:
-            self._namespaces[name] = self._namespaces_of(name)
+            self._namespaces[name] = tuple(sorted(self._find_places(name)))
         return self._namespaces[name]
 
-    def _namespaces_of(self, name: str) -> tuple[str, ...]:
+    def _find_places(self, name: str) -> set[str]:
         gateway = self.named(name)
         found: set[str] = set()
         if gateway and gateway.kind == "Gateway":
@@ -114,7 +123,7 @@ class GatewayPods:
                 selector = labels(gateway.spec["selector"])
                 found = {workload.namespace for workload, pods in self.workloads if selects(selector, pods)}
                 found = found or {service.namespace for service in self.services_of(gateway)}
-        return tuple(sorted(found)) or (name.partition("/")[0],)
+        return found
 
     def chooses(self, wanted: dict[str, str], context: str, namespace: str, route: Route) -> bool | None:
         """Whether labels choose the gateways or sidecars (``context``) of a namespace that send a route's mirrors.

@@ -203,7 +203,7 @@ def unbounded(case: Case, source: KubeObject) -> Iterator[Report]:
         found = case.cluster.patches.of_cluster(mirror.cluster) if mirror.cluster else []
         if mirror.cluster and not any(context in each.contexts and each.stream_bound for each in found):
             message = f"copies to {mirror.cluster} live as long as the mirror likes"
-            yield problem(source, mirror.node, message, waived=mirror.waiver("brakes"))
+            yield problem(source, mirror.node, message, waived=mirror.waiver("brakes"), likely=True)
 
 
 @object_rule(

@@ -6,6 +6,7 @@ from typing import Final
 from ..annotations import CONTRACT
 from ..contract import is_private
 from ..safety import PEER_HEADERS
+from .envoy import WAYPOINT
 from .mirror_entries import MirrorEntry
 from .patching import patched_cluster, policies_for
 from .policies import Policy, faulty
@@ -62,6 +63,18 @@ def by_contract(case: Case, mirror_entry: MirrorEntry) -> bool:
     return reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target).side is Side.REMOTE
 
 
+def _may_change_elsewhere(case: Case, mirror_entry: MirrorEntry) -> bool:
+    """Whether an EnvoyFilter or a receiving route that is not at hand may change the headers of a copy.
+
+    No filter does at a waypoint; where one at hand writes the mirror's policy, it says what is changed.
+    """
+    found = [each for each, _ in policies_for(case.cluster, mirror_entry)]
+    if not all(each.applied or each.placement.outlet.context == WAYPOINT for each in found) or not found:
+        return True
+    remote = reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target).side is Side.REMOTE
+    return remote and at_receiver(case, mirror_entry) is None
+
+
 def _left_to_receiver(mirror_entry: MirrorEntry) -> Unjudged:
     return Unjudged(
         subject=mirror_entry.source,
@@ -93,7 +106,8 @@ def credentials(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         left -= receiver[0] if receiver else set()
         if left:
             message = f"{', '.join(sorted(left))} of the caller go along to {mirror_entry.target.host}"
-            yield problem(mirror_entry.source, mirror_entry.node, message, waived=mirror_entry.waiver("scrub"))
+            waived, likely = mirror_entry.waiver("scrub"), _may_change_elsewhere(case, mirror_entry)
+            yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=likely)
 
 
 @mirror_rule(
@@ -137,7 +151,8 @@ def peer_metadata(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     left -= receiver[0] if receiver else set()
     if left:
         message = f"{', '.join(sorted(left))} leave the cluster with the copy"
-        yield problem(mirror_entry.source, mirror_entry.node, message, waived=mirror_entry.waiver("scrub"))
+        waived, likely = mirror_entry.waiver("scrub"), _may_change_elsewhere(case, mirror_entry)
+        yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=likely)
 
 
 @mirror_rule(
@@ -159,7 +174,8 @@ def unmarked(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     receiver = at_receiver(case, mirror_entry)
     if not (receiver and receiver[1]):
         message = f"nothing marks the copies to {mirror_entry.target.host}"
-        yield problem(mirror_entry.source, mirror_entry.node, message, waived=mirror_entry.waiver("scrub"))
+        waived, likely = mirror_entry.waiver("scrub"), _may_change_elsewhere(case, mirror_entry)
+        yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=likely)
 
 
 @mirror_rule(
@@ -177,13 +193,16 @@ def plain_text(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     found = reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target)
     if found.side is not Side.REMOTE:
         return
-    for _ in faulty(case.cluster, mirror_entry.route, mirror_entry.target, _in_the_clear):
+    for _, policy, _ in faulty(case.cluster, mirror_entry.route, mirror_entry.target, _in_the_clear):
         if case.settings.private_plain_text:
             addresses = entry_addresses(found.entry, mirror_entry.target.host)
             if all(is_private(address) for address in addresses):
                 continue
         message = f"copies to {mirror_entry.target.host} leave the cluster in plain text"
-        yield problem(mirror_entry.source, mirror_entry.node, message, waived=mirror_entry.waiver("plain-text"))
+        waived = mirror_entry.waiver("plain-text")
+        # A DestinationRule, a mesh's default or a ServiceEntry that is not at hand may say otherwise.
+        said = found.entry and policy.rule and (policy.tls_mode or policy.mesh.given)
+        yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=not said)
         return
 
 

@@ -39,6 +39,18 @@ def _reaches_gateway(cluster: ClusterObjects, patch: Patch, gateway: KubeObject)
     return near and cluster.gateways.chooses_gateway(patch.selector, name) is not False
 
 
+def proxies_at_hand(cluster: ClusterObjects, patch: Patch) -> bool:
+    """Whether some proxy that a patch surely reaches is among the objects at hand."""
+    near = set(sidecars_reached(cluster, patch)) & cluster.namespaces
+    return (
+        any(cluster.gateways.chooses_sidecars(patch.selector, each) for each in near)
+        or reaches_waypoint(cluster, patch)
+        or any(
+            cluster.gateways.has_pods_of(f"{each.namespace}/{each.name}") for each in gateways_reached(cluster, patch)
+        )
+    )
+
+
 def reaches_waypoint(cluster: ClusterObjects, patch: Patch) -> bool:
     """Whether a patch reaches some waypoint, for which it must name it or, in the root namespace, its class."""
     for each in cluster.of("KubernetesGateway"):

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from .envoy import SIDECAR
+from .clusters import ClusterObjects
+from .envoy import GATEWAY, SIDECAR
 from .hosts import covers
 from .mends import Edit, write
-from .mirror_entries import MirrorEntry, Route
+from .mirror_entries import MESH, MirrorEntry, Route
 from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
+from .outlets import Outlet
 from .patching import cluster_at
 from .placements import standing
 from .policies import Policy, faulty, home, proxies, workload_selector
@@ -46,6 +48,7 @@ def short_name(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             mirror_entry.source,
             mirror_entry.destination["host"],
             f"{written!r} is not completed: Istio takes it as it is",
+            likely=True,
         )
 
 
@@ -76,7 +79,15 @@ def no_port(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     if len(numbers) == 1 and mirror_entry.target.host:
         only = numbers[0] if mirror_entry.route.native else {"number": numbers[0]}
         mend = (write(mirror_entry.destination, "port", value=only),)
-    yield problem(mirror_entry.source, mirror_entry.destination, message, mend=mend, likely=not (lacking and numbers))
+    likely = not (lacking and numbers and _is_known(case.cluster, lacking[0]))
+    yield problem(mirror_entry.source, mirror_entry.destination, message, mend=mend, likely=likely)
+
+
+def _is_known(cluster: ClusterObjects, outlet: Outlet) -> bool:
+    """Whether nothing that is not at hand may give the senders of an outlet other ports."""
+    if outlet.context == GATEWAY:
+        return outlet.sure
+    return outlet.sure and any(host in cluster.registered_hosts for host in outlet.hosts)
 
 
 @mirror_rule(
@@ -247,14 +258,17 @@ def rule_out_of_reach(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
 )
 def entry_hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ServiceEntries that a sender does not see."""
-    for context, namespace in proxies(case.cluster, mirror_entry.route):
-        entry = service_entry(case.cluster, mirror_entry.target.host, namespace)
+    cluster, host = case.cluster, mirror_entry.target.host
+    for context, namespace in proxies(cluster, mirror_entry.route):
+        entry = service_entry(cluster, host, namespace)
         if entry and not exported(entry, namespace) and not _taken_in(entry, context, namespace):
-            yield problem(
-                entry,
-                "spec.exportTo",
-                f"proxies in {namespace} that mirror to {mirror_entry.target.host} do not see it",
+            bound = (each for each in mirror_entry.route.gateways if each != MESH)
+            at = [each for each in bound if namespace in cluster.gateways.namespaces_of(each)]
+            known = (
+                any(map(cluster.gateways.has_pods_of, at)) if context == GATEWAY else namespace in cluster.namespaces
             )
+            message = f"proxies in {namespace} that mirror to {host} do not see it"
+            yield problem(entry, "spec.exportTo", message, likely=not known)
             return
 
 

@@ -29,7 +29,8 @@ def websockets(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     plain = spoken == "http1" or (not spoken and any(match.http_methods for match in found))
     if plain and not _excluded(mirror_entry) and any(_takes_get(match) for match in found):
         message = "takes requests that upgrade the connection, all frames of which are copied"
-        yield problem(mirror_entry.source, mirror_entry.node, message, waived=mirror_entry.waiver("websockets"))
+        waived = mirror_entry.waiver("websockets")
+        yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=not spoken)
 
 
 def _takes_get(match: Named) -> bool:

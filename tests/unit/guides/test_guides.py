@@ -48,6 +48,7 @@ def test_there_is_a_guide_for_each_use() -> None:
         "adjust-components",
         "debug-on-a-branch",
         "import-recordings",
+        "lint-manifests",
         "mirror-an-existing-service",
         "other-languages",
         "own-rules",
