@@ -35,12 +35,6 @@ REVISION: Final = "istio.io/rev"
 Made = TypeVar("Made")
 
 
-def _once(kept: dict[Hashable, object], key: Hashable, make: Callable[[], Made]) -> Made:
-    if key not in kept:
-        kept[key] = make()
-    return cast("Made", kept[key])
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClusterObjects:
     """What is known of one cluster.
@@ -64,7 +58,10 @@ class ClusterObjects:
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What ``make`` returns, made at the first call for ``key``."""
-        return _once(self._kept, key, make)
+        kept = self._kept
+        if key not in kept:  # not by a helper: rules ask for hundreds of thousands of such things
+            kept[key] = make()
+        return cast("Made", kept[key])
 
     @cached_property
     def _read(self) -> dict[str, list[KubeObject]]:
@@ -364,7 +361,10 @@ class Mesh:
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What ``make`` returns, made at the first call for ``key``."""
-        return _once(self._kept, key, make)
+        kept = self._kept
+        if key not in kept:
+            kept[key] = make()
+        return cast("Made", kept[key])
 
     def __post_init__(self) -> None:
         names = [cluster.name for cluster in self.clusters]

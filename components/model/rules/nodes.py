@@ -11,6 +11,9 @@ _UNITS: Final = {"h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "ns
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|us|ns|[hms])", re.ASCII)
 _DURATION: Final = re.compile(f"(?:{_DURATION_PART.pattern})+", re.ASCII)
 
+_EXACT: Final = 2**53
+"""Whole numbers below are the same as floating point."""
+
 
 class Unknown:
     """Type of :data:`UNKNOWN`."""
@@ -123,18 +126,23 @@ class Node:
 
     def elements(self) -> "list[Node]":
         """The elements of a list; none when it is something else."""
-        known = self.known
+        known = self.value
         # The quick tests come first: most lists that are looked for are either plain ones or not there.
-        if known.__class__ is not list and (
-            known is None or not isinstance(known, Sequence) or isinstance(known, str | bytes)
-        ):
+        if known is None:
             return []
+        if known.__class__ is not list:
+            if known is UNKNOWN:
+                raise NotJudgedError(self.path)
+            if not isinstance(known, Sequence) or isinstance(known, str | bytes):
+                return []
         return [Node(element, index, self) for index, element in enumerate(cast("Sequence[object]", known))]
 
     def entries(self) -> "list[tuple[str, Node]]":
         """The entries of an object, by name; none when it is something else."""
-        known = self.known
-        if not isinstance(known, Mapping):
+        known = self.value
+        if known is None:
+            return []
+        if known.__class__ is not dict and not isinstance(self.known, Mapping):
             return []
         entries = cast("Mapping[object, object]", known).items()
         return [(str(key), Node(value, str(key), self)) for key, value in entries]
@@ -142,20 +150,28 @@ class Node:
     def text(self, default: str = "") -> str:
         """The text; ``default`` when it is something else."""
         known = self.value
+        if known.__class__ is str:
+            return known
         if known is UNKNOWN:
             raise NotJudgedError(self.path)
         return known if isinstance(known, str) else default
 
     def texts(self) -> list[str]:
         """The texts in a list; a single text counts as a list of one."""
-        known = self.known
+        known = self.value
+        if known.__class__ is list and all(element.__class__ is str for element in known):
+            return [text for text in known if text]
         if isinstance(known, str):
             return [known]
         return [text for element in self.elements() if (text := element.text())]
 
     def number(self) -> float | None:
         """The finite number; None when it is something else. ``True`` is no number."""
-        known = self.known
+        known = self.value
+        if known is None:
+            return None
+        if known is UNKNOWN:
+            raise NotJudgedError(self.path)
         if isinstance(known, bool) or not isinstance(known, int | float):
             return None
         try:
@@ -166,6 +182,9 @@ class Node:
 
     def integer(self) -> int | None:
         """The whole number, e.g. a port that passed through floating point; None when it is something else."""
+        known = self.value
+        if known.__class__ is int and -_EXACT < known < _EXACT:  # as nearly all are
+            return known
         number = self.number()
         return int(number) if number is not None and number == int(number) else None
 

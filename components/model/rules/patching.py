@@ -68,9 +68,12 @@ def sent(cluster: ClusterObjects, route: Route) -> list[Sent]:
 
 def sent_everywhere(cluster: ClusterObjects, route: Route) -> list[Sent]:
     """What any proxy mirrors of an entry, sidecars of every namespace that sees it included."""
-    return cluster.once(
-        ("sent everywhere", route), lambda: [_sent(cluster, route, each) for each in everywhere(cluster, route)]
-    )
+    return cluster.once(("sent everywhere", route), lambda: _sent_everywhere(cluster, route))
+
+
+def _sent_everywhere(cluster: ClusterObjects, route: Route) -> list[Sent]:
+    own = {each.placement: each for each in sent(cluster, route)}
+    return [own.get(each) or _sent(cluster, route, each) for each in everywhere(cluster, route)]
 
 
 def _sent(cluster: ClusterObjects, route: Route, placement: Placement) -> Sent:
