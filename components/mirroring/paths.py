@@ -6,6 +6,7 @@ mirrors for example, is found by ``traffic-mirror check`` over all clusters, and
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Final, Self, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
@@ -33,7 +34,7 @@ _EDGE_KEYS: Final = ("gateway", "host", "contract", "receiver")
 
 
 GATEWAYS: Final = "gateways"
-"""Where clients call a host, whichever gateway it is."""
+"""Where clients call a host, whichever gateway it is; so it is called in the path of a circle as well."""
 
 _Served: TypeAlias = tuple[int, str, str]
 """Provider, gateways or mesh, and host."""
@@ -89,13 +90,13 @@ class MirrorPaths:
     """Who routes a host, by label and host."""
     _edges: list[_MirrorEdge] = field(default_factory=list[_MirrorEdge])
     _overlay_edges: list[tuple[int, _MirrorEdge]] = field(default_factory=list[tuple[int, _MirrorEdge]])
-    """By provider the mirrors that leave by every gateway; their start names no gateway."""
+    """By provider the mirrors that leave by every gateway of the cluster that their start names."""
     _routed: dict[_Served, str] = field(default_factory=dict[_Served, str])
     """Which component routes what, at any gateway or inside the mesh."""
     _overlaid: dict[_Served, str] = field(default_factory=dict[_Served, str])
     """Which overlay hangs on what."""
     _arriving: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    """Where the mirrors of :attr:`_legs` go, and the authorities that they carry there."""
+    """Where mirrors go, and the authorities that they carry there."""
 
     def add_receiver(self, owner: str, contract: MirrorContract, cluster: ClusterHandle, gateway: str) -> None:
         """Note where the mirrors of a contract arrive.
@@ -139,21 +140,33 @@ class MirrorPaths:
             for host in route.hosts
         ]
         hosts = [str(host) for host in route.hosts]
+        self._edges += edges
+        self._refuse_new_loops(edges, (label, cluster.name), hosts)
+        self._own(owner, cluster, gateway, hosts, "hosts")
+
+    def _refuse_new_loops(self, edges: Iterable[_MirrorEdge], starts: Iterable[str], hosts: Iterable[str]) -> None:
+        """Refuse circles through mirrors that were added just now.
+
+        Args:
+            edges: They.
+            starts: Labels and name of their cluster.
+            hosts: Hosts that are mirrored there.
+        """
         self._arriving |= {
             (self._receivers.get(edge.digest, edge.receiver), authority_form(edge.start.host, mode))
             for edge in edges
             for mode in AuthorityMode
         }
-        self._edges += edges
         # A route at which nothing arrives is on no circle, and most are such.
-        if not self._arriving.isdisjoint((end, host) for end in (label, cluster.name) for host in hosts):
-            self._refuse_loops(self._edges)
-        self._own(owner, cluster, gateway, hosts, "hosts")
+        if not self._arriving.isdisjoint(product(starts, hosts)):
+            self._refuse_loops(self._all_edges)
+
+    @property
+    def _all_edges(self) -> list[_MirrorEdge]:
+        return [*self._edges, *(edge for _, edge in self._overlay_edges)]
 
     def add_overlay(self, owner: str, route: OverlayRoute, cluster: ClusterHandle) -> None:
-        """Note what an overlay hangs on; several overlays may hang on one host.
-
-        What arrives at a receiver of this program is routed by it, so no mirrors of an overlay lead in a circle here.
+        """Note what an overlay hangs on, and where its mirrors lead; several overlays may hang on one host.
 
         Args:
             owner: Name of the component, for messages.
@@ -162,15 +175,18 @@ class MirrorPaths:
 
         Raises:
             ValidationError: A component of this program routes one of the places: two sets of mirrors would be on it.
+                Or together with what the program has so far the mirrors lead in a circle.
         """
+        edges: list[_MirrorEdge] = []
         for _, place, host in places(route):
             key = (id(cluster.provider), GATEWAYS if isinstance(place, GatewayHosts) else MESH, host)
             self._overlaid.setdefault(key, owner)
             self._refuse_both(key, f"on[{route.on.index(place)}]")
-            for mirror in mirrors_at(route, place):
-                if isinstance(mirror, CrossClusterMirror):
-                    start = Place(cluster="", gateway="", host=host)
-                    self._overlay_edges.append((key[0], _MirrorEdge.of(mirror, start)))
+            start = Place(cluster=cluster.name, gateway=GATEWAYS, host=host)
+            across = (each for each in mirrors_at(route, place) if isinstance(each, CrossClusterMirror))
+            edges += [_MirrorEdge.of(mirror, start) for mirror in across]
+        self._overlay_edges += [(id(cluster.provider), edge) for edge in edges]
+        self._refuse_new_loops(edges, (cluster.name,), {edge.start.host for edge in edges})
 
     def _refuse_both(self, key: _Served, field: str) -> None:
         """Refuse an overlay on what a component of this program routes itself, whichever came first."""
@@ -198,7 +214,7 @@ class MirrorPaths:
         there = self._receivers.get(contract.digest, str(contract.receiver))
         edges = [edge for item in items for edge in _MirrorEdge.read(item, there)]
         if edges:
-            self._refuse_loops([*self._edges, *edges])
+            self._refuse_loops([*self._all_edges, *edges])
 
     def downstream(self, cluster: ClusterHandle, gateway: str) -> list[JsonValue]:
         """What the program mirrors from a gateway, for the offers of its receivers.

@@ -12,6 +12,7 @@ from ..routing import CLUSTER_DOMAIN
 from .aiming import Aim, read_aim
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, MirrorPolicy
+from .mirror_entries import Target
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 
@@ -118,6 +119,16 @@ class AddedMirror:
     def host(self) -> str:
         """Host that copies go to; empty where it cannot be read."""
         return self.cluster.rpartition("|")[2]
+
+    @cached_property
+    def target(self) -> Target | None:
+        """Where its copies go; None where it cannot be read."""
+        parts = self.cluster.split("|")
+        if len(parts) != 4:  # noqa: PLR2004 -- direction|port|subset|host
+            return None
+        _, port, subset, host = parts
+        number = int(port) if port.isdecimal() else None
+        return Target(host=host, written=host, port=number, subset=subset, node=self.node)
 
     @cached_property
     def name(self) -> str:

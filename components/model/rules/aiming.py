@@ -14,6 +14,8 @@ _ATOM: Final = re.compile(
     r"|'(?P<present>[^']*)' in request\.headers"
 )
 _HOST: Final = re.compile(r"request\.host == '([^']*)'")
+_ABSENT: Final = re.compile(r"!\('([^']*)' in request\.headers\)")
+_LITERAL: Final = re.compile(r"'[^']*'")
 _GROUP: Final = re.compile(r"(?P<not>!?)\((?P<inner>[01](?: && [01])*|[01](?: \|\| [01])*)\)")
 """Brackets around values that are joined in one way; a condition has no others."""
 
@@ -72,6 +74,36 @@ def holds(condition: str, asked: Asked) -> bool | None:
 def hosts_of(condition: str) -> tuple[str, ...]:
     """Authorities without port that a condition names; none where it takes any."""
     return tuple(dict.fromkeys(_plain(found[1]) for found in _HOST.finditer(condition)))
+
+
+def absent_headers(condition: str) -> frozenset[str]:
+    """Headers, in lower case, with any of which a condition takes no request, whatever else it asks for."""
+    found = (_ABSENT.fullmatch(part) for part in _conjuncts(condition))
+    return frozenset(_plain(each[1]).lower() for each in found if each)
+
+
+def required_hosts(condition: str) -> tuple[str, ...]:
+    """Authorities without port, one of which a condition asks for whatever else it does; none where it takes any."""
+    for part in _conjuncts(condition):
+        tests = list(_ATOM.finditer(part))
+        if tests and all(test["part"] == "host" for test in tests) and not part.startswith("!"):
+            return hosts_of(part)
+    return ()
+
+
+def _conjuncts(condition: str) -> list[str]:
+    """Parts of a condition all of which hold where it does; the whole where they are joined otherwise."""
+    masked = _LITERAL.sub(lambda literal: "'" * len(literal[0]), condition)
+    depth, start = 0, 0
+    parts: list[str] = []
+    for place, char in enumerate(masked):
+        depth += (char == "(") - (char == ")")
+        if depth == 0 and masked.startswith((" || ", " ? "), place):
+            return [condition]
+        if depth == 0 and masked.startswith(" && ", place):
+            parts.append(condition[start:place])
+            start = place + len(" && ")
+    return [*parts, condition[start:]]
 
 
 def _group(found: re.Match[str]) -> str:

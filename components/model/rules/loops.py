@@ -21,6 +21,7 @@ from .hosts import widening
 from .mirror_entries import MESH, MirrorEntry, Route, Target, authority_form
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
+from .overlaid_routes import OverlaidRoute, overlaid_routes
 from .privacy import at_source
 from .reach import Side, reach, stays
 from .registry import Case, Report, Rule, RuleSettings, Scope, Severity, Unjudged, problem
@@ -192,35 +193,49 @@ def mesh_hops(mesh: Mesh, unknown: "list[tuple[KubeObject, str]] | None" = None)
                 for target in route.primaries:
                     yield from _hops(mesh, cluster, route, target, mirror=False)
             except NotJudgedError as error:
-                subject = error.subject if isinstance(error.subject, KubeObject) else route.source
-                if unknown is not None:
-                    unknown.append((subject, error.path))
+                _note(unknown, error, route.source)
+        for source in cluster.taken("EnvoyFilter"):
+            try:
+                for each in overlaid_routes(cluster, source):
+                    yield from _overlaid_hops(mesh, cluster, each)
+            except NotJudgedError as error:
+                _note(unknown, error, source)
+
+
+def _note(unknown: "list[tuple[KubeObject, str]] | None", error: NotJudgedError, source: KubeObject) -> None:
+    subject = error.subject if isinstance(error.subject, KubeObject) else source
+    if unknown is not None:
+        unknown.append((subject, error.path))
 
 
 def _hops(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target, *, mirror: bool) -> Iterator[Hop]:
+    modes: Sequence[AuthorityMode | None] = tuple(AuthorityMode) if mirror else (None,)
+    for start, end in _legs(mesh, cluster, route, target):
+        authority = route.authority_rewrite or start.host
+        for mode in modes:
+            form = authority_form(authority, mode) if mode else authority
+            source = (route.source, target.node)
+            yield Hop(start=start, cluster=end.name, authority=form, mirror=mirror, mode=mode, source=source)
+
+
+def _overlaid_hops(mesh: Mesh, cluster: ClusterObjects, overlaid: OverlaidRoute) -> Iterator[Hop]:
+    """Where an overlay's copies lead: the patch itself says what becomes of their authority."""
+    route, target = overlaid.route, overlaid.target
+    for start, end in _legs(mesh, cluster, route, target):
+        form = authority_form(route.authority_rewrite or start.host, overlaid.authority_mode)
+        authority = overlaid.authority_rewrite or form
+        yield Hop(start=start, cluster=end.name, authority=authority, source=(route.source, target.node))
+
+
+def _legs(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Iterator[tuple[Place, ClusterObjects]]:
+    """Every place of a route with every cluster at whose gateways its requests to a target arrive."""
     if stays(cluster, target):
         return
     found = reach(mesh, cluster, route, target)
-    ends = [cluster] if found.side is Side.OWN_GATEWAY else found.clusters
-    if not ends:
-        return
-    modes: Sequence[AuthorityMode | None] = tuple(AuthorityMode) if mirror else (None,)
-    rewrite = route.authority_rewrite
-    for host in route.admitted_hosts:
-        authority = rewrite or host
-        for gateway in route.gateways:
-            start = Place(cluster=cluster.name, gateway=gateway, host=host)
-            for end in ends:
-                for mode in modes:
-                    form = authority_form(authority, mode) if mode else authority
-                    yield Hop(
-                        start=start,
-                        cluster=end.name,
-                        authority=form,
-                        mirror=mirror,
-                        mode=mode,
-                        source=(route.source, target.node),
-                    )
+    for end in [cluster] if found.side is Side.OWN_GATEWAY else found.clusters:
+        for host in route.admitted_hosts:
+            for gateway in route.gateways:
+                yield Place(cluster=cluster.name, gateway=gateway, host=host), end
 
 
 def _looping(mesh: Mesh, settings: RuleSettings) -> Iterator[Report]:
@@ -247,33 +262,38 @@ ENDED_BY_MARK: Final = (
 def _ends_by_mark(mesh: Mesh, settings: RuleSettings, loop: Sequence[Hop]) -> bool:
     """Whether a copy carries a mark for which the next mirror of the loop makes no copy."""
     mirrors = [hop for hop in loop if hop.mirror]
-    mirror_entries = [_site(mesh, hop) for hop in mirrors]
-    for sent, following, hop in zip(
-        mirror_entries, mirror_entries[1:] + mirror_entries[:1], mirrors[1:] + mirrors[:1], strict=True
-    ):
-        if sent is None or following is None:
-            continue
-        (cluster, mirror_entry), (other, after) = sent, following
+    for sent, following in zip(mirrors, mirrors[1:] + mirrors[:1], strict=True):
         # A guard whose values are not known is none.
         with suppress(NotJudgedError):
-            marks = at_source(Case(mesh=mesh, cluster=cluster, settings=settings), mirror_entry)[1]
-            if any(_is_refused(other, after, hop.start.gateway, mark) for mark in marks):
+            if any(_refuses(mesh, following, mark) for mark in _marks(mesh, settings, sent)):
                 return True
     return False
 
 
-def _site(mesh: Mesh, hop: Hop) -> tuple[ClusterObjects, MirrorEntry] | None:
-    """The mirror behind a hop."""
+def _marks(mesh: Mesh, settings: RuleSettings, hop: Hop) -> Iterable[str]:
+    """Headers that the copies of a hop carry, and their requests do not."""
+    cluster, mirror = _mirror_of(mesh, hop)
+    if isinstance(mirror, OverlaidRoute):
+        return mirror.marks
+    return at_source(Case(mesh=mesh, cluster=cluster, settings=settings), mirror)[1] if mirror else ()
+
+
+def _refuses(mesh: Mesh, hop: Hop, mark: str) -> bool:
+    """Whether a hop makes no copy of requests with a header."""
+    cluster, mirror = _mirror_of(mesh, hop)
+    if isinstance(mirror, OverlaidRoute):
+        return mark in mirror.refused
+    return mirror is not None and _is_refused(cluster, mirror, hop.start.gateway, mark)
+
+
+def _mirror_of(mesh: Mesh, hop: Hop) -> tuple[ClusterObjects, MirrorEntry | OverlaidRoute | None]:
+    """The mirror behind a hop, with its cluster."""
     cluster = next(each for each in mesh.clusters if each.name == hop.start.cluster)
-    node = hop.source[1] if hop.source else None
-    return next(
-        (
-            (cluster, mirror_entry)
-            for mirror_entry in cluster.routing.mirror_entries
-            if mirror_entry.target.node is node
-        ),
-        None,
-    )
+    source, node = hop.source or (None, None)
+    found: Sequence[MirrorEntry | OverlaidRoute] = cluster.routing.mirror_entries
+    if source and source.kind == "EnvoyFilter":
+        found = overlaid_routes(cluster, source)
+    return cluster, next((each for each in found if each.target.node is node), None)
 
 
 def _is_refused(cluster: ClusterObjects, mirror_entry: MirrorEntry, gateway: str, mark: str) -> bool:

@@ -12,6 +12,7 @@ from .additions import (
     mirrors_of,
     sending_context,
 )
+from .aiming import absent_headers
 from .clusters import ClusterObjects
 from .envoy import GATEWAY
 from .objects import KubeObject
@@ -21,7 +22,6 @@ MEASURED: Final = "Measured with istiod 1.31 and Envoy 1.36 to 1.40"
 _METHODS: Final = re.compile(r"request\.method (in \[|==)")
 _EXACT_PATH: Final = re.compile(r"request\.url_path == ")
 _WIDE_PATH: Final = re.compile(r"request\.url_path\.(startsWith|matches)")
-_ABSENT: Final = re.compile(r"!\('([^']*)' in request\.headers\)")
 
 KINDS: Final = ("EnvoyFilter",)
 
@@ -180,8 +180,7 @@ def websockets(case: Case, source: KubeObject) -> Iterator[Report]:
 def unmarked(case: Case, source: KubeObject) -> Iterator[Report]:
     """Report conditions that leave out no header of those that the copy gets."""
     for mirror in mirrors_of(case.cluster, source):
-        absent = {name.lower() for name in _ABSENT.findall(mirror.condition)}
-        if mirror.condition and not absent & mirror.policy.written:
+        if mirror.condition and not absent_headers(mirror.condition) & mirror.policy.written:
             message = f"copies to {mirror.cluster} are taken for requests where they come by again"
             yield problem(source, mirror.node, message, waived=mirror.waiver("scrub"))
 

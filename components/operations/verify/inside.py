@@ -89,11 +89,13 @@ def make_inside_plan(
             continue
         for mirror in addition.mirrors:
             taken = holds(mirror.condition, request.asked) if mirror.condition else None
-            if mirror.cluster.count("|") == 3 and taken is not False:  # noqa: PLR2004 -- direction|port|subset|host
+            if mirror.target and taken is not False:
                 routes = frozenset({addition.route_name} - {""})
                 before = hung.get(mirror.header or mirror.cluster)
                 joined = routes | before.routes if routes and before and before.routes else routes
-                hung[mirror.header or mirror.cluster] = HungMirror(mirror=mirror, entry=entry, routes=joined)
+                hung[mirror.header or mirror.cluster] = HungMirror(
+                    mirror=mirror, target=mirror.target, entry=entry, routes=joined
+                )
     if not hung:
         raise OperationError(
             f"No overlay on {place.authority} takes {request.method} {request.path}",

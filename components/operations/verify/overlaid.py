@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...model.rules import ClusterObjects, KubeObject, Node, Route
+from ...model.rules import ClusterObjects, KubeObject, Route
 from ...model.rules.additions import AddedMirror, additions
 from ...model.rules.aiming import holds, hosts_of
 from ...model.rules.envoy import GATEWAY
@@ -18,6 +18,9 @@ class HungMirror:
     """One mirror of one EnvoyFilter, on all routes of a host that it hangs on."""
 
     mirror: AddedMirror
+    target: Target
+    """Where its copies go."""
+
     entry: Route
     """The route entry that takes the call."""
 
@@ -28,13 +31,6 @@ class HungMirror:
     def filter(self) -> str:
         """Name of the EnvoyFilter."""
         return self.mirror.addition.source.name
-
-    @property
-    def target(self) -> Target:
-        """Where its copies go."""
-        _, port, subset, host = self.mirror.cluster.split("|")
-        number = int(port) if port.isdecimal() else None
-        return Target(host=host, written=host, port=number, subset=subset, node=Node(None))
 
 
 def hung_hosts(cluster: ClusterObjects) -> Iterator[tuple[str, KubeObject]]:
@@ -82,14 +78,14 @@ def hung_mirrors(cluster: ClusterObjects, entry: Route, request: Request, namesp
                 continue
             for mirror in addition.mirrors:
                 taken = holds(mirror.condition, request.asked) if mirror.condition else None
-                if mirror.cluster.count("|") != 3 or taken is False:  # noqa: PLR2004 -- direction|port|subset|host
+                if mirror.target is None or taken is False:
                     continue
                 key = (source, mirror.header or mirror.cluster)
                 before = found.get(key)
                 routes = frozenset({addition.route_name} - {""})
                 every = not routes or (before is not None and not before.routes)
                 joined = frozenset[str]() if every else routes | (before.routes if before else frozenset[str]())
-                found[key] = HungMirror(mirror=mirror, entry=entry, routes=joined)
+                found[key] = HungMirror(mirror=mirror, target=mirror.target, entry=entry, routes=joined)
     return list(found.values())
 
 

@@ -13,15 +13,19 @@ from pulumi_traffic_mirror.mirroring import (
     CrossClusterMirror,
     MirroredService,
     MirroredServiceArgs,
+    MirrorOverlay,
+    MirrorOverlayArgs,
     MirrorReceiver,
     MirrorReceiverArgs,
 )
 from pulumi_traffic_mirror.model import (
     Destination,
+    GatewayHosts,
     GatewayRef,
     Match,
     MirrorContract,
     MirrorOffer,
+    Protocol,
     ValidationError,
     client_server,
     receiver_server,
@@ -275,3 +279,66 @@ def test_the_gateway_of_another_cluster_is_refused() -> None:
     for receives in (False, True):
         text = refusal(lambda receives=receives: program(receives))
         assert f"gateway = '{EDGE} in testing': must be a gateway of the cluster 'staging'" in text
+
+
+def overlay(handle: MeshHandle, to: MirrorContract, *, host: str = HOST, given: pulumi.Input[Any] = None) -> None:
+    mirror = CrossClusterMirror(
+        percent=100,
+        name=to.receiver,
+        contract=to,
+        offer=given or offer(to),
+        match=MATCH,
+        client_credential="mirror-client",
+    )
+    on = [GatewayHosts(hosts=[host])]
+    args = MirrorOverlayArgs(mesh=handle, on=on, mirrors=[mirror], protocol=Protocol.GRPC)
+    MirrorOverlay(f"{handle.cluster.name}-overlay", args)
+
+
+def overlay_first() -> None:
+    overlay(mesh("staging"), contract("testing"))
+    service(mesh("testing"), contract("staging"))
+
+
+def overlay_last() -> None:
+    service(mesh("testing"), contract("staging"))
+    overlay(mesh("staging"), contract("testing"))
+
+
+def overlays_alone() -> None:
+    overlay(mesh("staging"), contract("testing"))
+    overlay(mesh("testing"), contract("staging"))
+
+
+@pytest.mark.parametrize("program", [overlay_first, overlay_last, overlays_alone])
+def test_a_circle_through_an_overlay_is_refused_with_the_path(program: Callable[[], None]) -> None:
+    text = refusal(program)
+    assert f"staging gateways {HOST} -(mirrored" in text or f"-> staging gateways {HOST}" in text
+    assert "must not lead in a circle" in text
+
+
+def test_an_offer_that_leads_back_to_an_overlay_is_refused() -> None:
+    onward = [{"gateway": EDGE, "host": HOST, "contract": "0" * 64, "receiver": "staging"}]
+    value = offer(contract("testing"), onward=onward)
+    text = refusal(lambda: overlay(mesh("staging"), contract("testing"), given=value))
+    assert f"testing {EDGE} {HOST}" in text
+    assert "must not lead in a circle" in text
+
+
+@pytest.mark.parametrize(
+    ("receiver_name", "host"), [("third", HOST), ("staging", "other.testing.example")], ids=["cluster", "host"]
+)
+def test_an_offer_that_leads_elsewhere_than_to_an_overlay_is_accepted(receiver_name: str, host: str) -> None:
+    onward = [{"gateway": EDGE, "host": host, "contract": "0" * 64, "receiver": receiver_name}]
+    value = offer(contract("testing"), onward=onward)
+    assert run(lambda: overlay(mesh("staging"), contract("testing"), given=value)).one(MirrorOverlay.TYPE)
+
+
+def test_overlays_in_a_chain_are_not_refused() -> None:
+    def program() -> None:
+        overlay(mesh("staging"), contract("testing"))
+        overlay(mesh("testing"), contract("third"))
+        back = "other.testing.example"
+        service(mesh("third"), contract("staging", back), host=back)
+
+    assert len(run(program).of_type(MirrorOverlay.TYPE)) == 2

@@ -1,0 +1,278 @@
+"""Loops through mirrors that overlays hang on routes: found, told by their guards, and never where there is none."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pulumi_traffic_mirror.model import (
+    Destination,
+    GatewayHosts,
+    GatewayRef,
+    MirrorOffer,
+    OverlayRoute,
+    Protocol,
+    render,
+)
+from pulumi_traffic_mirror.model.rules import UNKNOWN, Finding, Mesh, Outcome
+from pulumi_traffic_mirror.model.rules.aiming import absent_headers, required_hosts
+from pulumi_traffic_mirror.model.rules.loops import ENDED_BY_MARK, ENDLESS
+from tests.unit.model.overlay_cases import overlay_objects
+from tests.unit.model.samples import (
+    GATEWAY,
+    HOST,
+    NEW,
+    Object,
+    contract,
+    cross_cluster,
+    findings,
+    in_cluster,
+    mesh,
+    plain,
+    route,
+    sending,
+    service,
+)
+
+MARKED = " && !('x-traffic-mirror' in request.headers)"
+RULE = "mirror-loop"
+
+
+def owner(host: str = HOST, gateway: GatewayRef = GATEWAY, **entry: Any) -> Object:
+    """Somebody's VirtualService on a gateway, without mirrors."""
+    target = {"host": "orders.hello.svc.cluster.local", "port": {"number": 8000}}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "owner", "namespace": "hello"},
+        "spec": {
+            "hosts": [host],
+            "gateways": [str(gateway)],
+            "http": [{"route": [{"destination": target}], **entry}],
+        },
+    }
+
+
+def overlaid(host: str = HOST, percent: float = 10, domain: str = "") -> list[Object]:
+    """An overlay that mirrors a host at gateways to another cluster."""
+    mirror = cross_cluster(contract=contract(hosts=[host]), percent=percent)
+    on = [GatewayHosts(hosts=[host], domain=domain)]
+    hung = OverlayRoute(name="shop", namespace="hello", on=on, mirrors=[mirror], istio=NEW, protocol=Protocol.GRPC)
+    entry = render.overlay_service_entry(hung, mirror, MirrorOffer.of(mirror.contract, "198.18.0.120"))
+    rules = render.overlay_destination_rules(hung).values()
+    return plain([entry, *rules, *render.overlay_filters(hung).values()])
+
+
+def patched(objects: list[Object], change: Callable[[Any], None]) -> list[Object]:
+    """The same with every EnvoyFilter changed."""
+    changed = copy.deepcopy(objects)
+    for each in changed:
+        if each["kind"] == "EnvoyFilter":
+            change(each)
+    return changed
+
+
+def unguarded(each: Any) -> None:
+    """Copy what carries a mark, too."""
+    for patch in each["spec"]["configPatches"]:
+        for header in patch["patch"]["value"].get("request_headers_to_add", []):
+            assert MARKED in header["header"]["value"]
+            header["header"]["value"] = header["header"]["value"].replace(MARKED, "")
+
+
+def unmarking(each: Any) -> None:
+    """Leave the mark out of the copies."""
+    for patch in each["spec"]["configPatches"]:
+        for policy in patch["patch"]["value"].get("route", {}).get("request_mirror_policies", []):
+            policy["request_headers_mutations"] = [
+                one for one in policy["request_headers_mutations"] if "append" not in one
+            ]
+
+
+def in_namespace(name: str, selector: dict[str, str] | None = None) -> Callable[[Any], None]:
+    """Lie in another namespace, for some pods there."""
+
+    def change(each: Any) -> None:
+        each["metadata"]["namespace"] = name
+        if selector:
+            each["spec"]["workloadSelector"] = {"labels": selector}
+
+    return change
+
+
+def at_fault(judged: Mesh) -> list[Finding]:
+    return [each for each in findings(judged, RULE) if each.outcome is Outcome.BROKEN]
+
+
+def test_two_overlays_that_mirror_to_each_other_are_a_loop_that_their_marks_end() -> None:
+    [found] = at_fault(mesh([owner(), *overlaid()], [owner(), *overlaid()]))
+    assert found.object == "EnvoyFilter istio-system/hello-shop-overlay"
+    assert "request_mirror_policies[0]" in found.field
+    assert found.message == (
+        f"{ENDED_BY_MARK}: staging {GATEWAY} {HOST} -(mirrored)-> testing {GATEWAY} {HOST}"
+        f" -(mirrored)-> staging {GATEWAY} {HOST}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "fate"),
+    [
+        pytest.param([], [unguarded], ENDED_BY_MARK, id="one side guards"),
+        pytest.param([unguarded], [unguarded], ENDLESS, id="nobody guards"),
+        pytest.param([unmarking], [unmarking], ENDLESS, id="nobody marks"),
+        # The guard of one side looks for a mark that the other does not write.
+        pytest.param([unguarded], [unmarking], ENDED_BY_MARK, id="the one that marks meets the one that guards"),
+        pytest.param([unguarded, unmarking], [], ENDLESS, id="one side does neither"),
+    ],
+)
+def test_what_a_loop_of_overlays_does_is_said_by_the_guards_in_force(
+    there: list[Callable[[Any], None]], back: list[Callable[[Any], None]], fate: str
+) -> None:
+    sides: list[list[Object]] = []
+    for changes in (there, back):
+        objects = overlaid()
+        for change in changes:
+            objects = patched(objects, change)
+        sides.append([owner(), *objects])
+    assert [each.message.partition(":")[0] for each in at_fault(mesh(*sides))] == [fate]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fate"),
+    [
+        pytest.param([], ENDED_BY_MARK, id="both guard"),
+        pytest.param([unguarded], ENDED_BY_MARK, id="the service guards against the overlay's copies"),
+        pytest.param([unmarking], ENDED_BY_MARK, id="the overlay guards against the service's copies"),
+        pytest.param([unguarded, unmarking], ENDLESS, id="the service's mark meets no guard, and its guard no mark"),
+    ],
+)
+def test_a_loop_of_an_overlay_and_a_mirrored_service_is_found(changes: list[Any], fate: str) -> None:
+    objects = overlaid()
+    for change in changes:
+        objects = patched(objects, change)
+    looping = mesh([owner(), *objects], sending(route(mirrors=[cross_cluster()])))
+    assert [each.message.partition(":")[0] for each in at_fault(looping)] == [fate]
+
+
+def test_a_plain_mirror_back_to_an_overlay_is_a_loop() -> None:
+    back = owner(mirror={"host": "a.example", "port": {"number": 8000}})
+    assert at_fault(mesh([owner(), *overlaid()], [back]))
+
+
+def test_a_primary_that_leads_back_to_an_overlay_is_a_loop() -> None:
+    back = owner(route=[{"destination": {"host": "a.example", "port": {"number": 8000}}}])
+    [found] = at_fault(mesh([owner(), *overlaid()], [back]))
+    assert "-(routed)-> staging" in found.message
+
+
+def gateway_of(labels: dict[str, str]) -> Object:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": GATEWAY.name, "namespace": GATEWAY.namespace},
+        "spec": {"selector": labels, "servers": []},
+    }
+
+
+def test_an_overlay_to_the_service_of_its_own_gateway_is_a_loop() -> None:
+    front = service("front", "istio-system", selector={"istio": "internal-gateway"})
+    target = Destination("front.istio-system.svc.cluster.local", 8000)
+    objects = overlay_objects(
+        on=[GatewayHosts(hosts=[HOST])], protocol="GRPC", mirrors=[in_cluster(service=target, name="front")]
+    )
+    gateway = gateway_of({"istio": "internal-gateway"})
+    assert at_fault(mesh([owner(), *objects, gateway, front]))
+    other = service("front", "istio-system", selector={"app": "front"})
+    assert not findings(mesh([owner(), *objects, gateway, other]), RULE)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        pytest.param([owner()], id="nothing leads back"),
+        pytest.param([owner(), *overlaid(percent=0)], id="a mirror at rest"),
+        pytest.param([owner("other.example"), *overlaid("other.example")], id="another host"),
+        pytest.param([owner("*"), *overlaid("other.example", domain="*")], id="another host of a wildcard"),
+        pytest.param([owner(), *overlay_objects()], id="a mirror inside the cluster"),
+        pytest.param([owner(redirect={"uri": "/"}), *overlaid()], id="a route that forwards nothing"),
+        pytest.param(overlaid(), id="no route that it could hang on"),
+        pytest.param([owner(), *patched(overlaid(), in_namespace("hello"))], id="patches of no gateway"),
+        pytest.param(
+            [owner(), gateway_of({"istio": "a"}), *patched(overlaid(), in_namespace("istio-system", {"istio": "b"}))],
+            id="patches of another gateway",
+        ),
+    ],
+)
+def test_what_leads_nowhere_is_no_loop(back: list[Object]) -> None:
+    assert not findings(mesh([owner(), *overlaid()], back), RULE)
+
+
+def test_a_wildcard_route_is_mirrored_for_the_hosts_that_the_overlay_names() -> None:
+    assert at_fault(mesh([owner("*"), *overlaid(domain="*")], [owner(), *overlaid()]))
+
+
+def test_an_overlay_whose_route_is_not_at_hand_may_hang_on_one() -> None:
+    both = [owner(), *overlaid()]
+    [found] = at_fault(mesh(overlaid(), both, complete=False))
+    assert f"staging gateways {HOST}" in found.message
+
+
+def test_the_authority_is_the_one_that_the_patch_says() -> None:
+    """A copy with a suffix goes past routes for the host itself, whatever the control plane's release is."""
+
+    def suffixed(each: Any) -> None:
+        for patch in each["spec"]["configPatches"]:
+            for policy in patch["patch"]["value"].get("route", {}).get("request_mirror_policies", []):
+                del policy["disable_shadow_host_suffix_append"]
+
+    there = patched(overlaid(), suffixed)
+    assert not findings(mesh([owner(), *there], [owner(), *overlaid()]), RULE)
+
+    def rewritten(each: Any) -> None:
+        for patch in each["spec"]["configPatches"]:
+            for policy in patch["patch"]["value"].get("route", {}).get("request_mirror_policies", []):
+                policy["host_rewrite_literal"] = "other.example"
+
+    there = patched(overlaid(), rewritten)
+    assert not findings(mesh([owner(), *there], [owner(), *overlaid()]), RULE)
+    with_rewrite = owner("other.example", rewrite={"authority": HOST})
+    assert at_fault(mesh([owner(), *there], [with_rewrite, *overlaid("other.example")]))
+
+
+def test_a_value_that_is_not_known_yet_is_told_where_it_stands() -> None:
+    unknown = owner(rewrite={"authority": UNKNOWN})
+    found = findings(mesh([unknown, *overlaid()], [owner(), *overlaid()]), RULE)
+    assert [(each.outcome, each.object) for each in found] == [(Outcome.NOT_JUDGED, "VirtualService hello/owner")]
+
+
+@pytest.mark.parametrize(
+    ("condition", "absent"),
+    [
+        ("request.method == 'GET' && !('x-mark' in request.headers)", {"x-mark"}),
+        ("!('X-Mark' in request.headers)", {"x-mark"}),
+        # What holds in one case only keeps nobody out.
+        ("(request.method == 'GET' || !('x-mark' in request.headers)) && request.host == 'a'", set()),
+        ("request.method == 'GET' || !('x-mark' in request.headers)", set()),
+        ("'x-mark' in request.headers", set()),
+        # No part of a literal is one of the condition.
+        ("request.headers['a'] == ' && !(b' && !('x-mark' in request.headers)", {"x-mark"}),
+    ],
+)
+def test_only_what_always_holds_keeps_a_marked_request_out(condition: str, absent: set[str]) -> None:
+    assert absent_headers(condition) == absent
+
+
+@pytest.mark.parametrize(
+    ("condition", "hosts"),
+    [
+        ("(request.host == 'a.x' || request.host.startsWith('a.x\\x3a')) && request.method == 'GET'", ("a.x",)),
+        ("(request.host == 'a.x' || request.host == 'b.x')", ("a.x", "b.x")),
+        ("(request.host == 'a.x' || request.method == 'GET')", ()),
+        ("request.host == 'a.x' || request.method == 'GET'", ()),
+        ("!(request.host == 'a.x')", ()),
+        ("request.method == 'GET'", ()),
+    ],
+)
+def test_only_what_always_holds_narrows_the_hosts(condition: str, hosts: tuple[str, ...]) -> None:
+    assert required_hosts(condition) == hosts
