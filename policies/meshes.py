@@ -17,6 +17,7 @@ from pulumi_traffic_mirror.model.rules import (
     Node,
     NotJudgedError,
     Outcome,
+    managed_sign,
 )
 from pulumi_traffic_mirror.model.rules.objects import GATEWAY_GROUP, GROUPS, ISTIO_GROUP, LISTENER_SETS, read_object
 from pulumi_traffic_mirror.model.rules.registry import waiver_fault
@@ -164,8 +165,11 @@ def read_stack(resources: Sequence[Resource], now: datetime, *, complete: bool) 
     found: dict[tuple[str, str], tuple[Resource, KubeObject]] = {}
     unplaced: list[tuple[Resource, str]] = []
     behaviours: dict[str, set[IstioBehaviour | None]] = {}
+    managed: dict[str, str] = {}
     for resource in resources:
         cluster = _cluster_name(resource, names) if resource.cluster else ""
+        if cluster and not managed.get(cluster):
+            managed[cluster] = managed_sign(Node(as_object(resource)))
         if is_istiod(resource):
             behaviours.setdefault(cluster, set()).add(istio_of(resource))
             unplaced += [(resource, place) for place in unknown_behaviour(resource)]
@@ -179,7 +183,13 @@ def read_stack(resources: Sequence[Resource], now: datetime, *, complete: bool) 
             objects.setdefault(cluster, []).append(source)
             found.setdefault((cluster, str(source)), (resource, source))
     clusters = [
-        ClusterObjects(name=name, objects=known, istio=_only(behaviours.get(name)), complete=complete)
+        ClusterObjects(
+            name=name,
+            objects=known,
+            istio=_only(behaviours.get(name)),
+            complete=complete,
+            managed_sign=managed.get(name, ""),
+        )
         for name, known in objects.items()
     ]
     return StackView(mesh=Mesh(clusters=clusters, now=now), now=now, resources=found, unplaced=unplaced)

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from ..extensions import own_rules
-from ..model import DnsLabel, Hostname, IstioBehaviour, IstioVersion, ValidationError
+from ..model import DnsLabel, Hostname, IstioBehaviour, ValidationError
 from ..model.rules import (
     PLAN_RULES,
     ROOT_NAMESPACE,
@@ -23,7 +23,6 @@ from ..model.rules import (
     preview_upgrade,
     run_rules,
 )
-from ..model.values import known_patches
 from ..operations.checkup import Checkup, to_json, to_sarif
 from ..operations.cluster_objects import read_cluster
 from ..operations.kube import ClusterAccess
@@ -32,6 +31,7 @@ from ..operations.mending import mends
 from ..operations.oracle import Confirmed, Oracle, confirm
 from .checktable import print_checkup
 from .console import open_console
+from .istiooptions import ISTIO, IstioReleases, istio_releases, require_named
 from .options import Json
 from .programs import open_oracle
 
@@ -64,14 +64,7 @@ def check(
         list[str] | None, typer.Option(help="A live cluster by kubeconfig context.", metavar="[NAME=]CONTEXT")
     ] = None,
     kubeconfig: Annotated[Path | None, typer.Option(help="Kubeconfig of the contexts.", metavar="FILE")] = None,
-    istio: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Release of istiod; default read from its Deployment, else any. One such as 1.28.3-asm.4 is managed"
-            " Cloud Service Mesh, which applies few EnvoyFilters.",
-            metavar="[NAME=]VERSION",
-        ),
-    ] = None,
+    istio: IstioReleases = None,
     root_namespace: Annotated[
         str, typer.Option(help="Istio's root namespace in all clusters.", metavar="NAMESPACE")
     ] = ROOT_NAMESPACE,
@@ -118,7 +111,8 @@ def check(
             rule="must not be given with another form of the result",
             remedy="Choose one of --json, --sarif and --diff",
         )
-    versions = _versions(istio or [])
+    declared = istio_releases(istio or [])
+    versions = {name: IstioBehaviour.of_release(release, field=ISTIO) for name, release in declared.items()}
     root = str(DnsLabel(root_namespace, field="--root-namespace"))
     sources = Sources(
         paths=paths or [],
@@ -156,7 +150,7 @@ def _judged(sources: "Sources", settings: RuleSettings, to: str, istiod: Callabl
     loaded = sources.load()
     losses = [loss for each in loaded for loss in each.losses]
     mesh = Mesh(clusters=[each.cluster for each in loaded], now=datetime.now(UTC), losses=losses)
-    _check_names(sources.versions, mesh)
+    require_named(sources.versions, (cluster.name for cluster in mesh.clusters))
     confirmed = Confirmed(findings=run_rules(mesh, (*RULES, *PLAN_RULES, *own_rules()), settings))
     if istiod:
         confirmed = _asked(mesh, confirmed, istiod)
@@ -235,38 +229,10 @@ class Sources:
         return load(name, paths, self._istio(name), root_namespace=self.root_namespace, domain=self.domain)
 
 
-def _versions(given: Sequence[str]) -> dict[str, IstioBehaviour]:
-    """Behaviour by cluster; the empty name stands for every cluster that is not named."""
-    found: dict[str, IstioBehaviour] = {}
-    for text in given:
-        name, _, version = text.rpartition("=")
-        if name in found:
-            raise ValidationError(
-                field="--istio", value=text, rule="must be given once for a cluster", remedy="Drop one of them"
-            )
-        found[name] = _behaviour(version, "--istio")
-    return found
-
-
-def _behaviour(text: str, field: str) -> IstioBehaviour:
-    try:
-        return IstioBehaviour(version=IstioVersion.parse(text, field=field), patches=known_patches(text))
-    except ValidationError as error:
-        raise ValidationError(field=field, value=text, rule=error.rule, remedy=error.remedy) from None
-
-
-def _check_names(versions: dict[str, IstioBehaviour], mesh: Mesh) -> None:
-    names = {cluster.name for cluster in mesh.clusters}
-    for name in versions.keys() - names - {""}:
-        raise ValidationError(
-            field="--istio", value=name, rule=f"must name one of {', '.join(sorted(names))}", remedy="Check the name"
-        )
-
-
 def _upgrade(mesh: Mesh, to: str) -> Upgrade | None:
     if not to:
         return None
-    after = _behaviour(to, "--to")
+    after = IstioBehaviour.of_release(to, field="--to")
     known = next((cluster.istio for cluster in mesh.clusters if cluster.istio), None)
     if known is None:
         raise ValidationError(

@@ -19,6 +19,7 @@ def print_checkup(checkup: Checkup, console: Console) -> None:
         ignored = sum(each.ignored.values())
         kinds = ", ".join(f"{count} {kind}" for kind, count in each.ignored.items())
         version = f", Istio {each.cluster.istio.version}" if each.cluster.istio else ""
+        version = version or (f", managed Istio by {each.cluster.managed_by}" if each.cluster.managed_by else "")
         said = f"{each.cluster.name}: {len(each.cluster.objects)} objects{version}, "
         said += f"{len(each.cluster.routing.mirror_entries)} mirrors"
         _say(console, said + (f"; {ignored} objects of other kinds ignored ({kinds})" if ignored else ""))

@@ -27,6 +27,7 @@ from .calloptions import (
     receiving_clusters,
     staging_given,
 )
+from .istiooptions import IstioReleases, istio_releases, require_named
 from .longwork import Timeout, within
 from .options import Json, named_as_options, output_file
 from .reports import Html, show_report
@@ -70,6 +71,7 @@ def command(
         list[str] | None,
         typer.Option(help="Share that a mirror must have; default what the routes say.", metavar="MIRROR=PERCENT"),
     ] = None,
+    istio: IstioReleases = None,
     timeout: Timeout = 300.0,
     html: Html = None,
     as_json: Json = False,
@@ -83,6 +85,9 @@ def command(
         typer.echo(ROLE.read_text(encoding="utf-8"), nl=False)
         return
     page = output_file(html, option="--html")
+    receiving = receiving_clusters(testing or [], testing_context or [])
+    releases = istio_releases(istio or [])
+    require_named(releases, (SENDER, *(each.name for each in receiving)))
     with named_as_options(
         address="--gateway",
         posts="--posts",
@@ -94,7 +99,7 @@ def command(
     ):
         job = VerifyJob(
             staging=access(SENDER, staging_given(staging), staging_context, option="--staging"),
-            receiving=receiving_clusters(testing or [], testing_context or []),
+            receiving=receiving,
             host=host,
             address=gateway,
             calls=calls,
@@ -104,6 +109,7 @@ def command(
             headers=tuple(_pairs(header or [], "--header", form="NAME=VALUE", example="x-user=alice", lower=True)),
             calls_per_second=rate,
             posts=posts,
+            istio=releases,
             expected={
                 name: Percent(_number(text), field="--expect")
                 for name, text in _pairs(expect or [], "--expect", form="MIRROR=PERCENT", example="v2=50")

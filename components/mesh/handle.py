@@ -83,7 +83,8 @@ class ExistingIstio:
 
     version: str
     """Version of istiod, e.g. ``"1.29.2"``; ``istioctl version`` tells it. A build of Google's, e.g.
-    ``"1.28.3-asm.4"``, counts as managed Cloud Service Mesh unless :attr:`patches` say otherwise."""
+    ``"1.28.3-asm.4"``, counts as managed Cloud Service Mesh unless :attr:`patches` say otherwise. Write one there where
+    namespaces have ``istio-injection=enabled`` and no revision: nothing else tells a program."""
 
     compatibility_version: str | None = None
     """Helm value ``compatibilityVersion`` that it was installed with, e.g. ``"1.27"``."""

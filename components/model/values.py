@@ -385,6 +385,9 @@ MANAGED_PATCHES: Final = ("HTTP_FILTER",)
 """What managed Cloud Service Mesh applies of EnvoyFilters.
 Source: docs.cloud.google.com/service-mesh/docs/data-plane-extensibility."""
 
+MANAGED_REVISIONS: Final = ("asm-managed", "asm-managed-rapid", "asm-managed-stable")
+"""Revisions of managed Cloud Service Mesh, one for each channel."""
+
 _GOOGLES_BUILD: Final = re.compile(r"-asm\b")
 
 
@@ -443,6 +446,18 @@ class IstioBehaviour:
                         remedy="Write it as an EnvoyFilter's applyTo",
                     )
             object.__setattr__(self, "patches", tuple(cast("list[str]", given)))
+
+    @classmethod
+    def of_release(cls, text: str, *, field: str = "istio") -> Self:
+        """Behaviour of a release as somebody declares it; of one such as ``1.28.3-asm.4`` that of a managed mesh.
+
+        Raises:
+            ValidationError: The text is no version, or none that the rendering knows.
+        """
+        try:
+            return cls(version=IstioVersion.parse(text, field=field), patches=known_patches(text))
+        except ValidationError as error:
+            raise ValidationError(field=field, value=text, rule=error.rule, remedy=error.remedy) from None
 
     def patches_all(self, *kinds: str) -> bool:
         """Whether it applies patches of all of these kinds (``applyTo``) of an EnvoyFilter."""

@@ -96,6 +96,7 @@ def to_json(checkup: Checkup) -> JsonObject:
             {
                 "name": each.cluster.name,
                 "istio": str(each.cluster.istio.version) if each.cluster.istio else None,
+                "managed": each.cluster.patched is not None,
                 "objects": len(each.cluster.objects),
                 "mirrors": len(each.cluster.routing.mirror_entries),
                 "ignored": dict(each.ignored),

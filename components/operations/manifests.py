@@ -24,6 +24,7 @@ from ..model.rules import (
     NotJudgedError,
     PlannedLoss,
     control_plane_of,
+    managed_sign,
     planned_losses,
     read_object,
 )
@@ -286,6 +287,7 @@ def gather(
         complete=complete,
         root_namespace=root_namespace,
         mesh_config=mesh_config((entry.value for entry in entries), root_namespace),
+        managed_sign=next(filter(None, (managed_sign(Node(entry.value)) for entry in entries)), ""),
     )
     return Loaded(
         cluster=cluster,

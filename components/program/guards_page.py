@@ -50,9 +50,15 @@ the components (`mirrors[].guards`).
 
 Managed Cloud Service Mesh applies EnvoyFilters to `HTTP_FILTER` alone. `ExistingIstio` takes a version such as
 `1.28.3-asm.4` and a revision such as `asm-managed` for that; `patches` says it of any other mesh, and overrules it.
+A program asks no cluster: where namespaces have the label `istio-injection=enabled` and no revision, say it by the
+version. `check`, `verify` and the policy pack find out by themselves where no istiod is at hand: by the revision of a
+namespace or its annotation `mesh.cloud.google.com/proxy`, by the Deployment `kube-system/mdp-controller`, and in files
+and stacks by a ConfigMap `istio-asm-managed…`, a ControlPlaneRevision `asm-managed…` or a webhook
+`istiod-asm-managed…` as well; `check` says by which. Where none of these is at hand, `--istio 1.28.3-asm.4` of `check`
+and `verify` says it.
+
 There a `MirrorReceiver` can neither keep the `x-request-id` of copies nor bound how many come in a second, and warns;
-a `TrafficRecorder` is refused; and
-`traffic-mirror check --istio 1.28.3-asm.4` judges everybody's EnvoyFilters as not in force.
+a `TrafficRecorder` is refused; and `check` judges everybody's EnvoyFilters as not in force.
 
 | Form | Mesh | Mirror | Brakes | Life | Scrub | Mark |
 |---|---|---|---|---|---|---|

@@ -240,3 +240,18 @@ def test_a_correct_program_can_be_previewed_while_its_destination_rule_is_not_kn
     (listed,) = [line.message for line in report.of("not-judged") if "DestinationRule" in line.message]
     assert field in listed
     assert about_rule <= {word.strip(",.") for word in listed.split()}
+
+
+def test_a_managed_mesh_is_known_by_its_revision_object() -> None:
+    """Its namespaces need not name a revision."""
+    given = registered("staging")
+    assert not InProcess(only="envoy-filter-too-new").judge(given).said
+    control_plane = next(one for one in given if one.props.get("chart") == "istiod")
+    without = [one for one in given if one is not control_plane]
+    metadata = {"name": "asm-managed", "namespace": "istio-system"}
+    revision = cluster_object(
+        {"apiVersion": "mesh.cloud.google.com/v1beta1", "kind": "ControlPlaneRevision", "metadata": metadata},
+        provider=next(one for one in given if one.type.endswith(":EnvoyFilter")).provider,
+    )
+    said = InProcess(only="envoy-filter-too-new").judge([*without, revision]).said
+    assert any("managed, by ControlPlaneRevision asm-managed" in line.message for line in said)

@@ -5,6 +5,7 @@ from .clusters import ROOT_NAMESPACE, ClusterObjects, Mesh
 from .control_plane import control_plane_of
 from .loops import Hop, Place, check_loops, describe_loop, find_loops, loop_error
 from .losses import PlannedLoss, planned_losses
+from .managed import managed_sign
 from .mends import REMOVED, Edit
 from .mirror_entries import MirrorEntry, Route, Target
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
@@ -48,6 +49,7 @@ __all__ = [
     "describe_loop",
     "find_loops",
     "loop_error",
+    "managed_sign",
     "planned_losses",
     "preview_upgrade",
     "read_object",

@@ -10,12 +10,14 @@ from typing import Final, TypeVar, cast
 
 from ..errors import ValidationError
 from ..routing import service_host
-from ..values import AuthorityMode, IstioBehaviour, known_patches
+from ..values import MANAGED_PATCHES, AuthorityMode, IstioBehaviour
+from .control_plane import is_istiod
 from .envoy import GATEWAY, Patch, Patches, read_patches
 from .gateway_pods import GatewayPods
 from .gateways import Listener, Listeners, labels, pod_labels, read_listeners
 from .hosts import HostIndex, widening
 from .losses import PlannedLoss
+from .managed import REVISION, managed_sign
 from .mesh_config import under_mesh
 from .mirror_entries import Route, Routing, read_routing
 from .nodes import Node, NotJudgedError
@@ -28,9 +30,6 @@ ROOT_NAMESPACE: Final = "istio-system"
 
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Pod")
 """Kinds that are pods, or make them."""
-
-REVISION: Final = "istio.io/rev"
-"""Label of a namespace: the revision of the control plane that its pods belong to."""
 
 Made = TypeVar("Made")
 
@@ -46,6 +45,8 @@ class ClusterObjects:
         complete: Whether these are all of its objects. False keeps rules from judging that one is missing.
         root_namespace: Istio's root namespace, whose DestinationRules and EnvoyFilters reach every proxy.
         mesh_config: What the mesh's configuration says; empty where it is not at hand.
+        managed_sign: An object of a kind that rules do not read by which it is known that Google manages its control
+            plane; empty for none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ClusterObjects:
     complete: bool = True
     root_namespace: str = ROOT_NAMESPACE
     mesh_config: Mapping[str, object] = field(default_factory=dict[str, object])
+    managed_sign: str = ""
     _kept: dict[Hashable, object] = field(default_factory=dict[Hashable, object], init=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -180,11 +182,26 @@ class ClusterObjects:
 
     @cached_property
     def patched(self) -> Sequence[str] | None:
-        """What is applied; None for everything. Of a mesh without an istiod the revisions of namespaces tell."""
+        """What is applied; None for everything."""
         if self.istio:
             return self.istio.patches
-        revisions = {labels(each.root["metadata"]["labels"]).get(REVISION, "") for each in self.of("Namespace")}
-        return next((known for each in sorted(revisions) if (known := known_patches("", each)) is not None), None)
+        return MANAGED_PATCHES if self.managed_by else None
+
+    @cached_property
+    def managed_by(self) -> str:
+        """What tells that Google manages its control plane; empty where nothing does, or another one is at hand.
+
+        A namespace that asks for a managed revision says so whatever else is there.
+        """
+        if self.istio:
+            return ""
+        signs = {
+            kind: next(filter(None, (managed_sign(each.root) for each in self.of(kind))), "")
+            for kind in ("Namespace", "Deployment")
+        }
+        if signs["Namespace"].startswith(REVISION) or not any(map(is_istiod, self.of("Deployment"))):
+            return self.managed_sign or signs["Namespace"] or signs["Deployment"]
+        return ""
 
     @cached_property
     def service_entries(self) -> HostIndex[KubeObject]:

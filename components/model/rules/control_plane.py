@@ -9,10 +9,18 @@ SUFFIX_SWITCH = "DISABLE_SHADOW_HOST_SUFFIX"
 """istiod's environment variable that decides about ``-shadow``; a compatibility version of its chart sets it too."""
 
 
+def is_istiod(workload: KubeObject) -> bool:
+    """Whether a workload is a control plane."""
+    try:
+        return workload.kind == "Deployment" and workload.root["metadata"]["labels"]["app"].text() == "istiod"
+    except NotJudgedError:
+        return False
+
+
 def control_plane_of(workload: KubeObject) -> IstioBehaviour | None:
     """Behaviour of the control plane that ``workload`` is; None when it is none, or of a release nobody knows here."""
     try:
-        if workload.kind != "Deployment" or workload.root["metadata"]["labels"]["app"].text() != "istiod":
+        if not is_istiod(workload):
             return None
         for container in workload.spec["template"]["spec"]["containers"].elements():
             tag = container["image"].text().rpartition(":")[2]

@@ -54,7 +54,8 @@ def _concerns_mirrors(patch: Patch) -> bool:
 
 
 def _applied(cluster: ClusterObjects) -> str:
-    return f"those of {', '.join(cluster.patched)} alone" if cluster.patched else "none"
+    told = f" (managed, by {cluster.managed_by})" if cluster.managed_by else ""
+    return f"those of {', '.join(cluster.patched)} alone{told}" if cluster.patched else "none"
 
 
 @object_rule(

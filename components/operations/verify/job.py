@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from ...model import HeaderName, JsonObject, ValidationError
+from ...model import HeaderName, IstioBehaviour, JsonObject, ValidationError
 from ...model.checks import bounded, whole
 from ..calls import MAX_CALLS, CallJob
 from ..kube import ClusterAccess
@@ -74,7 +74,13 @@ class VerifyJob:
     expected: Mapping[str, float] = field(default_factory=dict[str, float])
     """Shares that mirrors must have, in per cent by name; others are held against what the routes say."""
 
+    istio: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Releases of istiod by cluster, the empty name for all that have no other; without one it is read from istiod's
+    Deployment, and a managed mesh has none. ``1.28.3-asm.4`` is managed Cloud Service Mesh."""
+
     def __post_init__(self) -> None:
+        for release in self.istio.values():
+            IstioBehaviour.of_release(release, field="istio")
         whole(self.calls, "calls", 1, MAX_CALLS)
         bounded(self.watch_seconds, "watch_seconds", 0, DAY_SECONDS, "seconds")
         bounded(self.calls_per_second, "calls_per_second", 0, MAX_RATE, "calls per second")
@@ -95,6 +101,11 @@ class VerifyJob:
                 rule="must be HOST:PORT",
                 remedy="Write for example 127.0.0.1:8000, or [::1]:8000",
             )
+
+    def behaviour(self, cluster: str) -> IstioBehaviour | None:
+        """What was declared of a cluster's control plane; None for nothing."""
+        release = self.istio.get(cluster) or self.istio.get("")
+        return IstioBehaviour.of_release(release, field="istio") if release else None
 
     @property
     def request(self) -> Request:

@@ -246,7 +246,7 @@ def _sides(job: VerifyJob) -> dict[str, Side]:
     accesses = (job.staging, *job.receiving)
 
     def side(access: ClusterAccess) -> Side:
-        return Side.of(access, read_cluster(access).cluster)
+        return Side.of(access, read_cluster(access, job.behaviour(access.name)).cluster)
 
     with ThreadPoolExecutor(len(accesses)) as pool:
         return {found.access.name: found for found in pool.map(side, accesses)}

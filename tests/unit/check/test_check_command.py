@@ -104,6 +104,24 @@ def test_on_a_managed_mesh_envoy_filters_are_not_in_force(capsys: pytest.Capture
     assert "[mirror-unbounded-life]" in out
 
 
+def test_a_managed_mesh_without_revisions_is_known_by_its_objects(
+    capsys: pytest.CaptureFixture[str], rendered: Path
+) -> None:
+    """Namespaces that are only labelled istio-injection=enabled say nothing."""
+    config: Any = {"kind": "ConfigMap", "apiVersion": "v1", "data": {"mesh": "{}"}}
+    config["metadata"] = {"name": "istio-asm-managed", "namespace": "istio-system"}
+    (rendered / "staging" / "mesh.json").write_text(json.dumps(config), encoding="utf-8")
+    code, out, _ = run(capsys, *both(rendered))
+    assert code == 1
+    flat = " ".join(out.split())
+    assert "managed Istio by ConfigMap istio-asm-managed" in flat
+    assert "[envoy-filter-too-new]" in out
+    _, out, _ = run(capsys, *both(rendered), "--json")
+    assert [each["managed"] for each in json.loads(out)["clusters"]] == [True, False]
+    code, out, _ = run(capsys, *both(rendered), "--istio", "1.31")
+    assert code == 0
+
+
 def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, *both(), "--json", "--istio", "staging=1.31")
     assert code == 1

@@ -14,6 +14,7 @@ import yaml
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.cli.calloptions import receiving_clusters
+from pulumi_traffic_mirror.model import IstioBehaviour
 from pulumi_traffic_mirror.operations.verify import run
 
 
@@ -223,6 +224,9 @@ def test_a_cluster_without_mirrors_is_bad_input(kubeconfig: str, capsys: pytest.
             ["--staging", "KUBECONFIG", "--header", "x-user=Jürgen"],
             "--header = 'x-user': must have a value of printable",
         ),
+        (["--staging", "KUBECONFIG", "--istio", "9.9"], "--istio = '9.9': must be from 1.26 to 1.31"),
+        (["--staging", "KUBECONFIG", "--istio", "eu=1.31"], "--istio = 'eu': must name one of staging"),
+        (["--staging", "KUBECONFIG", "--istio", "1.31", "--istio", "1.30"], "--istio = '1.30': must be given once"),
         (["--staging", "KUBECONFIG", "--path", "orders"], "--path = 'orders': must begin with /"),
         (
             ["--staging", "KUBECONFIG", "--watch", "600"],
@@ -270,3 +274,27 @@ def test_clocks_that_differ_are_noted(
     assert bool(gaps) is noted
     sign = "+" if seconds > 0 else "-"
     assert all(gap.startswith(f"the clock of staging differs by {sign}") for gap in gaps)
+
+
+@pytest.mark.parametrize(
+    ("words", "declared"),
+    [
+        # Without a Deployment of istiod nothing tells.
+        ([], ("", None)),
+        (["--istio", "1.30"], ("1.30.0", None)),
+        (["--istio", "testing=1.29", "--istio", "staging=1.28.3-asm.4"], ("1.28.3", ("HTTP_FILTER",))),
+    ],
+)
+def test_the_control_plane_is_the_one_that_was_declared(
+    kubeconfig: str,
+    server: ApiServer,
+    words: list[str],
+    declared: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.objects = mirrored_greeter()
+    found: list[IstioBehaviour | None] = []
+    monkeypatch.setattr(run, "_check_clocks", lambda survey: found.append(survey.sides["staging"].objects.istio))
+    testing = ["--testing", kubeconfig] if words else []
+    assert main(["verify", "--staging", kubeconfig, *testing, *words]) == 2
+    assert [(str(each.version), each.patches) if each else ("", None) for each in found] == [declared]
