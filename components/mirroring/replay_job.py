@@ -22,6 +22,10 @@ from ..workloads.greeter.image import check_image, late_image
 LATER: Final = "known-later"
 """In place of an image that is not known yet, until it is put there."""
 
+ENDED: Final = 'jsonpath={.status.conditions[?(@.type<"FailureTarget")].status}=True'
+"""What ``kubectl wait`` waits for until a Job ended in either way. It takes one condition alone; of the types that
+there are, ``Complete`` and ``Failed`` come first in the alphabet. Source: k8s.io/api, ``JobConditionType``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayJobArgs(InNamespace, ComponentArgs):
@@ -117,7 +121,8 @@ class ReplayJob(Component):
     """Where answers are, for ``traffic-mirror diff``; None without."""
 
     wait: str
-    """Command that waits up to a day until every part is done; it does not notice that one failed."""
+    """Command that waits up to a day until every part ended. Its exit code is 0 only when all are done; :attr:`logs`
+    shows what became of one that failed."""
 
     logs: str
     """Command that shows what each part reports."""
@@ -133,7 +138,10 @@ class ReplayJob(Component):
         self._name, self._args, self._labels = name, args, dict(rendered.labels)
         where = f"-n {args.namespace_name}"
         self.result = args.settings.result
-        self.wait = f"kubectl wait {where} --for=condition=complete --timeout=24h job/{name}"
+        self.wait = (
+            f"kubectl wait {where} --for='{ENDED}' --timeout=24h job/{name}"
+            f" && kubectl wait {where} --for=condition=complete --timeout=0 job/{name}"
+        )
         self.logs = (
             f"kubectl logs {where} -l replay={name} --prefix --tail=-1 --max-log-requests={args.settings.shards}"
         )
@@ -177,7 +185,8 @@ class ReplayJob(Component):
         container["imagePullPolicy"] = self._args.image_pull_policy.value
         return k8s.batch.v1.Job(
             f"{self._name}-job",
-            # A replay may take a day; the provider would wait ten minutes and call it failed.
+            # A replay may take a day, and the provider would wait ten minutes. FailedIndexes, which is how this Job
+            # fails, it would not notice either.
             metadata=self._meta({"pulumi.com/skipAwait": "true"}),
             spec=cast("Any", spec),
             opts=self._opts(*after),

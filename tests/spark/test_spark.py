@@ -19,7 +19,6 @@ import pytest
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.operations.diff import run, spark
-from pulumi_traffic_mirror.operations.errors import OperationError
 from pulumi_traffic_mirror.operations.recording import RecordingReader, RecordingStore
 from pulumi_traffic_mirror.operations.recording.compacting import compact
 from tests.unit.diff.corpora import ROLES, job_of, record
@@ -149,11 +148,31 @@ def test_the_command_gives_the_same_result(
     assert json.loads(capsys.readouterr().out) == local
 
 
-def test_what_spark_cannot_read_is_said(tmp_path: Path, session: Any) -> None:
-    record(tmp_path, 300)
-    file = next((tmp_path / "mirror").rglob("*.parquet"))
+@pytest.mark.parametrize("in_buckets", [False, True])
+def test_damage_is_told_in_the_same_words_and_the_rest_compared(
+    tmp_path: Path,
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    in_buckets: bool,
+) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    folder = record(tmp_path / "plain", 300)
+    if in_buckets:
+        for role in ROLES:
+            source = RecordingReader.open(str(folder / role))
+            compact(source, RecordingStore.open(str(tmp_path / "buckets" / role)), buckets=4)
+        folder = tmp_path / "buckets"
+    file = sorted((folder / "mirror").rglob("*.parquet"))[0]
     data = bytearray(file.read_bytes())
     data[100:2_000] = bytes(1_900)
     file.write_bytes(data)
-    with pytest.raises(OperationError, match="Spark could not compare"):
-        spark.count(session, job_of(tmp_path))
+    words = ["diff", str(folder / "primary"), "--mirror", str(folder / "mirror")]
+    words += ["--baseline", str(folder / "baseline-0"), "--json"]
+    code = main(words)
+    local = json.loads(capsys.readouterr().out)
+    assert main([*words, "--spark", cluster.url]) == code
+    assert json.loads(capsys.readouterr().out) == local
+    assert [damage["file"] for damage in local["damage"]] == [str(file.relative_to(folder / "mirror"))]
+    assert 0 < local["pairs"] < 300

@@ -4,18 +4,16 @@ Nothing of Spark is imported here but by :func:`open_session`: whoever has a ses
 this package with the extra ``spark``, and reach the recordings by the same paths or URLs as the driver.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from functools import reduce
 from importlib import import_module
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
 
 from ...model import ValidationError
 from ..errors import OperationError
 from ..recording.arrow import RecordBatch, Table, pa, pc
 from ..recording.buckets import Shard
-from .answers import COLUMNS, no_rows
+from .answers import no_rows
 from .comparison import Comparison, DiffJob, verdict
 from .corpus import Corpus, open_corpus
 from .pairing import Selection, part_numbers
@@ -44,8 +42,8 @@ _ROWS: Final = (
 )
 """Condensed rows with their role and part; and rows with nothing but a tally of what was left out."""
 
-_SCHEMES: Final = {"s3": "s3a", "gcs": "gs"}
-"""Hadoop's names of storages that others call otherwise."""
+_MAX_TASKS: Final = 10_000
+"""Of reading row groups; more of them share tasks, each of which costs the engine some milliseconds."""
 
 _TOLD: Final = 400
 """Characters of Spark's own words that are told."""
@@ -84,7 +82,7 @@ def count(session: Session, job: DiffJob) -> Tallies:
     except Exception as error:  # Spark has no common class for what went wrong on a worker.
         raise OperationError(
             f"Spark could not compare: {str(error).strip()[-_TOLD:]}",
-            remedy="Look into its logs; a damaged recording is told and passed over by diff without --spark",
+            remedy="Look into its logs",
         ) from error
     for row in rows:
         total.merge(Tallies.from_bytes(bytes(row["tally"])))
@@ -130,54 +128,29 @@ def _in_buckets(session: Session, corpus: Corpus) -> Frame:
 def _by_shuffle(session: Session, corpus: Corpus) -> Frame:
     """Bring the answers to each request together by a shuffle, and compare."""
     parts = corpus.needed_parts
-    frames = {role: _rows(session, corpus, role, parts) for role in corpus.choice.sources}
-    primary = frames.pop("primary")
-    others: Frame = reduce(lambda one, other: one.union(other), frames.values())
+    work = [(url, group) for url, groups in corpus.groups.items() for group in groups]
 
-    def compare(left: Table, right: Table) -> Table:
-        comparison = Comparison(corpus.job)
-        found: dict[str, list[Table]] = {role: [] for role in corpus.choice.sources}
-        for table in (left, right):
-            is_tally = table.column("tally").is_valid()
-            for tally in table.column("tally").filter(is_tally).to_pylist():
-                comparison.tallies.merge(Tallies.from_bytes(tally))
-            rows = table.filter(pc.invert(is_tally)).combine_chunks()
-            for role in rows.column("role").unique().to_pylist():
-                found[role].append(rows.filter(pc.equal(rows.column("role"), role)))
-        count_rows(comparison, found)
-        return pa.Table.from_batches([_of_tally(comparison.tallies)])
-
-    return primary.groupBy("part").cogroup(others.groupBy("part")).applyInArrow(compare, _TALLY)
-
-
-def _rows(session: Session, corpus: Corpus, role: str, parts: int) -> Frame:
-    """Return a role's condensed rows with their parts."""
-    url = corpus.choice.sources[role].recording
-    files = sorted({group.file.path for group in corpus.groups[url]})
-
+    # Not by Spark's reader, to which one damaged page is the end of everything.
     def condense(batches: Batches) -> Iterator[RecordBatch]:
         tallies = Tallies()
-        selection = tallies.selections[role] = Selection()
         for batch in batches:
-            rows = corpus.choice.rows(role, pa.Table.from_batches([batch]), selection)
-            yield from _with_part(rows, role, part_numbers(rows, parts)).to_batches()
-        yield _left_out(role, tallies)
+            mine = [work[number] for number in batch.column("id").to_pylist()]
+            for role, rows in corpus.rows(mine, tallies):
+                yield from _with_part(rows, role, part_numbers(rows, parts)).to_batches()
+        yield _left_out(tallies)
 
-    return _read(session, url, files).select(*COLUMNS).mapInArrow(condense, _ROWS)
+    def compare(rows: Table) -> Table:
+        comparison = Comparison(corpus.job)
+        is_tally = rows.column("tally").is_valid()
+        for tally in rows.column("tally").filter(is_tally).to_pylist():
+            comparison.tallies.merge(Tallies.from_bytes(tally))
+        rows = rows.filter(pc.invert(is_tally)).combine_chunks()
+        roles = rows.column("role")
+        count_rows(comparison, {role: [rows.filter(pc.equal(roles, role))] for role in corpus.choice.sources})
+        return pa.Table.from_batches([_of_tally(comparison.tallies)])
 
-
-def _read(session: Session, url: str, files: Sequence[str]) -> Frame:
-    scheme = url.partition("://")[0].lower() if "://" in url else "file"
-    # Spark takes paths for patterns; and what lies in folders named like columns is not to become one.
-    patterns = [
-        f"{_SCHEMES.get(scheme, scheme)}://{_literal(quote(file, safe='/=:') if scheme == 'file' else file)}"
-        for file in files
-    ]
-    return session.read.option("recursiveFileLookup", "true").parquet(*patterns)
-
-
-def _literal(path: str) -> str:
-    return "".join(f"\\{sign}" if sign in r"*?[]{}\," else sign for sign in path)
+    numbers = session.range(0, len(work), 1, max(1, min(len(work), _MAX_TASKS)))
+    return numbers.mapInArrow(condense, _ROWS).groupBy("part").applyInArrow(compare, _TALLY)
 
 
 def _with_part(rows: Table, role: str, numbers: Any) -> Table:  # noqa: ANN401 -- an array of numpy's
@@ -187,10 +160,10 @@ def _with_part(rows: Table, role: str, numbers: Any) -> Table:  # noqa: ANN401 -
     return rows.append_column("tally", pa.nulls(count, pa.binary()))
 
 
-def _left_out(role: str, tallies: Tallies) -> RecordBatch:
-    """Return a row that tells what was left out; it goes to the first part."""
-    schema = _with_part(no_rows(), role, []).schema
-    values: dict[str, Any] = {**dict.fromkeys(schema.names), "role": role, "part": 0, "tally": tallies.to_bytes()}
+def _left_out(tallies: Tallies) -> RecordBatch:
+    """Return a row that tells what was left out or cannot be read; it goes to the first part."""
+    schema = _with_part(no_rows(), "", []).schema
+    values: dict[str, Any] = {**dict.fromkeys(schema.names), "part": 0, "tally": tallies.to_bytes()}
     return pa.RecordBatch.from_pylist([values], schema=schema)
 
 

@@ -108,7 +108,10 @@ def test_a_deployment_does_not_wait_for_the_replay_and_says_how_to() -> None:
     assert recording.one(JOB).input("metadata.annotations") == {"pulumi.com/skipAwait": "true"}
     assert recording.exports == {
         "result": "gs://lake/replayed",
-        "wait": "kubectl wait -n tools --for=condition=complete --timeout=24h job/replay",
+        "wait": (
+            """kubectl wait -n tools --for='jsonpath={.status.conditions[?(@.type<"FailureTarget")].status}=True'"""
+            " --timeout=24h job/replay && kubectl wait -n tools --for=condition=complete --timeout=0 job/replay"
+        ),
         "logs": "kubectl logs -n tools -l replay=replay --prefix --tail=-1 --max-log-requests=4",
     }
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from pulumi_traffic_mirror.mirroring import ReplayJobArgs
+from pulumi_traffic_mirror.mirroring.replay_job import ENDED
 from pulumi_traffic_mirror.model import JsonObject
 from pulumi_traffic_mirror.model.indexed_job import NON_ROOT
 from pulumi_traffic_mirror.model.replaying import ReplaySettings
@@ -133,7 +134,8 @@ def test_each_request_has_one_answer_though_a_pod_is_killed(pods: Pods) -> None:
     until("requests are sent", lambda: len(pods.seen()) > 20)
     (killed,) = pods.ask("pods", "-l", "replay=replay,batch.kubernetes.io/job-completion-index=1")["items"]
     pods.stage.kubectl(ROLE, "delete", "pod", killed["metadata"]["name"], "--grace-period=0", "--force")
-    until("the Job is complete", lambda: pods.ask("job", "replay")["status"].get("succeeded") == 2)
+    pods.stage.kubectl(ROLE, "wait", f"--for={ENDED}", "--timeout=120s", "job/replay", timeout=150)
+    assert pods.ask("job", "replay")["status"]["succeeded"] == 2
 
     expected = {f"/{number}" for number in range(REQUESTS)}
     answered = Counter(each.path for each in RecordingReader.open(str(pods.folder / "replayed")).exchanges())
