@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..model import ValidationError
-from ..model.recording import DEFAULT_HEADERS, DEFAULT_QUERY
+from ..model.recording import DEFAULT_HEADERS, DEFAULT_QUERY, SessionSource
 from ..operations.recording import RecordingStore, Side
 from ..operations.recording.formats import TABLE, Format, Imported, import_files
 from ..operations.recording.redaction import RedactionRules
@@ -48,6 +48,13 @@ def import_(
     descriptor_set: Annotated[
         Path | None, typer.Option(help="Message types for protobuf:FIELD, by protoc --include_imports.", metavar="FILE")
     ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            help="What tells the session of a request; a hash of it is kept, by a key that is not.",
+            metavar="cookie:NAME|header:NAME",
+        ),
+    ] = None,
     side: Annotated[Side | None, typer.Option(help="Whose answers they are; default primary.")] = None,
     source: Annotated[str, typer.Option(help="Name for who saw the traffic; default the format's.")] = "",
     mitmdump: Annotated[
@@ -63,12 +70,19 @@ def import_(
     nothing could be imported.
     """
     redacting = dict.fromkeys(_KINDS.values(), "--redact")
-    with named_as_options(**redacting, descriptor_set="--descriptor-set", recording="--to"):
+    with named_as_options(**redacting, descriptor_set="--descriptor-set", recording="--to", session="--session"):
         rules, store = rules_of(redact or [], descriptor_set), RecordingStore.open(to)
         with showing("import") as show:
-            watch = _in_time(timeout, show)
             result = import_files(
-                files, store, wanted=form, rules=rules, source=source, side=side, mitmdump=mitmdump, progress=watch
+                files,
+                store,
+                wanted=form,
+                rules=rules,
+                session=None if session is None else SessionSource.parse(session),
+                source=source,
+                side=side,
+                mitmdump=mitmdump,
+                progress=_in_time(timeout, show),
             )
     if as_json:
         typer.echo(json.dumps({**asdict(result), "is_whole": result.is_whole}, indent=2))

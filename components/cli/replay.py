@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..model import RpcMethod, ValidationError, Waiver
+from ..model.recording import SESSION_HEADER
 from ..model.replaying import IN_FLIGHT, REQUEST_SECONDS, moment_of
 from ..operations.recording import RecordingReader, Side
 from ..operations.recording.buckets import Shard
@@ -87,7 +88,10 @@ def command(
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="Send requests with the same value one after another.", metavar="header:NAME"),
+        typer.Option(
+            help="Send requests of one session, or with the same value of a header, one after another.",
+            metavar="session|header:NAME",
+        ),
     ] = None,
     header_file: Annotated[
         Path | None, typer.Option(help="JSON object of headers for every request, e.g. a credential.", metavar="FILE")
@@ -264,12 +268,15 @@ def _pair(text: str) -> tuple[str, str]:
 def _header_of(by: str | None) -> str | None:
     if by is None:
         return None
+    if by == "session":
+        return SESSION_HEADER
     kind, _, name = by.partition(":")
     if kind != "header":
         raise ValidationError(
             field="--by",
             value=by,
-            rule="must be header: with the name of a header",
-            remedy="Write for example 'header:x-session'; cookies are in no recording, because they are credentials",
+            rule="must be session, or header: with the name of a header",
+            remedy="Write 'session' for what the recorder or import was told to keep of a cookie or header; cookies "
+            "themselves are in no recording, because they are credentials",
         )
     return name

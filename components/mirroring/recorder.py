@@ -24,6 +24,7 @@ from ..model.recording import (
     DIRECTORY,
     ObjectStorage,
     RecorderSettings,
+    SessionSource,
     VolumeStorage,
 )
 from ..model.routing import pod_labels, service_host
@@ -120,6 +121,20 @@ class TrafficRecorderArgs(InNamespace, ComponentArgs):
             DnsLabel(each, field=f"metrics_namespaces[{index}]") for index, each in enumerate(self.metrics_namespaces)
         )
         object.__setattr__(self, "metrics_namespaces", namespaces)
+        self._check_session()
+
+    def _check_session(self) -> None:
+        session = self.settings.session
+        if session is None:
+            return
+        withheld = {*DEFAULT_HEADERS, *self.settings.redaction.headers} if self.withhold_headers else set[str]()
+        if missing := withheld.intersection(SessionSource.parse(session).headers):
+            raise ValidationError(
+                field="settings.session",
+                value=session,
+                rule=f"needs {sorted(missing)[0]}, which withhold_headers keeps in the proxy",
+                remedy="Leave one of the two out",
+            )
 
     def filter(self, name: str) -> RecorderFilter:
         """What the recorded proxies are told.

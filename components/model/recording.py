@@ -45,6 +45,9 @@ DROPS: Final = (
 )
 """A recorder's counters of exchanges that should be in the recording and are not."""
 
+SESSION_HEADER: Final = "x-traffic-session"
+"""Header of recorded requests, and of no others: by it those of one session are told."""
+
 OBJECT_SCHEMES: Final = ("gs", "s3", "abfss")
 """Object storage that Arrow speaks by itself, so that the image needs no further package."""
 
@@ -52,6 +55,9 @@ _VOLUME_SHARE: Final = 0.8
 """Share of a volume that finished files may fill; the rest is for the one being written."""
 
 _FIELD_NAME: Final = re.compile(r"\w+(\.\w+)+", re.ASCII)
+_COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Source: RFC 6265 section 4.1.1, by RFC 9110's tokens."""
+
 _SECRET: Final = re.compile(r"key|token|sig|secret|password", re.IGNORECASE)
 _ANNOTATION: Final = re.compile(r"([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -138,6 +144,58 @@ class Redaction:
             "protobuf_fields": list(self.protobuf_fields),
             "descriptor_set": DESCRIPTOR_FILE if self.descriptor_set else None,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSource:
+    """What tells which session a request belongs to.
+
+    Attributes:
+        name: Name of a cookie, whose case counts, or of a request header.
+        is_cookie: Whether it is a cookie.
+
+    Raises:
+        ValidationError: The name is none of a cookie or header.
+    """
+
+    name: str
+    is_cookie: bool
+
+    def __post_init__(self) -> None:
+        if not self.is_cookie:
+            object.__setattr__(self, "name", HeaderName(self.name, field="session"))
+        elif not _COOKIE_NAME.fullmatch(self.name):
+            raise ValidationError(
+                field="session",
+                value=f"cookie:{self.name}",
+                rule="must be the name of a cookie",
+                remedy="Write for example 'cookie:JSESSIONID'",
+            )
+
+    @classmethod
+    def parse(cls, text: object) -> "SessionSource":
+        """Return what a text names.
+
+        Args:
+            text: ``cookie:NAME`` or ``header:NAME``.
+
+        Raises:
+            ValidationError: It is something else.
+        """
+        kind, _, name = text.partition(":") if isinstance(text, str) else ("", "", "")
+        if kind not in ("cookie", "header"):
+            raise ValidationError(
+                field="session",
+                value=text,
+                rule="must be cookie: or header: with a name",
+                remedy="Write for example 'cookie:JSESSIONID' or 'header:x-session'",
+            )
+        return cls(name=name, is_cookie=kind == "cookie")
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headers without which nobody can tell it."""
+        return ("cookie", "set-cookie") if self.is_cookie else (str(self.name),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +346,8 @@ class RecorderSettings:
             headers, those of gRPC with its trailers.
         file_seconds: Age at which a file is finished and can be read, 1 to 3,600 s; also what a kill loses.
         memory_mib: Exchanges that are open or wait to be written, 16 to 4,096 MiB; more are dropped and counted.
+        session: ``cookie:NAME`` or ``header:NAME``, by which requests of one session are told. Kept is a hash by a key
+            that the recorder makes when it starts and stores nowhere; ``None`` keeps nothing of it.
 
     Raises:
         ValidationError: A value breaks its rule.
@@ -301,6 +361,7 @@ class RecorderSettings:
     body_kib: int = 64
     file_seconds: float = 60.0
     memory_mib: int = 64
+    session: str | None = None
 
     def __post_init__(self) -> None:
         instance(self.storage, ScratchStorage, VolumeStorage, ObjectStorage, field="storage")
@@ -312,6 +373,8 @@ class RecorderSettings:
         whole(self.body_kib, "body_kib", 0, 4_096)
         bounded(self.file_seconds, "file_seconds", 1, 3_600, "seconds")
         whole(self.memory_mib, "memory_mib", 16, 4_096)
+        if self.session is not None:
+            SessionSource.parse(self.session)
 
     @property
     def url(self) -> str:
@@ -328,7 +391,10 @@ class RecorderSettings:
         keep: JsonObject = {}
         if not isinstance(self.storage, ObjectStorage):
             keep = {"keep_bytes": int(self.storage.size_gib * GIBI * _VOLUME_SHARE)}
+        # Only where it is asked for, so that recorders that are there are not replaced.
+        session: JsonObject = {} if self.session is None else {"session": self.session}
         return {
+            **session,
             "url": self.url,
             "port": port,
             "http_port": http_port,

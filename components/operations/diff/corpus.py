@@ -60,6 +60,19 @@ class Corpus:
             if self.numbers[group.file.path] == bucket
         ]
 
+    def bundles(self) -> list[list[tuple[str, RowGroup]]]:
+        """Return what is read, in pieces of about the size of a partition, each of one recording or several."""
+        bundles: list[list[tuple[str, RowGroup]]] = [[]]
+        size = 0
+        for url, groups in self.groups.items():
+            for group in groups:
+                if size and size + group.bytes > PARTITION_BYTES:
+                    bundles.append([])
+                    size = 0
+                bundles[-1].append((url, group))
+                size += group.bytes
+        return bundles
+
     @property
     def needed_parts(self) -> int:
         """Into how many parts the requests of this shard are cut so that each fits into memory."""

@@ -42,9 +42,6 @@ _ROWS: Final = (
 )
 """Condensed rows with their role and part; and rows with nothing but a tally of what was left out."""
 
-_MAX_TASKS: Final = 10_000
-"""Of reading row groups; more of them share tasks, each of which costs the engine some milliseconds."""
-
 _TOLD: Final = 400
 """Characters of Spark's own words that are told."""
 
@@ -128,14 +125,13 @@ def _in_buckets(session: Session, corpus: Corpus) -> Frame:
 def _by_shuffle(session: Session, corpus: Corpus) -> Frame:
     """Bring the answers to each request together by a shuffle, and compare."""
     parts = corpus.needed_parts
-    work = [(url, group) for url, groups in corpus.groups.items() for group in groups]
+    bundles = corpus.bundles()
 
     # Not by Spark's reader, to which one damaged page is the end of everything.
     def condense(batches: Batches) -> Iterator[RecordBatch]:
         tallies = Tallies()
-        for batch in batches:
-            mine = [work[number] for number in batch.column("id").to_pylist()]
-            for role, rows in corpus.rows(mine, tallies):
+        for number in (number for batch in batches for number in batch.column("id").to_pylist()):
+            for role, rows in corpus.rows(bundles[number], tallies):
                 yield from _with_part(rows, role, part_numbers(rows, parts)).to_batches()
         yield _left_out(tallies)
 
@@ -149,7 +145,7 @@ def _by_shuffle(session: Session, corpus: Corpus) -> Frame:
         count_rows(comparison, {role: [rows.filter(pc.equal(roles, role))] for role in corpus.choice.sources})
         return pa.Table.from_batches([_of_tally(comparison.tallies)])
 
-    numbers = session.range(0, len(work), 1, max(1, min(len(work), _MAX_TASKS)))
+    numbers = session.range(0, len(bundles), 1, len(bundles))
     return numbers.mapInArrow(condense, _ROWS).groupBy("part").applyInArrow(compare, _TALLY)
 
 

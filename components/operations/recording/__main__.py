@@ -45,7 +45,7 @@ async def run(settings: CollectorSettings, *, instance: str) -> None:
     counters, budget = Counters(), MemoryBudget(settings.bounds.memory_bytes)
     sink = RecordingSink(
         writer=open_writer(settings, instance=instance, counters=counters),
-        redactor=Redactor(settings.redaction),
+        redactor=Redactor(settings.redaction, session=settings.session),
         budget=budget,
         counters=counters,
         max_waiting=settings.bounds.max_waiting,

@@ -11,13 +11,14 @@ from typing import Final
 
 from ...model import HeaderName, ValidationError
 from ...model.credentials import CREDENTIAL_FIELDS
-from ...model.recording import DEFAULT_HEADERS, DEFAULT_QUERY
+from ...model.recording import DEFAULT_HEADERS, DEFAULT_QUERY, SessionSource
 from .codings import decode, encode
 from .descriptors import Descriptors
 from .exchange import Exchange, Headers, Message, Part, value_of
 from .redaction_content import REDACTED, URL_REDACTED, ContentRedactor, ParameterRedactor, Payload
 from .redaction_json import JsonRedactor
 from .redaction_protobuf import ProtobufRedactor
+from .sessions import Sessions
 
 __all__ = ["REDACTED", "URL_REDACTED", "RedactionRules", "Redactor", "carries_redacted"]
 
@@ -84,8 +85,12 @@ class RedactionRules:
 class Redactor:
     """Applies rules to exchanges."""
 
-    def __init__(self, rules: RedactionRules) -> None:
+    def __init__(self, rules: RedactionRules, *, session: SessionSource | None = None) -> None:
         """Compile the rules.
+
+        Args:
+            rules: What must not be kept.
+            session: Which cookie or header tells the session of a request, of which a hash is kept; ``None`` for none.
 
         Raises:
             ValidationError: A JSON path or protobuf field is wrong.
@@ -99,9 +104,14 @@ class Redactor:
         if rules.protobuf_fields and rules.descriptor_set:
             descriptors = Descriptors.parse(rules.descriptor_set)
             self._protobuf = ProtobufRedactor(rules.protobuf_fields, descriptors)
+        self._sessions = Sessions(session) if session is not None else None
 
     def apply(self, exchange: Exchange) -> Exchange:
         """Return the exchange without what must not be kept."""
+        kept = self._redact(exchange)
+        return kept if self._sessions is None else self._sessions.note(exchange, kept)
+
+    def _redact(self, exchange: Exchange) -> Exchange:
         path, in_path = self._redact_url(exchange.path)
         request, in_request = self._redact_part(exchange.request, exchange, is_request=True)
         response, in_response = self._redact_part(exchange.response, exchange, is_request=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ...model import HeaderName, Port, ValidationError
+from ...model.recording import SessionSource
 from ...model.request_sampling import sample_threshold
 from .assembling import CaptureLimits, Origin
 from .exchange import Side
@@ -71,6 +72,8 @@ class CollectorSettings:
     """Name of the recorded place, unless the proxy's filter gives one."""
     sample_percent: float = 100.0
     """Share of requests recorded, above 0 to 100, chosen by ``x-request-id``."""
+    session: SessionSource | None = None
+    """Which cookie or header tells the session of a request, of which a hash is kept; ``None`` keeps none."""
     capture: CaptureLimits = field(default_factory=CaptureLimits)
     roll: RollLimits = field(default_factory=RollLimits)
     redaction: RedactionRules = field(default_factory=RedactionRules)
@@ -126,6 +129,8 @@ def parse_settings(document: Any, *, directory: Path) -> CollectorSettings:  # n
         )
     if values.get("side") is not None:
         values["side"] = _side(values["side"])
+    if values.get("session") is not None:
+        values["session"] = SessionSource.parse(values["session"])
     for name, kind in (("capture", CaptureLimits), ("roll", RollLimits), ("bounds", Bounds)):
         if name in values:
             values[name] = kind(**_checked(values[name], kind, name))

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...model import HeaderName, ValidationError
+from ...model.recording import SESSION_HEADER
 from ...model.replaying import check_rewrites, check_target
 from ..recording import Headers
 from ..recording.redaction import REDACTED
@@ -26,9 +27,11 @@ _NOT_SENT: Final = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        SESSION_HEADER,
     }
 )
-"""Headers of one connection, not of the request (RFC 9110 section 7.6.1), and those that the sender works out."""
+"""Headers of one connection, not of the request (RFC 9110 section 7.6.1), those that the sender works out, and what a
+recorder noted."""
 
 
 @unique

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ...model.recording import SESSION_HEADER
 from ..replay.wire import UnsendableError
 from .bootstrap import DRAW, NUMBER, draw
 from .choosing import Request
@@ -21,7 +22,7 @@ CONNECTIONS: Final = 16
 _NOT_SENT: Final = frozenset(
     {
         *("connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer"),
-        *("transfer-encoding", NUMBER, DRAW),
+        *("transfer-encoding", NUMBER, DRAW, SESSION_HEADER),
     }
 )
 """Headers of one connection or of a body (RFC 9110 section 7.6.1), and our own."""

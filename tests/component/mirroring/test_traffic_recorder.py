@@ -128,6 +128,16 @@ def test_what_recordings_replace_stays_in_the_proxy_where_it_is_told_to() -> Non
     assert "forward_rules" not in str(recorded(settings=given).one(FILTER).inputs)
 
 
+def test_a_session_is_told_by_what_reaches_the_recorder_and_by_nothing_else() -> None:
+    (told,) = recorded(settings=RecorderSettings(session="cookie:sid")).one(CONFIG).input("data").values()
+    assert json.loads(told)["session"] == "cookie:sid"
+    for session, name in (("cookie:sid", "cookie"), ("header:x-user", "x-user")):
+        given = RecorderSettings(session=session, redaction=Redaction(headers=["x-user"]))
+        values = {"mesh": NOWHERE, "at": V2, "image": IMAGE, "namespace": "tools", "settings": given}
+        with pytest.raises(ValidationError, match=f"needs {name}, which withhold_headers"):
+            TrafficRecorderArgs(**values, withhold_headers=True)
+
+
 def test_a_workload_reports_what_reaches_its_sidecars() -> None:
     filter_ = recorded(gateway=False).one(FILTER)
     assert filter_.input("metadata.namespace") == "hello"

@@ -227,3 +227,26 @@ def test_every_format_says_what_it_loses() -> None:
 def test_the_guide_has_the_table() -> None:
     guide = Path(__file__).parents[3] / "docs/guides/import-recordings.md"
     assert f"\n{as_markdown()}\n" in guide.read_text(encoding="utf-8")
+
+
+def test_sessions_are_told_by_a_hash_and_replayed_by_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = capture(tmp_path / "a.gor", 3)
+    assert run(capsys, file, "--to", tmp_path / "none")[0] == 0
+    code, _, said = run(capsys, file, "--to", tmp_path / "wrong", "--session", "sid")
+    assert (code, "--session" in said, (tmp_path / "wrong").exists()) == (2, True, False)
+    assert run(capsys, file, "--to", tmp_path / "to", "--session", "cookie:s")[0] == 0
+    assert "s=fake" not in repr(exchanges(tmp_path / "to"))
+    without: list[int] = []
+    for place in ("none", "to"):
+        words = [
+            "replay",
+            str(tmp_path / place),
+            "http://a",
+            "--allow-side-effects",
+            "a test double",
+            "--by",
+            "session",
+        ]
+        assert main([*words, "--dry-run", "--json"]) == 0
+        without.append(json.loads(capsys.readouterr().out)["without_session"])
+    assert without == [3, 0]

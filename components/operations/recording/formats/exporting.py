@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ....model import RpcMethod, ValidationError
+from ....model.recording import SESSION_HEADER
 from ..codings import decode
 from ..exchange import Exchange, Headers, Part, Side, value_of
 from ..ordering import OrderedReader
@@ -208,7 +209,9 @@ def request_bytes(exchange: Exchange) -> bytes:
     if not exchange.path or _NO_TARGET.search(exchange.path) or _NO_NAME.search(exchange.method):
         raise Refused("with a method or path that HTTP/1 does not have")
     line = f"{exchange.method} {exchange.path} HTTP/1.1"
-    return _message(line, (("host", exchange.authority),), exchange.request, has_body=True)
+    headers = tuple(header for header in exchange.request.headers if header[0] != SESSION_HEADER)
+    request = replace(exchange.request, headers=headers)
+    return _message(line, (("host", exchange.authority),), request, has_body=True)
 
 
 def response_bytes(exchange: Exchange) -> bytes:

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 
 from ....model import ValidationError
 from ....model.credentials import without_credentials
+from ....model.recording import SessionSource
 from ..exchange import Exchange, Side
 from ..noted_rules import note_of
 from ..redaction import RedactionRules, Redactor
@@ -99,6 +100,7 @@ def import_files(
     *,
     wanted: Format | None = None,
     rules: RedactionRules | None = None,
+    session: SessionSource | None = None,
     source: str = "",
     side: Side | None = None,
     mitmdump: str = "mitmdump",
@@ -111,6 +113,7 @@ def import_files(
         store: Where to; nothing may be there.
         wanted: Their format; None goes by how they begin.
         rules: What must not be kept; None for credentials.
+        session: Which cookie or header tells the session of a request, of which a hash is kept; None keeps none.
         source: Who saw the traffic; empty for the format's name.
         side: Whose answers they are; None goes by what the format says, else they are the primary's.
         mitmdump: The program that reads mitmproxy's flows.
@@ -133,7 +136,7 @@ def import_files(
     tally = Tally()
     before = _states(files)
     reading = _Reading(_in_order(files), progress)
-    written = _Written(store, Redactor(rules), notes=note_of([rules]), side=side)
+    written = _Written(store, Redactor(rules, session=session), notes=note_of([rules]), side=side)
     try:
         with _few_collections():
             exchanges = READERS[chosen](reading.files(), Asked(tally, source or chosen.value, mitmdump))
