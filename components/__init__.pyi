@@ -280,6 +280,9 @@ from .model.render import (
     mirrored as mirrored,
 )
 from .model.replaying import (
+    ReplaySecrets as ReplaySecrets,
+)
+from .model.replaying import (
     ReplaySettings as ReplaySettings,
 )
 from .workloads import (

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ..model import RpcMethod, ValidationError, Waiver
 from ..model.recording import SESSION_HEADER
-from ..model.replaying import IN_FLIGHT, REQUEST_SECONDS, moment_of
+from ..model.replaying import IN_FLIGHT, REQUEST_SECONDS, ReplaySecrets, moment_of
 from ..operations.recording import RecordingReader, Side
 from ..operations.recording.buckets import Shard
 from ..operations.replay import (
@@ -43,6 +43,13 @@ original timing; "--speed 4" is four times as fast, "--rate 200" at 200 requests
 
 _LEAD_SECONDS: Final = 60
 """Until the parts of a Job begin: its pods are scheduled, and images pulled, meanwhile."""
+
+_SECRETS: Final = {
+    "secrets.headers": "--header-secret",
+    "secrets.ca": "--ca-secret",
+    "secrets.certificate": "--certificate-secret",
+}
+"""Options by the fields of :class:`ReplaySecrets`."""
 
 OPEN_SECONDS: Final = 300.0
 """A storage that has not listed its files by then does not answer; --timeout may end it sooner."""
@@ -116,6 +123,16 @@ def command(
     job_name: JobName = None,
     image: JobImage = "",
     claim: JobClaim = None,
+    header_secret: Annotated[
+        str | None, typer.Option(help="Secret whose headers.json the Job's pods take as --header-file.", metavar="NAME")
+    ] = None,
+    ca_secret: Annotated[
+        str | None, typer.Option(help="Secret whose ca.crt the Job's pods take as --ca.", metavar="NAME")
+    ] = None,
+    certificate_secret: Annotated[
+        str | None,
+        typer.Option(help="Secret whose tls.crt and tls.key they take as --certificate and --key.", metavar="NAME"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be sent, send nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -141,7 +158,10 @@ def command(
         rewrites="--rewrite",
         session_header="--by",
         begin="--begin",
+        **_SECRETS,
     ):
+        secrets = ReplaySecrets(headers=header_secret, ca=ca_secret, certificate=certificate_secret)
+        secrets.check_target(target)
         job = ReplayJob(
             recording=recording,
             target=Target(
@@ -173,9 +193,16 @@ def command(
         )
     if job_name is not None:
         moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS)
-        more = () if begin else ("--begin", moment.isoformat())
-        print_job(context, name=job_name, image=image, claim=claim, shards=shards, more=more)
+        more = [*secrets.words(), *(() if begin else ("--begin", moment.isoformat()))]
+        print_job(context, name=job_name, image=image, claim=claim, shards=shards, more=more, secrets=secrets.files())
         raise typer.Exit(0)
+    if given := secrets.files():
+        raise ValidationError(
+            field=_SECRETS[f"secrets.{given[0].name}"],
+            value=given[0].secret,
+            rule="is of the pods of a --job",
+            remedy="Give the file itself, or --job",
+        )
     # A storage that does not answer is given up here, where a signal or the time can end it.
     within(timeout or OPEN_SECONDS, lambda: RecordingReader.open(recording))
     report = asyncio.run(_replay(job, timeout=timeout, dry_run=dry_run))

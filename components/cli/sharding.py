@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 from ..model import ValidationError
-from ..model.indexed_job import IndexedJob
+from ..model.indexed_job import IndexedJob, SecretFiles
 from ..operations.recording.buckets import Shard
 from .options import named_as_options
 
@@ -41,7 +41,9 @@ JobClaim: TypeAlias = Annotated[
 ]
 """``--claim``"""
 
-_OF_THE_JOB: Final = frozenset({"job_name", "image", "claim", "shard"})
+_OF_THE_JOB: Final = frozenset(
+    {"job_name", "image", "claim", "shard", "header_secret", "ca_secret", "certificate_secret"}
+)
 """Options that say how a Job is made, and no word to its pods."""
 
 
@@ -53,6 +55,7 @@ def print_job(
     claim: str | None,
     shards: int | None,
     more: Sequence[str] = (),
+    secrets: Sequence[SecretFiles] = (),
 ) -> None:
     """Print the manifest of a Job whose pods do what this command was asked to do.
 
@@ -63,6 +66,7 @@ def print_job(
         claim: Volume claim of its pods.
         shards: How many parts there are.
         more: Further words for the pods.
+        secrets: Secrets whose files pods see.
 
     Raises:
         ValidationError: A value breaks its rule, there are no parts, or an option names a file of this machine.
@@ -72,7 +76,8 @@ def print_job(
             field="--job", value=name, rule="needs --shards", remedy="Say in how many parts the work is done"
         )
     with named_as_options(job="--job", image="--image", claim="--claim"):
-        job = IndexedJob(name=name, image=image, words=[*_words(context), *more], shards=shards, claim=claim)
+        words = [*_words(context), *more]
+        job = IndexedJob(name=name, image=image, words=words, shards=shards, claim=claim, secrets=secrets)
     typer.echo(json.dumps(job.manifest(), indent=2))
 
 
@@ -93,7 +98,7 @@ def _words(context: typer.Context) -> list[str]:
                     field=option,
                     value=str(one),
                     rule="names a file of this machine, which no pod has",
-                    remedy="Leave it out, or write the Job by hand with the file mounted",
+                    remedy="Name a Secret with it where there is an option for that, as --ca-secret, or leave it out",
                 )
             text = str(one.value if isinstance(one, Enum) else one)
             if parameter.param_type_name == "argument":

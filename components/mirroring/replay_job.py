@@ -15,7 +15,7 @@ from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace
 from ..model import DnsLabel, ValidationError
 from ..model.indexed_job import IndexedJob
 from ..model.recording import check_annotations
-from ..model.replaying import ReplaySettings
+from ..model.replaying import ReplaySecrets, ReplaySettings
 from ..options import refuse_ignored_provider
 from ..workloads.greeter.image import check_image, late_image
 
@@ -51,6 +51,9 @@ class ReplayJobArgs(InNamespace, ComponentArgs):
     """Volume claim that pods see as ``/recordings``, where :attr:`settings` name folders there; it must exist. Pods on
     several nodes need one of the mode ReadWriteMany."""
 
+    secrets: ReplaySecrets = field(default_factory=ReplaySecrets)
+    """Secrets with headers for the target and certificates, which pods see as files."""
+
     account_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     """What ties the pods' ServiceAccount to an account of the cloud that may use the buckets, e.g.
     ``{"iam.gke.io/gcp-service-account": "replay@project.iam.gserviceaccount.com"}``."""
@@ -78,6 +81,7 @@ class ReplayJobArgs(InNamespace, ComponentArgs):
                 else "has no use: all lies in buckets",
                 remedy="Name the volume claim with the recordings" if needed else "Leave it out",
             )
+        self.secrets.check_target(self.settings.target)
         annotations = check_annotations(self.account_annotations, field="account_annotations")
         object.__setattr__(self, "account_annotations", annotations)
 
@@ -93,12 +97,13 @@ class ReplayJobArgs(InNamespace, ComponentArgs):
         return IndexedJob(
             name=DnsLabel(name, field="name"),
             image=self.image if isinstance(self.image, str) else LATER,
-            words=self.settings.words(),
+            words=[*self.settings.words(), *self.secrets.words()],
             shards=self.settings.shards,
             claim=self.claim,
             namespace=self.namespace_name,
             account=name,
             labels={"app": "traffic-replay", "replay": name},
+            secrets=self.secrets.files(),
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from .errors import ValidationError
-from .jsontypes import JsonObject
+from .jsontypes import JsonObject, JsonValue
 from .recording import DIRECTORY
 from .values import DnsLabel
 
@@ -17,6 +17,44 @@ MAX_HOST_NAME: Final = 63
 
 NOT_TO_BE_TRIED_AGAIN: Final = (1, 2)
 """Exit codes that say what was found, or that the input is bad: trying again changes neither."""
+
+
+SECRETS: Final = "/secrets"
+"""Below it pods see the files of Secrets."""
+
+_OWNER_AND_GROUP: Final = 0o440
+"""Mode of these files: of root's, and of the group of the pods."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretFiles:
+    """Files of a Secret, by reference: what is in them is in no manifest and in no argument.
+
+    Attributes:
+        name: What they are for; a folder below ``/secrets``.
+        secret: Name of the Secret, in the Job's namespace.
+        keys: Its keys, each of which is a file. A pod does not start while one is missing.
+
+    Raises:
+        ValidationError: The Secret's name is malformed.
+    """
+
+    name: str
+    secret: str
+    keys: Sequence[str]
+
+    def __post_init__(self) -> None:
+        DnsLabel(self.secret, field=f"secrets.{self.name}")
+
+    def path(self, key: str) -> str:
+        """Return where pods see a key."""
+        return f"{SECRETS}/{self.name}/{key}"
+
+    def volume(self) -> JsonObject:
+        """Return the pods' volume."""
+        items: list[JsonValue] = [{"key": key, "path": key} for key in self.keys]
+        secret: JsonObject = {"secretName": self.secret, "defaultMode": _OWNER_AND_GROUP, "items": items}
+        return {"name": self.name, "secret": secret}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +83,8 @@ class IndexedJob:
     """ServiceAccount of the pods; ``None`` for the namespace's own. They get no token of it."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Labels of the Job and its pods."""
+    secrets: Sequence[SecretFiles] = ()
+    """Secrets whose files pods see."""
 
     def __post_init__(self) -> None:
         DnsLabel(self.name, field="job")
@@ -67,11 +107,14 @@ class IndexedJob:
 
     def manifest(self) -> JsonObject:
         """Return the Job's manifest; its pods keep to the level ``restricted`` of the Pod Security Standards."""
-        mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 -- an empty folder of the pod's own
+        mounts: list[JsonObject] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 -- an empty folder of the pod's own
         volumes: list[object] = [{"name": "tmp", "emptyDir": {}}]
         if self.claim is not None:
             mounts.append({"name": "recordings", "mountPath": DIRECTORY})
             volumes.append({"name": "recordings", "persistentVolumeClaim": {"claimName": self.claim}})
+        for files in self.secrets:
+            mounts.append({"name": files.name, "mountPath": f"{SECRETS}/{files.name}", "readOnly": True})
+            volumes.append(files.volume())
         container = {
             "name": "part",
             "image": self.image,

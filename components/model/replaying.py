@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from .checks import bounded, instance, listed, member, whole
 from .credentials import without_credentials
 from .errors import ValidationError
+from .indexed_job import SecretFiles
 from .recording import DIRECTORY, Side, check_bucket
 from .safety import Waiver
 from .values import HeaderName, RpcMethod
@@ -100,6 +101,85 @@ def check_target(url: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplaySecrets:
+    """Secrets, in the namespace of a replay's Job, with what its pods need to reach the target.
+
+    Pods see them as files. Nothing of them is in an argument, a manifest or Pulumi's state.
+
+    Attributes:
+        headers: Secret whose key ``headers.json`` is a JSON object of headers for every request, e.g. a credential.
+        ca: Secret whose key ``ca.crt`` has the authorities of the target's certificate, in PEM.
+        certificate: Secret of the type ``kubernetes.io/tls`` (``tls.crt``, ``tls.key``): the client's certificate. May
+            be the same as ``ca``.
+
+    Raises:
+        ValidationError: A name is malformed.
+    """
+
+    headers: str | None = None
+    ca: str | None = None
+    certificate: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("headers", "ca", "certificate"):
+            instance(getattr(self, name), str, field=f"secrets.{name}", optional=True)
+        self.files()
+
+    def files(self) -> list[SecretFiles]:
+        """Return the files that pods see."""
+        return [files for files, _ in self._mounted()]
+
+    def words(self) -> list[str]:
+        """Return the command line's words that name these files."""
+        named = [(option, files.path(key)) for files, options in self._mounted() for option, key in options.items()]
+        return [word for pair in named for word in pair]
+
+    def check_target(self, url: str) -> None:
+        """Refuse what is of TLS for a target without it.
+
+        Args:
+            url: As :attr:`ReplaySettings.target`.
+
+        Raises:
+            ValidationError: There is such a thing.
+        """
+        for name in ("ca", "certificate"):
+            check_of_tls(getattr(self, name), url, field=f"secrets.{name}")
+
+    def _mounted(self) -> list[tuple[SecretFiles, Mapping[str, str]]]:
+        every = (
+            ("headers", self.headers, {"--header-file": "headers.json"}),
+            ("ca", self.ca, {"--ca": "ca.crt"}),
+            ("certificate", self.certificate, {"--certificate": "tls.crt", "--key": "tls.key"}),
+        )
+        return [
+            (SecretFiles(name=name, secret=secret, keys=tuple(options.values())), options)
+            for name, secret, options in every
+            if secret is not None
+        ]
+
+
+def check_of_tls(given: object, url: str, *, field: str) -> None:
+    """Refuse what is of TLS for a target without it.
+
+    Args:
+        given: What is given; None for nothing.
+        url: As :attr:`ReplaySettings.target`.
+        field: Path of ``given`` in an error.
+
+    Raises:
+        ValidationError: Something is given, and the target has no TLS.
+    """
+    if given is not None and urlsplit(url).scheme != "https":
+        raise ValidationError(
+            field=field,
+            value=str(given),
+            rule="is for a target with https://; requests to this one would go in plain text",
+            remedy="Write https:// in the target, or leave it out",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplaySettings:
     """What the pods of a replay are told: the options of ``traffic-mirror replay`` that name no files.
 
@@ -126,6 +206,7 @@ class ReplaySettings:
         rewrites: Beginnings of paths with what replaces them, e.g. ``{"/v1": "/v2"}``.
         session_header: Requests with the same value of this header are of one part, and are sent one after another.
         http2: Whether plain HTTP goes over HTTP/2; gRPC always does.
+        server_name: Name expected in the target's certificate; None for the target's host.
         timeout_seconds: Bound on each request, 0.1 to 3,600 s.
 
     Raises:
@@ -151,12 +232,13 @@ class ReplaySettings:
     rewrites: Mapping[str, str] = field(default_factory=dict[str, str])
     session_header: str | None = None
     http2: bool = False
+    server_name: str | None = None
     timeout_seconds: float = REQUEST_SECONDS
 
     def __post_init__(self) -> None:
         for name in ("recording", "target"):
             instance(getattr(self, name), str, field=name)
-        for name in ("result", "begin", "source", "authority"):
+        for name in ("result", "begin", "source", "authority", "server_name"):
             instance(getattr(self, name), str, field=name, optional=True)
         instance(self.waiver, Waiver, field="waiver", optional=True)
         instance(self.http2, bool, field="http2")
@@ -164,6 +246,7 @@ class ReplaySettings:
         if self.result is not None:
             _check_place(self.result, "result")
         check_target(self.target)
+        check_of_tls(self.server_name, self.target, field="server_name")
         Pace(speed=self.speed, rate=self.rate, max_rate=self.max_rate)
         whole(self.shards, "shards", 1, MAX_SHARDS)
         if self.max_requests is not None:
@@ -223,6 +306,7 @@ class ReplaySettings:
             *(("--rewrite", f"{old}={new}") for old, new in self.rewrites.items()),
             ("--by", None if self.session_header is None else f"header:{self.session_header}"),
             ("--http2", self.http2 or None),
+            ("--server-name", self.server_name),
             ("--request-timeout", None if self.timeout_seconds == REQUEST_SECONDS else float(self.timeout_seconds)),
             ("--shards", self.shards),
             ("--begin", self.begin),

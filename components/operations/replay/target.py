@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ...model import HeaderName, ValidationError
 from ...model.recording import SESSION_HEADER
-from ...model.replaying import check_rewrites, check_target
+from ...model.replaying import check_of_tls, check_rewrites, check_target
 from ..recording import Headers
 from ..recording.redaction import REDACTED
 from .libcurl import pycurl
@@ -91,14 +91,7 @@ class Target:
                 remedy="Give both or none",
             )
         for name in ("ca_file", "certificate_file", "server_name"):
-            given: object = getattr(self, name)
-            if given is not None and not self.is_secure:
-                raise ValidationError(
-                    field=name,
-                    value=str(given),
-                    rule="is for a target with https://; requests to this one would go in plain text",
-                    remedy="Write https:// in the target, or leave it out",
-                )
+            check_of_tls(getattr(self, name), self.url, field=name)
 
     @property
     def scheme(self) -> str:

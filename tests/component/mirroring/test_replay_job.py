@@ -12,7 +12,7 @@ from pulumi_traffic_mirror.mesh import MeshNamespace, MeshNamespaceArgs
 from pulumi_traffic_mirror.mirroring import ReplayJob, ReplayJobArgs
 from pulumi_traffic_mirror.model import ValidationError, Waiver
 from pulumi_traffic_mirror.model.recording import Side
-from pulumi_traffic_mirror.model.replaying import ReplaySettings
+from pulumi_traffic_mirror.model.replaying import ReplaySecrets, ReplaySettings
 from tests.support.handles import mesh, no_cluster
 from tests.support.recording import Recording, refused, run_program
 
@@ -41,6 +41,7 @@ EVERYTHING: Final = ReplaySettings(
     http2=True,
     timeout_seconds=5,
 )
+SECRETS: Final = ReplaySecrets(headers="credential", ca="tls", certificate="tls")
 
 
 def program(**changes: Any) -> Callable[[], None]:
@@ -80,6 +81,18 @@ def test_it_makes_the_job_that_the_command_prints(
     assert template["spec"].pop("serviceAccountName") == "replay"
     assert template["spec"]["containers"][0].pop("imagePullPolicy") == "IfNotPresent"
     assert spec == printed(settings, capsys, *(("--claim", claim) if claim else ()))
+
+
+def test_its_secrets_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ReplaySettings(
+        recording="gs://lake/monday", target="https://v2", begin="2026-01-31T12:00:00Z", server_name="v2.example"
+    )
+    pod = made(settings=settings, secrets=SECRETS).one(JOB).input("spec.template.spec")
+    options = ("--header-secret", "credential", "--ca-secret", "tls", "--certificate-secret", "tls")
+    expected = printed(settings, capsys, *options)["template"]["spec"]
+    assert pod["volumes"] == expected["volumes"]
+    for name in ("args", "volumeMounts"):
+        assert pod["containers"][0][name] == expected["containers"][0][name]
 
 
 @pytest.mark.parametrize("preview", [False, True])
@@ -163,6 +176,8 @@ def test_a_name_that_pods_cannot_have_is_refused_before_anything_is_registered(n
         ({"settings": {}}, "settings"),
         ({"claim": "monday"}, "claim"),
         ({"claim": "no claim"}, "claim"),
+        ({"secrets": "credential"}, "secrets"),
+        ({"secrets": ReplaySecrets(ca="tls")}, "secrets.ca"),
         ({"settings": ReplaySettings(recording="/recordings/a", target="http://a")}, "claim"),
         ({"account_annotations": {"no name": "x"}}, "account_annotations"),
     ],

@@ -55,6 +55,31 @@ def test_pods_keep_to_the_restricted_level(capsys: pytest.CaptureFixture[str]) -
     assert {"name": "recordings", "persistentVolumeClaim": {"claimName": "traffic"}} in pod["volumes"]
 
 
+def test_credentials_come_from_secrets_by_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["replay", "gs://b/recordings", "https://v2:8443", *_JOB, "--server-name", "v2.example"]
+    secrets = ["--header-secret", "credential", "--ca-secret", "tls", "--certificate-secret", "tls"]
+    pod = _printed(capsys, *words, *secrets)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    told = " ".join(container["args"])
+    assert "--header-file /secrets/headers/headers.json" in told
+    assert (
+        "--ca /secrets/ca/ca.crt --certificate /secrets/certificate/tls.crt --key /secrets/certificate/tls.key" in told
+    )
+    assert "--server-name v2.example" in told
+    assert "secret " not in told
+    mounted = {each["name"]: each for each in container["volumeMounts"]}
+    for name, secret, keys in (
+        ("headers", "credential", ["headers.json"]),
+        ("ca", "tls", ["ca.crt"]),
+        ("certificate", "tls", ["tls.crt", "tls.key"]),
+    ):
+        assert mounted[name] == {"name": name, "mountPath": f"/secrets/{name}", "readOnly": True}
+        (volume,) = [each["secret"] for each in pod["volumes"] if each["name"] == name]
+        assert volume["secretName"] == secret
+        assert [item["path"] for item in volume["items"]] == keys
+        assert volume["defaultMode"] == 0o440
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
@@ -63,9 +88,12 @@ def test_pods_keep_to_the_restricted_level(capsys: pytest.CaptureFixture[str]) -
         ((*_JOB[:3], "Bad_Name", *_JOB[4:]), "--job"),
         ((*_JOB, "--claim", "Bad_Name"), "--claim"),
         ((*_JOB, "--ca", "ca.pem", "--server-name", "a.example"), "--ca"),
+        ((*_JOB, "--header-secret", "Bad_Name"), "--header-secret"),
+        ((*_JOB, "--ca-secret", "in-plain-text"), "--ca-secret"),
+        (("--certificate-secret", "no-job", "--ca-secret", "b"), "--ca-secret"),
     ],
 )
 def test_what_no_pod_can_do_is_refused(capsys: pytest.CaptureFixture[str], more: tuple[str, ...], named: str) -> None:
-    target = "https://v2:8000" if "--ca" in more else "http://v2:8000"
+    target = "https://v2:8000" if {"--ca", "--certificate-secret"}.intersection(more) else "http://v2:8000"
     assert main(["replay", "gs://b/recordings", target, *more]) == 2
     assert named in capsys.readouterr().err
