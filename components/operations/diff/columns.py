@@ -67,7 +67,17 @@ def _large(kind: Any) -> Any:  # noqa: ANN401 -- types of Arrow
 
 def column(rows: Table, name: str) -> Column:
     """Return a column of a table with one chunk at most."""
-    return rows.column(name).combine_chunks()
+    chunks = rows.column(name)
+    # Combining would copy even a single one.
+    return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+
+
+def rows_at(rows: Table, places: Numbers) -> Table:
+    """Return the rows at some places; without a copy where they lie side by side."""
+    count = len(places)
+    if count and places[-1] - places[0] == count - 1 and (np.diff(places) == 1).all():
+        return rows.slice(int(places[0]), count)
+    return rows.take(pa.array(places))
 
 
 def numbers_of(values: Column) -> Numbers:
@@ -138,7 +148,7 @@ class Requests:
         """
         keys = column(rows, "pair_key")
         self._known = keys.unique()
-        self._rows, self._places = _in_order(rows, self._codes(keys).to_numpy())
+        self._rows, self._places = _in_order(rows, np.arange(rows.num_rows), self._codes(keys).to_numpy())
 
     def _codes(self, keys: Column) -> Column:
         return pc.cast(pc.index_in(keys, value_set=self._known), pa.int64())
@@ -152,23 +162,28 @@ class Requests:
         """
         codes = self._codes(column(others, "pair_key"))
         known = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
-        order, places = _in_order(others.take(pa.array(known)), pc.drop_null(codes).to_numpy())
+        found, places = _in_order(others, known, pc.drop_null(codes).to_numpy())
         both, primary, other = np.intersect1d(self._places, places, assume_unique=True, return_indices=True)
         counts.paired += len(both)
         counts.unpaired += len(codes) - len(known)
         counts.surplus += len(known) - len(both)
-        return Places(self._rows[primary], known[order[other]])
+        return Places(self._rows[primary], found[other])
 
 
-def _in_order(rows: Table, codes: Numbers) -> tuple[Numbers, Numbers]:
-    """Return rows in the order of their requests and starts, and a number for each that tells both.
+def _in_order(rows: Table, which: Numbers, codes: Numbers) -> tuple[Numbers, Numbers]:
+    """Return places of rows in the order of their requests and starts, and a number for each that tells both.
 
     Files have exchanges in the order of their ends, and a first try may well end last. Of those that started in the
     same microsecond the content decides, because it is the same wherever they are read.
+
+    Args:
+        rows: A table.
+        which: Places of the rows in question.
+        codes: Of each of these the number of its request.
     """
-    started = column(rows, "started_at").to_numpy()
+    started = column(rows, "started_at").to_numpy()[which]
     order = np.lexsort((started, codes))
-    codes, started = codes[order], started[order]
+    codes, started, order = codes[order], started[order], which[order]
     same = np.concatenate(([False], codes[1:] == codes[:-1]))
     ties = same & np.concatenate(([False], started[1:] == started[:-1]))
     if ties.any():

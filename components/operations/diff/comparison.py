@@ -18,7 +18,7 @@ from ..recording.arrow import Table, pa
 from ..recording.buckets import hashes_of
 from ..recording.descriptors import Descriptors
 from .answers import Answer, headers_in
-from .columns import Endpoints, Numbers, Places, alike, answers_in_order, column, steps, times_of
+from .columns import Endpoints, Numbers, Places, alike, answers_in_order, column, rows_at, steps, times_of
 from .comparing import DEFAULT_IGNORED_HEADERS, Compared, Comparer
 from .counting import PairCounter
 from .judging import COPY, Requests, judge
@@ -172,7 +172,7 @@ class Comparison:
     ) -> None:
         for step in steps(primary, others, places):
             one, other = places.primary[step], places.other[step]
-            self._add_step(counter, _Step(endpoints.at(one), primary.take(pa.array(one)), others.take(pa.array(other))))
+            self._add_step(counter, _Step(endpoints.at(one), rows_at(primary, one), rows_at(others, other)))
 
     def _add_step(self, counter: PairCounter, step: "_Step") -> None:
         for endpoint, count in step.called.counted():

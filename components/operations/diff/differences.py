@@ -8,6 +8,8 @@ from enum import StrEnum, unique
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import orjson
+
 from ..recording.endpoints import is_identifier
 from .wire import GROUP, LENGTH_DELIMITED, Fields, Undescribed, WireValues, fields_of, is_text
 
@@ -22,6 +24,9 @@ _ABSENT: Final = object()
 _CONTAINERS: Final = frozenset({dict, list})
 
 _SCALARS: Final = frozenset({str, int, float, bool, Decimal, type(None)})
+
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+"""Scalars that differ where Python says so."""
 
 Unordered: TypeAlias = Callable[[str], bool]
 """Tells whether the list at a path is a set, so that the order of its elements says nothing."""
@@ -91,7 +96,6 @@ class _How:
     """How values are compared, and what came of it."""
 
     unordered: Unordered | None
-    may_mix: bool
     found: list[Difference]
     """What was found so far; a list is quicker than generators within each other."""
 
@@ -102,7 +106,6 @@ def compare_values(
     path: str,
     *,
     unordered: Unordered | None = None,
-    may_mix: bool = True,
 ) -> list[Difference]:
     """Return where two values differ that consist of dictionaries, lists and scalars.
 
@@ -114,15 +117,15 @@ def compare_values(
         mirror: The other.
         path: What the paths of differences begin with.
         unordered: Which lists are compared as sets; none by default.
-        may_mix: False where neither has booleans, so that none can be taken for a number.
     """
-    how = _How(unordered, may_mix, [])
+    how = _How(unordered, [])
     _compare(primary, mirror, path, 0, how)
     return how.found
 
 
 def _compare(primary: Any, mirror: Any, path: str, depth: int, how: _How) -> None:  # noqa: ANN401 -- see above
-    if depth > _MAX_DEPTH:
+    kind = type(primary)  # pyright: ignore[reportUnknownVariableType] -- JSON
+    if depth > _MAX_DEPTH or (kind is type(mirror) and kind in _PLAIN):
         if primary != mirror:
             how.found.append(Difference(path, Change.VALUE, primary, mirror))
     elif isinstance(primary, dict) and isinstance(mirror, dict):
@@ -140,13 +143,16 @@ def _compare(primary: Any, mirror: Any, path: str, depth: int, how: _How) -> Non
 
 
 def _compare_objects(primary: dict[Any, Any], mirror: dict[Any, Any], path: str, depth: int, how: _How) -> None:
+    common = 0
     for key, value in primary.items():
         other = mirror.get(key, _ABSENT)
         if other is _ABSENT:
             how.found.append(Difference(path + step(key), Change.MISSING, value, None))
-        elif not _are_same(value, other, how):
+            continue
+        common += 1
+        if not _are_same(value, other):
             _compare(value, other, path + step(key), depth + 1, how)
-    if primary.keys() != mirror.keys():
+    if common < len(mirror):
         for key, value in mirror.items():
             if key not in primary:
                 how.found.append(Difference(path + step(key), Change.ADDED, None, value))
@@ -159,7 +165,7 @@ def _compare_lists(primary: list[Any], mirror: list[Any], path: str, depth: int,
         primary, mirror = _without_common(primary, mirror)
     inside = path + "[*]"
     for one, other in zip(primary, mirror, strict=False):
-        if not _are_same(one, other, how):
+        if not _are_same(one, other):
             _compare(one, other, inside, depth + 1, how)
 
 
@@ -192,12 +198,20 @@ def _frozen(value: Any, depth: int) -> Hashable:  # noqa: ANN401 -- any JSON val
     return _kind_of(value), value if value == value else None  # noqa: PLR0124 -- only not-a-number
 
 
-def _are_same(one: Any, other: Any, how: _How) -> bool:  # noqa: ANN401 -- any JSON values
+def _are_same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- any JSON values
     """Tell the usual case early; a path is worked out only for the rest."""
     kind = type(one)  # pyright: ignore[reportUnknownVariableType] -- JSON
     if kind is not type(other) or one != other:  # pyright: ignore[reportUnknownArgumentType] -- JSON
         return False
-    return kind in _SCALARS or (kind in _CONTAINERS and not (how.may_mix and _mixes(one, other)))
+    return kind in _SCALARS or (kind in _CONTAINERS and not (_may_mix(one, other) and _mixes(one, other)))
+
+
+def _may_mix(one: Any, other: Any) -> bool:  # noqa: ANN401 -- see above
+    """Tell whether looking for what :func:`_mixes` finds is worth it: what is written alike has no such thing."""
+    try:
+        return orjson.dumps(one) != orjson.dumps(other)
+    except TypeError:  # what JSON has not, or orjson does not write: decimals, large numbers, deep nesting
+        return True
 
 
 def _mixes(one: Any, other: Any) -> bool:  # noqa: ANN401 -- see above
