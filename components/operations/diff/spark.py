@@ -130,7 +130,8 @@ def _by_shuffle(session: Session, corpus: Corpus) -> Frame:
     # Not by Spark's reader, to which one damaged page is the end of everything.
     def condense(batches: Batches) -> Iterator[RecordBatch]:
         tallies = Tallies()
-        for number in (number for batch in batches for number in batch.column("id").to_pylist()):
+        numbers: list[int] = [number for batch in batches for number in batch.column("id").to_pylist()]
+        for number in numbers:
             for role, rows in corpus.rows(bundles[number], tallies):
                 yield from _with_part(rows, role, part_numbers(rows, parts)).to_batches()
         yield _left_out(tallies)
@@ -145,8 +146,8 @@ def _by_shuffle(session: Session, corpus: Corpus) -> Frame:
         count_rows(comparison, {role: [rows.filter(pc.equal(roles, role))] for role in corpus.choice.sources})
         return pa.Table.from_batches([_of_tally(comparison.tallies)])
 
-    numbers = session.range(0, len(bundles), 1, len(bundles))
-    return numbers.mapInArrow(condense, _ROWS).groupBy("part").applyInArrow(compare, _TALLY)
+    pieces = session.range(0, len(bundles), 1, len(bundles))
+    return pieces.mapInArrow(condense, _ROWS).groupBy("part").applyInArrow(compare, _TALLY)
 
 
 def _with_part(rows: Table, role: str, numbers: Any) -> Table:  # noqa: ANN401 -- an array of numpy's
