@@ -36,7 +36,7 @@ __all__ = ["UNKNOWN", "Call", "LogLine", "Recorded", "Recording", "Secret", "ref
 
 STACK_REFERENCE_TYPE: Final = "pulumi:pulumi:StackReference"
 OWN_COMPONENTS: Final = "trafficmirror:"
-RUN_LIMIT_SECONDS: Final = 60.0
+RUN_LIMIT_SECONDS: Final = 300.0
 """A program that takes longer waits for a value that never comes."""
 
 
