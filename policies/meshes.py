@@ -20,7 +20,7 @@ from pulumi_traffic_mirror.model.rules import (
     managed_sign,
 )
 from pulumi_traffic_mirror.model.rules.objects import GATEWAY_GROUP, GROUPS, ISTIO_GROUP, LISTENER_SETS, read_object
-from pulumi_traffic_mirror.model.rules.registry import waiver_fault
+from pulumi_traffic_mirror.model.rules.waivers import waiver_fault
 from pulumi_traffic_mirror.model.rules.writing import end_of
 
 from .istio import is_istiod, istio_of, unknown_behaviour

@@ -25,7 +25,7 @@ from ..model import (
 )
 from ..model.overlay import mirrors_at, places
 from ..model.rules import Hop, Place, find_loops, loop_error
-from ..model.rules.mirror_entries import MESH, authority_form
+from ..model.rules.routes import MESH, authority_form
 
 DOWNSTREAM: Final = "onward"
 """Key of an offer under which a receiver tells where the hosts of its gateway are mirrored to in turn."""

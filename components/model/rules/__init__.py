@@ -7,11 +7,13 @@ from .loops import Hop, Place, check_loops, describe_loop, find_loops, loop_erro
 from .losses import PlannedLoss, planned_losses
 from .managed import managed_sign
 from .mends import REMOVED, Edit
-from .mirror_entries import MirrorEntry, Route, Target
+from .mirror_entries import MirrorEntry
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
 from .objects import NAMELESS, ROUTES, KubeObject, read_object
 from .plans import PLAN_RULES
-from .registry import Finding, Outcome, Rule, RuleSettings, Scope, Severity
+from .registry import Finding, Outcome, Rule, Scope, Severity
+from .routes import Route, Target
+from .settings import RuleSettings
 from .upgrade import Change, Upgrade, preview_upgrade
 
 __all__ = [

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from .clusters import ClusterObjects
 from .gateways import Listener, labels
 from .hosts import covers
-from .mirror_entries import Route
 from .nodes import Node
+from .routes import Route
 
 
 def admits(cluster: ClusterObjects, listener: Listener, namespace: str, hosts: Iterable[str]) -> bool:

@@ -5,10 +5,10 @@ from typing import Final
 
 from .attaching import admits
 from .gateways import labels, selects, translates
-from .mirror_entries import MESH
 from .objects import KubeObject, exported, service_name
 from .overlap import may_clash
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
+from .routes import MESH
 
 GATEWAY_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/gateway/"
 ROUTES: Final = ("VirtualService", "HTTPRoute", "GRPCRoute")

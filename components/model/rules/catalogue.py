@@ -28,7 +28,8 @@ from . import (
     writing,
 )
 from .clusters import ClusterObjects, Mesh
-from .registry import Finding, Rule, RuleSettings, Scope, run
+from .registry import Finding, Rule, Scope, run
+from .settings import RuleSettings
 
 SECTIONS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "How a mirror is written": writing.RULES,

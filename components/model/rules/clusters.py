@@ -19,10 +19,11 @@ from .hosts import HostIndex, widening
 from .losses import PlannedLoss
 from .managed import REVISION, managed_sign
 from .mesh_config import under_mesh
-from .mirror_entries import Route, Routing, read_routing
+from .mirror_entries import Routing, read_routing
 from .nodes import Node, NotJudgedError
 from .objects import LISTENER_SETS, ROUTES, KubeObject, full_name, read_object, service_name
 from .refused import refusals_of
+from .routes import Route
 from .visibility import Scopes
 
 ROOT_NAMESPACE: Final = "istio-system"

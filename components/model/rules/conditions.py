@@ -5,8 +5,8 @@ from functools import cached_property
 from itertools import product
 from typing import Final
 
-from .mirror_entries import Route
 from .nodes import Node
+from .routes import Route
 
 _NOTHING: Final = Node(None)
 _NARROWING: Final = ("headers", "withoutHeaders", "queryParams")

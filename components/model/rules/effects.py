@@ -10,12 +10,13 @@ from ..values import RpcMethod
 from .clusters import ClusterObjects
 from .envoy import SIDECAR
 from .gateways import labels, selects
-from .mirror_entries import MESH, MirrorEntry, Target
+from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject, is_ambient
 from .policies import policies, proxies
 from .ports import spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .routes import MESH, Target
 
 SAFE_METHODS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2"
 _ALTERNATIVES: Final = re.compile(r"\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?")

@@ -9,13 +9,14 @@ from .effects import named
 from .envoy import WAYPOINT
 from .gateways import labels, selects
 from .mends import remove, write
-from .mirror_entries import MirrorEntry, Target
+from .mirror_entries import MirrorEntry
 from .nodes import UNKNOWN
 from .objects import KubeObject
 from .patching import patched_cluster, policies_for
 from .policies import Policy, faulty
 from .reach import service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
+from .routes import Target
 
 OUTLIERS: Final = "outlierDetection"
 DEFAULT_EJECTED: Final = 10

@@ -8,11 +8,12 @@ from .additions import ignored_in
 from .clusters import ClusterObjects
 from .envoy import ADDING, SIDECAR, MirrorPolicy, Patch, http_options
 from .freezing import refused_routes
-from .mirror_entries import ROUTE, MirrorEntry
+from .mirror_entries import MirrorEntry
 from .objects import KubeObject
 from .patching import Sent, cluster_at, patched_cluster, routes_for, sent, sent_everywhere
 from .privacy import MIRROR_POLICY
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
+from .routes import ROUTE
 
 FILTER_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/envoy-filter/"
 REPLACES_LISTS: Final = IstioVersion(1, 31)

@@ -5,7 +5,6 @@ from typing import Final
 
 from .clusters import ClusterObjects
 from .envoy import ADDING, GATEWAY, INBOUND, SIDECAR, Patch
-from .mirror_entries import ROUTE, Route
 from .nodes import Node
 from .objects import KubeObject
 from .outlets import Outlet, listening, own_outlets
@@ -13,6 +12,7 @@ from .patching import fits, fits_host, fits_outlet, reaches, release, routes_for
 from .placements import Placement, refusable
 from .reaching import gateways_reached, proxies_at_hand, reaches_waypoint, sidecars_reached
 from .registry import Case, Report, Scope, Severity, object_rule, problem
+from .routes import ROUTE, Route
 from .targets import left_out
 
 DEFAULT: Final = "default"

@@ -18,9 +18,9 @@ from .gateways import (
     service_addresses,
     translates,
 )
-from .mirror_entries import Route
 from .nodes import NotJudgedError
 from .objects import KubeObject
+from .routes import Route
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,13 +18,15 @@ from ..mirrors import CrossClusterMirror
 from ..values import AuthorityMode
 from .clusters import ClusterObjects, Mesh
 from .hosts import widening
-from .mirror_entries import MESH, MirrorEntry, Route, Target, authority_form
+from .mirror_entries import MirrorEntry
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .overlaid_routes import OverlaidRoute, overlaid_routes
 from .privacy import at_source
 from .reach import Side, reach, stays
-from .registry import Case, Report, Rule, RuleSettings, Scope, Severity, Unjudged, problem
+from .registry import Case, Report, Rule, Scope, Severity, Unjudged, problem
+from .routes import MESH, Route, Target, authority_form
+from .settings import RuleSettings
 
 MAX_LOOPS: Final = 8
 """Loops listed at once; who has more sees the rest after mending these."""

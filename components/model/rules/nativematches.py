@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Final
 
 from .conditions import Condition
-from .mirror_entries import Route
 from .nodes import Node
+from .routes import Route
 
 _RANKS: Final = {"Exact": 3, "PathPrefix": 2, "RegularExpression": 1}
 _EVERYTHING: Final = Node({"path": {"type": "PathPrefix", "value": "/"}})

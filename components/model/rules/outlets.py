@@ -10,10 +10,10 @@ from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .gateways import HTTP_PROTOCOLS, Listener
 from .hosts import covers, widening
-from .mirror_entries import MESH, Route
 from .objects import KubeObject, exported, full_name, is_ambient, service_name
 from .ports import carries_http, family, port_nodes, port_number, port_protocol
 from .reach import service_entry
+from .routes import MESH, Route
 from .visibility import sees_route, sees_service
 
 PLAIN_PORT = 80

@@ -5,8 +5,8 @@ from itertools import product
 from typing import Final
 
 from .conditions import TEXTS_BESIDE_PATH, Condition, all_conditions
-from .mirror_entries import Route
 from .nodes import Node
+from .routes import Route
 
 _ANY_CASE: Final = "ignoreUriCase"
 

@@ -8,11 +8,11 @@ from .additions import Addition, added_to, is_service, mirrors_of
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, INBOUND, REPLACE_LISTS, WAYPOINT, Patch
 from .gateways import WAYPOINT_CLASS
-from .mirror_entries import MESH
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .overlays import KINDS, MEASURED
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, object_rule, problem
+from .routes import MESH
 
 _REFERENCED: Final = "envoyfilter.istio.io/referenced-services"
 _ON: Final = ("1", "t", "true")

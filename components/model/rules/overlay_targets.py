@@ -7,9 +7,10 @@ from .additions import Addition, mirrors_of
 from .clusters import ClusterObjects
 from .envoy import GATEWAY
 from .hosts import covers
-from .mirror_entries import MESH, MirrorEntry, Route
+from .mirror_entries import MirrorEntry
 from .objects import KubeObject
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
+from .routes import MESH, Route
 from .sharing import APART, destinations
 
 MEASURED: Final = "Measured with istiod 1.31 and Envoy 1.39"

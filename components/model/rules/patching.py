@@ -19,10 +19,11 @@ from .envoy import (
     Patch,
     http_options,
 )
-from .mirror_entries import ROUTE, MirrorEntry, Route
+from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .outlets import Outlet
 from .placements import Placement, everywhere, standing
+from .routes import ROUTE, Route
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from .clusters import ClusterObjects
 from .conditions import Condition, conditions
-from .mirror_entries import MESH, ROUTE, Route, gateway_name
 from .nativematches import native_order
 from .objects import KubeObject, exported
 from .outlets import Outlet, Outlets, outlets, uncalled
+from .routes import MESH, ROUTE, Route, gateway_name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,7 +8,8 @@ from typing import Final
 
 from .clusters import Mesh
 from .losses import CLUSTERS, NODES
-from .registry import Problem, Rule, RuleSettings, Scope, Severity, problem
+from .registry import Problem, Rule, Scope, Severity, problem
+from .settings import RuleSettings
 
 _PAGE: Final = "https://www.pulumi.com/docs/iac/concepts/update-plans/"
 

@@ -6,11 +6,11 @@ from typing import Final, TypeVar
 
 from .clusters import ClusterObjects
 from .gateways import labels
-from .mirror_entries import Route, Target
 from .nodes import Node
 from .objects import KubeObject, exported, service_name
 from .placements import standing
 from .reach import service_entry
+from .routes import Route, Target
 
 _NOTHING: Final = Node(None)
 Fault = TypeVar("Fault")

@@ -6,9 +6,9 @@ from enum import StrEnum, unique
 
 from ..annotations import CONTRACT, MIRROR
 from .clusters import ClusterObjects, Mesh
-from .mirror_entries import Route, Target
 from .nodes import UNKNOWN, NotJudgedError
 from .objects import KubeObject, exported, service_name
+from .routes import Route, Target
 
 
 @unique

@@ -8,10 +8,11 @@ from ..values import AuthorityMode
 from .braking import missing_brakes
 from .clusters import ClusterObjects
 from .gateways import HTTP_PROTOCOLS, Listener
-from .mirror_entries import MESH, MirrorEntry, Route, authority_form
+from .mirror_entries import MirrorEntry
 from .policies import Policy, faulty
 from .reach import Reach, Side, reach
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .routes import MESH, Route, authority_form
 
 RELEASE_NOTES: Final = "https://istio.io/latest/news/releases/1.28.x/announcing-1.28/change-notes/"
 MODES: Final = {

@@ -2,18 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum, unique
 from typing import Final, TypeAlias, TypeVar
 
-from ..annotations import EXPIRES, WAIVE, WAIVED_UNTIL
-from ..checks import instance, listed
 from ..collection import uncollected
-from ..credentials import LEAST_CREDENTIAL_HEADERS
-from ..errors import ValidationError
 from ..jsontypes import JsonObject
-from ..safety import HTTP_METHODS, Expiry, Waiver
-from ..values import HeaderName, Percent, RpcMethod
 from .clusters import ClusterObjects, Mesh
 from .mends import Edit
 from .mirror_entries import MirrorEntry
@@ -21,9 +15,8 @@ from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .placements import standing
 from .reach import pattern_entry
-
-MOST: Final = 2**31
-"""Largest bound that can be set; Istio renders limits that nobody set near there."""
+from .settings import RuleSettings
+from .waivers import waived
 
 
 @unique
@@ -59,81 +52,6 @@ class Outcome(StrEnum):
     BROKEN = "broken"
     WAIVED = "waived"
     NOT_JUDGED = "not judged"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuleSettings:
-    """What an organisation allows beyond what every mirror must keep.
-
-    Attributes:
-        max_percent: Largest share of requests that may be mirrored, 0 to 100.
-        allowed_targets: Hosts that mirrors may go to, ``*.suffix`` included; empty for any.
-        allowed_rpc_methods: gRPC methods that may be mirrored; empty for any that a route names.
-        allowed_http_methods: HTTP methods that may be mirrored where no gRPC method is named; empty for any that a
-            route names.
-        credential_headers: Headers that must not reach a mirror.
-        max_lifetime_days: Longest time from now to a mirror's end, above 0; None for no bound. With a bound every
-            mirror needs an end. This and the next two are at most 2**31.
-        max_requests: Largest bound on requests in flight to a mirror per proxy, from 1.
-        max_duration_seconds: Largest bound on the life of one mirrored request, above 0.
-        private_plain_text: Whether plain text between clusters is accepted to private addresses.
-        object_waivers: Whether objects may carry waivers, in annotations; those of guards that components write among
-            them.
-        max_waiver_days: Longest time from now to the end of such a waiver, above 0; None for no bound. A guard's ends
-            with its mirror.
-
-    Raises:
-        ValidationError: A value is out of its range or malformed.
-    """
-
-    max_percent: float = 100.0
-    allowed_targets: Sequence[str] = ()
-    allowed_rpc_methods: Sequence[str] = ()
-    allowed_http_methods: Sequence[str] = ()
-    credential_headers: Sequence[str] = LEAST_CREDENTIAL_HEADERS
-    max_lifetime_days: float | None = None
-    max_requests: int = 65_536
-    max_duration_seconds: float = 3_600.0
-    private_plain_text: bool = False
-    object_waivers: bool = True
-    max_waiver_days: float | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "max_percent", Percent(self.max_percent, field="max_percent"))
-        for name in ("allowed_targets", "allowed_rpc_methods", "allowed_http_methods", "credential_headers"):
-            object.__setattr__(self, name, tuple(listed(getattr(self, name), field=name)))
-        for index, target in enumerate(self.allowed_targets):
-            instance(target, str, field=f"allowed_targets[{index}]")
-        for name in ("private_plain_text", "object_waivers"):
-            instance(getattr(self, name), bool, field=name)
-        methods = tuple(
-            RpcMethod(method, field=f"allowed_rpc_methods[{index}]")
-            for index, method in enumerate(self.allowed_rpc_methods)
-        )
-        object.__setattr__(self, "allowed_rpc_methods", methods)
-        headers = tuple(
-            HeaderName(name, field=f"credential_headers[{index}]") for index, name in enumerate(self.credential_headers)
-        )
-        object.__setattr__(self, "credential_headers", headers)
-        for index, method in enumerate(self.allowed_http_methods):
-            if not isinstance(method, str) or method not in HTTP_METHODS:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers may be untyped
-                raise ValidationError(
-                    field=f"allowed_http_methods[{index}]",
-                    value=method,
-                    rule=f"must be one of {', '.join(sorted(HTTP_METHODS))}",
-                    remedy="Write the method in upper case",
-                )
-        for name in ("max_lifetime_days", "max_waiver_days", "max_requests", "max_duration_seconds"):
-            value = getattr(self, name)
-            if value is None and name in ("max_lifetime_days", "max_waiver_days"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST:
-                raise ValidationError(
-                    field=name,
-                    value=value,
-                    rule=f"must be a number above 0 and at most {MOST}",
-                    remedy="Give the largest value allowed",
-                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +217,7 @@ def _finding(rule: Rule, report: Report, now: datetime | None, settings: RuleSet
         outcome = Outcome.NOT_JUDGED
     else:
         message, remedy = report.message, report.remedy or rule.remedy
-        reason, fault = (report.waived, "") if report.waived else _waived(report.subject, rule.id, now, settings)
+        reason, fault = (report.waived, "") if report.waived else waived(report.subject, rule.id, now, settings)
         if reason and not settings.object_waivers:
             reason, fault = "", "objects may carry none here"
         message += f"; of its waiver: {fault}" if fault else ""
@@ -317,48 +235,6 @@ def _finding(rule: Rule, report: Report, now: datetime | None, settings: RuleSet
         mend=report.mend if isinstance(report, Problem) and outcome is Outcome.BROKEN else (),
         likely=isinstance(report, Problem) and report.likely,
     )
-
-
-def _waived(subject: KubeObject, rule_id: str, now: datetime | None, settings: RuleSettings) -> tuple[str, str]:
-    """Reason of a waiver that holds now, else what is wrong with it; both empty where there is none."""
-    try:
-        given = subject.annotation(f"{WAIVE}{rule_id}").strip()
-        until = subject.annotation(f"{WAIVED_UNTIL}{rule_id}") or subject.annotation(EXPIRES)
-    except NotJudgedError:
-        return "", ""
-    if not given:
-        return "", ""
-    try:
-        Waiver(reason=given)
-    except ValidationError as error:
-        return "", f"its reason {error.rule}"
-    fault = waiver_fault(until, now, settings.max_waiver_days)
-    return ("", fault) if fault else (given, "")
-
-
-_CENTURY: Final = 36_500
-"""Days; a longer bound would reach beyond the last date there is."""
-
-
-def waiver_fault(until: str, now: datetime | None, max_days: float | None) -> str:
-    """Why a waiver with the end ``until`` is not in force; empty when it is.
-
-    Args:
-        until: Its end as it is written; empty for none.
-        now: Current time with a zone; None when ends are not to be judged.
-        max_days: Longest time to its end, in days; None for no bound.
-    """
-    if not until:
-        return "it has no end"
-    try:
-        end = Expiry.parse(until)
-    except ValidationError:
-        return f"its end {until!r} cannot be read"
-    if now and end.has_passed(now):
-        return f"it ended with {end}"
-    if now and max_days is not None and not end.has_passed(now + timedelta(days=min(max_days, _CENTURY))):
-        return f"it ends with {end}, more than {max_days:g} days from now"
-    return ""
 
 
 @dataclass(frozen=True, kw_only=True)

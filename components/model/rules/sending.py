@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from .mirror_entries import MESH, REDIRECT, ROUTE, MirrorEntry, Target
+from .mirror_entries import MirrorEntry
 from .objects import service_name
 from .outlets import may_be_elsewhere
 from .patching import policies_for, sent, sent_everywhere
@@ -11,6 +11,7 @@ from .placements import standing
 from .policies import Policy, faulty
 from .reach import service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .routes import MESH, REDIRECT, ROUTE, Target
 from .targets import left_out
 
 ROUTE_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute"

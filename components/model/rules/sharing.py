@@ -3,8 +3,9 @@
 from typing import Final
 
 from .clusters import ClusterObjects
-from .mirror_entries import MirrorEntry, Route, Target
+from .mirror_entries import MirrorEntry
 from .nodes import Node
+from .routes import Route, Target
 
 APART: Final = (
     "Give the mirror a Service of its own on the same pods, because bounds, limits and scrub of this one meet requests"

@@ -7,7 +7,7 @@ from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR
 from .hosts import covers
 from .mends import Edit, write
-from .mirror_entries import MESH, MirrorEntry, Route
+from .mirror_entries import MirrorEntry
 from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
 from .outlets import Outlet
 from .patching import cluster_at
@@ -16,6 +16,7 @@ from .policies import Policy, faulty, home, proxies, workload_selector
 from .ports import port_nodes, port_number
 from .reach import pattern_entry, service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .routes import MESH, Route
 from .visibility import EXPORT, sees_service
 
 DESTINATION_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination"

@@ -8,11 +8,13 @@ from ..jsontypes import JsonObject
 from ..values import IstioBehaviour, IstioVersion
 from .catalogue import RULES, run_rules
 from .clusters import ClusterObjects, Mesh
-from .mirror_entries import MirrorEntry, authority_form
+from .mirror_entries import MirrorEntry
 from .nodes import NotJudgedError
 from .reach import Side, reach
 from .receiving import taken
-from .registry import Finding, RuleSettings
+from .registry import Finding
+from .routes import authority_form
+from .settings import RuleSettings
 
 
 @dataclass(frozen=True, kw_only=True)

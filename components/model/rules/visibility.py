@@ -7,9 +7,9 @@ from typing import Final
 
 from .gateways import labels
 from .hosts import covers
-from .mirror_entries import Route
 from .nodes import NotJudgedError
 from .objects import KubeObject, exported
+from .routes import Route
 
 EXPORT: Final = "networking.istio.io/exportTo"
 """Annotation by which a Service says who sees it."""

@@ -10,7 +10,7 @@ from ...model.rules.additions import Addition, additions
 from ...model.rules.aiming import holds
 from ...model.rules.envoy import SIDECAR
 from ...model.rules.gateways import GATEWAY_NAME
-from ...model.rules.mirror_entries import MESH
+from ...model.rules.routes import MESH
 from ..errors import OperationError
 from .overlaid import HungMirror
 from .places import GatewayPlace, Workload, version_of, workload_of

@@ -9,7 +9,7 @@ from ...model.rules.aiming import holds, hosts_of
 from ...model.rules.envoy import GATEWAY
 from ...model.rules.gateways import labels
 from ...model.rules.hosts import covers, widening
-from ...model.rules.mirror_entries import MESH, Target
+from ...model.rules.routes import MESH, Target
 from .request import Request
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from ...model.rules import ClusterObjects, KubeObject
 from ...model.rules.gateways import GATEWAY_NAME, labels, native_addresses, selects, service_addresses
 from ...model.rules.hosts import covers
-from ...model.rules.mirror_entries import Route
+from ...model.rules.routes import Route
 from ..errors import OperationError
 
 PROXY_CONTAINER: Final = "istio-proxy"

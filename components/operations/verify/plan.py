@@ -10,9 +10,9 @@ from ...model.credentials import CREDENTIAL_HEADERS
 from ...model.rules import ClusterObjects, KubeObject, Mesh, MirrorEntry
 from ...model.rules.envoy import GATEWAY
 from ...model.rules.hosts import covers
-from ...model.rules.mirror_entries import MESH, Route
 from ...model.rules.objects import service_name
 from ...model.rules.reach import Reach, Side, reach
+from ...model.rules.routes import MESH, Route
 from ...model.safety import Scrub
 from ..errors import OperationError
 from .facts import Hung, Wanted

@@ -1,8 +1,8 @@
 """What objects promise of a mirror: bounds, a mark, and headers that copies must not carry. Pure."""
 
 from ...model.rules import ClusterObjects, KubeObject, Node, Route
-from ...model.rules.mirror_entries import Target
 from ...model.rules.policies import policies
+from ...model.rules.routes import Target
 from ...model.safety import Brakes
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...model.rules import Node, Route
 from ...model.rules.aiming import Asked
-from ...model.rules.mirror_entries import gateway_name
+from ...model.rules.routes import gateway_name
 from ..calls import SAY_HELLO
 
 
