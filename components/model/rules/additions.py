@@ -12,9 +12,9 @@ from ..routing import CLUSTER_DOMAIN
 from .aiming import Aim, read_aim
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, MirrorPolicy
-from .mirror_entries import Target
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
+from .routes import Target
 
 _CHAIN: Final = re.compile(r"inbound-vip\|(?P<port>\d+)\|http\|(?P<host>[^|]+)")
 """Name of a waypoint's filter chain for one port of a Service."""

@@ -10,10 +10,10 @@ from .aiming import absent_headers, required_hosts
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, MERGE, Patch
 from .hosts import covers
-from .mirror_entries import MESH, ROUTE, Route, Target
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .patching import release
+from .routes import MESH, ROUTE, Route, Target
 
 SOME_GATEWAY = "gateways"
 """Stands for the gateways of routes that are not at hand."""
