@@ -81,12 +81,17 @@ class Component(pulumi.ComponentResource):
     children: Mapping[str, pulumi.Resource]
     """What it made, by the part of each name after its own."""
 
+    declared: frozenset[str]
+    """The names of all of them, known before any is made."""
+
     def __init__(
         self,
         token: str,
         name: str,
         args: ComponentArgs,
         opts: pulumi.ResourceOptions | None,
+        *,
+        children: Iterable[str],
         judged: Iterable[str] = (),
     ) -> None:
         """Register it.
@@ -96,23 +101,20 @@ class Component(pulumi.ComponentResource):
             name: Its name, with which those of its children begin.
             args: Its arguments.
             opts: Its options.
+            children: What it makes with these arguments, by the part of each name after its own.
             judged: Children that are registered as :meth:`ComponentArgs.customized` has them already.
+
+        Raises:
+            ValidationError: A change is asked for of a child that it does not make; nothing is registered then.
         """
+        self.declared = frozenset(children)
+        args.require_children(self.declared)
         self._made: dict[str, pulumi.Resource] = {}
         self.children = MappingProxyType(self._made)
         self._prefix, self._component_args, self._judged = f"{name}-", args, frozenset(judged)
         # Runs for each child before it is registered, after those that the options bring.
         own = pulumi.ResourceOptions(transformations=[self._adopted])
         super().__init__(token, name, {}, pulumi.ResourceOptions.merge(opts, own))
-
-    def register_outputs(self, outputs: pulumi.Inputs) -> None:
-        """Finish it.
-
-        Raises:
-            ValidationError: A child that is to be changed was not made.
-        """
-        self._component_args.require_children(self._made)
-        super().register_outputs(outputs)
 
     def _adopted(self, child: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         if child.opts.parent is not self:

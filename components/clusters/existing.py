@@ -91,7 +91,7 @@ class ExistingCluster(Component):
         args = require_args(args, ExistingClusterArgs)
         refuse_ignored_provider(opts)
         chosen = _select(args)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=["provider"])
         # The address is no secret, although it stands in one.
         self.server = pulumi.Output.unsecret(chosen.apply(lambda cluster: cluster.server))
         self.kubeconfig = chosen.apply(lambda cluster: cluster.content)

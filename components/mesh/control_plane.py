@@ -152,6 +152,15 @@ def _check_tag(tag: str, *, field: str, taken: Sequence[str]) -> None:
         )
 
 
+def _role(revision: IstiodRevision) -> str:
+    return f"istiod-{revision.revision}" if revision.revision else "istiod"
+
+
+def _children(args: IstioControlPlaneArgs) -> list[str]:
+    before = [*(["namespace"] if args.create_namespace else []), "base", *(["cni"] if args.cni else [])]
+    return [*before, *map(_role, args.revisions), *(f"tag-{tag}" for tag in args.revision_tags)]
+
+
 class IstioControlPlane(Component):
     """Installs Istio: its CRDs, istiod, optionally istio-cni, a second istiod and revision tags.
 
@@ -184,7 +193,7 @@ class IstioControlPlane(Component):
     def __init__(self, name: str, args: IstioControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, IstioControlPlaneArgs)
         refuse_ignored_provider(opts, args.cluster.provider)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=_children(args))
         self._name = name
         self._args = args
         self._shared = SharedSettings(
@@ -272,10 +281,9 @@ class IstioControlPlane(Component):
         )
 
     def _istiod(self, revision: IstiodRevision, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
-        role = f"istiod-{revision.revision}" if revision.revision else "istiod"
         values = revision.helm_values(self._shared)
         return self._release(revision.release_name, revision, revision.charts.istiod, values).register(
-            f"{self._name}-{role}", self._opts(before)
+            f"{self._name}-{_role(revision)}", self._opts(before)
         )
 
     def _release(self, release: str, of: IstiodRevision, chart: str, values: JsonObject) -> ChartRelease:

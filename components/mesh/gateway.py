@@ -246,7 +246,7 @@ class MeshGateway(Component):
     def __init__(self, name: str, args: MeshGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, MeshGatewayArgs)
         refuse_ignored_provider(opts, args.mesh.cluster.provider)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=_children(args))
         self._name = name
         self._args = args
         self.ref = args.ref
@@ -315,6 +315,12 @@ class MeshGateway(Component):
 
     def _gateway(self, before: Sequence[pulumi.Resource]) -> k8s.apiextensions.CustomResource:
         return istio_resource(f"{self._name}-gateway", self._args.rendered, self._opts([*self._needs, *before]))
+
+
+def _children(args: MeshGatewayArgs) -> list[str]:
+    read = [] if args.exposure is Exposure.CLUSTER else ["service"]
+    secrets = [f"credential-{credential.name}" for credential in args.credentials]
+    return [*([] if args.namespace else ["namespace"]), "release", *read, *secrets, "gateway"]
 
 
 def check_api(gateway: MeshGateway, api: RouteApi) -> None:

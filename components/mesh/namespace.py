@@ -95,7 +95,7 @@ class MeshNamespace(Component):
     def __init__(self, name: str, args: MeshNamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, MeshNamespaceArgs)
         refuse_ignored_provider(opts, args.cluster.provider)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=["namespace"])
         self.namespace, self.cluster = args.namespace, args.cluster
         labels = {
             "pod-security.kubernetes.io/enforce": args.enforced.value,

@@ -37,6 +37,8 @@ DEFAULT_HOURS: Final = 24.0
 MAX_HOURS: Final = 14 * 24.0
 """A branch that is needed for longer is a version of its own."""
 
+CHILDREN: Final = ("service-account", "service", "network-policy", "deployment")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BranchServiceArgs(InNamespace, ComponentArgs):
@@ -197,12 +199,12 @@ class BranchService(Component):
         args = require_args(args, BranchServiceArgs)
         refuse_ignored_provider(opts, args.mesh.cluster.provider)
         self._name = DnsLabel(name, field="name")
-        mirror = args.mirror(self._name)
-        super().__init__(self.TYPE, name, args, opts)
+        mirror, ended = args.mirror(self._name), args.expires.has_passed(args.now)
+        super().__init__(self.TYPE, name, args, opts, children=() if ended else CHILDREN)
         self._args = args
         self.expires = args.expires
         self.mirrors, self.deployment = (), None
-        if self.expires.has_passed(args.now):
+        if ended:
             pulumi.warn(
                 f"The branch {name} ended at {self.expires}: this deployment removes it. Drop it from the program",
                 self,

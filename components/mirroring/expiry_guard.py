@@ -88,6 +88,13 @@ def _filters(watched: MirroredService | MirrorOverlay) -> dict[str, JsonObject]:
     return {"filter": rendered} if rendered else {}
 
 
+def _children(args: ExpiryGuardArgs) -> list[str]:
+    watched = args.service
+    grants = [*(["routes"] if isinstance(watched, MirroredService) else []), *_filters(watched)]
+    rights = [f"{grant}-{kind}" for grant in grants for kind in ("role", "role-binding")]
+    return [*([] if args.namespace else ["namespace"]), "service-account", "network-policy", *rights, "cron-job"]
+
+
 class ExpiryGuard(Component):
     """Sets mirrors whose end has passed to 0 in the cluster: a CronJob that may change their objects only.
 
@@ -138,7 +145,7 @@ class ExpiryGuard(Component):
                 rule="must be written in a VirtualService: the guard knows no routes of the Gateway API",
                 remedy="Leave the guard out, or give the service api='istio'",
             )
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=_children(args))
         self._name = name
         self._args = args
         # Not before what it reads.

@@ -140,7 +140,7 @@ class MirrorOverlay(Component):
             )
             for at, each in across(args.mirrors)
         }
-        super().__init__(self.TYPE, name, args, opts, judged=args.customize)
+        super().__init__(self.TYPE, name, args, opts, children=rendered.children, judged=rendered.children)
         self.route, self.mesh = rendered.route, args.mesh
         self._name = name
         self._needs = [*args.mesh.ready, *args.namespace_resources]

@@ -1,5 +1,6 @@
 """Testing's side: accepts what one contract says and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from ..argument_types import HandleOf, check_types, known_text, require_args
+from ..clock import utc_now
 from ..customizing import Component, ComponentArgs
 from ..mesh import MeshGateway, MeshHandle
 from ..mesh.gateway import check_api, check_gateway
@@ -17,6 +19,7 @@ from ..model import (
     Destination,
     Expiry,
     GatewayRef,
+    JsonObject,
     MirrorContract,
     MirrorOffer,
     MirrorReceiverRoute,
@@ -24,12 +27,12 @@ from ..model import (
     ValidationError,
     Waiver,
     receiver_server,
-    render,
 )
 from ..model.contract import TlsMode, gateway_address
 from ..model.receiver import MAX_PER_SECOND
 from ..options import refuse_ignored_provider
 from .paths import DOWNSTREAM, mirror_paths
+from .rendered import RenderedReceiver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,34 +140,31 @@ class MirrorReceiver(Component):
             max_per_second=args.max_per_second,
             api=args.api,
         )
-        native = args.api is RouteApi.GATEWAY
-        rendered = render.native_receiver(route) if native else render.receiver_virtual_service(route)
         if isinstance(args.gateway, MeshGateway):
             _check_accepted(args.gateway, args)
+        rendered = RenderedReceiver.of(route, args.mesh.behaviour).customized(args)
+        rendered.require_rules(args.mesh, utc_now())
         paths, entrance = mirror_paths(), str(args.gateway_ref)
         paths.add_receiver(name, args.contract, args.mesh.cluster, entrance)
-        super().__init__(self.TYPE, name, args, opts)
-
-        def after(needs: list[pulumi.Resource]) -> pulumi.ResourceOptions:
-            return pulumi.ResourceOptions(parent=self, provider=args.mesh.cluster.provider, depends_on=needs)
-
+        super().__init__(self.TYPE, name, args, opts, children=rendered.objects, judged=rendered.objects)
         needs: list[pulumi.Resource] = [*args.mesh.ready, *args.namespace_resources]
         address = args.address
         if isinstance(args.gateway, MeshGateway):
             # The last of a gateway's parts, so it stands for all of them.
             needs.append(args.gateway.gateway)
             address = args.gateway.address
-        before = self._at_gateway(name, args, route, after(needs))
-        rule = render.receiver_destination_rule(route)
-        if rule:
-            before.append(istio_resource(f"{name}-destination-rule", rule, after(needs)))
-        if native:
-            grants = render.reference_grants(
-                str(route.name), str(route.namespace), args.contract.protocol, [args.service]
-            )
-            before += [istio_resource(f"{name}-reference-grant", grant, after(needs)) for grant in grants.values()]
-        role = "route" if native else "virtual-service"
-        self.route = istio_resource(f"{name}-{role}", rendered, after([*needs, *before]))
+
+        def register(
+            shapes: Mapping[str, JsonObject], *after: pulumi.Resource
+        ) -> dict[str, k8s.apiextensions.CustomResource]:
+            provider = args.mesh.cluster.provider
+            own = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*needs, *after])
+            return {child: istio_resource(f"{name}-{child}", shape, own) for child, shape in shapes.items()}
+
+        self._warn(args, rendered)
+        before = {**register(rendered.at_gateway), **register(rendered.behind)}
+        self.authorization, self.envoy_filter = before.get("authorization"), before.get("envoy-filter")
+        (self.route,) = register(rendered.route, *before.values()).values()
 
         def offer(address: object) -> dict[str, Any]:
             downstream = paths.downstream(args.mesh.cluster, entrance)
@@ -174,37 +174,25 @@ class MirrorReceiver(Component):
         self.offer = pulumi.Output.from_input(address).apply(offer)
         self.register_outputs({"offer": self.offer})
 
-    def _at_gateway(
-        self, name: str, args: MirrorReceiverArgs, route: MirrorReceiverRoute, opts: pulumi.ResourceOptions
-    ) -> list[pulumi.Resource]:
-        """What holds for the mirrors where they enter; what this mesh cannot keep is warned of."""
-        tls, patches_all = args.contract.tls, args.mesh.behaviour.patches_all
-        made: dict[str, k8s.apiextensions.CustomResource] = {}
-        policy, rate = render.receiver_authorization(route), render.receiver_rate_limit(route)
-        if policy:
-            made["authorization"] = istio_resource(f"{name}-authorization", policy, opts)
-        elif tls and tls.mode is TlsMode.MUTUAL:
+    def _warn(self, args: MirrorReceiverArgs, rendered: RenderedReceiver) -> None:
+        """Tell what this mesh cannot keep where mirrors enter."""
+        tls, made = args.contract.tls, rendered.at_gateway
+        if "authorization" not in made and tls and tls.mode is TlsMode.MUTUAL:
             pulumi.log.warn(
                 "Which pods the gateway has is not known, so what enters by other listeners of it, without a "
                 "certificate, reaches the mirrors' route. Give the GatewayRef their labels",
                 self,
             )
-        if rate and patches_all("HTTP_FILTER", "HTTP_ROUTE"):
-            made["rate-limit"] = istio_resource(f"{name}-rate-limit", rate, opts)
-        elif rate:
+        if "rate-limit" not in made and not isinstance(args.max_per_second, Waiver):
             pulumi.log.warn(
                 f"This mesh applies no EnvoyFilter that bounds copies a second ({args.max_per_second}); the bound on "
                 "requests in flight holds. Give max_per_second a Waiver to say that this is known",
                 self,
             )
-        if patches_all("NETWORK_FILTER"):
-            made["envoy-filter"] = istio_resource(f"{name}-envoy-filter", render.receiver_envoy_filter(route), opts)
-        else:
+        if "envoy-filter" not in made:
             pulumi.log.warn(
                 "This mesh gives each copy an x-request-id of its own, so none is found beside its primary", self
             )
-        self.authorization, self.envoy_filter = made.get("authorization"), made.get("envoy-filter")
-        return [*made.values()]
 
 
 def _check_accepted(gateway: MeshGateway, args: MirrorReceiverArgs) -> None:

@@ -206,7 +206,7 @@ class MirroredService(Component):
             entry_name(each): entry_spec(each, at, partial(_entry, args, route, each), now=args.now, paths=paths)
             for at, each in across(args.mirrors)
         }
-        super().__init__(self.TYPE, name, args, opts, judged=args.customize)
+        super().__init__(self.TYPE, name, args, opts, children=rendered.children, judged=rendered.children)
         self.route, self.mesh = rendered.route, args.mesh
         self._name = name
         self._needs: list[pulumi.Resource] = list(args.mesh.ready)

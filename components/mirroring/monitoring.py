@@ -140,7 +140,7 @@ class MirrorMonitoring(Component):
     def __init__(self, name: str, args: MirrorMonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, MirrorMonitoringArgs)
         refuse_ignored_provider(opts, args.cluster.provider)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=["rules", *(["dashboard"] if args.dashboard else [])])
         self._name, self._args = name, args
         self.rules = self._rules()
         self.dashboard = None

@@ -210,7 +210,7 @@ class TrafficRecorder(Component):
         refuse_ignored_provider(opts, args.mesh.cluster.provider)
         rendered = args.customized("envoy-filter", render_recorder_filter(args.filter(name)))
         _check_patches(rendered, args.mesh)
-        super().__init__(self.TYPE, name, args, opts, judged=["envoy-filter"])
+        super().__init__(self.TYPE, name, args, opts, children=_children(args), judged=["envoy-filter"])
         self._name, self._args = name, args
         self._labels = {"app": "traffic-recorder", "recorder": name}
         self.address = f"{service_host(name, args.namespace_name)}:{PORT}"
@@ -337,6 +337,12 @@ class TrafficRecorder(Component):
             ),
             opts=self._opts(),
         )
+
+
+def _children(args: TrafficRecorderArgs) -> list[str]:
+    volume = isinstance(args.settings.storage, VolumeStorage)
+    before = ["service-account", "network-policy", "settings", *(["claim"] if volume else [])]
+    return [*before, "service", "deployment", "envoy-filter"]
 
 
 def _namespaces(names: Sequence[str]) -> k8s.meta.v1.LabelSelectorArgs:

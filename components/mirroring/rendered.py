@@ -1,4 +1,4 @@
-"""The objects of one mirrored service or overlay, rendered once: changed as users ask, judged, registered."""
+"""The objects of one mirrored service, overlay or receiver, rendered once: changed as users ask, judged, registered."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,18 @@ from typing import Final, Self
 
 from ..customizing import ComponentArgs
 from ..mesh import MeshHandle
-from ..model import CrossClusterMirror, JsonObject, MirroredRoute, MirrorOffer, OverlayRoute, RouteApi, render, rules
+from ..model import (
+    CrossClusterMirror,
+    IstioBehaviour,
+    JsonObject,
+    MirroredRoute,
+    MirrorOffer,
+    MirrorReceiverRoute,
+    OverlayRoute,
+    RouteApi,
+    render,
+    rules,
+)
 
 PRIMARY_ROLE: Final = "primary"
 """In the names of children; those of mirrors have the mirror's name."""
@@ -38,6 +49,12 @@ class RenderedRoute:
     routes: Mapping[str, JsonObject]
     grants: Mapping[str, JsonObject]
 
+    @property
+    def children(self) -> tuple[str, ...]:
+        """The parts of the children's names after the component's."""
+        filters = ["envoy-filter"] if self.envoy_filter else []
+        return (*self.destination_rules, *self.service_entries, *self.grants, *self.routes, *filters)
+
     @classmethod
     def of(cls, route: MirroredRoute) -> Self:
         """Render ``route``."""
@@ -59,7 +76,7 @@ class RenderedRoute:
             ValidationError: One is of no object here, or makes something else of it.
         """
         filters = {"envoy-filter": self.envoy_filter} if self.envoy_filter else {}
-        args.require_children([*self.destination_rules, *self.service_entries, *self.grants, *self.routes, *filters])
+        args.require_children(self.children)
         return replace(
             self,
             destination_rules=_customized(self.destination_rules, args),
@@ -100,6 +117,11 @@ class RenderedOverlay:
     service_entries: Mapping[str, JsonObject]
     envoy_filters: Mapping[str, JsonObject]
 
+    @property
+    def children(self) -> tuple[str, ...]:
+        """The parts of the children's names after the component's."""
+        return (*self.destination_rules, *self.service_entries, *self.envoy_filters)
+
     @classmethod
     def of(cls, route: OverlayRoute) -> Self:
         """Render ``route``."""
@@ -121,7 +143,7 @@ class RenderedOverlay:
         Raises:
             ValidationError: A change is of no object here, or makes something else of it.
         """
-        args.require_children([*self.destination_rules, *self.service_entries, *self.envoy_filters])
+        args.require_children(self.children)
         return replace(
             self,
             destination_rules=_customized(self.destination_rules, args),
@@ -137,6 +159,71 @@ class RenderedOverlay:
         """
         rendered = (self.destination_rules, self.service_entries, self.envoy_filters)
         _require_rules([each for objects in rendered for each in objects.values()], mesh, now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedReceiver:
+    """A receiver's objects, by the part of their names as children after the component's.
+
+    Attributes:
+        at_gateway: What holds for mirrors where they enter, as far as the mesh applies it.
+        behind: What must be there before the route.
+        route: The VirtualService, or the route of the Gateway API.
+    """
+
+    at_gateway: Mapping[str, JsonObject]
+    behind: Mapping[str, JsonObject]
+    route: Mapping[str, JsonObject]
+
+    @property
+    def objects(self) -> Mapping[str, JsonObject]:
+        """All of them."""
+        return {**self.at_gateway, **self.behind, **self.route}
+
+    @classmethod
+    def of(cls, route: MirrorReceiverRoute, istio: IstioBehaviour) -> Self:
+        """Render ``route`` for a mesh."""
+        bounded = istio.patches_all("HTTP_FILTER", "HTTP_ROUTE")
+        at_gateway = {
+            "authorization": render.receiver_authorization(route),
+            "rate-limit": render.receiver_rate_limit(route) if bounded else None,
+            "envoy-filter": render.receiver_envoy_filter(route) if istio.patches_all("NETWORK_FILTER") else None,
+        }
+        native = route.api is RouteApi.GATEWAY
+        named = (str(route.name), str(route.namespace), route.contract.protocol)
+        # One service, so one namespace at most that must grant it.
+        grants = render.reference_grants(*named, [route.service]) if native else {}
+        behind = {
+            "destination-rule": render.receiver_destination_rule(route),
+            "reference-grant": next(iter(grants.values()), None),
+        }
+        return cls(
+            at_gateway={child: shape for child, shape in at_gateway.items() if shape},
+            behind={child: shape for child, shape in behind.items() if shape},
+            route=_routes([render.native_receiver(route) if native else render.receiver_virtual_service(route)]),
+        )
+
+    def customized(self, args: ComponentArgs) -> Self:
+        """As for :meth:`RenderedRoute.customized`.
+
+        Raises:
+            ValidationError: A change is of no object here, or makes something else of it.
+        """
+        args.require_children(self.objects)
+        return replace(
+            self,
+            at_gateway=_customized(self.at_gateway, args),
+            behind=_customized(self.behind, args),
+            route=_customized(self.route, args),
+        )
+
+    def require_rules(self, mesh: MeshHandle, now: datetime) -> None:
+        """As for :meth:`RenderedRoute.require_rules`.
+
+        Raises:
+            ValidationError: A rule is broken.
+        """
+        _require_rules([*self.objects.values()], mesh, now)
 
 
 def _grants(route: MirroredRoute) -> Mapping[str, JsonObject]:

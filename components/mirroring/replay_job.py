@@ -139,7 +139,7 @@ class ReplayJob(Component):
         args = require_args(args, ReplayJobArgs)
         refuse_ignored_provider(opts, args.cluster.provider)
         rendered = args.job(name)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=["service-account", "network-policy", "job"])
         self._name, self._args, self._labels = name, args, dict(rendered.labels)
         where = f"-n {args.namespace_name}"
         self.result = args.settings.result

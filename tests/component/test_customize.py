@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pulumi
@@ -109,12 +110,36 @@ def refusal(name: str, **arguments: Any) -> str:
     return str(refused(program(name, **arguments), tm.ValidationError).error)
 
 
-@pytest.mark.parametrize("name", ["Greeter", "MirroredService"])
-def test_a_child_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
+@pytest.mark.parametrize("name", ARGS)
+def test_a_child_that_is_not_there_is_refused_before_anything_is_made_with_those_that_are(name: str) -> None:
     names = sorted(children(made(name)))
-    text = refusal(name, customize={"deploymint": same})
-    assert "customize = 'deploymint': must name a child" in text
-    assert f"Write one of {', '.join(map(repr, names))}" in text
+    unmade = refused(program(name, customize={"deploymint": same}), tm.ValidationError)
+    assert "customize = 'deploymint': must name a child" in str(unmade.error)
+    known = f"Write one of {', '.join(map(repr, names))}" if names else "Leave it out: there is none"
+    assert known in str(unmade.error)
+    assert not [r for r in unmade.recording.resources if r.name.startswith("thing")]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "child"),
+    [
+        ("Greeter", {"replicas": 1}, "disruption-budget"),
+        ("MeshGateway", {"namespace": "gateways"}, "namespace"),
+        ("MeshGateway", {"exposure": "cluster"}, "service"),
+        ("ExpiryGuard", {"namespace": "guards"}, "namespace"),
+        ("IstioControlPlane", {"create_namespace": False}, "namespace"),
+        ("IstioControlPlane", {"revision": "a"}, "istiod"),
+        ("GkeCluster", {"mode": tm.AutopilotMode()}, "nodes"),
+        ("MirrorMonitoring", {"dashboard": False}, "dashboard"),
+        ("TrafficRecorder", {}, "claim"),
+        ("BranchService", {"now": datetime(2026, 12, 31, tzinfo=UTC)}, "deployment"),
+        ("MirrorReceiver", {"max_per_second": tm.Waiver(reason="measured in a test")}, "rate-limit"),
+    ],
+)
+def test_a_child_that_is_not_made_with_these_arguments_is_not_there(
+    name: str, arguments: dict[str, Any], child: str
+) -> None:
+    assert f"customize = {child!r}: must name a child" in refusal(name, customize={child: same}, **arguments)
 
 
 @pytest.mark.parametrize(("name", "child"), [("Greeter", "deployment"), ("MirroredService", "virtual-service")])
@@ -160,6 +185,19 @@ def test_a_change_that_breaks_a_rule_is_refused_before_anything_is_made() -> Non
     unmade = refused(program("MirroredService", mirrors=[MIRROR], customize={child: release}), tm.ValidationError)
     assert "mirror-no-brakes" in str(unmade.error)
     assert not [r for r in unmade.recording.resources if r.type.startswith("trafficmirror:")]
+
+
+def test_a_change_of_a_receiver_that_breaks_a_rule_is_refused_before_anything_is_made() -> None:
+    """What is written into its route is judged like anybody's: here a mirror that nothing brakes."""
+
+    def pass_on(given: dict[str, Any]) -> dict[str, Any]:
+        to = {"host": "greeter-v2.hello.svc.cluster.local", "port": {"number": 8000}}
+        given["spec"]["http"][-1]["mirrors"] = [{"destination": to, "percentage": {"value": 10}}]
+        return given
+
+    unmade = refused(program("MirrorReceiver", customize={"virtual-service": pass_on}), tm.ValidationError)
+    assert "mirror-no-brakes" in str(unmade.error)
+    assert not [r for r in unmade.recording.resources if r.name.startswith("thing")]
 
 
 @pytest.mark.parametrize(

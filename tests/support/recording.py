@@ -6,6 +6,7 @@ URNs as the engine does.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import json
@@ -14,12 +15,14 @@ import runpy
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
+from unittest.mock import patch
 
+import pulumi
 from google.protobuf import empty_pb2
 from pulumi.runtime import mocks, set_all_config
 from pulumi.runtime.proto import engine_pb2, resource_pb2
@@ -287,7 +290,7 @@ def _run(
     context = contextvars.copy_context()
     context.run(reset_options)
     unseen: list[Mapping[str, Any]] = []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _held_to_declared_children(recording):
         # A run that fails drops its outputs half-way, which the SDK's coroutines complain about.
         warnings.filterwarnings("ignore", r"coroutine 'Output\.", RuntimeWarning)
         # A failed run is collected below; what was there before it needs no look, and is far more.
@@ -304,6 +307,21 @@ def _run(
             gc.unfreeze()
     if unseen:
         raise AssertionError(f"errors that the run did not report: {unseen}")
+
+
+@contextlib.contextmanager
+def _held_to_declared_children(recording: Recording) -> Iterator[None]:
+    """What a component said that it makes is what it made: changes of children are refused by what it said."""
+    finish = pulumi.ComponentResource.register_outputs
+
+    def finished(component: Any, outputs: pulumi.Inputs) -> None:
+        made, declared = set(getattr(component, "children", ())), set(getattr(component, "declared", ()))
+        if made != declared:
+            recording.faults.append(f"{type(component).__name__} declares {sorted(declared)}, and made {sorted(made)}")
+        finish(component, outputs)
+
+    with patch.object(pulumi.ComponentResource, "register_outputs", finished):
+        yield
 
 
 def _drop_frames(error: BaseException) -> None:

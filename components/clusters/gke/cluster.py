@@ -15,9 +15,9 @@ from .args import GkeClusterArgs
 from .credentials import address, kubeconfig
 from .endpoint import AuthorizedNetworks
 from .modes import StandardMode
-from .network_resources import Placement, create_network
+from .network_resources import Placement, create_network, network_children
 from .networks import ExistingNetwork
-from .nodes import create_account, create_node_pool
+from .nodes import account_children, create_account, create_node_pool
 from .platform import GKE, GKE_AUTOPILOT
 from .settings import cluster_settings
 from .state import told, warn_of_state
@@ -70,7 +70,7 @@ class GkeCluster(Component):
         args = require_args(args, GkeClusterArgs)
         refuse_ignored_provider(opts, inherits="gcp")
         check_component_name(name)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=_children(args))
         self._args = args
         self._name = name
         # The provider's own protection refuses the cluster's deletion only: without this, a destroy takes everything
@@ -139,7 +139,7 @@ class GkeCluster(Component):
     def _firewall(self, placement: Placement, account: "gcp.serviceaccount.Account") -> tuple[pulumi.Resource, ...]:
         args = self._args
         network = args.network
-        if isinstance(network, ExistingNetwork) and not network.firewall:
+        if not _has_firewall(args):
             return ()
         # The API server's calls leave from the connectivity agents on the nodes, or from the control plane's range.
         sources = [network.node_cidr, network.pod_cidr]
@@ -186,6 +186,16 @@ class GkeCluster(Component):
             kubernetes_version=cluster.id.apply(lambda _: cluster.master_version).apply(_version),
             ready=ready,
         )
+
+
+def _has_firewall(args: GkeClusterArgs) -> bool:
+    return not isinstance(args.network, ExistingNetwork) or args.network.firewall
+
+
+def _children(args: GkeClusterArgs) -> list[str]:
+    nodes = ["nodes"] if isinstance(args.mode, StandardMode) else []
+    firewall = ["istiod-webhook"] if _has_firewall(args) else []
+    return [*network_children(args.network), *account_children(args), "cluster", *nodes, *firewall, "provider"]
 
 
 def _version(version: str | None) -> str:

@@ -24,6 +24,11 @@ class Placement:
     """What nodes need to reach registries."""
 
 
+def network_children(network: Network) -> tuple[str, ...]:
+    """What :func:`create_network` makes, by the part of each name after the component's."""
+    return () if isinstance(network, ExistingNetwork) else ("network", "subnet", "router", "nat")
+
+
 def create_network(
     name: str, network: Network, *, project: str, region: str, opts: pulumi.ResourceOptions
 ) -> Placement:

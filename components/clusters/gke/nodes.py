@@ -21,6 +21,12 @@ _ZONES_OF_A_REGION: Final = 3
 """Zones that GKE chooses in a region. Source: https://cloud.google.com/kubernetes-engine/docs/concepts/regional-clusters."""
 
 
+def account_children(args: GkeClusterArgs) -> tuple[str, ...]:
+    """What :func:`create_account` makes, by the part of each name after the component's."""
+    others = (f"grant-images-{project}" for project in args.image_projects if project != args.project)
+    return ("node-account", "grant-node", "grant-images", *others)
+
+
 def create_account(
     name: str, args: GkeClusterArgs, *, opts: pulumi.ResourceOptions
 ) -> tuple["gcp.serviceaccount.Account", tuple[pulumi.Resource, ...]]:

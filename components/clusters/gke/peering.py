@@ -75,7 +75,7 @@ class NetworkPeering(Component):
         args = require_args(args, NetworkPeeringArgs)
         refuse_ignored_provider(opts, inherits="gcp")
         check_component_name(name)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=["out", "back"])
         first, second = _checked(args)
         out = gcp.compute.NetworkPeering(
             f"{name}-out",

@@ -139,7 +139,7 @@ class Greeter(Component):
     def __init__(self, name: str, args: GreeterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         args = require_args(args, GreeterArgs)
         refuse_ignored_provider(opts, args.cluster.provider)
-        super().__init__(self.TYPE, name, args, opts)
+        super().__init__(self.TYPE, name, args, opts, children=_children(args))
         self._name = name
         self._args = args
         self._object = f"greeter-{args.version}"
@@ -227,3 +227,8 @@ class Greeter(Component):
             spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(max_unavailable=1, selector=self._selector()),
             opts=opts,
         )
+
+
+def _children(args: GreeterArgs) -> list[str]:
+    always = ["service-account", "network-policy", "service", "deployment"]
+    return [*always, "disruption-budget"] if args.replicas > 1 else always
