@@ -1,6 +1,8 @@
 """How Pulumi shows bad input: as a message, without a traceback."""
 
-from typing import Final
+from collections.abc import Callable
+from functools import wraps
+from typing import Final, TypeVar
 
 import pulumi
 
@@ -13,6 +15,10 @@ PLAIN_VALUE: Final = (
 """Remedy where an Output is given and none can be taken."""
 
 
+Value = TypeVar("Value")
+Answer = TypeVar("Answer")
+
+
 class RefusedError(ValidationError, pulumi.RunError):
     """A validation error that the engine reports like a failed command, because the program is not at fault.
 
@@ -23,6 +29,31 @@ class RefusedError(ValidationError, pulumi.RunError):
         if isinstance(value, pulumi.Output):
             value, remedy = "(Output)", PLAIN_VALUE
         super().__init__(field=field, value=value, rule=rule, remedy=remedy)
+
+
+class LateRefusedError(pulumi.RunError):
+    """A validation error of a value that was known late.
+
+    It is no ValueError: of those that come out of an ``apply`` the SDK makes its own, which the engine shows with a
+    traceback of the SDK around the message. Source: pulumi/runtime/resource.py, do_register.
+    """
+
+
+def late(check: Callable[[Value], Answer]) -> Callable[[Value], Answer]:
+    """Return a function for ``Output.apply`` whose refusals the engine shows as messages.
+
+    Args:
+        check: Raises ValidationError where it refuses.
+    """
+
+    @wraps(check)
+    def checked(value: Value) -> Answer:
+        try:
+            return check(value)
+        except ValidationError as error:
+            raise LateRefusedError(str(error)) from error
+
+    return checked
 
 
 ValidationError.raised_as = RefusedError

@@ -10,6 +10,7 @@ from ..argument_types import check_types, known_text, require_args
 from ..customizing import Component, ComponentArgs
 from ..model import ValidationError
 from ..options import refuse_ignored_provider
+from ..refusal import late
 from . import kubeconfig
 from .handle import ClusterHandle
 from .kubeconfig import SelectedCluster
@@ -112,7 +113,7 @@ def _select(args: ExistingClusterArgs) -> pulumi.Output[SelectedCluster]:
     if isinstance(args.kubeconfig, str):
         return pulumi.Output.secret(_select_from_text(args.kubeconfig, args.context))
     content = pulumi.Output.secret(args.kubeconfig)
-    return content.apply(lambda text: _select_from_text(known_text(text, field="kubeconfig"), args.context))
+    return content.apply(late(lambda text: _select_from_text(known_text(text, field="kubeconfig"), args.context)))
 
 
 def _select_from_text(text: str, context: str | None) -> SelectedCluster:

@@ -12,6 +12,7 @@ from ..clusters import ClusterHandle
 from ..customizing import Component, ComponentArgs
 from ..model import DnsLabel, JsonObject, JsonValue, ValidationError
 from ..options import refuse_ignored_provider
+from ..refusal import late
 from .charts import ChartRelease, merged, section
 from .compatibility import check_kubernetes
 from .handle import ROOT_NAMESPACE, MeshHandle, check_revision
@@ -257,7 +258,7 @@ class IstioControlPlane(Component):
                 check_kubernetes(revision.istio_version, version, field=f"Kubernetes of cluster {args.cluster.name}")
             return args.cluster.provider
 
-        return [told.apply(checked)]
+        return [told.apply(late(checked))]
 
     def _cni(self, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
         # The node agent's own compatibility reaches one release back, so it belongs to the newest as well.

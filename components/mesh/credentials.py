@@ -12,6 +12,7 @@ import pulumi_kubernetes as k8s
 from ..argument_types import check_types, known_text
 from ..clock import utc_now
 from ..model import DnsLabel, GatewayServer, TlsMode, ValidationError
+from ..refusal import late
 
 EXPIRY_WARNING: Final = timedelta(days=21)
 """Certificates that live 90 days are commonly renewed at 30 days left, so at 21 something has failed."""
@@ -101,7 +102,7 @@ class TlsCredential:
             text = known_text(given, field=f"{self.name}.{part}")
             return base64.b64encode((self._require_valid(text) if part == "certificate" else text).encode()).decode()
 
-        return pulumi.Output.secret(getattr(self, part)).apply(encode)
+        return pulumi.Output.secret(getattr(self, part)).apply(late(encode))
 
     def warn_of_end(self, resource: pulumi.Resource) -> None:
         """Log a warning on ``resource`` when the certificate ends soon, as soon as it is known."""

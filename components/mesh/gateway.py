@@ -22,6 +22,7 @@ from ..model import (
 )
 from ..model.routing import service_host
 from ..options import refuse_ignored_provider
+from ..refusal import late
 from .charts import ChartRelease, check_release_name
 from .credentials import TlsCredential, check_credentials
 from .gateway_checks import check_servers, networks
@@ -299,7 +300,7 @@ class MeshGateway(Component):
         service = existing_service(
             f"{self._name}-service", identity, service=ref.name, namespace=ref.namespace, opts=self._opts([release])
         )
-        return service.status.apply(lambda status: _first_address(status, ref))
+        return service.status.apply(late(lambda status: _first_address(status, ref)))
 
     def _secrets(self) -> list[pulumi.Resource]:
         secrets: list[pulumi.Resource] = []

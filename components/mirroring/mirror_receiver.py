@@ -31,6 +31,7 @@ from ..model import (
 from ..model.contract import TlsMode, gateway_address
 from ..model.receiver import MAX_PER_SECOND
 from ..options import refuse_ignored_provider
+from ..refusal import late
 from .paths import DOWNSTREAM, mirror_paths
 from .rendered import RenderedReceiver
 
@@ -171,7 +172,7 @@ class MirrorReceiver(Component):
             told = MirrorOffer.of(args.contract, known_text(address, field="address"), args.expires).to_json()
             return {**told, DOWNSTREAM: downstream} if downstream else {**told}
 
-        self.offer = pulumi.Output.from_input(address).apply(offer)
+        self.offer = pulumi.Output.from_input(address).apply(late(offer))
         self.register_outputs({"offer": self.offer})
 
     def _warn(self, args: MirrorReceiverArgs, rendered: RenderedReceiver) -> None:

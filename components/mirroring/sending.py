@@ -11,6 +11,7 @@ from .. import model
 from ..argument_types import is_plain
 from ..model import InClusterMirror, JsonObject, JsonValue, ValidationError, render
 from ..model.guards import Guards
+from ..refusal import late
 from .paths import MirrorPaths
 
 
@@ -78,7 +79,7 @@ def entry_spec(
         paths.follow(mirror.contract, value)
         return entry(offer)["spec"]
 
-    return spec(mirror.offer) if is_plain(mirror.offer) else pulumi.Output.from_input(mirror.offer).apply(spec)
+    return spec(mirror.offer) if is_plain(mirror.offer) else pulumi.Output.from_input(mirror.offer).apply(late(spec))
 
 
 def mirror_summary(mirror: model.Mirror, destination: model.Destination, kept: Guards) -> dict[str, Any]:

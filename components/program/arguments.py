@@ -10,6 +10,7 @@ from ..clusters import ClusterHandle, ExistingCluster, ExistingClusterArgs, gke
 from ..mesh import IstioCharts, IstioControlPlaneArgs, IstiodRevision, MeshGatewayArgs, MeshHandle, MeshNamespace
 from ..mirroring import CrossClusterMirror
 from ..model import client_server, receiver_server
+from ..refusal import late
 from ..workloads import GreeterArgs
 from .gke import gke_cluster_args
 from .sections import Section, keys_of
@@ -81,7 +82,7 @@ def peer_with_testing(
         name,
         gke.NetworkPeeringArgs(
             first=cluster.network,
-            second=testing.get_output("network").apply(given),
+            second=testing.get_output("network").apply(late(given)),
             first_ranges=cluster.ranges,
             second_ranges=testing.get_output("networkRanges"),
         ),

@@ -9,6 +9,7 @@ import pulumi
 
 from ..mesh import TlsCredential
 from ..model import MirrorTls, TlsMode, ValidationError
+from ..refusal import late
 
 CALLER: Final = ("ca",)
 """What a gateway needs that calls another one and need not say who it is."""
@@ -39,7 +40,7 @@ def tls_credential(
             field=field, value="(secret)", rule="belongs to a contract with TLS", remedy="Remove it, or use MUTUAL"
         )
     needed = BOTH if tls.mode is TlsMode.MUTUAL else CALLER if calls else SERVER
-    texts = secret.apply(lambda text: _texts(text, needed, field))
+    texts = secret.apply(late(lambda text: _texts(text, needed, field)))
 
     def text(part: str) -> pulumi.Output[str] | None:
         return texts.apply(lambda found: found[part]) if part in needed else None

@@ -29,6 +29,7 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.settings import configure, reset_options
 from pulumi.runtime.stack import run_in_stack
 
+from pulumi_traffic_mirror.model import ValidationError
 from pulumi_traffic_mirror.testing import function_results
 from tests.support import wire
 from tests.support.outputs import Outputs, outputs_of
@@ -410,5 +411,9 @@ def refused(
             link = link.__cause__
         if link is None:
             raise
+        shown = isinstance(caught, pulumi.RunError)
+        assert shown or not isinstance(link, ValidationError | pulumi.RunError), (
+            f"the engine would show a traceback around: {link}"
+        )
         return Refusal(link, recording)
     raise AssertionError(f"the program was not refused with {error.__name__}; it made {sorted(recording.shape)}")

@@ -8,6 +8,7 @@ import pulumi_gcp as gcp
 from ...argument_types import require_args
 from ...customizing import Component
 from ...options import refuse_ignored_provider
+from ...refusal import late
 from ..handle import ClusterHandle
 from ..names import check_component_name
 from ..provider import cluster_provider
@@ -183,7 +184,7 @@ class GkeCluster(Component):
             name=self._name,
             provider=provider,
             platform=GKE if isinstance(self._args.mode, StandardMode) else GKE_AUTOPILOT,
-            kubernetes_version=cluster.id.apply(lambda _: cluster.master_version).apply(_version),
+            kubernetes_version=cluster.id.apply(lambda _: cluster.master_version).apply(late(_version)),
             ready=ready,
         )
 

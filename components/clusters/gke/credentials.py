@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 import pulumi_gcp as gcp
 
+from ...refusal import late
 from .endpoint import AuthorizedNetworks, Credentials, DnsEndpoint
 from .state import told
 
@@ -67,8 +68,8 @@ def address(cluster: "gcp.container.Cluster", endpoint: DnsEndpoint | Authorized
     # The endpoint stands inside of a setting that we give, so a preview may show that setting without it. The id is
     # unknown for as long as there is no cluster, and then nothing of this is.
     if isinstance(endpoint, AuthorizedNetworks):
-        return cluster.id.apply(lambda _: cluster.endpoint).apply(_ip_address).apply(_url)
-    return cluster.id.apply(lambda _: cluster.control_plane_endpoints_config).apply(_dns_name).apply(_url)
+        return cluster.id.apply(lambda _: cluster.endpoint).apply(late(_ip_address)).apply(_url)
+    return cluster.id.apply(lambda _: cluster.control_plane_endpoints_config).apply(late(_dns_name)).apply(_url)
 
 
 def _url(host: str) -> str:
@@ -96,5 +97,5 @@ def _cluster_entry(
     entry: dict[str, pulumi.Output[Any]] = {"server": address(cluster, endpoint)}
     if isinstance(endpoint, AuthorizedNetworks):
         # The DNS-based endpoint has a certificate of a public authority instead, so it must not get this one.
-        entry["certificate-authority-data"] = cluster.id.apply(lambda _: cluster.master_auth).apply(_certificate)
+        entry["certificate-authority-data"] = cluster.id.apply(lambda _: cluster.master_auth).apply(late(_certificate))
     return entry

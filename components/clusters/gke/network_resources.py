@@ -6,6 +6,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from ...argument_types import known_text
+from ...refusal import late
 from .networks import PODS_RANGE, SERVICES_RANGE, ExistingNetwork, Network, NewNetwork
 from .paths import NetworkPaths, network_paths
 
@@ -85,7 +86,7 @@ def _paths(network: ExistingNetwork, *, project: str, region: str) -> pulumi.Out
         )
 
     given: list[pulumi.Input[object]] = [network.network, network.subnetwork]
-    return pulumi.Output.all(*given).apply(paths)
+    return pulumi.Output.all(*given).apply(late(paths))
 
 
 def _subnetwork(

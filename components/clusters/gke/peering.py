@@ -11,6 +11,7 @@ from ...argument_types import check_types, known_text, require_args
 from ...customizing import Component, ComponentArgs
 from ...model import ValidationError
 from ...options import refuse_ignored_provider
+from ...refusal import late
 from ..addresses import check_disjoint
 from ..names import check_component_name
 from .paths import check_network
@@ -107,11 +108,11 @@ def _checked(args: NetworkPeeringArgs) -> tuple[pulumi.Output[str], pulumi.Outpu
         _check_two(*values)
         return values[1]
 
-    first = pulumi.Output.from_input(args.first).apply(lambda network: _full_name(network, field="first"))
+    first = pulumi.Output.from_input(args.first).apply(late(lambda network: _full_name(network, field="first")))
     # Not together with the first network: ranges are often known in a preview that does not know that one.
     ranges: list[pulumi.Input[object]] = [args.first_ranges, args.second_ranges, args.second]
-    second = pulumi.Output.all(*ranges).apply(check_ranges)
-    return first, pulumi.Output.all(first, second).apply(check_two)
+    second = pulumi.Output.all(*ranges).apply(late(check_ranges))
+    return first, pulumi.Output.all(first, second).apply(late(check_two))
 
 
 def _full_name(network: object, *, field: str) -> str:

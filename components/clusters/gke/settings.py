@@ -4,6 +4,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from ...argument_types import known_text
+from ...refusal import late
 from ..names import check_key
 from .args import GkeClusterArgs
 from .endpoint import AuthorizedNetworks
@@ -114,10 +115,11 @@ def _secrets_encryption(args: GkeClusterArgs) -> "gcp.container.ClusterDatabaseE
     # A copy of etcd is worthless without the key, and the key can be withdrawn.
     key: pulumi.Input[str] = args.secrets_key
     if not isinstance(key, str):
-        late = pulumi.Output.from_input(key)
-        key = late.apply(
-            lambda name: check_key(known_text(name, field="secrets_key"), region=args.region, field="secrets_key")
-        )
+
+        def checked(name: object) -> str:
+            return check_key(known_text(name, field="secrets_key"), region=args.region, field="secrets_key")
+
+        key = pulumi.Output.from_input(key).apply(late(checked))
     return gcp.container.ClusterDatabaseEncryptionArgs(state="ENCRYPTED", key_name=key)
 
 

@@ -7,6 +7,7 @@ import pulumi
 
 from ...argument_types import known_text
 from ...model import ValidationError
+from ...refusal import late
 
 _IMAGE: Final = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]*(?::[0-9]+)?(?:/[a-z0-9][a-z0-9._-]*)*)"
@@ -64,5 +65,5 @@ def late_image(image: pulumi.Input[str], *, allow_tag: bool) -> pulumi.Input[str
     if isinstance(image, str):
         return image
     return pulumi.Output.from_input(image).apply(
-        lambda known: check_image(known_text(known, field="image"), allow_tag=allow_tag)
+        late(lambda known: check_image(known_text(known, field="image"), allow_tag=allow_tag))
     )
