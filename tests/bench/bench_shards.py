@@ -1,7 +1,9 @@
 """How comparisons divide: pairs per second and memory by number of processes, and pairing beside DuckDB's own join.
 
-Run it with ``python -m tests.bench.bench_shards --pairs 5000000`` for ten million exchanges; the corpus is written once
-into ``--folder`` and used again. It prints figures of one run and fails only where the sums differ.
+Run it with ``python -m tests.bench.bench_shards --pairs 5000000 --folder FOLDER`` for ten million exchanges (20 GiB
+of disk with what is cut meanwhile); ``--write-only`` ends once they are written, and what is there is used again.
+``--processes 2`` leaves out the comparison in one. It prints how far it is and the figures of one run, and fails only
+where the sums differ.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import shake_256
@@ -23,14 +25,13 @@ from typing import Any
 import duckdb
 
 from pulumi_traffic_mirror.operations.diff import DiffJob, Source
-from pulumi_traffic_mirror.operations.diff.columns import Requests, joined
+from pulumi_traffic_mirror.operations.diff.columns import Requests, column, joined, rows_at
 from pulumi_traffic_mirror.operations.diff.corpus import Corpus, open_corpus
-from pulumi_traffic_mirror.operations.diff.pairing import PairCounts
+from pulumi_traffic_mirror.operations.diff.pairing import PairCounts, Selection, selected
 from pulumi_traffic_mirror.operations.diff.run import count
-from pulumi_traffic_mirror.operations.diff.tallies import Tallies
 from pulumi_traffic_mirror.operations.recording import Exchange, Part, RecordingReader, RecordingStore, Side
-from pulumi_traffic_mirror.operations.recording.arrow import pa
-from pulumi_traffic_mirror.operations.recording.buckets import Shard
+from pulumi_traffic_mirror.operations.recording.arrow import pa, pc
+from pulumi_traffic_mirror.operations.recording.buckets import Shard, pair_keys
 from pulumi_traffic_mirror.operations.recording.compacting import compact
 from pulumi_traffic_mirror.operations.recording.schema import SCHEMA, to_batch
 from pulumi_traffic_mirror.operations.recording.writing import parquet_writer
@@ -40,6 +41,9 @@ _ROWS = 16_384
 
 _GROUPS = 32
 """Row groups of one file."""
+
+_TOLD_GROUPS = 32
+"""Row groups after which it is told how far the writing is."""
 
 _HEADERS = (("content-type", "application/json"), ("server", "envoy"), ("cache-control", "no-store"))
 
@@ -65,6 +69,8 @@ def _write(folder: Path, side: Side, pairs: int) -> None:
     file: Any = None
     writer: Any = None
     for number, first in enumerate(range(0, pairs, _ROWS)):
+        if first and number % (_TOLD_GROUPS) == 0:
+            print(f"write {side}: {first:,} of {pairs:,}", flush=True)
         rows = range(first, min(first + _ROWS, pairs))
         if number % _GROUPS == 0:
             file = store.create(f"day=2026-01-01/{number // _GROUPS:06d}.parquet")
@@ -101,15 +107,27 @@ def _job(folder: Path) -> DiffJob:
     return DiffJob(primary=primary, mirror=mirror, ignore=["body $.at"])
 
 
-def _pair(corpus: Corpus) -> int:
-    """Only bring the sides of each request together, in buckets."""
-    counts, tallies = PairCounts(), Tallies()
+def _pair(corpus: Corpus, *, with_bodies: bool) -> tuple[int, int]:
+    """Bring the sides of each request together, in buckets; and their bodies, whose bytes are summed up.
+
+    Reads what that needs, as DuckDB does. A comparison reads the rest of the answers in the same go.
+    """
+    counts, size = PairCounts(), 0
+    columns = ("side", "source", "request_id", "started_at", *(("response_body",) if with_bodies else ()))
     for number in corpus.parts():
-        sides: dict[str, list[Any]] = {"primary": [], "mirror": []}
-        for role, rows in corpus.rows(corpus.part(number), tallies):
-            sides[role].append(rows)
-        Requests(joined(sides["primary"])).pairs_with(joined(sides["mirror"]), counts)
-    return counts.paired
+        sides: dict[str, list[Any]] = {role: [] for role in corpus.choice.sources}
+        for url, group in corpus.part(number):
+            table = RecordingReader(store=RecordingStore.open(url)).table(group, columns=columns)
+            for role, source in corpus.choice.sources.items():
+                if source.recording == url:
+                    rows = selected(table, source, Selection())
+                    sides[role].append(rows.append_column("pair_key", pair_keys(rows.column("request_id"))))
+        primary, mirror = (joined(sides[role]) for role in ("primary", "mirror"))
+        places = Requests(primary).pairs_with(mirror, counts)
+        if with_bodies:
+            for rows, which in ((primary, places.primary), (mirror, places.other)):
+                size += pc.sum(pc.binary_length(column(rows_at(rows, which), "response_body"))).as_py() or 0
+    return counts.paired, size
 
 
 def _timed(what: str, work: Callable[[], Any]) -> tuple[float, Any]:
@@ -142,10 +160,64 @@ def _count(folder: Path, processes: int) -> None:
     )
 
 
+def _make(folder: Path, pairs: int) -> None:
+    """Write what is not there yet: the corpus as recorders do, and in buckets."""
+    for side in (Side.PRIMARY, Side.MIRROR):
+        plain, cut = folder / "plain" / side.value, folder / "buckets" / side.value
+        if not plain.exists():
+            _timed(f"write {side}", lambda plain=plain, side=side: _write(plain, side, pairs))
+        if not cut.exists():
+            source, target = RecordingReader.open(str(plain)), RecordingStore.open(str(cut))
+            _timed(f"compact {side}", lambda source=source, target=target: compact(source, target))
+    size = sum(file.stat().st_size for file in (folder / "plain").rglob("*.parquet")) / 2**30
+    print(f"{2 * pairs:,} exchanges, {size:.2f} GiB on disk; load {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def _compare(folder: Path, several: Sequence[int]) -> bool:
+    """Compare in so many processes, and return whether all sums are the same."""
+    sums: set[int] = set()
+    for name, place in (("cut by shuffle", folder / "plain"), ("in buckets", folder / "buckets")):
+        seconds: dict[int, float] = {}
+        for processes in several:
+            command = [sys.executable, "-m", __spec__.name, "--folder", str(place), "--count", str(processes)]
+            done = subprocess.run(
+                command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"}
+            )
+            found = json.loads(done.stdout)
+            seconds[processes] = found["seconds"]
+            sums.add(found["sum"])
+            rate = found["pairs"] / found["seconds"]
+            print(
+                f"{name}, {processes} process(es): {found['seconds']:.1f} s, {rate:,.0f} pairs/s, "
+                f"{found['mib']:.0f} MiB in the largest",
+                flush=True,
+            )
+        if {1, 2} <= seconds.keys():
+            print(f"{name}: efficiency of 2 processes {seconds[1] / seconds[2] / 2:.2f}")
+    return len(sums) == 1
+
+
+def _compare_joins(folder: Path) -> bool:
+    """Pair as DuckDB joins, and return whether both found the same."""
+    corpus, same = open_corpus(_job(folder / "buckets"), Shard()), True
+    bytes_ = "sum(octet_length(p.response_body) + octet_length(m.response_body))"
+    for name, wanted in (("identifiers", "count(*), 0"), ("bodies", f"count(*), {bytes_}")):
+        is_whole = name == "bodies"
+        own, found = _timed(f"pairing {name}, 1 process", lambda whole=is_whole: _pair(corpus, with_bodies=whole))
+        other, expected = _timed(
+            f"DuckDB's join of {name}, 1 thread", lambda wanted=wanted: _join(folder / "plain", wanted)
+        )
+        print(f"pairing {name}: {own / other:.2f} times DuckDB's join")
+        same &= found == tuple(map(int, expected))
+    return same
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=100_000)
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--folder", type=Path, help="Where the corpus stays; default a temporary folder.")
+    parser.add_argument("--write-only", action="store_true", help="Write the corpus and end.")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="How many compare at once.")
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.count:
@@ -153,43 +225,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder: Path = arguments.folder or Path(temporary)
-        plain, cut = folder / "plain", folder / "buckets"
-        for side in (Side.PRIMARY, Side.MIRROR):
-            if not (plain / side.value).exists():
-                _timed(f"write {side.value}", lambda side=side: _write(plain / side.value, side, arguments.pairs))
-            if not (cut / side.value).exists():
-                source, target = (
-                    RecordingReader.open(str(plain / side.value)),
-                    RecordingStore.open(str(cut / side.value)),
-                )
-                _timed(f"compact {side.value}", lambda source=source, target=target: compact(source, target))
-        size = sum(file.stat().st_size for file in plain.rglob("*.parquet")) / 2**30
-        print(f"{2 * arguments.pairs:,} exchanges, {size:.2f} GiB on disk; load {os.getloadavg()[0]:.1f}")
-        sums: set[int] = set()
-        for name, place in (("cut by shuffle", plain), ("in buckets", cut)):
-            seconds: dict[int, float] = {}
-            for processes in (1, 2):
-                command = [sys.executable, "-m", __spec__.name, "--folder", str(place), "--count", str(processes)]
-                done = subprocess.run(
-                    command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"}
-                )
-                found = json.loads(done.stdout)
-                seconds[processes] = found["seconds"]
-                sums.add(found["sum"])
-                rate = found["pairs"] / found["seconds"]
-                print(
-                    f"{name}, {processes} process(es): {found['seconds']:.1f} s, {rate:,.0f} pairs/s, "
-                    f"{found['mib']:.0f} MiB in the largest",
-                    flush=True,
-                )
-            print(f"{name}: efficiency of 2 processes {seconds[1] / seconds[2] / 2:.2f}")
-        own, paired = _timed("pairing alone, in buckets, 1 process", lambda: _pair(open_corpus(_job(cut), Shard())))
-        bodies = "sum(octet_length(p.response_body) + octet_length(m.response_body)), count(*)"
-        joined, (_, pairs) = _timed("DuckDB's join with the bodies, 1 thread", lambda: _join(plain, bodies))
-        ids, _ = _timed("DuckDB's join of the identifiers, 1 thread", lambda: _join(plain, "count(*)"))
-        print(f"pairing: {own / joined:.2f} times DuckDB's join with the bodies, {own / ids:.2f} times that without")
-        if len(sums) != 1 or paired != pairs:
-            sys.exit("the sums differ")
+        _make(folder, arguments.pairs)
+        if not arguments.write_only and not (_compare(folder, arguments.processes) and _compare_joins(folder)):
+            sys.exit("the sums or pairs differ")
 
 
 if __name__ == "__main__":

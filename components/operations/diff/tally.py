@@ -116,6 +116,8 @@ class EndpointTally:
         self.lost_patterns = 0
         """Pairs whose pattern is not told apart."""
         self.examples: dict[Way, list[Example]] = defaultdict(list)
+        self._bounds: dict[Way, tuple[int, str]] = {}
+        """The beginning of the last example's place, where there are as many as stay."""
 
     def merge(self, other: "EndpointTally") -> None:
         """Add what was counted elsewhere."""
@@ -136,6 +138,8 @@ class EndpointTally:
             examples.append(example)
             examples.sort(key=_order_of_example)
             del examples[_MAX_EXAMPLES:]
+            if len(examples) == _MAX_EXAMPLES:
+                self._bounds[way] = _order_of_example(examples[-1])[:2]
 
     def wants(self, way: Way, order: tuple[int, str]) -> bool:
         """Tell whether an example of this request may be one of the first.
@@ -144,8 +148,8 @@ class EndpointTally:
             way: What it is an example of.
             order: The beginning of the example's place.
         """
-        examples = self.examples.get(way, [])
-        return len(examples) < _MAX_EXAMPLES or order <= _order_of_example(examples[-1])[:2]
+        bound = self._bounds.get(way)
+        return bound is None or order <= bound
 
     def fold_fields(self, kept: set[str]) -> bool:
         """Count fields that do not stay together; True when there were any."""
@@ -154,6 +158,7 @@ class EndpointTally:
             del self.differing[way]
             together = (OTHER, way[1])
             self.differing[together] += self.last.pop(way, 0)
+            self._bounds.pop(way, None)
             for example in self.examples.pop(way, ()):
                 self.keep(together, example)
         if lost:
