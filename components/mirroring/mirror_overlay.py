@@ -12,11 +12,13 @@ import pulumi_kubernetes as k8s
 from ..argument_types import HandleOf, check_types, require_args
 from ..clock import utc_now
 from ..customizing import Component, ComponentArgs
-from ..mesh import MeshHandle
+from ..mesh import MeshGateway, MeshHandle
+from ..mesh.gateway import check_gateway
 from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace
 from ..mesh.objects import istio_resource
 from ..model import (
     GatewayHosts,
+    GatewayRef,
     InClusterMirror,
     JsonObject,
     MeshService,
@@ -56,6 +58,11 @@ class MirrorOverlayArgs(InNamespace, ComponentArgs):
     """Who gets copies; any number, none included. A Service of its own or another cluster, no subset. Those to
     another cluster get what enters at gateways."""
 
+    gateway: MeshGateway | GatewayRef | None = None
+    """Gateway at which clients call the gateway hosts. Its pods alone then get the patches for them: with
+    ``GatewayRef(labels=…)`` those of these labels, without labels all gateways of its namespace. None: every gateway of
+    the mesh gets them, because the EnvoyFilter lies in the root namespace; they change routes of the hosts alone."""
+
     routes: Sequence[str] = ()
     """Names of the owner's routes that are mirrored, as the proxy has them; empty for all that forward requests."""
 
@@ -86,6 +93,8 @@ class MirrorOverlayArgs(InNamespace, ComponentArgs):
             ValidationError: Any rule of the model is broken, or a mirror has expired.
         """
         refuse_ended(self.mirrors, self.now)
+        if isinstance(self.gateway, MeshGateway):
+            check_gateway(self.gateway, self.mesh)
         route = OverlayRoute(
             name=self.object_name or name,
             namespace=self.namespace_name,
@@ -95,6 +104,7 @@ class MirrorOverlayArgs(InNamespace, ComponentArgs):
             protocol=self.protocol,
             istio=self.mesh.behaviour,
             root_namespace=self.mesh.root_namespace,
+            gateway=self.gateway.ref if isinstance(self.gateway, MeshGateway) else self.gateway,
         )
         rendered = RenderedOverlay.of(route).customized(self)
         rendered.require_rules(self.mesh, self.now)
@@ -122,7 +132,8 @@ class MirrorOverlay(Component):
     """What is rendered: names and namespaces of the objects among it."""
 
     envoy_filters: Sequence[k8s.apiextensions.CustomResource]
-    """The patches: one object for gateways and sidecars, one for each waypoint; none without mirrors."""
+    """The patches: one object for gateways and sidecars, one for each waypoint, one for a gateway that is named; none
+    without mirrors."""
 
     mirrors: pulumi.Output[list[dict[str, Any]]]
     """What is mirrored: name, percent, destination, end, which guards are kept and by what, and the reasons of those
@@ -144,6 +155,8 @@ class MirrorOverlay(Component):
         self.route, self.mesh = rendered.route, args.mesh
         self._name = name
         self._needs = [*args.mesh.ready, *args.namespace_resources]
+        if isinstance(args.gateway, MeshGateway):
+            self._needs.append(args.gateway.gateway)
         targets = self._targets(rendered, specs)
         # Last and, when it goes, first: copies never leave for a mirror without brakes.
         self.envoy_filters = tuple(

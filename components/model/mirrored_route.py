@@ -111,6 +111,7 @@ class MirroredRoute:
             protocol=self.protocol,
             istio=self.istio,
             root_namespace=self.root_namespace,
+            gateway=None if self.mesh else self.gateway,
         )
 
     def _check_native(self) -> None:

@@ -12,7 +12,7 @@ from .guards import Guards, check_guards, guards
 from .matching import HeaderTest
 from .mirror_checks import check_apart, check_contract, check_selection
 from .mirrors import CrossClusterMirror, InClusterMirror, Mirror
-from .routing import CLUSTER_DOMAIN, Destination
+from .routing import CLUSTER_DOMAIN, Destination, GatewayRef
 from .safety import Scrub
 from .values import DnsLabel, Hostname, IstioBehaviour, IstioVersion, Protocol
 
@@ -143,6 +143,8 @@ class OverlayRoute:
             ``<namespace>.<route>.<rule index>`` unless it has a name.
         protocol: What callers speak.
         root_namespace: Istio's root namespace, where an EnvoyFilter takes effect for gateways and sidecars alike.
+        gateway: The gateway at which clients call the hosts, whose pods alone then get the patches for them. Without
+            it every gateway of the mesh gets them, whichever serves the hosts.
 
     Raises:
         ValidationError: Any rule of an overlay is broken; ``field`` names the mirror or place by index.
@@ -156,6 +158,7 @@ class OverlayRoute:
     routes: Sequence[str] = ()
     protocol: Protocol = Protocol.HTTP
     root_namespace: str = "istio-system"
+    gateway: GatewayRef | None = None
 
     def __post_init__(self) -> None:
         for name in ("name", "namespace", "root_namespace"):
@@ -164,6 +167,7 @@ class OverlayRoute:
         for name in ("on", "mirrors", "routes"):
             object.__setattr__(self, name, tuple(listed(getattr(self, name), field=name)))
         instance(self.istio, IstioBehaviour, field="istio")
+        instance(self.gateway, GatewayRef, field="gateway", optional=True)
         if self.istio.version < FIRST_OVERLAY_ISTIO:
             raise ValidationError(
                 field="istio.version",
@@ -229,6 +233,13 @@ class OverlayRoute:
                         remedy="Remove the repeat",
                     )
                 seen.add(kind + name)
+        if self.gateway and not self.gateway_hosts:
+            raise ValidationError(
+                field="gateway",
+                value=str(self.gateway),
+                rule="must be left out where no gateway's hosts are mirrored",
+                remedy="Add GatewayHosts(…) to on, or leave gateway out",
+            )
 
     def _check_patches(self) -> None:
         for index, place in enumerate(self.on):

@@ -59,7 +59,10 @@ def _everything(role: str) -> Recording:
     match = {"pathPrefixes": ["/"]}
     mirror = {"service": service, "name": "v2", "percent": 10, "match": match}
     overlay = {"on": places, "protocol": "HTTP", "mirrors": [mirror]}
-    mirrors = {"inCluster": {"percent": 50}, "crossCluster": {"percent": 10}, "overlay": {"orders": overlay}}
+    known = {"name": "edge", "namespace": "edge", "labels": {"istio": "edge"}}
+    at_edge = {**overlay, "on": [{"hosts": ["shop.example.com"]}], "gateway": known}
+    overlays = {"orders": overlay, "shop": at_edge}
+    mirrors = {"inCluster": {"percent": 50}, "crossCluster": {"percent": 10}, "overlay": overlays}
     return deploy(
         role, recorder=recorder, expiryGuard={"image": IMAGE}, branches={"alices-bug": branch}, mirrors=mirrors
     )
@@ -158,14 +161,18 @@ def _selector(selector: Mapping[str, Any]) -> str:
     return " ".join([*labels, *among]) or "of its namespace"
 
 
+_PROXIES: Final = {"gateway": {"GATEWAY", "ANY"}, "sidecar": {"SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "ANY"}}
+"""Kinds of proxies by contexts of patches."""
+
+
 def _filter(resource: Recorded) -> Iterator[str]:
     spec, namespace = resource.input("spec"), resource.input("metadata.namespace")
     contexts = sorted({patch.get("match", {}).get("context", "ANY") for patch in spec["configPatches"]})
     applied = sorted({patch["applyTo"] for patch in spec["configPatches"]})
-    yield f"reaches {_reach(spec, namespace)} ({', '.join(contexts)}); changes {', '.join(applied)}"
+    yield f"reaches {_reach(spec, namespace, contexts)} ({', '.join(contexts)}); changes {', '.join(applied)}"
 
 
-def _reach(spec: Mapping[str, Any], namespace: str) -> str:
+def _reach(spec: Mapping[str, Any], namespace: str, contexts: Sequence[str]) -> str:
     targets: Sequence[Mapping[str, str]] = spec.get("targetRefs", [])
     if targets:
         named = " and ".join(f"{each['kind']} `{each['name']}`" for each in targets)
@@ -173,7 +180,10 @@ def _reach(spec: Mapping[str, Any], namespace: str) -> str:
     where = "every namespace" if namespace == ROOT_NAMESPACE else f"`{namespace}`"
     labels = spec.get("workloadSelector", {}).get("labels", {})
     chosen = " ".join(f"`{key}={value}`" for key, value in labels.items())
-    return f"proxies with {chosen} in {where}" if chosen else f"every proxy in {where}"
+    if chosen:
+        return f"proxies with {chosen} in {where}"
+    kinds = [kind for kind, names in _PROXIES.items() if names & {*contexts}]
+    return f"every {' and every '.join(kinds) or 'proxy'} in {where}"
 
 
 def _authorization(resource: Recorded) -> Iterator[str]:

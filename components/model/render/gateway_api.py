@@ -262,7 +262,7 @@ def _duration(seconds: float) -> str:
 def native_filter(route: MirroredRoute) -> JsonObject | None:
     """What no route of the Gateway API can say: the overlay of the mirrors that need one, and the others' brakes."""
     overlay = route.overlay
-    hung = overlay_filters(overlay).get("envoy-filter") if overlay else None
+    hung = next(iter(overlay_filters(overlay).values())) if overlay else None
     patches: list[JsonValue] = []
     if route.istio.patches_all("CLUSTER"):
         patches = [patch for mirror in route.native for patch in brake_patches(route, mirror)]

@@ -14,11 +14,12 @@ from ..overlay import (
     mirrors_at,
     places,
 )
+from ..routing import GatewayRef
 from ..safety import Scrub, Waiver
 from ..values import IstioVersion
 from .condition import aimed, condition
 from .envoy_filter import cluster_options, header_mutations, policy_options
-from .objects import compact, home, istio_object
+from .objects import compact, home, istio_object, selecting
 from .virtual_service import mirror_notes
 
 PRIORITY = 10
@@ -35,11 +36,17 @@ _HTTP_CONNECTIONS = "envoy.extensions.filters.network.http_connection_manager.v3
 def overlay_filters(route: OverlayRoute) -> dict[str, JsonObject]:
     """One EnvoyFilter in the root namespace for gateways and sidecars, and one for each waypoint, by a name for each.
 
+    That for a gateway that is known lies in the gateway's namespace instead, for its pods alone.
     They change no route but for a header and a mirror policy more, which the owner's updates pass through.
     """
     shared = [each for each in places(route) if not isinstance(each[1], WaypointService)]
     at_waypoints = [each for each in places(route) if isinstance(each[1], WaypointService)]
     filters: dict[str, JsonObject] = {}
+    if route.gateway:
+        at_gateway = [each for each in shared if isinstance(each[1], GatewayHosts)]
+        shared = [each for each in shared if not isinstance(each[1], GatewayHosts)]
+        if route.mirrors:
+            filters["envoy-filter-gateway"] = _gateway_filter(route, route.gateway, at_gateway)
     if any(mirrors_at(route, place) for _, place, _ in shared):
         filters["envoy-filter"] = _root_filter(route, shared)
     at_waypoints.sort(key=_waypoint)
@@ -56,15 +63,26 @@ def _waypoint(numbered: tuple[int, Place, str]) -> tuple[str, str]:
 
 
 def _root_filter(route: OverlayRoute, hung: Sequence[tuple[int, Place, str]]) -> JsonObject:
+    spec: JsonObject = {"priority": PRIORITY, "configPatches": _patches(route, hung)}
+    name = f"{route.namespace}-{route.name}-overlay"
+    return istio_object("EnvoyFilter", name, str(route.root_namespace), spec, _notes(route, route.mirrors))
+
+
+def _gateway_filter(route: OverlayRoute, gateway: GatewayRef, hung: Sequence[tuple[int, Place, str]]) -> JsonObject:
+    patches = _patches(route, hung)
+    spec: JsonObject = {"priority": PRIORITY, **selecting(gateway.labels), "configPatches": patches}
+    name = f"{route.namespace}-{route.name}-gateway-overlay"
+    return istio_object("EnvoyFilter", name, str(gateway.namespace), spec, _notes(route, route.mirrors))
+
+
+def _patches(route: OverlayRoute, hung: Sequence[tuple[int, Place, str]]) -> list[JsonValue]:
     patches: list[JsonValue] = []
     for number, place, name in hung:
         patches += _route_patches(route, number, place, name)
     contexts = dict.fromkeys(_context(place) for _, place, _ in hung)
     for context in contexts:
         patches += _brakes(route, context)
-    spec: JsonObject = {"priority": PRIORITY, "configPatches": patches}
-    name = f"{route.namespace}-{route.name}-overlay"
-    return istio_object("EnvoyFilter", name, str(route.root_namespace), spec, _notes(route, route.mirrors))
+    return patches
 
 
 def _context(place: Place) -> str:

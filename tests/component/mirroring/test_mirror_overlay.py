@@ -21,6 +21,7 @@ from pulumi_traffic_mirror.model import (
     Destination,
     Expiry,
     GatewayHosts,
+    GatewayRef,
     InClusterMirror,
     MeshService,
     MirrorContract,
@@ -194,6 +195,39 @@ def test_an_offer_tells_where_an_overlay_leads_on() -> None:
 
     (onward,) = record(program).exports["receiver"]["onward"]
     assert (onward["host"], onward["contract"]) == (HOST, CONTRACT.digest)
+
+
+def edge(handle: Any) -> MeshGateway:
+    server = client_server([HOST], 8000, Protocol.HTTP)
+    return MeshGateway("edge", MeshGatewayArgs(mesh=handle, servers=[server], gateway_name="edge"))
+
+
+def test_patches_for_a_gateway_of_this_program_wait_for_it_and_reach_its_pods_alone() -> None:
+    def program() -> None:
+        handle = mesh()
+        overlay(mirror(), handle=handle, gateway=edge(handle))
+
+    recording = record(program)
+    found = recording.one(ENVOY_FILTER)
+    assert found.input("metadata.namespace") == "edge"
+    assert found.input("spec.workloadSelector.labels") == {"istio": "edge"}
+    assert "edge-gateway" in recording.names(found.depends_on)
+
+
+def test_patches_for_a_gateway_that_exists_reach_the_pods_with_its_labels() -> None:
+    known = GatewayRef(name="edge", namespace="web-edge", labels={"app": "edge"})
+    found = record(lambda: overlay(mirror(), gateway=known)).one(ENVOY_FILTER)
+    assert found.input("metadata.namespace") == "web-edge"
+    assert found.input("spec.workloadSelector.labels") == {"app": "edge"}
+
+
+def test_the_gateway_of_another_cluster_is_refused() -> None:
+    refusal = refused(
+        lambda: overlay(mirror(), handle=mesh("staging"), gateway=edge(mesh("testing"))),
+        ValidationError,
+        outputs=ADDRESS,
+    )
+    assert "must be a gateway of the cluster 'staging'" in str(refusal.error)
 
 
 def ended() -> dict[str, Any]:

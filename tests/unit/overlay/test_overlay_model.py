@@ -11,6 +11,7 @@ from pulumi_traffic_mirror.model import (
     CrossClusterMirror,
     Destination,
     GatewayHosts,
+    GatewayRef,
     HeaderMatch,
     HeaderTest,
     InClusterMirror,
@@ -132,6 +133,12 @@ REFUSED: list[tuple[str, Callable[[], object], str]] = [
     ("route without a name", lambda: overlay(routes=["a", ""]), "routes[1]"),
     ("route twice", lambda: overlay(routes=["a", "a"]), "routes[1]"),
     ("routes of a waypoint", lambda: overlay(routes=["a"], on=[WaypointService(ORDERS, 80)]), "routes"),
+    (
+        "gateway of no host",
+        lambda: overlay(gateway=GatewayRef(name="edge", namespace="edge"), on=[MeshService(ORDERS, 80)]),
+        "gateway",
+    ),
+    ("gateway as a text", lambda: overlay(gateway="edge/edge"), "gateway"),
     ("name in upper case", lambda: overlay(name="Shop"), "name"),
     ("unknown protocol", lambda: overlay(protocol="TCP"), "protocol"),
 ]
@@ -189,6 +196,46 @@ def test_a_waypoint_gets_an_object_of_its_own_beside_it() -> None:
     assert chain["name"] == f"inbound-vip|8080|http|{ORDERS}"
     note = "envoyfilter.istio.io/referenced-services"
     assert waypoint["metadata"]["annotations"][note] == "labs/orders-next.labs.svc.cluster.local"
+
+
+def filters(route: OverlayRoute) -> list[Object]:
+    return plain(list(render.overlay_filters(route).values()))
+
+
+EDGE = GatewayRef(name="edge", namespace="edge", labels={"istio": "edge"})
+
+
+def test_patches_for_a_gateway_that_is_known_reach_its_pods_alone() -> None:
+    (made,) = filters(overlay(gateway=EDGE))
+    assert made["metadata"]["namespace"] == "edge"
+    assert made["spec"]["workloadSelector"] == {"labels": {"istio": "edge"}}
+    (everywhere,) = filters(overlay())
+    assert (everywhere["metadata"]["namespace"], "workloadSelector" in everywhere["spec"]) == ("istio-system", False)
+    # They say the same but for their place.
+    assert made["spec"]["configPatches"] == everywhere["spec"]["configPatches"]
+    (unlabelled,) = filters(overlay(gateway=GatewayRef(name="edge", namespace="edge")))
+    assert (unlabelled["metadata"]["namespace"], "workloadSelector" in unlabelled["spec"]) == ("edge", False)
+    assert not list(run_rules(mesh(objects_of(overlay(across(), gateway=EDGE)), complete=False)))
+
+
+def test_sidecars_get_patches_of_their_own_beside_a_gateway_that_is_known() -> None:
+    made = filters(overlay(on=[GATEWAY, MeshService(ORDERS, 80)], gateway=EDGE))
+    contexts = {
+        (each["metadata"]["namespace"], each["metadata"]["name"]): {
+            patch["match"]["context"] for patch in each["spec"]["configPatches"]
+        }
+        for each in made
+    }
+    assert contexts == {
+        ("edge", "web-shop-gateway-overlay"): {"GATEWAY"},
+        ("istio-system", "web-shop-overlay"): {"SIDECAR_OUTBOUND"},
+    }
+    # Two objects aim by headers of their own: a route that both met would copy twice.
+    aims = [
+        {patch["patch"]["value"]["request_headers_to_remove"][0] for patch in each["spec"]["configPatches"][:1]}
+        for each in made
+    ]
+    assert not aims[0] & aims[1]
 
 
 def test_named_routes_are_changed_one_by_one() -> None:
