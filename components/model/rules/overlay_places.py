@@ -221,12 +221,12 @@ def _missing(cluster: ClusterObjects, addition: Addition) -> str:
 
 
 def _serves(cluster: ClusterObjects, host: str, port: str) -> bool:
+    service = cluster.service(host)
     try:
-        service = cluster.service(host)
         ports = service.spec["ports"].elements() if service else []
         return any(str(each["port"].integer()) == port for each in ports)
-    except NotJudgedError:
-        return True
+    except NotJudgedError as error:
+        raise NotJudgedError(error.path, error.subject or service) from None
 
 
 RULES: Final[tuple[Rule, ...]] = (order, hidden_cluster, waypoint_target, waypoint_mirrors, unmatched)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from pulumi_traffic_mirror.model import GatewayHosts, InClusterMirror, Waiver, WaypointService
-from pulumi_traffic_mirror.model.rules import Finding, Mesh, Outcome
+from pulumi_traffic_mirror.model import GatewayHosts, InClusterMirror, MeshService, Waiver, WaypointService
+from pulumi_traffic_mirror.model.rules import UNKNOWN, Finding, Mesh, Outcome
 from tests.unit.model.overlay_cases import NEXT, ORDERS, around, overlay_objects, replacing, with_patches
-from tests.unit.model.samples import HOST, Object, findings, mesh
+from tests.unit.model.samples import HOST, Object, findings, mesh, service
 
 AT_GATEWAY = (GatewayHosts(hosts=[HOST]),)
 AT_WAYPOINT = (WaypointService(ORDERS, 8080),)
@@ -166,3 +166,41 @@ def test_an_overlay_whose_scrub_is_waived_has_no_mark_with_the_same_reason() -> 
     waived = InClusterMirror(percent=100, service=NEXT, name="next", scrub=Waiver(reason="a test without credentials"))
     found = findings(made(overlay_objects(on=AT_GATEWAY, mirrors=[waived])), "overlay-unmarked")
     assert {(each.outcome, each.reason) for each in found} == {(Outcome.WAIVED, "a test without credentials")}
+
+
+FOREIGN = "stock.depot.svc.cluster.local"
+AT_FOREIGN = {"on": (MeshService(FOREIGN, 80),), "name": "stock"}
+
+
+def nameless() -> Object:
+    """A Service of that namespace whose name only a deployment decides."""
+    found = service("stock", "depot", ports=[{"name": "http", "port": 80}])
+    found["metadata"]["name"] = UNKNOWN
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "outcomes"),
+    [
+        ([service("stock", "depot", ports=[{"name": "http", "port": 80}])], set()),
+        ([service("stock", "hello", ports=[{"name": "http", "port": 80}])], {Outcome.BROKEN}),
+        ([service("stock", "depot", ports=[{"name": "http", "port": 8080}])], {Outcome.BROKEN}),
+        ([], {Outcome.BROKEN}),
+        # What may be the Service is named as what hides the verdict.
+        ([nameless()], {Outcome.NOT_JUDGED}),
+        ([service("stock", "depot", ports=[{"name": "http", "port": UNKNOWN}])], {Outcome.NOT_JUDGED}),
+        ([service("stock", "depot", ports=UNKNOWN)], {Outcome.NOT_JUDGED}),
+    ],
+)
+def test_an_overlay_on_a_service_of_another_namespace_is_judged_by_that_service(
+    found: list[Object], outcomes: set[Outcome]
+) -> None:
+    told = findings(made(overlay_objects(**AT_FOREIGN), *found), "overlay-unmatched")
+    assert {each.outcome for each in told} == outcomes
+    if Outcome.NOT_JUDGED in outcomes:
+        assert {each.object.partition(" ")[0] for each in told} == {"Service"}
+
+
+def test_an_overlay_on_a_service_of_another_namespace_is_not_missed_where_objects_may_be_elsewhere() -> None:
+    part = mesh([*overlay_objects(**AT_FOREIGN), *around()], complete=False)
+    assert not findings(part, "overlay-unmatched")
