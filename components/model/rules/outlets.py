@@ -13,7 +13,7 @@ from .hosts import covers, widening
 from .objects import KubeObject, exported, full_name, is_ambient, service_name
 from .ports import carries_http, family, port_nodes, port_number, port_protocol
 from .reach import service_entry
-from .routes import MESH, Route
+from .routes import MESH, Route, Target
 from .visibility import sees_route, sees_service
 
 PLAIN_PORT = 80
@@ -85,6 +85,14 @@ def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool
             else:
                 absences[part] = None
     return Outlets(outlets=tuple(found), absences=tuple(absences))
+
+
+def port_at(cluster: ClusterObjects, target: Target, outlet: Outlet) -> int | None:
+    """Port that an outlet's requests go to: the target's; without one its only one, but at sidecars the listener's."""
+    if target.port is not None:
+        return target.port
+    ports = cluster.ports_of(target.host) if outlet.context != SIDECAR else ()
+    return ports[0] if len(ports) == 1 else outlet.port
 
 
 def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:

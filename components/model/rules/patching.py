@@ -13,7 +13,6 @@ from .envoy import (
     GATEWAY,
     REMOVE,
     REPLACE_LISTS,
-    SIDECAR,
     WAYPOINT,
     MirrorPolicy,
     Patch,
@@ -21,7 +20,7 @@ from .envoy import (
 )
 from .mirror_entries import MirrorEntry
 from .nodes import Node
-from .outlets import Outlet
+from .outlets import Outlet, port_at
 from .placements import Placement, everywhere, standing
 from .routes import ROUTE, Route
 
@@ -109,10 +108,7 @@ def _policy(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) 
 def cluster_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> str:
     """Name of a mirror's cluster; without a port it has the only one of the target, but at sidecars the listener's."""
     target = mirror_entry.target
-    port = target.port
-    if port is None:
-        ports = cluster.ports_of(target.host) if outlet.context != SIDECAR else ()
-        port = ports[0] if len(ports) == 1 else outlet.port
+    port = port_at(cluster, target, outlet)
     return f"outbound|{port or ''}|{target.subset}|{target.host}"
 
 

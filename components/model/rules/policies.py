@@ -1,16 +1,17 @@
 """Which DestinationRules govern a mirror, and what they say."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from .clusters import ClusterObjects
 from .gateways import labels
 from .nodes import Node
 from .objects import KubeObject, exported, service_name
+from .outlets import port_at
 from .placements import standing
 from .reach import service_entry
-from .routes import Route, Target
+from .routes import ROUTE, Route, Target
 
 _NOTHING: Final = Node(None)
 Fault = TypeVar("Fault")
@@ -95,12 +96,23 @@ def policies(cluster: ClusterObjects, route: Route, target: Target, sender: tupl
 def faulty(
     cluster: ClusterObjects, route: Route, target: Target, fault: Callable[[Policy], Fault]
 ) -> Iterator[tuple[str, Policy, Fault]]:
-    """Namespace, policy and fault of each sender whose every possible policy has a fault."""
+    """Namespace, policy and fault of each sender whose every possible policy has a fault, for each port of its own."""
     for sender in proxies(cluster, route):
-        possible = policies(cluster, route, target, sender)
-        faults = [fault(policy) for policy in possible]
-        if all(faults):
-            yield sender[1], possible[0], faults[0]
+        for each in _with_ports(cluster, route, target, sender):
+            possible = policies(cluster, route, each, sender)
+            faults = [fault(policy) for policy in possible]
+            if all(faults):
+                yield sender[1], possible[0], faults[0]
+
+
+def _with_ports(cluster: ClusterObjects, route: Route, target: Target, sender: tuple[str, str]) -> list[Target]:
+    """A target as a sender has it: where it is written without a port, with that of each place that it is sent from."""
+    if target.port is not None:
+        return [target]
+    outlets = [each.outlet for each in standing(cluster, route).placements if each.action == ROUTE]
+    near = [each for each in outlets if (each.context, each.namespace) == sender]
+    ports = dict.fromkeys(port_at(cluster, target, each) for each in near)
+    return [replace(target, port=port) for port in ports]
 
 
 def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import GATEWAY, SIDECAR
+from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .hosts import covers
 from .mends import Edit, write
 from .mirror_entries import MirrorEntry
 from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
-from .outlets import Outlet
+from .outlets import Outlet, own_hosts
 from .patching import cluster_at
 from .placements import standing
 from .policies import Policy, faulty, home, proxies, workload_selector
@@ -17,6 +17,7 @@ from .ports import port_nodes, port_number
 from .reach import pattern_entry, service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .routes import MESH, Route
+from .sharing import destinations
 from .visibility import EXPORT, sees_service
 
 DESTINATION_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination"
@@ -278,7 +279,8 @@ def entry_hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     title="A target's Service is exported to the proxy that mirrors",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
-    why="A Service that does not export itself to the proxy's namespace has no cluster there: copies vanish.",
+    why="A Service that does not export itself to the proxy's namespace has no cluster there: copies vanish. A waypoint"
+    " has clusters for its own Services, and for what routes for them by their full names lead to.",
     source=f"Held against istiod; {EXPORTS}",
     remedy=f"Add the namespace to the annotation {EXPORT} of the Service",
 )
@@ -290,6 +292,42 @@ def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             message = f"proxies in {namespace} that mirror to {mirror_entry.target.host} do not see it"
             yield problem(service, f"metadata.annotations.{EXPORT}", message)
             return
+    place = _unknowing_waypoint(case.cluster, mirror_entry)
+    if place:
+        message = (
+            f"the waypoint of {place} knows no {mirror_entry.target.host}: the route is for a pattern of its hosts"
+        )
+        remedy = "Name the Services in the route's hosts"
+        yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
+
+
+def _unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
+    """Namespace of a waypoint that sends a mirror and has no cluster for its target; empty for none.
+
+    Source: filterWaypointOutboundServices of Istio's pilot.
+    """
+    host = mirror_entry.target.host
+    if not port_nodes(cluster, host) or pattern_entry(cluster, host):
+        return ""  # nobody has it
+    placed = standing(cluster, mirror_entry.route).placements
+    for place in sorted({each.outlet.namespace for each in placed if each.outlet.context == WAYPOINT}):
+        if home(cluster, host) != place and not any(
+            _leads_to(cluster, route, host) and any(_is_of(cluster, own, place) for own in own_hosts(route))
+            for route in cluster.routing.routes
+            if MESH in route.bound
+        ):
+            return place
+    return ""
+
+
+def _is_of(cluster: ClusterObjects, host: str, namespace: str) -> bool:
+    service = cluster.service(host)
+    return service is not None and service.namespace == namespace
+
+
+def _leads_to(cluster: ClusterObjects, route: Route, host: str) -> bool:
+    mirrored = (each.target for each in cluster.routing.of_route(route))
+    return any(each.host == host for each in (*mirrored, *destinations(route)))
 
 
 def _taken_in(subject: KubeObject, context: str, namespace: str) -> bool:
