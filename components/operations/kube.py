@@ -1,8 +1,8 @@
-"""The few things that operations ask a cluster: which pods there are, their logs, and a command in one of them."""
+"""The few things that operations ask a cluster: which pods there are, their logs, and pages that they serve."""
 
 import importlib
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +12,12 @@ from typing import Any, cast
 import yaml
 
 from .errors import OperationError
+from .forwarding import get_page
 
 REQUEST_SECONDS = 20.0
 """Bound on one request to an API server."""
 
 FORBIDDEN = 403
-ERROR_CHANNEL = 3
-"""Number of the channel for errors. Source: k8s.io/apimachinery, remotecommand constants."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ class PodSelection:
     """Label selector, e.g. ``"app=greeter,version=v2"``."""
 
     container: str
-    """Container that is read or that runs the command."""
+    """Container whose log is read."""
 
 
 class Pods:
@@ -112,49 +111,38 @@ class Pods:
                 )
             yield from cast("bytes", answer.data).decode(errors="replace").splitlines()
 
-    def execute(self, selection: PodSelection, command: Sequence[str]) -> dict[str, str]:
-        """Run a command in all selected pods and return its standard output by pod.
+    def pages(self, selection: PodSelection, port: int, path: str) -> dict[str, str]:
+        """Return a page that every selected pod serves, by pod.
 
         Raises:
-            OperationError: It cannot be run, or it fails.
+            OperationError: One cannot be had.
         """
-        return {name: self.execute_in(name, selection, command) for name in self.names(selection)}
+        return {name: self.page(name, selection.namespace, port, path) for name in self.names(selection)}
 
-    def execute_in(self, name: str, selection: PodSelection, command: Sequence[str]) -> str:
-        """Run a command in one pod by its name and return its standard output.
+    def page(self, name: str, namespace: str, port: int, path: str) -> str:
+        """Return a page that a pod serves, to its own loopback interface if to nobody else: the port is forwarded.
 
         Args:
             name: Name of the pod.
-            selection: Its namespace and the container; the labels play no part.
-            command: What to run.
+            namespace: Its namespace.
+            port: Port in the pod.
+            path: Path of the page, which begins with a slash.
 
         Raises:
-            OperationError: It cannot be run, or it fails.
+            OperationError: It cannot be had.
         """
         stream: Any = importlib.import_module("kubernetes.stream").stream
-        with self._asking("create", "pods/exec", selection.namespace) as api:
+        with self._asking("create", "pods/portforward", namespace) as api:
             client = stream(
-                api.connect_get_namespaced_pod_exec,
+                api.connect_get_namespaced_pod_portforward,
                 name,
-                selection.namespace,
-                container=selection.container,
-                command=list(command),
-                stderr=True,
-                stdin=False,
-                stdout=True,
-                tty=False,
+                namespace,
+                ports=str(port),
+                binary=True,
                 _preload_content=False,
             )
-            client.run_forever(timeout=REQUEST_SECONDS)
-        output = str(client.read_stdout())
-        failure = _failure(client)
-        client.close()
-        if failure:
-            raise OperationError(
-                f"{command[0]} failed in pod {name} of {self._access.name}: {failure[:300]}",
-                remedy="Look at the pod",
-            )
-        return output
+            where = f"Port {port} of pod {name} in namespace {namespace} of {self._access.name}"
+            return get_page(client, path, where=where, timeout_seconds=REQUEST_SECONDS)
 
     def clock(self) -> datetime:
         """Return the time that the API server has, to the second.
@@ -209,18 +197,6 @@ def grant(verb: str, resource: str) -> str:
 def _status_in(reason: str) -> int:
     found = re.search(r"Handshake status (\d{3})", reason)
     return int(found[1]) if found else 0
-
-
-def _failure(client: Any) -> str:  # noqa: ANN401 -- the stream client has no types
-    """Return why a command in a pod failed; empty when it did not."""
-    if client.is_open():
-        return f"did not end within {REQUEST_SECONDS:g} s"
-    words = str(client.read_stderr()).strip()
-    # The channel for errors carries a Status object; without one the connection was lost.
-    status: Any = yaml.safe_load(client.read_channel(ERROR_CHANNEL)) or {}
-    if status.get("status") == "Success":
-        return ""
-    return words or str(status.get("message", "the connection was lost"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 import pulumi_traffic_mirror
+from pulumi_traffic_mirror.cli.verify import ROLE
 from tests.program.test_program import deploy
 from tests.support.handles import mesh
 from tests.support.recorded import Recorded, Recording
@@ -20,17 +23,27 @@ ROOT_NAMESPACE: Final = "istio-system"
 
 HEAD: Final = """# What each component may do
 
-Written by `python -m tests.support.rights` from what the program registers with everything switched on, and from what
-only programs of one's own have; a test holds it against the components, so that a new right shows in a review. What the
-releases of Istio's charts may do is Istio's: of the chart `gateway`, its account may get, watch and list the Secrets of
-its namespace. [SECURITY.md](../SECURITY.md) says what is trusted.
+Written by `python -m tests.support.rights` from what the program registers with everything switched on, from what only
+programs of one's own have, and from the roles that `traffic-mirror verify --role` prints; a test holds it against them,
+so that a new right shows in a review. What the releases of Istio's charts may do is Istio's: of the chart `gateway`
+the account may get, watch and list the Secrets of its namespace. [SECURITY.md](../SECURITY.md) says what is trusted.
 """
 
 
 def page() -> str:
     """The page as it must be."""
     stacks = "".join(_stack(role, _everything(role)) for role in ("staging", "testing"))
-    return HEAD + stacks + _stack("programs of one's own", run_program(_replay))
+    return HEAD + stacks + _stack("programs of one's own", run_program(_replay)) + _verifier()
+
+
+def _verifier() -> str:
+    """What ``verify --role`` prints."""
+    rows = [
+        f"| {role['kind']} `{'/'.join(filter(None, map(role['metadata'].get, ('namespace', 'name'))))}` | {right} |\n"
+        for role in yaml.safe_load_all(ROLE.read_text(encoding="utf-8"))
+        for right in _rules(role["rules"])
+    ]
+    return f"\n## The account of `verify`, `ramp` and `rehearse`\n\n| Role | Right |\n|---|---|\n{''.join(rows)}"
 
 
 def _replay() -> None:
@@ -109,9 +122,14 @@ def _account(resource: Recorded) -> Iterator[str]:
 
 
 def _role(resource: Recorded) -> Iterator[str]:
-    for rule in resource.input("rules"):
+    yield from _rules(resource.input("rules"))
+
+
+def _rules(rules: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for rule in rules:
         names = " ".join(f"`{name}`" for name in rule.get("resourceNames", [])) or "all"
-        yield f"may {', '.join(rule['verbs'])} {', '.join(rule['resources'])} ({', '.join(rule['apiGroups'])}): {names}"
+        groups = ", ".join(group or "core" for group in rule["apiGroups"])
+        yield f"may {', '.join(rule['verbs'])} {', '.join(rule['resources'])} ({groups}): {names}"
 
 
 def _binding(resource: Recorded) -> Iterator[str]:

@@ -272,12 +272,15 @@ class _Sheet:
     def configured(self) -> Claim:
         facts, sends = self.facts, self.facts.wanted.percent > 0
         proxies = "1 sending proxy" if facts.proxies == 1 else f"{facts.proxies:,} sending proxies"
+        seen = f"so in {proxies}" if facts.route_known else "could not be read"
+        if not facts.refusals_known:
+            seen += "; whether a proxy refused a later one could not be read"
         return self.claim(
             Topic.CONFIGURED,
             "is configured in every proxy",
             f"a mirror to {facts.wanted.cluster or facts.wanted.name}" if sends else "no mirror",
-            f"so in {proxies}" if facts.route_known else "could not be read",
-            known=facts.route_known or facts.copies > 0 or not sends,
+            seen,
+            known=facts.refusals_known and (facts.route_known or facts.copies > 0 or not sends),
         )
 
     def on_the_way(self) -> Iterator[Claim]:

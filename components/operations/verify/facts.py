@@ -192,6 +192,9 @@ class MirrorFacts:
     refusals: int = 0
     """Configurations that proxies of the sending cluster have refused since istiod started."""
 
+    refusals_known: bool = True
+    """Whether the control planes on the way could be asked for them."""
+
     route_known: bool = False
     """Whether the proxy's routes could be read."""
 

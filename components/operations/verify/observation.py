@@ -73,6 +73,9 @@ class Observation:
     witness_arrivals: Mapping[str, Mapping[str, Arrivals]] = field(default_factory=dict[str, Mapping[str, Arrivals]])
     """What applications logged of requests that must not be copied, by their tag."""
 
+    unasked: frozenset[str] = frozenset()
+    """Clusters in which nobody could say which proxies refused a configuration."""
+
     strangers: tuple[str, ...] = field(default=())
     """Words on proxies that refused a configuration and take no part."""
 
@@ -104,6 +107,7 @@ class Observation:
             slack=run.failed if run.tag else under_way,
             refused=tuple(refusal for who, refusal in self.refused if who.cluster in senders),
             refusals=self.refusals,
+            refusals_known=self.unasked.isdisjoint(senders),
             route_known=bool(self.views),
             route=self._route(target),
             owner=self.plan.owner,
@@ -306,6 +310,7 @@ def observe(survey: Survey, run: Run) -> Observation:
             theirs={name: found.result() for name, found in theirs.items()},
             refused=[(each, refusal) for each, refusal in refused if _takes_part(plan, each)],
             refusals=refusals.result(),
+            unasked=frozenset(survey.unasked),
             witness_arrivals={tag: found.result() for tag, found in witnesses.items()},
             strangers=tuple(
                 f"{refusal.proxy}, which takes no part, refused its last {', '.join(refusal.kinds)} configuration"

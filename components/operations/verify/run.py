@@ -262,7 +262,7 @@ def _check_clocks(survey: Survey) -> None:
 
 def _memory(survey: Survey) -> int:
     """Memory that the busiest sending proxy has allocated; 0 where that cannot be asked."""
-    pages = survey.attempt(lambda: survey.ask_senders("memory")) or []
+    pages = survey.attempt(lambda: survey.ask_senders("/memory")) or []
     return max(map(read_allocated, pages), default=0)
 
 

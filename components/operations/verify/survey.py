@@ -39,8 +39,11 @@ DAY_SECONDS: Final = 86_400
 MOST_SIDECARS: Final = 10
 """Sidecars whose configuration is read; each takes a fraction of a second, and istiod gives all of them the same."""
 
-ADMIN: Final = ("pilot-agent", "request", "GET")
-DISCOVERY: Final = ("pilot-discovery", "request", "GET")
+ADMIN_PORT: Final = 15000
+"""Envoy's admin pages, served to the pod's own loopback interface. Source: Istio, meshConfig.defaultConfig."""
+
+DISCOVERY_PORT: Final = 15014
+"""istiod's metrics, and pages that it shows its own loopback interface. Source: Istio, --monitoringAddr."""
 
 Answer = TypeVar("Answer")
 
@@ -71,13 +74,13 @@ class Side:
             container=container or workload.containers[0],
         )
 
-    def ask(self, workload: Workload, *command: str) -> list[str]:
-        """Run a command in every pod of a workload and return what it prints.
+    def ask(self, workload: Workload, page: str, *, port: int = ADMIN_PORT) -> list[str]:
+        """Return a page of every pod of a workload.
 
         Raises:
-            OperationError: It cannot be run.
+            OperationError: One cannot be had.
         """
-        return list(self.pods.execute(self.select(workload), command).values())
+        return list(self.pods.pages(self.select(workload), port, page).values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +109,9 @@ class Survey:
     gaps: list[str] = field(default_factory=list[str])
     """What could not be read, and why."""
 
+    unasked: set[str] = field(default_factory=set[str])
+    """Clusters whose control plane could not be asked, so that who refused a configuration is not known there."""
+
     _started: float = field(init=False, default_factory=time.monotonic)
 
     @property
@@ -120,7 +126,7 @@ class Survey:
             OperationError: One cannot be asked.
         """
         if self.plan.sent_by is not Sender.SIDECARS:
-            return self.sender.ask(self.plan.gateway.pods, *ADMIN, page)
+            return self.sender.ask(self.plan.gateway.pods, page)
         with ThreadPoolExecutor(MOST_SIDECARS) as pool:
             return list(pool.map(partial(self._ask_sidecar, page=page), self._sample))
 
@@ -131,7 +137,7 @@ class Survey:
             OperationError: The sending proxies cannot be asked.
         """
         with ThreadPoolExecutor(2) as pool:
-            asked = pool.submit(self.ask_senders, "clusters")
+            asked = pool.submit(self.ask_senders, "/clusters")
             passed = pool.submit(self._passed_on)
             pages = asked.result()
             passed_on = passed.result()
@@ -146,7 +152,7 @@ class Survey:
     def _passed_on(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for name, gateway in self.plan.receivers.items():
-            pages = self.attempt(lambda name=name, pods=gateway.pods: self.sides[name].ask(pods, *ADMIN, "clusters"))
+            pages = self.attempt(lambda name=name, pods=gateway.pods: self.sides[name].ask(pods, "/clusters"))
             if pages:
                 found[name] = _sent_in_all("\n".join(pages))
         return found
@@ -178,7 +184,7 @@ class Survey:
 
     def views(self, side: Side, workload: Workload) -> list[ProxyView]:
         """Return what the proxies of a gateway really have; nothing when they cannot be asked."""
-        pages = self.attempt(lambda: side.ask(workload, *ADMIN, "config_dump")) or []
+        pages = self.attempt(lambda: side.ask(workload, "/config_dump")) or []
         return self.attempt(lambda: [ProxyView(page) for page in pages]) or []
 
     def senders(self) -> list[ProxyView]:
@@ -186,7 +192,7 @@ class Survey:
 
         Sidecars that do not know the host take no part: who may call it is its owner's choice.
         """
-        pages = self.attempt(lambda: self.ask_senders("config_dump")) or []
+        pages = self.attempt(lambda: self.ask_senders("/config_dump")) or []
         views = self.attempt(lambda: [ProxyView(page) for page in pages]) or []
         if self.plan.sent_by is not Sender.SIDECARS:
             return views
@@ -199,7 +205,7 @@ class Survey:
         """Return what sidecars of the sending cluster have, by pod, of those that may send copies; a sample of many."""
         found: dict[str, ProxyView] = {}
         for pod in self._sample if self.plan.mesh_calls else ():
-            view = self.attempt(lambda pod=pod: ProxyView(self._ask_sidecar(pod, "config_dump")))
+            view = self.attempt(lambda pod=pod: ProxyView(self._ask_sidecar(pod, "/config_dump")))
             if view is not None:
                 found[pod] = view
         return found
@@ -213,8 +219,7 @@ class Survey:
 
     def _ask_sidecar(self, pod: str, page: str) -> str:
         name, _, namespace = pod.rpartition(".")
-        selection = self.sender.select(Workload(namespace=namespace, labels=()))
-        return self.sender.pods.execute_in(name, selection, (*ADMIN, page))
+        return self.sender.pods.page(name, namespace, ADMIN_PORT, page)
 
     def await_shares(self, seconds: float) -> None:
         """Wait until the sending proxies copy what is wanted, because a deployment reaches them a moment later.
@@ -270,7 +275,11 @@ class Survey:
     def _control_plane(self, side: Side, page: str) -> list[str]:
         found: list[str] = []
         for place in control_planes(side.objects):
-            found += self.attempt(lambda place=place: side.ask(place, *DISCOVERY, page)) or []
+            about = f"which proxies of {side.access.name} refused a configuration"
+            pages = self.attempt(lambda place=place: side.ask(place, page, port=DISCOVERY_PORT), about=about)
+            if pages is None:
+                self.unasked.add(side.access.name)
+            found += pages or []
         return found
 
     def arrivals(self, run_id: str, due: Mapping[str, int], timeout_seconds: float = 5.0) -> dict[str, Arrivals]:
@@ -328,20 +337,26 @@ class Survey:
             lines += self.attempt(lambda s=selection: list(side.pods.log_lines(s, since_seconds=since))) or []
         return lines
 
-    def attempt(self, ask: Callable[[], Answer]) -> Answer | None:
-        """Return an answer, or None and a gap when it cannot be had."""
-        with _noting(self.gaps):
+    def attempt(self, ask: Callable[[], Answer], *, about: str = "") -> Answer | None:
+        """Return an answer, or None and a gap when it cannot be had.
+
+        Args:
+            ask: Asks for it.
+            about: What is not known without it; empty where the error says so.
+        """
+        with _noting(self.gaps, about):
             return ask()
         return None
 
 
 @contextmanager
-def _noting(gaps: list[str]) -> Generator[None]:
+def _noting(gaps: list[str], about: str) -> Generator[None]:
     try:
         yield
     except OperationError as error:
-        if error.problem not in gaps:
-            gaps.append(error.problem)
+        gap = f"{about}: {error.problem}" if about else error.problem
+        if gap not in gaps:
+            gaps.append(gap)
 
 
 def _sent_in_all(pages: str) -> int:

@@ -248,6 +248,15 @@ def test_a_broken_set_up_is_diagnosed(mirrored: Mirrored, break_: Break, mirror:
     assert result["exit"] == 1
 
 
+ROLES = (
+    ("istio-system", "mesh"),
+    ("istio-system", "istiod"),
+    ("internal-gateway", "gateway"),
+    ("hello", "application"),
+)
+"""Namespaced roles that ``verify --role`` prints."""
+
+
 def with_least_rights(mirrored: Mirrored, role: str, folder: Path) -> str:
     """Bind what ``verify --role`` prints to an account of its own, and return a kubeconfig of that account."""
     kubectl = mirrored.stage.kubectl
@@ -257,11 +266,12 @@ def with_least_rights(mirrored: Mirrored, role: str, folder: Path) -> str:
     kubectl(role, "create", "serviceaccount", "verifier", "-n", "hello")
     account, name = "--serviceaccount=hello:verifier", "traffic-mirror-verify"
     kubectl(role, "create", "clusterrolebinding", name, f"--clusterrole={name}", account)
-    for namespace in ("istio-system", "internal-gateway"):
-        kubectl(role, "create", "rolebinding", name, "-n", namespace, f"--role={name}", account)
-    given = ("--verb=create,get", "--resource=pods/exec", "-n", "hello")
-    kubectl(role, "create", "role", name, *given)
-    kubectl(role, "create", "rolebinding", name, "-n", "hello", f"--role={name}", account)
+    for namespace, part in ROLES:
+        kubectl(role, "create", "rolebinding", f"{name}-{part}", "-n", namespace, f"--role={name}-{part}", account)
+    # Both use it inside the mesh, so that sidecars are asked too.
+    given = ("--verb=create,get", "--resource=pods/portforward", "-n", "hello")
+    kubectl(role, "create", "role", f"{name}-callers", *given)
+    kubectl(role, "create", "rolebinding", f"{name}-callers", "-n", "hello", f"--role={name}-callers", account)
     document = yaml.safe_load(Path(mirrored.clusters[role].kubeconfig).read_text(encoding="utf-8"))
     token = kubectl(role, "create", "token", "verifier", "-n", "hello").strip()
     document["users"] = [{"name": user["name"], "user": {"token": token}} for user in document["users"]]
@@ -277,17 +287,27 @@ def test_verify_needs_no_more_than_the_role_that_it_prints(mirrored: Mirrored, t
     try:
         done = mirrored.command("verify", *given, "--calls", "60", "--json")
         assert (done.returncode, json.loads(done.stdout)["gaps"]) == (0, []), done.stdout + done.stderr
-        for role in roles:
-            mirrored.stage.kubectl(role, "delete", "rolebinding", "traffic-mirror-verify", "-n", "istio-system")
+        bindings = ("delete", "rolebinding", "-n")
+        mirrored.stage.kubectl("staging", *bindings, "istio-system", "traffic-mirror-verify-istiod")
+        untold = mirrored.command("verify", *given, "--calls", "60", "--json")
+        report = json.loads(untold.stdout)
+        right = "No permission to create pods/portforward in namespace"
+        assert untold.returncode == 2
+        assert report["gaps"] == [f"which proxies of staging refused a configuration: {right} istio-system of staging"]
+        assert {each["name"]: each["outcome"] for each in report["mirrors"]} == dict.fromkeys(
+            (V2, TESTING), "cannot tell"
+        )
+        mirrored.stage.kubectl("staging", *bindings, "internal-gateway", "traffic-mirror-verify-gateway")
         refused = mirrored.command("verify", *given, "--calls", "60")
         assert refused.returncode == 2
-        assert "No permission to create pods/exec in namespace istio-system of staging" in refused.stderr
+        assert "No permission to list pods in namespace internal-gateway of staging" in refused.stderr
     finally:
         for role in roles:
             mirrored.stage.kubectl(role, "delete", "serviceaccount", "verifier", "-n", "hello")
             mirrored.stage.kubectl(role, "delete", "clusterrole,clusterrolebinding", "traffic-mirror-verify")
-            for namespace in ("hello", "internal-gateway"):
-                mirrored.stage.kubectl(role, "delete", "role,rolebinding", "traffic-mirror-verify", "-n", namespace)
+            for namespace, part in (*ROLES, ("hello", "callers")):
+                named = ("role,rolebinding", f"traffic-mirror-verify-{part}", "-n", namespace, "--ignore-not-found")
+                mirrored.stage.kubectl(role, "delete", *named)
 
 
 def test_a_share_that_is_not_met_is_told_from_the_expected_one(mirrored: Mirrored) -> None:

@@ -1,12 +1,16 @@
 """What is said when pods cannot be asked."""
 
 import json
+import socket
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Request
 
 from pulumi_traffic_mirror.operations.errors import OperationError
 from pulumi_traffic_mirror.operations.kube import ClusterAccess, Pods, PodSelection
@@ -93,3 +97,77 @@ def test_a_context_that_is_missing_is_said(kubeconfig: str) -> None:
 def test_an_api_server_that_does_not_listen_is_said(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match="The API server of staging cannot be reached"):
         Pods(ClusterAccess(name="staging", kubeconfig=written(tmp_path / "kubeconfig", 1))).names(NOBODY)
+
+
+@dataclass
+class Forwarder:
+    """An API server that forwards a port of a pod, by Kubernetes' protocol ``v4.channel.k8s.io``."""
+
+    listening: socket.socket
+    answer: bytes = b""
+    """What the pod's port answers; empty for one at which nobody listens."""
+
+    asked: list[str] = field(default_factory=list[str])
+    """Paths at the API server, and what was sent through."""
+
+    def serve(self) -> None:
+        connection, _ = self.listening.accept()
+        line = WSConnection(ConnectionType.SERVER)
+        with connection:
+            while received := connection.recv(65536):
+                line.receive_data(received)
+                for event in line.events():
+                    for reply in self._replies(event):
+                        connection.sendall(line.send(reply))
+
+    def _replies(self, event: Event) -> Iterator[Event]:
+        if isinstance(event, Request):
+            self.asked.append(event.target)
+            yield AcceptConnection(subprotocol="v4.channel.k8s.io")
+            for channel in (b"\0", b"\1"):
+                yield BytesMessage(channel + (15000).to_bytes(2, "little"))
+            if not self.answer:
+                yield BytesMessage(b"\1error forwarding port 15000: connection refused")
+        elif isinstance(event, BytesMessage):
+            self.asked.append(bytes(event.data)[1:].decode().partition("\r\n")[0])
+            for part in (self.answer[:100], self.answer[100:]):
+                yield BytesMessage(b"\0" + part)
+            yield CloseConnection(code=1000)
+
+
+@pytest.fixture
+def forwarder() -> Iterator[Forwarder]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        made = Forwarder(listening)
+        thread = Thread(target=made.serve)
+        thread.start()
+        yield made
+        thread.join()
+
+
+def page(forwarder: Forwarder, tmp_path: Path) -> str:
+    kubeconfig = written(tmp_path / "kubeconfig", forwarder.listening.getsockname()[1])
+    pods = Pods(ClusterAccess(name="staging", kubeconfig=kubeconfig))
+    return pods.page("gate-1", "gateways", 15000, "/clusters")
+
+
+def test_a_page_comes_through_a_forwarded_port_in_pieces(forwarder: Forwarder, tmp_path: Path) -> None:
+    body = "a::b::rq_total::1\n" * 1000
+    forwarder.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    assert page(forwarder, tmp_path) == body
+    forward = "/api/v1/namespaces/gateways/pods/gate-1/portforward?ports=15000"
+    assert forwarder.asked == [forward, "GET /clusters HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "connection refused"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno!\n", "403 Forbidden: no!"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\nhalf", "IncompleteRead"),
+    ],
+)
+def test_a_port_that_gives_no_page_is_said(forwarder: Forwarder, tmp_path: Path, answer: bytes, words: str) -> None:
+    forwarder.answer = answer
+    with pytest.raises(OperationError, match=f"^Port 15000 of pod gate-1 in namespace gateways of staging.*{words}"):
+        page(forwarder, tmp_path)

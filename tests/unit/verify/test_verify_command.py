@@ -167,27 +167,30 @@ def test_a_missing_permission_on_pods_is_named_too(
     assert "traffic-mirror verify --role" in said
 
 
-def test_the_permission_to_run_a_command_in_a_pod_is_named(
+def test_the_permission_to_forward_a_port_of_a_pod_is_named(
     kubeconfig: str, server: ApiServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.objects, server.forbidden = mirrored_greeter(), {"exec"}
+    server.objects, server.forbidden = mirrored_greeter(), {"portforward"}
     assert main(["verify", "--staging", kubeconfig]) == 2
     said = capsys.readouterr().err
-    assert "No permission to create pods/exec in namespace istio-system of staging" in said
+    assert "No permission to create pods/portforward in namespace istio-system of staging" in said
 
 
 def test_the_shipped_role_grants_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--role"]) == 0
+    roles = {role["metadata"]["name"]: role for role in yaml.safe_load_all(capsys.readouterr().out)}
     granted = {
-        (resource, verb)
-        for role in yaml.safe_load_all(capsys.readouterr().out)
-        for rule in role["rules"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
+        name: {(what, verb) for rule in role["rules"] for what in rule["resources"] for verb in rule["verbs"]}
+        for name, role in roles.items()
     }
-    assert {("virtualservices", "list"), ("services", "list"), ("pods", "list")} <= granted
-    assert {("pods/exec", "create"), ("pods/log", "get")} <= granted
-    assert not {verb for _, verb in granted} & {"delete", "patch", "update", "*"}
+    assert {("virtualservices", "list"), ("services", "list")} <= granted["traffic-mirror-verify"]
+    pages = {("pods", "list"), ("pods/log", "get"), ("pods/portforward", "create"), ("pods/portforward", "get")}
+    assert granted["traffic-mirror-verify-gateway"] == granted["traffic-mirror-verify-istiod"] == pages
+    everywhere = {what for name, role in roles.items() if role["kind"] == "ClusterRole" for what, _ in granted[name]}
+    assert not {what for what in everywhere if what.startswith(("pods", "secrets"))}
+    every = set[tuple[str, str]]().union(*granted.values())
+    assert not {verb for _, verb in every} & {"delete", "patch", "update", "*"}
+    assert not {what for what, _ in every} & {"pods/exec", "secrets"}
 
 
 def test_a_cluster_that_cannot_be_reached_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

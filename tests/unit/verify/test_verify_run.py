@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent import futures
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -119,6 +119,9 @@ class Simulated:
     refusing: str = ""
     """Proxy that did not accept its last clusters, as istiod names it."""
 
+    forbidden: frozenset[int] = frozenset()
+    """Ports that may not be asked."""
+
     timers: list[threading.Timer] = field(default_factory=list[threading.Timer])
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -154,10 +157,14 @@ class Simulated:
         with self.lock:
             return iter(list(self.logs.get(selection.selector.rpartition("=")[2], [])))
 
-    def execute(self, _: PodSelection, command: Sequence[str]) -> dict[str, str]:
+    def pages(self, selection: PodSelection, port: int, path: str) -> dict[str, str]:
+        assert port == (15014 if "istiod" in selection.selector else 15000)
+        if port in self.forbidden:
+            where = f"in namespace {selection.namespace} of staging"
+            raise OperationError(f"No permission to create pods/portforward {where}", remedy="Grant it")
         answered = 0 if self.unanswered else self.sent
         pages = {
-            "clusters": "\n".join(
+            "/clusters": "\n".join(
                 f"{name}::10.0.0.9:8000::{key}::{value}"
                 for name, total, success in (
                     (V1, len(self.logs["v1"]), len(self.logs["v1"])),
@@ -165,15 +172,15 @@ class Simulated:
                 )
                 for key, value in (("rq_total", total), ("rq_success", success), ("rq_error", 0), ("rq_active", 0))
             ),
-            "config_dump": json.dumps(
+            "/config_dump": json.dumps(
                 {"configs": [{"@type": "x.RoutesConfigDump", "dynamic_route_configs": [self.routes]}]}
             ),
-            "memory": '{"allocated": "5"}',
+            "/memory": '{"allocated": "5"}',
             "/debug/syncz": json.dumps(
                 [{"proxy": self.refusing, "cluster_sent": "2", "cluster_acked": "1"}] if self.refusing else []
             ),
         }
-        return {"a": pages.get(command[-1], "[]")}
+        return {"a": pages.get(path, "[]")}
 
 
 SCRUB = [{"remove": name} for name in CREDENTIAL_HEADERS]
@@ -353,6 +360,27 @@ def test_a_proxy_that_refused_a_filter_is_named_with_the_filter_wherever_copies_
     assert report.outcome is Outcome.FAILS
     details = [each.detail for each in report.subject("v2").causes]
     assert any(named in each and "istio-system/broken" in each for each in details), details
+
+
+def test_who_may_not_ask_istiod_is_told_what_is_not_known_and_the_rest_is_verified(
+    cluster: Simulated, job: VerifyJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding(monkeypatch, ISTIOD)
+    cluster.forbidden = frozenset({15014})
+    report, _ = verified(replace(job, warm_up_seconds=0))
+    assert (report.outcome, report.subject("v2").copies) == (Outcome.UNKNOWN, 60)
+    (gap,) = report.gaps
+    right = "No permission to create pods/portforward in namespace istio-system of staging"
+    assert gap == f"which proxies of staging refused a configuration: {right}"
+    (open_,) = [each for each in report.subject("v2").claims if each.outcome is Outcome.UNKNOWN]
+    assert open_.title == "is configured in every proxy"
+    assert open_.seen == "so in 1 sending proxy; whether a proxy refused a later one could not be read"
+
+
+def test_who_may_not_ask_the_sending_proxy_is_told_which_right_is_missing(cluster: Simulated, job: VerifyJob) -> None:
+    cluster.forbidden = frozenset({15000})
+    with pytest.raises(OperationError, match="No permission to create pods/portforward in namespace istio-system"):
+        verified(job)
 
 
 def test_a_proxy_that_takes_no_part_and_refused_is_told_too(
