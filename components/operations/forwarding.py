@@ -1,8 +1,10 @@
 """One page over a forwarded port, by the channels of Kubernetes' WebSocket."""
 
 import http.client
+import importlib
 import io
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from .errors import OperationError
@@ -63,20 +65,25 @@ def get_page(client: Any, path: str, *, where: str, timeout_seconds: float) -> s
     Raises:
         OperationError: There is no page.
     """
+    websocket: Any = importlib.import_module("websocket")
+    lost = (OSError, http.client.HTTPException, websocket.WebSocketException)
     incoming = _Incoming(client, time.monotonic() + timeout_seconds)
     answer: Any = http.client.HTTPResponse(_Connected(incoming), method="GET")  # type: ignore[arg-type]
+    said = ""
     try:
         client.write_channel(DATA, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer.begin()
         text = answer.read().decode(errors="replace")
         failure = "" if answer.status == http.client.OK else f"{answer.status} {answer.reason}: {text.strip()}"
-    except (OSError, http.client.HTTPException) as error:
+    except lost as error:
         text, failure = "", str(error) or type(error).__name__
-    finally:
+    # Where nobody listens, the other end says so and closes, perhaps before the question was sent.
+    with suppress(*lost):
         said = bytes(client.peek_channel(ERRORS))[PREFIX_BYTES:].decode(errors="replace")
-        answer.close()
+    answer.close()
+    with suppress(*lost):
         client.close(timeout=1)
-        client.sock.shutdown()
+    client.sock.shutdown()
     if failure:
         raise OperationError(
             f"{where} gives no page {path}: {(said or failure)[:300]}",

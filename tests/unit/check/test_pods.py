@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
+from websocket import WebSocketConnectionClosedException
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Request
 
 from pulumi_traffic_mirror.operations.errors import OperationError
+from pulumi_traffic_mirror.operations.forwarding import get_page
 from pulumi_traffic_mirror.operations.kube import ClusterAccess, Pods, PodSelection
 
 NOBODY = PodSelection(cluster="staging", namespace="hello", selector="app=greeter", container="greeter")
@@ -171,3 +174,23 @@ def test_a_port_that_gives_no_page_is_said(forwarder: Forwarder, tmp_path: Path,
     forwarder.answer = answer
     with pytest.raises(OperationError, match=f"^Port 15000 of pod gate-1 in namespace gateways of staging.*{words}"):
         page(forwarder, tmp_path)
+
+
+def test_an_end_that_closes_before_it_is_asked_is_said_with_what_it_said() -> None:
+    class Closed:
+        """A connection on which the other end gave up at once."""
+
+        sock = SimpleNamespace(shutdown=lambda: None)
+
+        def write_channel(self, *_: object) -> None:
+            raise WebSocketConnectionClosedException("socket is already closed.")
+
+        def peek_channel(self, channel: int) -> bytes:
+            assert channel == 1
+            return b"\x98\x3aconnection refused"
+
+        def close(self, *, timeout: float) -> None:
+            assert timeout > 0
+
+    with pytest.raises(OperationError, match=r"^Port 15000 gives no page /clusters: connection refused"):
+        get_page(Closed(), "/clusters", where="Port 15000", timeout_seconds=1)
