@@ -9,7 +9,7 @@ import pulumi
 from ..argument_types import HandleOf, check_types
 from ..clusters import ClusterHandle
 from ..model import DnsLabel, IstioBehaviour, IstioVersion, ValidationError
-from ..model.values import known_patches
+from ..model.istio import known_patches
 from .charts import IstioCharts
 from .size import ImagePullPolicy
 

@@ -2,6 +2,7 @@
 
 from .contract import MirrorContract, MirrorOffer, MirrorTls, TlsMode, gateway_address, is_private
 from .errors import ValidationError
+from .istio import AuthorityMode, IstioBehaviour, IstioVersion
 from .jsontypes import JsonObject, JsonValue
 from .matching import HeaderMatch, HeaderTest, Match
 from .mirrored_route import MirroredRoute
@@ -11,19 +12,7 @@ from .overlay import FIRST_OVERLAY_ISTIO, GatewayHosts, MeshService, OverlayRout
 from .receiver import GatewayServer, MirrorReceiverRoute, client_server, receiver_server
 from .routing import Destination, GatewayRef, HeaderRules
 from .safety import Brakes, Expiry, Scrub, Waiver
-from .values import (
-    AuthorityMode,
-    DnsLabel,
-    HeaderName,
-    Hostname,
-    IstioBehaviour,
-    IstioVersion,
-    Percent,
-    Port,
-    Protocol,
-    RouteApi,
-    RpcMethod,
-)
+from .values import DnsLabel, HeaderName, Hostname, Percent, Port, Protocol, RouteApi, RpcMethod
 
 __all__ = [
     "FIRST_OVERLAY_ISTIO",

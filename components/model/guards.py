@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum, unique
 
 from .errors import ValidationError
+from .istio import IstioBehaviour
 from .mirrors import CrossClusterMirror, InClusterMirror, Mirror, matched
 from .safety import SAFE_HTTP_METHODS, Brakes, Scrub
-from .values import IstioBehaviour, Protocol
+from .values import Protocol
 
 
 @unique

@@ -8,12 +8,13 @@ from .checks import bounded, instance, listed, member
 from .contract import contract_hosts
 from .errors import ValidationError
 from .guards import Guards, check_guards, guards
+from .istio import IstioBehaviour
 from .mirror_checks import check_beside, check_contract, check_distinct, check_selection
 from .mirrors import CrossClusterMirror, InClusterMirror, Mirror
 from .overlay import FIRST_OVERLAY_ISTIO, GatewayHosts, MeshService, OverlayRoute
 from .routing import CLUSTER_DOMAIN, Destination, GatewayRef, HeaderRules
 from .safety import Scrub
-from .values import DnsLabel, IstioBehaviour, Port, Protocol, RouteApi
+from .values import DnsLabel, Port, Protocol, RouteApi
 
 
 @dataclass(frozen=True, kw_only=True)

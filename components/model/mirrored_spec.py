@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from .checks import instance, listed, member
 from .errors import ValidationError
 from .guards import Guards
+from .istio import IstioBehaviour
 from .jsontypes import JsonObject
-from .values import DnsLabel, IstioBehaviour, Protocol
+from .values import DnsLabel, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)

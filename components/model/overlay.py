@@ -9,12 +9,13 @@ from .checks import instance, listed, member
 from .contract import contract_hosts
 from .errors import ValidationError
 from .guards import Guards, check_guards, guards
+from .istio import IstioBehaviour, IstioVersion
 from .matching import HeaderTest
 from .mirror_checks import check_apart, check_contract, check_selection
 from .mirrors import CrossClusterMirror, InClusterMirror, Mirror
 from .routing import CLUSTER_DOMAIN, Destination, GatewayRef
 from .safety import Scrub
-from .values import DnsLabel, Hostname, IstioBehaviour, IstioVersion, Protocol
+from .values import DnsLabel, Hostname, Protocol
 
 FIRST_OVERLAY_ISTIO: Final = IstioVersion(1, 28)
 """First release whose proxies change headers of a copy alone and read CEL in a route's headers (Envoy 1.36). An older

@@ -4,11 +4,12 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
+from ..model.istio import IstioBehaviour
 from ..model.rules import ROOT_NAMESPACE
-from ..model.values import IstioBehaviour
 from .errors import OperationError
 from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, grant
-from .manifests import Entry, Loaded, Origin, gather
+from .manifest_files import Entry, Origin
+from .manifests import Loaded, gather
 from .meshes import CONFIGURATION
 from .unread import Unread
 

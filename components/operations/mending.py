@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 from ..model.rules import REMOVED, Edit, Finding
 from .errors import OperationError
-from .manifests import Loaded, YamlNode
+from .manifest_files import YamlNode
+from .manifests import Loaded
 
 _KEY: Final = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _PLAIN: Final = re.compile(r"[A-Za-z][\w./-]*", re.ASCII)

@@ -24,7 +24,7 @@ from ..model import (
     Waiver,
 )
 from ..model.guards import Guards
-from ..model.values import MANAGED_PATCHES
+from ..model.istio import MANAGED_PATCHES
 
 _HEAD: Final = """<!-- Written by `python -m pulumi_traffic_mirror.program.guards_page > docs/guards.md`. -->
 # Which guards each form keeps

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pulumi_traffic_mirror.model.istio import IstioBehaviour, IstioVersion
 from pulumi_traffic_mirror.model.routing import CLUSTER_DOMAIN, service_host
 from pulumi_traffic_mirror.model.rules import (
     ClusterObjects,
@@ -19,7 +20,6 @@ from pulumi_traffic_mirror.model.rules.hosts import covers
 from pulumi_traffic_mirror.model.rules.outlets import callers, may_be_elsewhere, own_hosts
 from pulumi_traffic_mirror.model.rules.reach import pattern_entry
 from pulumi_traffic_mirror.model.rules.visibility import EXPORT
-from pulumi_traffic_mirror.model.values import IstioBehaviour, IstioVersion
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
 from pulumi_traffic_mirror.operations.oracle.rendered import (

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ..guards import scrubs_by_cluster
+from ..istio import AuthorityMode, IstioBehaviour
 from ..jsontypes import JsonObject, JsonValue
 from ..mirrored_route import MirroredRoute
 from ..mirrors import InClusterMirror, Mirror
 from ..routing import Destination
 from ..safety import Brakes, Scrub, Waiver
-from ..values import AuthorityMode, IstioBehaviour, Percent, Protocol
+from ..values import Percent, Protocol
 from .objects import compact, duration, istio_object, selecting
 from .plans import route_plans
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from ..istio import IstioVersion
 from ..jsontypes import JsonObject, JsonValue
 from ..mirrors import CrossClusterMirror, Mirror, matched
 from ..overlay import (
@@ -16,7 +17,6 @@ from ..overlay import (
 )
 from ..routing import GatewayRef
 from ..safety import Scrub, Waiver
-from ..values import IstioVersion
 from .condition import aimed, condition
 from .envoy_filter import cluster_options, header_mutations, policy_options
 from .objects import compact, home, istio_object, selecting

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Final, TypeVar, cast
 
 from ..errors import ValidationError
+from ..istio import MANAGED_PATCHES, AuthorityMode, IstioBehaviour
 from ..routing import service_host
-from ..values import MANAGED_PATCHES, AuthorityMode, IstioBehaviour
 from .control_plane import is_istiod
 from .envoy import GATEWAY, Patch, Patches, read_patches
 from .gateway_pods import GatewayPods

@@ -1,7 +1,7 @@
 """How a control plane behaves, read from its own Deployment."""
 
 from ..errors import ValidationError
-from ..values import IstioBehaviour, IstioVersion
+from ..istio import IstioBehaviour, IstioVersion
 from .nodes import NotJudgedError
 from .objects import KubeObject
 

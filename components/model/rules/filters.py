@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from ..values import NEWEST_ISTIO, PERCENT_RESOLUTION, IstioVersion
+from ..istio import NEWEST_ISTIO, IstioVersion
+from ..values import PERCENT_RESOLUTION
 from .additions import ignored_in
 from .clusters import ClusterObjects
 from .envoy import ADDING, SIDECAR, MirrorPolicy, Patch, http_options

@@ -13,9 +13,9 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from ..errors import ValidationError
+from ..istio import AuthorityMode
 from ..mirrored_route import MirroredRoute
 from ..mirrors import CrossClusterMirror
-from ..values import AuthorityMode
 from .clusters import ClusterObjects, Mesh
 from .hosts import widening
 from .mirror_entries import MirrorEntry

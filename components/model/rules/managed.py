@@ -6,7 +6,7 @@ Namespaces need not name a revision there: ``istio-injection=enabled`` does as w
 import re
 from typing import Final
 
-from ..values import MANAGED_REVISIONS, known_patches
+from ..istio import MANAGED_REVISIONS, known_patches
 from .nodes import Node, NotJudgedError
 
 REVISION: Final = "istio.io/rev"

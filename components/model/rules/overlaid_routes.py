@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ..values import AuthorityMode
+from ..istio import AuthorityMode
 from .additions import AddedMirror, Addition, added_to
 from .aiming import absent_headers, required_hosts
 from .clusters import ClusterObjects

@@ -6,7 +6,7 @@ Written after rc_patch.go and cluster_patch.go of Istio's pilot, and held agains
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..values import NEWEST_ISTIO
+from ..istio import NEWEST_ISTIO
 from .clusters import ClusterObjects
 from .envoy import (
     ADDING,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..annotations import CONTRACT
-from ..values import AuthorityMode
+from ..istio import AuthorityMode
 from .braking import missing_brakes
 from .clusters import ClusterObjects
 from .gateways import HTTP_PROTOCOLS, Listener

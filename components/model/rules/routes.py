@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from ..istio import AuthorityMode
 from ..routing import cluster_name, service_host
-from ..values import SHADOW_SUFFIX, AuthorityMode
+from ..values import SHADOW_SUFFIX
 from .nodes import UNKNOWN, Node
 from .objects import KubeObject, full_name
 

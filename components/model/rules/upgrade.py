@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from ..istio import IstioBehaviour, IstioVersion
 from ..jsontypes import JsonObject
-from ..values import IstioBehaviour, IstioVersion
 from .catalogue import RULES, run_rules
 from .clusters import ClusterObjects, Mesh
 from .mirror_entries import MirrorEntry

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from ...model.rules.hosts import covers
-from ...model.values import SHADOW_SUFFIX
+from .authorities import accepts, carried
 from .causes import Cause, Diagnosis
 from .evidence import Arrivals, ProxyCounters
 from .facts import MirrorFacts, Refusal, Source
@@ -406,22 +405,3 @@ def _is_own(facts: MirrorFacts, seen: str) -> bool:
     own = expected_authority(facts)
     allowed = {own, carried(own, suffixed=True)}
     return seen in allowed or (bool(facts.wanted.rewrite) and seen.partition(":")[0] in allowed)
-
-
-def carried(authority: str, *, suffixed: bool) -> str:
-    """The authority that a copy carries.
-
-    Args:
-        authority: That of the call, with or without port.
-        suffixed: Whether the proxy appends ``-shadow``, which goes before the port.
-    """
-    if not suffixed:
-        return authority
-    host, colon, port = authority.partition(":")
-    return f"{host}{SHADOW_SUFFIX}{colon}{port}"
-
-
-def accepts(hosts: tuple[str, ...], authority: str) -> bool:
-    """Whether one of the hosts takes the authority; ports do not matter."""
-    host = authority.partition(":")[0]
-    return any(covers(pattern, host) for pattern in hosts)

@@ -8,7 +8,8 @@ import pytest
 
 from pulumi_traffic_mirror.model.rules import UNKNOWN, Mesh, Outcome, run_rules
 from pulumi_traffic_mirror.operations.errors import OperationError
-from pulumi_traffic_mirror.operations.manifests import SIGNATURE, UNKNOWN_TEXT, load
+from pulumi_traffic_mirror.operations.manifest_files import SIGNATURE, UNKNOWN_TEXT
+from pulumi_traffic_mirror.operations.manifests import load
 from tests.unit.model.samples import NOW, Object, receiving, sending
 
 ROUTE = """\

@@ -11,7 +11,7 @@ from pulumi_traffic_mirror.mesh.charts import merged
 from pulumi_traffic_mirror.mesh.compatibility import SUPPORTED_KUBERNETES, check_kubernetes
 from pulumi_traffic_mirror.mesh.revision import SharedSettings
 from pulumi_traffic_mirror.model import AuthorityMode, IstioVersion, JsonObject, ValidationError
-from pulumi_traffic_mirror.model.values import NEWEST_ISTIO, OLDEST_ISTIO
+from pulumi_traffic_mirror.model.istio import NEWEST_ISTIO, OLDEST_ISTIO
 from tests.support.handles import no_cluster
 
 

@@ -28,9 +28,9 @@ from pulumi_traffic_mirror.model import (
     render,
 )
 from pulumi_traffic_mirror.model.guards import Keeper
+from pulumi_traffic_mirror.model.istio import MANAGED_PATCHES
 from pulumi_traffic_mirror.model.receiver import GatewayServer
 from pulumi_traffic_mirror.model.rules import Outcome, run_rules
-from pulumi_traffic_mirror.model.values import MANAGED_PATCHES
 from tests.unit.model.samples import GATEWAY, HOST, MIRROR, REASON, contract, cross_cluster, in_cluster, mesh
 from tests.unit.model.samples import receiver as istio_receiver
 from tests.unit.model.samples import route as istio_route

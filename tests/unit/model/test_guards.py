@@ -23,8 +23,8 @@ from pulumi_traffic_mirror.model import (
     render,
 )
 from pulumi_traffic_mirror.model.guards import Keeper
+from pulumi_traffic_mirror.model.istio import MANAGED_PATCHES, known_patches
 from pulumi_traffic_mirror.model.rules import Outcome, run_rules
-from pulumi_traffic_mirror.model.values import MANAGED_PATCHES, known_patches
 from pulumi_traffic_mirror.program import guards_page
 from tests.unit.model.samples import HOST, REASON, contract, cross_cluster, in_cluster, mesh, route, sending
 

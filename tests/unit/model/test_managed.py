@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pulumi_traffic_mirror.model import IstioBehaviour
+from pulumi_traffic_mirror.model.istio import MANAGED_PATCHES
 from pulumi_traffic_mirror.model.rules import UNKNOWN, ClusterObjects, Mesh, Node, managed_sign, run_rules
-from pulumi_traffic_mirror.model.values import MANAGED_PATCHES
 from tests.unit.model.samples import Object, findings, sending
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from pulumi_traffic_mirror.operations.outcome import Outcome
+from pulumi_traffic_mirror.operations.verify.authorities import accepts, carried
 from pulumi_traffic_mirror.operations.verify.causes import REMEDIES, Cause
 from pulumi_traffic_mirror.operations.verify.claims import judge_mirror
-from pulumi_traffic_mirror.operations.verify.diagnosis import accepts, carried
 from pulumi_traffic_mirror.operations.verify.evidence import Arrivals, ProxyCounters
 from pulumi_traffic_mirror.operations.verify.facts import Hung, MirrorFacts, Receiver, Refusal, Source, Wanted, Witness
 from pulumi_traffic_mirror.operations.verify.proxy import ClusterView, MirrorPolicy, RouteView
