@@ -131,11 +131,12 @@ def _listening(cluster: ClusterObjects, patch: Patch) -> Iterator[Outlet]:
 def _adds_inbound(cluster: ClusterObjects, patch: Patch) -> bool:
     """Whether a patch that makes a route finds a place for it where proxies take requests in.
 
-    What is for one port of a pod, or for one configuration by its name, is not judged.
+    What is for one port of a pod, or for one configuration by its name, is not judged; what is for one of a waypoint's
+    Services is.
     """
     match = patch.match["routeConfiguration"]
     host = match["vhost"]
-    if patch.match["context"].text("ANY") not in ("ANY", INBOUND) or match["portNumber"].integer():
+    if patch.match["context"].text("ANY") not in ("ANY", INBOUND):
         return False
     if match["name"].text() or host["name"].text() or host["domainName"].text("*") != "*":
         return False
@@ -144,4 +145,6 @@ def _adds_inbound(cluster: ClusterObjects, patch: Patch) -> bool:
         wanted["name"].text(DEFAULT) != DEFAULT or wanted["action"].text("ANY") not in ("ANY", ROUTE)
     ):
         return False
+    if port := match["portNumber"].integer():
+        return reaches_waypoint(cluster, patch, port)
     return bool(sidecars_reached(cluster, patch)) or reaches_waypoint(cluster, patch)

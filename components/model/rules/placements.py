@@ -58,10 +58,18 @@ def everywhere(cluster: ClusterObjects, route: Route) -> tuple[Placement, ...]:
 
 
 def refusable(cluster: ClusterObjects, route: Route) -> tuple[Placement, ...]:
-    """Where any proxy has an entry, places included that nobody calls: Envoy refuses its routes there as well."""
-    routes = cluster.routing.of_owner(route.owner)
-    made = cluster.once(("uncalled", route.owner), lambda: _found(cluster, routes, uncalled(cluster, routes)))
-    return (*everywhere(cluster, route), *made[id(route)].placements)
+    """Where any proxy has an entry, by matches too that no request meets, and in places that nobody calls.
+
+    Envoy refuses its routes there as well.
+    """
+    made = cluster.once(("refusable", route.owner), lambda: _refusable(cluster, route.owner))
+    return tuple(placement for found in made for placement in found[id(route)].placements)
+
+
+def _refusable(cluster: ClusterObjects, owner: KubeObject) -> "list[dict[int, _Found]]":
+    routes = cluster.routing.of_owner(owner)
+    where = (outlets(cluster, routes), outlets(cluster, routes, of_others=True), uncalled(cluster, routes))
+    return [_found(cluster, routes, each, unmet=True) for each in where]
 
 
 def standing(cluster: ClusterObjects, route: Route) -> Standing:
@@ -94,14 +102,16 @@ class _Found:
         self.absences: dict[str, None] = {}
 
 
-def _found(cluster: ClusterObjects, routes: Sequence[Route], where: Outlets) -> dict[int, _Found]:
-    """What is found of each entry of an object at some outlets."""
+def _found(
+    cluster: ClusterObjects, routes: Sequence[Route], where: Outlets, *, unmet: bool = False
+) -> dict[int, _Found]:
+    """What is found of each entry of an object at some outlets; with ``unmet`` by matches too that no request meets."""
     found = {id(route): _Found() for route in routes}
     for each in found.values():
         each.absences.update(dict.fromkeys(where.absences))
     ordered = cluster.once(("asked", routes[0].owner), lambda: _in_order(routes)) if where.outlets else []
     for outlet in where.outlets:
-        for route, condition, taken, reason in _walk(cluster, ordered, outlet):
+        for route, condition, taken, reason in _walk(cluster, ordered, outlet, unmet=unmet):
             if reason:
                 found[id(route)].absences[reason] = None
             else:
@@ -110,7 +120,7 @@ def _found(cluster: ClusterObjects, routes: Sequence[Route], where: Outlets) -> 
 
 
 def _walk(
-    cluster: ClusterObjects, ordered: "Sequence[Asked]", outlet: Outlet
+    cluster: ClusterObjects, ordered: "Sequence[Asked]", outlet: Outlet, *, unmet: bool
 ) -> Iterator[tuple[Route, Condition, bool, str]]:
     """Each entry of an object in the order in which a proxy asks them, up to the one that takes everything.
 
@@ -127,7 +137,7 @@ def _walk(
             continue
         met = False
         for condition in asked:
-            taken = False if condition.unmeetable else _meets(cluster, route, condition, outlet)
+            taken = _meets(cluster, route, condition, outlet) if unmet or not condition.unmeetable else False
             if taken is False:
                 continue
             met = True

@@ -7,6 +7,7 @@ from .clusters import ClusterObjects
 from .envoy import Patch
 from .gateways import WAYPOINT_CLASS
 from .objects import KubeObject, is_ambient
+from .ports import carries_http, port_number
 
 
 def sidecars_reached(cluster: ClusterObjects, patch: Patch) -> list[str]:
@@ -51,12 +52,21 @@ def proxies_at_hand(cluster: ClusterObjects, patch: Patch) -> bool:
     )
 
 
-def reaches_waypoint(cluster: ClusterObjects, patch: Patch) -> bool:
-    """Whether a patch reaches some waypoint, for which it must name it or, in the root namespace, its class."""
+def reaches_waypoint(cluster: ClusterObjects, patch: Patch, port: int | None = None) -> bool:
+    """Whether a patch reaches some waypoint, for which it must name it or, in the root namespace, its class.
+
+    With ``port`` one in whose namespace a Service has that port.
+    """
     for each in cluster.of("KubernetesGateway"):
         of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")
         wanted = (("Gateway", f"{each.namespace}/{each.name}"), of_class)
-        if _is_waypoint(each) and any(target in wanted for target in patch.targets):
+        near = port is None or any(
+            port == port_number(node) and carries_http(service, node)
+            for service in cluster.of("Service")
+            if service.namespace == each.namespace
+            for node in service.spec["ports"].elements()
+        )
+        if near and _is_waypoint(each) and any(target in wanted for target in patch.targets):
             return True
     return False
 

@@ -56,3 +56,34 @@ def test_another_route_by_name_makes_a_target_known_to_the_waypoint() -> None:
     named["spec"]["http"][0]["mirror"]["host"] = "b.lab.svc.cluster.local"
     found = findings(mesh([*ambient("*.hello.svc.cluster.local"), named]), "mirror-target-hidden")
     assert found == []
+
+
+def patch(operation: str, match: Object, **spec: object) -> Object:
+    patched = {"operation": operation, "value": {"route": {}}}
+    written = {"configPatches": [{"applyTo": "HTTP_ROUTE", "match": match, "patch": patched}], **spec}
+    metadata = {"name": "patch", "namespace": "hello"}
+    return {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": metadata,
+        "spec": written,
+    }
+
+
+@pytest.mark.parametrize(("port", "said"), [(8000, True), (9000, False)])
+def test_a_new_route_without_a_match_is_refused_for_the_port_of_a_waypoint_s_service(port: int, said: bool) -> None:
+    way: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
+    way["metadata"] = {"name": "way", "namespace": "hello"}
+    way["spec"] = {"gatewayClassName": "istio-waypoint", "listeners": [{"port": 15008, "protocol": "HBONE"}]}
+    target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "way"}
+    adding = patch("ADD", {"routeConfiguration": {"portNumber": port}}, targetRefs=[target])
+    found = findings(mesh([*ambient("a.hello.svc.cluster.local"), way, adding]), "envoy-filter-refused-routes")
+    assert bool(found) is said
+
+
+def test_mirrors_are_refused_for_a_redirect_that_no_request_meets_as_well() -> None:
+    unmet = bare(match=[{"withoutHeaders": {"x": {"regex": ".*"}}}], redirect={"uri": "/y"})
+    del unmet["spec"]["http"][0]["route"]
+    merging = patch("MERGE_AND_REPLACE_LIST", {})
+    [found] = findings(mesh([unmet, merging, service("a")]), "envoy-filter-refused-routes")
+    assert "sends nothing on" in found.message
