@@ -94,6 +94,9 @@ def client_server(
 ) -> GatewayServer:
     """The listener for staging's own clients; in plain text unless ``tls`` is chosen.
 
+    Plain text needs no waiver: a public gateway takes none, and the load balancer of an internal one bounds who gets to
+    it.
+
     Args:
         hosts: Authorities that clients use, without port, exact names; or the contract that has them.
         port: Port that they use, 1 to 65535. Default the contract's, or 8000.
