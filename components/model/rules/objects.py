@@ -101,6 +101,12 @@ class KubeObject:
         """The text of an annotation; empty when there is none."""
         return self.annotations[key].text()
 
+    @cached_property
+    def created(self) -> str:
+        """When it was made, as a cluster writes it, so that texts order as times do; empty where nobody says."""
+        found = self._metadata["creationTimestamp"].known
+        return found if isinstance(found, str) else ""
+
     @property
     def contract_digests(self) -> set[str]:
         """Digests of the contracts that a route object was rendered from."""

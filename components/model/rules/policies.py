@@ -58,11 +58,11 @@ class Policies:
 
     Attributes:
         chosen: Policies for some workloads, with the labels that choose them.
-        general: Policies for all others: one, or several where it cannot be told which.
+        general: The policy for all others.
     """
 
     chosen: tuple[tuple[dict[str, str], Policy], ...]
-    general: tuple[Policy, ...]
+    general: Policy
 
 
 def proxies(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
@@ -90,7 +90,7 @@ def policies(cluster: ClusterObjects, route: Route, target: Target, sender: tupl
             possible.append(policy)
         if taken:
             return possible
-    return (*possible, *found.general) if possible else found.general
+    return (*possible, found.general)
 
 
 def faulty(
@@ -115,26 +115,52 @@ def _with_ports(cluster: ClusterObjects, route: Route, target: Target, sender: t
     return [replace(target, port=port) for port in ports]
 
 
-def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
-    """Rules of one place that differ in the workloads that they choose, or in who sees them, stay apart.
+@dataclass
+class _Merged:
+    """DestinationRules that Istio takes for one: those that came later fill in what the first leaves out."""
 
-    But one without a selector that is exported to ``.`` is merged into those with one, and is nobody else's any more.
-    Source: mergeDestinationRule; https://github.com/istio/istio/issues/58322.
-    """
-    chosen: dict[tuple[tuple[str, str], ...], list[KubeObject]] = {}
-    general: dict[tuple[str, ...], list[KubeObject]] = {}
-    for rule in _in_force(cluster, target.host, namespace):
-        selector = workload_selector(rule)
-        if selector is None:
-            general.setdefault(rule.exported_to, []).append(rule)
-        else:
-            chosen.setdefault(tuple(sorted(selector.items())), []).append(rule)
-    merged = general.pop((".",), []) if chosen else []
+    selector: dict[str, str] | None
+    exports: frozenset[str]
+    rules: list[KubeObject]
+
+
+def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
+    """Of rules for all workloads that are not merged the youngest governs. Source: SidecarScope.DestinationRule."""
     mesh = Node(cluster.mesh_config or None)
+    merged = _merge(_in_force(cluster, target.host, namespace))
+    general = [_policy(each.rules, target, mesh) for each in merged if each.selector is None]
     return Policies(
-        chosen=tuple((dict(key), _policy([*rules, *merged], target, mesh)) for key, rules in chosen.items()),
-        general=tuple(_policy(rules, target, mesh) for rules in general.values()) or (Policy(rule=None, mesh=mesh),),
+        chosen=tuple(
+            (each.selector, _policy(each.rules, target, mesh)) for each in merged if each.selector is not None
+        ),
+        general=general[-1] if general else Policy(rule=None, mesh=mesh),
     )
+
+
+def _merge(rules: Sequence[KubeObject]) -> list[_Merged]:
+    """Merge rules for one host as Istio does: by who sees them and which workloads they choose, the oldest first.
+
+    One without a selector that is exported to ``.`` is merged into those with one, and is nobody else's any more. One
+    that more namespaces see is merged into an older one that fewer see. Files do not say which is older: their order
+    counts. Source: mergeDestinationRule and sortConfigBySelectorAndCreationTime;
+    https://github.com/istio/istio/issues/58322.
+    """
+    merged: list[_Merged] = []
+    for rule in sorted(rules, key=lambda rule: (workload_selector(rule) is None, rule.created)):
+        selector = workload_selector(rule)
+        exports = frozenset(rule.exported_to if selector is None else (".",))
+        stays_apart = True
+        for other in merged:
+            stays_apart = exports != other.exports
+            if stays_apart and not (other.exports and exports >= other.exports):
+                continue
+            if (selector is None) == (other.selector is None):
+                stays_apart = selector != other.selector
+            if selector is None or other.selector is None or selector == other.selector:
+                other.rules.append(rule)
+        if stays_apart:
+            merged.append(_Merged(selector, exports, [rule]))
+    return merged
 
 
 def _in_force(cluster: ClusterObjects, host: str, namespace: str) -> list[KubeObject]:
