@@ -3,7 +3,7 @@
 import importlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -177,13 +177,28 @@ def _json(text: str) -> object:
     """Read JSON.
 
     Raises:
-        ValueError: It is none, or has half of a character, which nobody can print.
-        RecursionError: It is nested too deeply.
+        ValueError: It is none, has half of a character, which nobody can print, or is nested too deeply.
+        RecursionError: It is nested far too deeply: which depth that is depends on Python's version.
     """
     value = json.loads(text)
+    level, depth = _nested([value]), 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        level = _nested(inner for each in level for inner in each)
     if "\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _nested(values: Iterable[object]) -> list[Collection[object]]:
+    """What the objects and lists among values of JSON hold."""
+    return [
+        cast("dict[str, object]", value).values() if isinstance(value, dict) else cast("list[object]", value)
+        for value in values
+        if isinstance(value, dict | list)
+    ]
 
 
 def _json_origin(text: str, file: str) -> Origin:

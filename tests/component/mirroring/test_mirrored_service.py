@@ -355,14 +355,17 @@ def test_the_receiver_takes_a_gateway_that_exists(late: bool) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gateway": EXISTING}, "address = None: must be given for a GatewayRef"),
-        ({"gateway": EXISTING, "address": "127.0.0.1"}, "address = '127.0.0.1': must be reachable"),
-        ({"gateway": EXISTING, "address": pulumi.Output.from_input(None)}, "address = None: must be a non-empty text"),
-        ({"address": "10.9.8.7"}, "address = '10.9.8.7': must be left out for a MeshGateway"),
+        (lambda: {"gateway": EXISTING}, "address = None: must be given for a GatewayRef"),
+        (lambda: {"gateway": EXISTING, "address": "127.0.0.1"}, "address = '127.0.0.1': must be reachable"),
+        (
+            lambda: {"gateway": EXISTING, "address": pulumi.Output.from_input(None)},
+            "address = None: must be a non-empty text",
+        ),
+        (lambda: {"address": "10.9.8.7"}, "address = '10.9.8.7': must be left out for a MeshGateway"),
     ],
 )
-def test_an_address_belongs_to_a_gateway_that_exists(changes: dict[str, Any], words: str) -> None:
-    refusal = refused(lambda: receiving(**changes), ValidationError, outputs=ADDRESS)
+def test_an_address_belongs_to_a_gateway_that_exists(changes: Callable[[], dict[str, Any]], words: str) -> None:
+    refusal = refused(lambda: receiving(**changes()), ValidationError, outputs=ADDRESS)
     assert words in str(refusal.error)
 
 

@@ -157,7 +157,7 @@ def test_a_compressed_body_is_redacted_inside() -> None:
         Part(headers=_JSON, body=b"12", truncated=True),
         Part(headers=(("content-type", "application/x-www-form-urlencoded"),), body=b"user=u", truncated=True),
         Part(headers=_JSON, body=b"not json"),
-        Part(headers=_JSON, body=b"[" * 100_000),
+        Part(headers=_JSON, body=b"[" * 600),
         Part(headers=(*_JSON, ("content-encoding", "br")), body=b"no brotli"),
         Part(headers=(*_JSON, ("content-encoding", "gzip")), body=b"no brotli"),
         Part(headers=(*_JSON, ("content-encoding", "gzip")), body=gzip.compress(b'{"b": 1}') + b"rest"),
