@@ -1,5 +1,6 @@
 """What objects promise of a mirror: bounds, a mark, and headers that copies must not carry. Pure."""
 
+from ...model.credentials import LEAST_CREDENTIAL_HEADERS
 from ...model.rules import ClusterObjects, KubeObject, Node, Route
 from ...model.rules.policies import policies
 from ...model.rules.routes import Target
@@ -58,8 +59,13 @@ def written_scrub(staging: ClusterObjects, cluster: str) -> tuple[tuple[str, str
 
 
 def scrub_of(policy: Node) -> tuple[tuple[str, str], frozenset[str]] | None:
-    """Mark and removed headers of a mirror policy; None where it sets no mark."""
+    """Mark and removed headers of a mirror policy; None where it sets no mark.
+
+    What every mirror must keep off counts as removed: where it is not written, somebody took it away.
+    """
     mutations = policy["request_headers_mutations"].elements()
     removed = frozenset(each["remove"].text() for each in mutations if each["remove"].given)
     marks = [each["append"]["header"] for each in mutations if each["append"].given]
-    return ((marks[0]["key"].text(), marks[0]["value"].text()), removed) if marks else None
+    if not marks:
+        return None
+    return (marks[0]["key"].text(), marks[0]["value"].text()), removed.union(LEAST_CREDENTIAL_HEADERS)

@@ -3,6 +3,7 @@
 import copy
 from typing import Any, cast
 
+from pulumi_traffic_mirror.model.credentials import LEAST_CREDENTIAL_HEADERS
 from pulumi_traffic_mirror.model.rules import ClusterObjects
 from pulumi_traffic_mirror.operations.verify.observation import Observation
 from pulumi_traffic_mirror.operations.verify.plan import Plan, choose_host, make_plan
@@ -65,9 +66,10 @@ def filtered() -> list[dict[str, Any]]:
     ]
 
 
-def test_what_an_envoy_filter_promises_is_wanted() -> None:
+def test_what_an_envoy_filter_promises_is_wanted_and_never_less_than_every_mirror_must_keep() -> None:
     wanted = planned(filtered()).targets[0].wanted
-    assert (wanted.mark, wanted.removed, wanted.max_duration_seconds) == (("x-mine", "yes"), {"x-secret"}, 3)
+    assert (wanted.mark, wanted.max_duration_seconds) == (("x-mine", "yes"), 3)
+    assert wanted.removed == {"x-secret", *LEAST_CREDENTIAL_HEADERS}
 
 
 def test_in_a_managed_mesh_an_envoy_filter_promises_nothing() -> None:
