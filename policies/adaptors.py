@@ -1,7 +1,7 @@
 """From rules to policies: one policy for each rule, with its level, its settings and its waivers."""
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias, TypedDict, cast
 
@@ -22,13 +22,14 @@ from pulumi_traffic_mirror.model.rules import Outcome, Rule, Severity, run_rules
 
 from .meshes import StackView, is_judged, read_one, read_stack
 from .parameters import Settings, read_settings, schema_of
-from .repairs import Repair
+from .repairs import mended
 from .resources import Resource, read_resource
-from .rules.registry import Judgement, ResourceRule, StackRule, Unknown
+from .rules.registry import Fault, Judgement, ResourceRule, StackRule, Unknown
 from .verdicts import Ledger, Verdict, by_place, waived
 
 Clock: TypeAlias = Callable[[], datetime]
 AnyRule: TypeAlias = Rule | ResourceRule | StackRule
+Remediate: TypeAlias = Callable[[ResourceValidationArgs], Mapping[str, object] | None]
 
 LEVELS: Final = {
     Severity.ERROR: EnforcementLevel.MANDATORY,
@@ -61,8 +62,16 @@ class Adaptor:
         self._ledger = ledger
         self._stack = _Stack([], [])
 
-    def object_policy(self, rule: Rule, repair: Repair | None = None) -> Policy:
+    def object_policy(self, rule: Rule) -> Policy:
         """A policy of a model's rule that one object decides."""
+
+        def remediate(args: ResourceValidationArgs) -> Mapping[str, object] | None:
+            resource = read_resource(args)
+            if resource.kind not in rule.decided_by or not is_judged(resource):
+                return None
+            settings = read_settings(rule, args.get_config(), resource.stack)
+            findings = run_rules(read_one(resource, self._clock()).mesh, [rule], settings.limits)
+            return mended(args.props, (edit for finding in findings for edit in finding.mend))
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)
@@ -72,7 +81,7 @@ class Adaptor:
             view = read_one(resource, self._clock())
             self._settle(_findings(rule, view, settings), settings, report)
 
-        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_typed(repair))
+        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_for_repairs(rule, remediate))
 
     def mesh_policy(self, rule: Rule) -> Policy:
         """A policy of a model's rule that needs several objects."""
@@ -87,8 +96,16 @@ class Adaptor:
 
         return StackValidationPolicy(**_about(rule), validate=validate)
 
-    def resource_policy(self, rule: ResourceRule, repair: Repair | None = None) -> Policy:
+    def resource_policy(self, rule: ResourceRule) -> Policy:
         """A policy of a rule over single resources."""
+
+        def remediate(args: ResourceValidationArgs) -> Mapping[str, object] | None:
+            resource = read_resource(args)
+            if not rule.applies(resource):
+                return None
+            settings = read_settings(rule, args.get_config(), resource.stack)
+            faults = (each for each in rule.judge(resource, settings.limits) if isinstance(each, Fault))
+            return mended(args.props, (edit for fault in faults for edit in fault.mend))
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)
@@ -97,7 +114,7 @@ class Adaptor:
                 args.not_applicable(f"the rule is not about {resource.type}")
             self._settle(_verdicts(rule, rule.judge(resource, settings.limits)), settings, report)
 
-        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_typed(repair))
+        return ResourceValidationPolicy(**_about(rule), validate=validate, remediate=_for_repairs(rule, remediate))
 
     def stack_policy(self, rule: StackRule) -> Policy:
         """A policy of a rule over several resources."""
@@ -142,7 +159,7 @@ class Adaptor:
     def _settle(self, verdicts: Iterable[Verdict], settings: Settings, report: ReportViolation) -> None:
         now = self._clock()
         for verdict in verdicts:
-            settled = waived(verdict, settings.waivers, now, settings.rules.max_waiver_days)
+            settled = waived(verdict, settings.waivers, now, settings.limits.max_waiver_days)
             if settled.outcome is Outcome.BROKEN:
                 report(str(settled), settled.urn)
             else:
@@ -178,10 +195,10 @@ class _Stack:
 
 
 def _findings(rule: Rule, view: StackView, settings: Settings) -> Iterator[Verdict]:
-    for resource, path in view.unreadable(rule.id):
+    for resource, path in view.unreadable():
         yield _unjudged(rule.id, resource, path)
-    for finding in run_rules(view.mesh, [rule], settings.rules):
-        yield view.verdict(finding, settings.rules.max_waiver_days)
+    for finding in run_rules(view.mesh, [rule], settings.limits):
+        yield view.verdict(finding, settings.limits.max_waiver_days)
 
 
 def _verdicts(rule: ResourceRule | StackRule, judgements: Iterable[Judgement]) -> Iterator[Verdict]:
@@ -210,9 +227,10 @@ def _unjudged(rule_id: str, resource: Resource, path: str) -> Verdict:
     )
 
 
-def _typed(repair: Repair | None) -> ResourceRemediation | None:
-    """The SDK takes plain results as well as awaitable ones; its type names the latter only."""
-    return cast("ResourceRemediation | None", repair)
+def _for_repairs(rule: Rule | ResourceRule, remediate: Remediate) -> ResourceRemediation | None:
+    """The remediation of a rule that says that it has one: a mend that nobody asked for may hurt a primary."""
+    # The SDK takes plain results as well as awaitable ones; its type names the latter only.
+    return cast("ResourceRemediation", remediate) if rule.repair else None
 
 
 class _About(TypedDict):

@@ -1,15 +1,13 @@
 """From the resources of a stack to the clusters that the model's rules judge, and back."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Final, cast
 
 from pulumi_traffic_mirror.model import IstioBehaviour
 from pulumi_traffic_mirror.model.annotations import WAIVED_UNTIL
 from pulumi_traffic_mirror.model.rules import (
-    UNKNOWN,
     ClusterObjects,
     Finding,
     KubeObject,
@@ -26,20 +24,6 @@ from pulumi_traffic_mirror.model.rules.writing import end_of
 from .istio import is_istiod, istio_of, unknown_behaviour
 from .resources import Resource
 from .verdicts import Verdict
-
-_LABELS: Final = ("spec", "template", "metadata", "labels")
-_ENTRANCES: Final = ("gateway-", "receiver-", "mirror-")
-_SELECTIONS: Final = ("gateway-", "receiver-", "mirror-shared-selector", "mirror-loop")
-LOOKUPS: Final[Mapping[str, Mapping[Sequence[str], tuple[str, ...]]]] = {
-    "Gateway": {("spec", "selector"): _SELECTIONS, ("spec", "servers"): _ENTRANCES},
-    "Service": {("spec", "selector"): _SELECTIONS},
-    "Pod": {("metadata", "labels"): _SELECTIONS},
-    "Deployment": {_LABELS: _SELECTIONS},
-    "StatefulSet": {_LABELS: _SELECTIONS},
-    "DaemonSet": {_LABELS: _SELECTIONS},
-}
-"""Parts of objects that tell which pods and listeners belong together, with the beginnings of those rules' ids that
-report what they find by them. While such a part is not known, those rules would stay silent."""
 
 GATEWAYS: Final = ("Gateway", "KubernetesGateway", *LISTENER_SETS)
 """Kinds that routes name."""
@@ -64,28 +48,13 @@ class StackView:
     resources: Mapping[tuple[str, str], tuple[Resource, KubeObject]]
     unplaced: Sequence[tuple[Resource, str]]
 
-    def unreadable(self, rule_id: str) -> Iterator[tuple[Resource, str]]:
-        """Places that are not known yet and that the rule cannot do without."""
+    def unreadable(self) -> Iterator[tuple[Resource, str]]:
+        """Places that are not known yet and that no rule can do without."""
         yield from self.unplaced
         for cluster in self.mesh.clusters:
             for source, path in cluster.routing.unknown:
-                yield from self._at(cluster.name, source, [path])
-        yield from ((resource, place) for resource, place, rules in self._lookups if rule_id.startswith(rules))
-
-    @cached_property
-    def _lookups(self) -> list[tuple[Resource, str, tuple[str, ...]]]:
-        """Unknown places by which objects are found, with the beginnings of the rules' ids that look there."""
-        return [
-            (resource, place, rules)
-            for resource, _ in self.resources.values()
-            for path, rules in LOOKUPS.get(resource.kind, {}).items()
-            for place in unknown_places(_below(resource.props, path))
-        ]
-
-    def _at(self, cluster: str, source: KubeObject, places: Iterable[str]) -> Iterator[tuple[Resource, str]]:
-        resource, _ = self.resources.get((cluster, str(source)), (None, None))
-        if resource:
-            yield from ((resource, place) for place in places)
+                if found := self.resources.get((cluster.name, str(source))):
+                    yield found[0], path
 
     def verdict(self, finding: Finding, max_waiver_days: float | None = None) -> Verdict:
         """A finding of a model's rule as a verdict on a resource of the stack.
@@ -130,26 +99,6 @@ class StackView:
         except NotJudgedError:
             pass
         return ""
-
-
-def _below(node: Node, path: Sequence[str]) -> Node:
-    """The place at ``path``, or the first unknown one on the way."""
-    for key in path:
-        if node.value is UNKNOWN:
-            break
-        node = node[key]
-    return node
-
-
-def unknown_places(root: Node) -> Iterator[str]:
-    """Paths of all unknown values below ``root``, itself included."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if node.value is UNKNOWN:
-            yield node.path
-        else:
-            waiting += [inner for _, inner in node.entries()] + node.elements()
 
 
 def read_stack(resources: Sequence[Resource], now: datetime, *, complete: bool) -> StackView:

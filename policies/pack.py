@@ -8,7 +8,6 @@ from pulumi_traffic_mirror.extensions import own_rules
 from pulumi_traffic_mirror.model.rules import RULES
 
 from .adaptors import Adaptor, AnyRule, Clock
-from .repairs import REPAIRS
 from .rules import MIRROR_RULES, RESOURCE_RULES
 from .rules.registry import ResourceRule
 from .verdicts import Ledger
@@ -29,12 +28,12 @@ def make_policies(clock: Clock) -> list[Policy]:
     """
     adaptor = Adaptor(clock, Ledger())
     made = [
-        adaptor.object_policy(rule, REPAIRS.get(rule.id)) if rule.decided_by else adaptor.mesh_policy(rule)
+        adaptor.object_policy(rule) if rule.decided_by else adaptor.mesh_policy(rule)
         for rule in (*RULES, *MIRROR_RULES, *own_rules())
     ]
     for rule in RESOURCE_RULES:
         if isinstance(rule, ResourceRule):
-            made.append(adaptor.resource_policy(rule, REPAIRS.get(rule.id)))
+            made.append(adaptor.resource_policy(rule))
         else:
             made.append(adaptor.stack_policy(rule))
     return [*made, *adaptor.lists()]

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, cast
 
 from pulumi_policy import PolicyConfigSchema
 
 from pulumi_traffic_mirror.model import ValidationError, Waiver
-from pulumi_traffic_mirror.model.rules import RuleSettings
 
 from .rules.registry import OrganisationLimits
 
@@ -39,8 +38,7 @@ class Parameter:
 
     Attributes:
         name: Its name in a pack's configuration.
-        field: Field of :class:`RuleSettings` or :class:`OrganisationLimits` that it sets, or ``complete``. Rules
-            declare these.
+        field: Field of :class:`OrganisationLimits` that it sets, or ``complete``. Rules declare these.
         schema: JSON schema of its values.
         text: What it means, with unit and default.
     """
@@ -230,13 +228,11 @@ class Settings:
     """What a rule is told.
 
     Attributes:
-        rules: What the model's rules read.
-        limits: What the rules over single resources read.
+        limits: What the organisation allows.
         waivers: Waivers from the configuration.
         whole_cluster: Whether the stack counts as all of its clusters.
     """
 
-    rules: RuleSettings
     limits: OrganisationLimits
     waivers: tuple[WaiverTerms, ...]
     whole_cluster: bool
@@ -286,22 +282,23 @@ def _read(rule_id: str, parameters: tuple[Parameter, ...], text: str, stack: str
         values = {name: _checked(name, config[name], found.schema) for name, found in known.items() if name in config}
         by_stack = cast("Mapping[str, object]", values.pop(BY_STACK, {}))
         for name, value in by_stack.items():
-            _settings_of({"max_percent": value}, {"max_percent": f"{BY_STACK}.{name}"})
+            _limits({"max_percent": value}, {"max_percent": f"{BY_STACK}.{name}"})
         fields = {known[name].field: value for name, value in values.items()}
         if stack in by_stack:
             fields["max_percent"] = by_stack[stack]
-        rules, limits = _settings_of(fields, {parameter.field: name for name, parameter in known.items()})
+        limits = _limits(fields, {parameter.field: name for name, parameter in known.items()})
         waivers = _waivers(config.get(WAIVERS))
     except ValidationError as error:
         raise error.within(rule_id) from None
     whole = bool(values.get(WHOLE_CLUSTER, rule_id in WHOLE_BY_DEFAULT))
-    return Settings(rules=rules, limits=limits, waivers=waivers, whole_cluster=whole)
+    return Settings(limits=limits, waivers=waivers, whole_cluster=whole)
 
 
-def _settings_of(fields: Mapping[str, object], names: Mapping[str, str]) -> tuple[RuleSettings, OrganisationLimits]:
-    """Make the settings; an error names a field as the configuration does."""
+def _limits(fields: Mapping[str, object], names: Mapping[str, str]) -> OrganisationLimits:
+    """Make the limits; an error names a field as the configuration does."""
+    own = {field.name for field in dataclasses.fields(OrganisationLimits)}
     try:
-        return _made(RuleSettings, fields), _made(OrganisationLimits, fields)
+        return OrganisationLimits(**{name: cast("Any", value) for name, value in fields.items() if name in own})
     except ValidationError as error:
         field, bracket, rest = error.field.partition("[")
         raise ValidationError(
@@ -330,14 +327,6 @@ def _checked(name: str, value: object, schema: Mapping[str, object]) -> object:
     if (isinstance(value, bool) and kind != "boolean") or not isinstance(value, _JSON_TYPES[kind]):
         raise ValidationError(field=name, value=value, rule=f"must be of the JSON type {kind}", remedy="Correct it")
     return tuple(cast("list[object]", value)) if isinstance(value, list) else cast("object", value)
-
-
-_Made = TypeVar("_Made", RuleSettings, OrganisationLimits)
-
-
-def _made(kind: type[_Made], fields: Mapping[str, object]) -> _Made:
-    own = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: cast("Any", value) for name, value in fields.items() if name in own})
 
 
 def _waivers(given: object) -> tuple[WaiverTerms, ...]:

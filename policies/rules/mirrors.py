@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from pulumi_traffic_mirror.model import Expiry, ValidationError
+from pulumi_traffic_mirror.model import Brakes, Expiry, ValidationError
+from pulumi_traffic_mirror.model.render.destinations import traffic_policy
 from pulumi_traffic_mirror.model.rules import MirrorEntry, Node, Rule, Scope, Severity
+from pulumi_traffic_mirror.model.rules.mends import write
 from pulumi_traffic_mirror.model.rules.objects import ROUTES
 from pulumi_traffic_mirror.model.rules.registry import Case, Problem, mirror_rule, problem
 from pulumi_traffic_mirror.model.rules.writing import end_of
@@ -71,9 +73,11 @@ def _host_limits(resource: Resource, limits: OrganisationLimits) -> Iterator[Jud
 
 
 def _limits(resource: Resource, pool: Node) -> Iterator[Judgement]:
+    wanted = Node(traffic_policy(Brakes()))["connectionPool"]
     for group, key in LIMITS:
         if not pool[group][key].given:
-            yield fault(resource, pool[group][key], "a mirror that hangs is held without a bound")
+            mend = write(pool[group], key, value=wanted[group][key].json())
+            yield fault(resource, pool[group][key], "a mirror that hangs is held without a bound", mend=(mend,))
 
 
 HOST_LIMITS: Final = ResourceRule(

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from pulumi_traffic_mirror.model import ValidationError
-from pulumi_traffic_mirror.model.rules import Node, NotJudgedError, Severity
+from pulumi_traffic_mirror.model.rules import Edit, Node, NotJudgedError, RuleSettings, Severity
 
 from ..resources import Resource
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrganisationLimits:
-    """What an organisation allows or asks for beyond what holds for everybody.
+class OrganisationLimits(RuleSettings):
+    """What an organisation allows or asks for beyond what holds for everybody: of mirrors, and of all else in a stack.
 
     Attributes:
         disposable_stacks: Names of stacks whose clusters anybody may delete.
@@ -44,6 +44,7 @@ class OrganisationLimits:
     internal_by_default: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("disposable_stacks", "node_roles", "allowed_images", "labels", "mirror_hosts"):
             for index, text in enumerate(getattr(self, name)):
                 if not isinstance(text, str) or not text:
@@ -72,11 +73,13 @@ class Fault:
         resource: The resource.
         field: Path in its properties.
         message: What is wrong, as a sentence without a full stop.
+        mend: Changes of the resource that mend it, where nobody has to choose; empty otherwise.
     """
 
     resource: Resource
     field: str
     message: str
+    mend: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +163,10 @@ def not_known(resource: Resource, path: str) -> Unknown:
     return Unknown(resource=resource, field=path.lstrip("."))
 
 
-def fault(resource: Resource, place: Node | str, message: str) -> Fault:
+def fault(resource: Resource, place: Node | str, message: str, *, mend: tuple[Edit, ...] = ()) -> Fault:
     """Something wrong at ``place``."""
     path = place if isinstance(place, str) else place.path
-    return Fault(resource=resource, field=path.lstrip("."), message=message)
+    return Fault(resource=resource, field=path.lstrip("."), message=message, mend=mend)
 
 
 def of_type(*tokens: str) -> Callable[[Resource], bool]:

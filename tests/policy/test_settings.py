@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 from google.protobuf import json_format
 from pulumi_policy import policy
-from pulumi_policy.deserialize import deserialize_properties
+from pulumi_policy.deserialize import deserialize_properties, serialize_properties
 from pulumi_policy.proxy import unknown_checking_proxy
 
 from pulumi_traffic_mirror.model import ValidationError
-from pulumi_traffic_mirror.model.rules import Rule, RuleSettings, run_rules
+from pulumi_traffic_mirror.model.rules import Rule, run_rules
 from pulumi_traffic_mirror_policies import adaptors
 from pulumi_traffic_mirror_policies.documents import read_examples
 from pulumi_traffic_mirror_policies.meshes import read_stack
@@ -26,7 +26,6 @@ from pulumi_traffic_mirror_policies.parameters import (
     read_settings,
     schema_of,
 )
-from pulumi_traffic_mirror_policies.repairs import REPAIRS
 from pulumi_traffic_mirror_policies.resources import read_resource
 from pulumi_traffic_mirror_policies.rules.registry import OrganisationLimits
 from pulumi_traffic_mirror_policies.sdk import check_configuration
@@ -57,7 +56,7 @@ def judged_with(rule_id: str, config: dict[str, Any], given: Given, now: datetim
 
 
 def test_every_field_of_the_rules_settings_can_be_set() -> None:
-    fields = {field.name for kind in (RuleSettings, OrganisationLimits) for field in dataclasses.fields(kind)}
+    fields = {field.name for field in dataclasses.fields(OrganisationLimits)}
     assert {each.field for each in (*PARAMETERS, *WAIVER_BOUNDS) if each.name != WHOLE_CLUSTER} == fields
 
 
@@ -85,8 +84,8 @@ def test_a_rule_reads_exactly_the_settings_that_it_declares(rule_id: str, monkey
 
     def watched(rule: Any, config: Any, stack: str) -> Settings:
         made = read_settings(rule, config, stack)
-        changed: Any = {"rules": Watched(made.rules, read), "limits": Watched(made.limits, read)}
-        return dataclasses.replace(made, **changed)
+        limits: Any = Watched(made.limits, read)
+        return dataclasses.replace(made, limits=limits)
 
     monkeypatch.setattr(adaptors, "read_settings", watched)
     example = EXAMPLES[rule_id]
@@ -100,7 +99,7 @@ def test_rules_that_depend_on_what_is_missing_can_be_told_that_nothing_is(rule: 
     """What only a whole cluster breaks, is broken by something that is not there."""
     if isinstance(rule, Rule):
         example = EXAMPLES[rule.id]
-        settings = read_settings(rule, example.config, "staging").rules
+        settings = read_settings(rule, example.config, "staging").limits
         pack = InProcess(only=rule.id)
         given = [read_resource(pack._resource(each)) for each in resources(example.refused)]
         only_whole: set[str] = set()
@@ -258,13 +257,22 @@ def test_a_wrong_configuration_is_refused(rule_id: str, config: dict[str, Any], 
     assert caught.value.remedy
 
 
-def test_rules_that_declare_a_repair_have_one() -> None:
-    assert set(REPAIRS) == {rule.id for rule in RULES.values() if rule.repair}
+REPAIRED = sorted(rule.id for rule in RULES.values() if rule.repair)
+
+
+@pytest.mark.parametrize("rule_id", REPAIRED)
+def test_rules_that_declare_a_repair_have_one(rule_id: str) -> None:
+    example = EXAMPLES[rule_id]
+    pack = InProcess({rule_id: example.config}, only=rule_id)
+    given = resources(example.refused)
+    mended = [dataclasses.replace(each, props=serialize_properties(pack.remedied(each))) for each in given]
+    assert pack.judge(given).of(rule_id)
+    assert pack.judge(mended).of(rule_id) == []
 
 
 @pytest.mark.parametrize("rule_id", sorted(RULE_IDS | {"not-judged"}))
 def test_a_rule_without_a_repair_cannot_be_told_to_repair(rule_id: str) -> None:
-    if rule_id in REPAIRS:
+    if rule_id in REPAIRED:
         check_configuration(rule_id, {}, RULES, "remediate")
         return
     with pytest.raises(ValidationError, match="Choose mandatory or advisory") as caught:

@@ -3,6 +3,7 @@
 from .catalogue import ROUTE_RULES, RULES, require, run_rules
 from .clusters import ROOT_NAMESPACE, ClusterObjects, Mesh
 from .control_plane import control_plane_of
+from .findings import Finding, Outcome
 from .loops import Hop, Place, check_loops, describe_loop, find_loops, loop_error
 from .losses import PlannedLoss, planned_losses
 from .managed import managed_sign
@@ -11,7 +12,7 @@ from .mirror_entries import MirrorEntry
 from .nodes import UNKNOWN, Node, NotJudgedError, Unknown
 from .objects import NAMELESS, ROUTES, KubeObject, read_object
 from .plans import PLAN_RULES
-from .registry import Finding, Outcome, Rule, Scope, Severity
+from .registry import Rule, Scope, Severity
 from .routes import Route, Target
 from .settings import RuleSettings
 from .upgrade import Change, Upgrade, preview_upgrade

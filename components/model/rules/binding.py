@@ -5,6 +5,7 @@ from typing import Final
 
 from .attaching import admits
 from .gateways import labels, selects, translates
+from .lookups import Lookup
 from .objects import KubeObject, exported, service_name
 from .overlap import may_clash
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
@@ -45,6 +46,7 @@ def gateway_undefined(case: Case, subject: KubeObject) -> Iterator[Report]:
 @object_rule(
     kinds=ROUTES,
     rule_id="gateway-host",
+    finds_by=(Lookup.LISTENERS,),
     title="The gateway lets the route's hosts in",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
@@ -74,6 +76,7 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
 @object_rule(
     kinds=ROUTES,
     rule_id="gateway-namespace",
+    finds_by=(Lookup.LISTENERS,),
     title="The gateway takes routes of this namespace",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
@@ -100,6 +103,7 @@ def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
 @object_rule(
     kinds=ROUTES,
     rule_id="gateway-selector",
+    finds_by=(Lookup.PODS,),
     title="The gateway's selector finds pods",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
@@ -131,6 +135,7 @@ def _words(selector: dict[str, str]) -> str:
 @object_rule(
     kinds=ROUTES,
     rule_id="gateway-port-closed",
+    finds_by=(Lookup.PODS, Lookup.LISTENERS),
     title="The gateway's Service opens the port that the gateway listens on",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,

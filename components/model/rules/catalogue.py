@@ -28,7 +28,8 @@ from . import (
     writing,
 )
 from .clusters import ClusterObjects, Mesh
-from .registry import Finding, Rule, Scope, run
+from .findings import Finding, run
+from .registry import Rule, Scope
 from .settings import RuleSettings
 
 SECTIONS: Final[Mapping[str, tuple[Rule, ...]]] = {

@@ -10,6 +10,7 @@ from ..values import RpcMethod
 from .clusters import ClusterObjects
 from .envoy import SIDECAR
 from .gateways import labels, selects
+from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject, is_ambient
@@ -137,6 +138,7 @@ def method_not_allowed(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report
 
 @mirror_rule(
     rule_id="mirror-shared-selector",
+    finds_by=(Lookup.PODS,),
     title="Only copies reach a mirror",
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,

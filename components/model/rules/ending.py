@@ -8,6 +8,7 @@ from .clusters import ClusterObjects
 from .effects import named
 from .envoy import WAYPOINT
 from .gateways import labels, selects
+from .lookups import Lookup
 from .mends import remove, write
 from .mirror_entries import MirrorEntry
 from .nodes import UNKNOWN
@@ -29,6 +30,7 @@ _TRACES: Final = frozenset({"traceparent", "x-b3-traceid", "b3"})
 
 @mirror_rule(
     rule_id="mirror-ejects-nobody",
+    finds_by=(Lookup.PODS,),
     title="Outlier detection takes a mirror that fails out",
     severity=Severity.WARNING,
     scope=Scope.CLUSTER,

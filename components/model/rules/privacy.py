@@ -7,6 +7,7 @@ from ..annotations import CONTRACT
 from ..contract import is_private
 from ..safety import PEER_HEADERS
 from .envoy import WAYPOINT
+from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .patching import patched_cluster, policies_for
 from .policies import Policy, faulty
@@ -112,6 +113,7 @@ def credentials(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 
 @mirror_rule(
     rule_id="mirror-scrubbed-late",
+    finds_by=(Lookup.LISTENERS,),
     settings=("credential_headers",),
     title="Credentials stay in the cluster that they were sent to",
     severity=Severity.NOTICE,

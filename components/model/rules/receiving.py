@@ -8,6 +8,7 @@ from ..istio import AuthorityMode
 from .braking import missing_brakes
 from .clusters import ClusterObjects
 from .gateways import HTTP_PROTOCOLS, Listener
+from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .policies import Policy, faulty
 from .reach import Reach, Side, reach
@@ -137,6 +138,7 @@ def _inlets(mirror_entry: MirrorEntry, found: Reach) -> list[tuple[ClusterObject
 
 @mirror_rule(
     rule_id="receiver-port",
+    finds_by=(Lookup.LISTENERS,),
     title="The receiver's gateway listens where the mirror is sent",
     severity=Severity.ERROR,
     scope=Scope.CLUSTERS,
@@ -176,6 +178,7 @@ def _at_port(found: Reach, entered: list[tuple[ClusterObjects, Listener]]) -> li
 
 @mirror_rule(
     rule_id="receiver-protocol",
+    finds_by=(Lookup.LISTENERS,),
     title="The receiver's listener takes requests",
     severity=Severity.ERROR,
     scope=Scope.CLUSTERS,
@@ -196,6 +199,7 @@ def receiver_protocol(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
 
 @mirror_rule(
     rule_id="receiver-tls",
+    finds_by=(Lookup.LISTENERS,),
     title="Sender and receiver agree on TLS",
     severity=Severity.ERROR,
     scope=Scope.CLUSTERS,
@@ -262,6 +266,7 @@ def receiver_contract(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
 
 @mirror_rule(
     rule_id="receiver-no-limits",
+    finds_by=(Lookup.LISTENERS,),
     title="The receiver bounds what copies may cost it",
     severity=Severity.WARNING,
     scope=Scope.CLUSTERS,

@@ -1,14 +1,12 @@
-"""What a rule and a finding are, and how rules are run."""
+"""What a rule is, and how one is made of a function."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum, unique
-from typing import Final, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
-from ..collection import uncollected
-from ..jsontypes import JsonObject
 from .clusters import ClusterObjects, Mesh
+from .lookups import Lookup
 from .mends import Edit
 from .mirror_entries import MirrorEntry
 from .nodes import Node, NotJudgedError
@@ -16,7 +14,6 @@ from .objects import KubeObject
 from .placements import standing
 from .reach import pattern_entry
 from .settings import RuleSettings
-from .waivers import waived
 
 
 @unique
@@ -43,15 +40,6 @@ class Scope(StrEnum):
     """All objects of several clusters."""
     PLAN = "plan"
     """The preview of a stack."""
-
-
-@unique
-class Outcome(StrEnum):
-    """What became of a judgement."""
-
-    BROKEN = "broken"
-    WAIVED = "waived"
-    NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +103,9 @@ class Rule:
         decided_by: Kinds of objects that decide it alone, so that each is judged before it is made; empty for a rule
             that must see several objects.
         settings: What it reads of :class:`RuleSettings`, and ``complete`` where it depends on what is missing.
-        repair: What its repair changes, as a sentence without a full stop; empty for a rule that nobody can mend
-            without changing what a primary request meets.
+        finds_by: What it finds by parts of other objects; while such a part is not known, it is not judged.
+        repair: What writing the mends of its findings changes, as a sentence without a full stop; empty for a rule that
+            nobody can mend without changing what a primary request meets.
     """
 
     id: str
@@ -129,112 +118,8 @@ class Rule:
     check: Check = field(repr=False)
     decided_by: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    finds_by: tuple[Lookup, ...] = ()
     repair: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """A breach of a rule, ready to be shown.
-
-    Attributes:
-        rule: Id of the rule.
-        severity: Its weight.
-        cluster: Name of the cluster.
-        object: The object, e.g. ``VirtualService hello/greeter``.
-        field: Path in the object, e.g. ``spec.http[0].mirror``.
-        message: What is wrong, as a sentence without a full stop.
-        remedy: What to do, as an imperative sentence without a full stop.
-        outcome: Whether it stands, is waived, or could not be judged.
-        reason: Why it is waived; empty otherwise.
-        mend: Changes of the object that mend it, where nobody has to choose; empty otherwise.
-        likely: Whether what is not at hand may change it, although its rule can judge by the objects of one service.
-    """
-
-    rule: str
-    severity: Severity
-    cluster: str
-    object: str
-    field: str
-    message: str
-    remedy: str
-    outcome: Outcome = Outcome.BROKEN
-    reason: str = ""
-    mend: tuple[Edit, ...] = ()
-    likely: bool = False
-
-    @property
-    def fails(self) -> bool:
-        """Whether it says that something does not hold."""
-        return self.outcome is Outcome.BROKEN and self.severity is not Severity.NOTICE
-
-    def to_json(self) -> JsonObject:
-        """The finding as plain JSON."""
-        found: JsonObject = {
-            "rule": self.rule,
-            "severity": self.severity.value,
-            "outcome": self.outcome.value,
-            "cluster": self.cluster,
-            "object": self.object,
-            "field": self.field,
-            "message": self.message,
-            "remedy": self.remedy,
-        }
-        if self.reason:
-            found["reason"] = self.reason
-        if self.mend:
-            found["mend"] = [edit.to_json() for edit in self.mend]
-        return found
-
-    def __str__(self) -> str:
-        return f"{self.cluster}: {self.object}: {self.field}: {self.message}. {self.remedy}. [{self.rule}]"
-
-
-_WEIGHT: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
-
-
-def run(mesh: Mesh, rules: Iterable[Rule], settings: RuleSettings) -> list[Finding]:
-    """Run ``rules`` over ``mesh``; the heaviest findings come first, then by cluster, object and field."""
-    with uncollected():
-        findings = {
-            _finding(rule, report, mesh.now, settings) for rule in rules for report in rule.check(mesh, settings)
-        }
-    return sorted(
-        findings,
-        key=lambda found: (
-            _WEIGHT[found.severity],
-            found.cluster,
-            found.object,
-            found.field,
-            found.rule,
-            found.message,
-        ),
-    )
-
-
-def _finding(rule: Rule, report: Report, now: datetime | None, settings: RuleSettings) -> Finding:
-    if isinstance(report, Unjudged):
-        message, remedy, reason = report.message, report.remedy, ""
-        outcome = Outcome.NOT_JUDGED
-    else:
-        message, remedy = report.message, report.remedy or rule.remedy
-        reason, fault = (report.waived, "") if report.waived else waived(report.subject, rule.id, now, settings)
-        if reason and not settings.object_waivers:
-            reason, fault = "", "objects may carry none here"
-        message += f"; of its waiver: {fault}" if fault else ""
-        outcome = Outcome.WAIVED if reason else Outcome.BROKEN
-    return Finding(
-        rule=rule.id,
-        severity=rule.severity,
-        cluster=report.subject.cluster,
-        object=str(report.subject),
-        field=report.field,
-        message=message,
-        remedy=remedy,
-        outcome=outcome,
-        reason=reason,
-        mend=report.mend if isinstance(report, Problem) and outcome is Outcome.BROKEN else (),
-        likely=isinstance(report, Problem) and report.likely,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +148,7 @@ def mirror_rule(
     remedy: str,
     decided_by: tuple[str, ...] = (),
     settings: tuple[str, ...] = (),
+    finds_by: tuple[Lookup, ...] = (),
     repair: str = "",
     with_disabled: bool = False,
     unsent: bool = False,
@@ -296,6 +182,7 @@ def mirror_rule(
             check=run,
             decided_by=decided_by,
             settings=settings,
+            finds_by=finds_by,
             repair=repair,
         )
 
@@ -314,6 +201,7 @@ def object_rule(
     remedy: str,
     decided_by: tuple[str, ...] = (),
     settings: tuple[str, ...] = (),
+    finds_by: tuple[Lookup, ...] = (),
 ) -> Callable[[Callable[[Case, KubeObject], Iterable[Report]]], Rule]:
     """Make a rule of a function that checks one object of one of ``kinds``."""
 
@@ -337,6 +225,7 @@ def object_rule(
             check=run,
             decided_by=decided_by,
             settings=settings,
+            finds_by=finds_by,
         )
 
     return made

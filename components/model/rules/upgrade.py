@@ -8,11 +8,11 @@ from ..istio import IstioBehaviour, IstioVersion
 from ..jsontypes import JsonObject
 from .catalogue import RULES, run_rules
 from .clusters import ClusterObjects, Mesh
+from .findings import Finding
 from .mirror_entries import MirrorEntry
 from .nodes import NotJudgedError
 from .reach import Side, reach
 from .receiving import taken
-from .registry import Finding
 from .routes import authority_form
 from .settings import RuleSettings
 

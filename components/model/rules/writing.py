@@ -75,7 +75,8 @@ def deprecated_percent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report
         place = mirror_entry.route.setting(name)
         if place.given:
             share, entry = mirror_entry.percent, mirror_entry.route.entry
-            alone = share is not None and not mirror_entry.route.outer.given and not entry["mirrorPercentage"].given
+            valid = share is not None and 0 <= share <= 100  # noqa: PLR2004 -- the definition of per cent
+            alone = valid and not mirror_entry.route.outer.given and not entry["mirrorPercentage"].given
             mend = (write(entry, "mirrorPercentage", value={"value": share}), remove(place)) if alone else ()
             yield problem(mirror_entry.source, place, f"{name} is deprecated", mend=mend)
 
