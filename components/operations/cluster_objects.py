@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from ..model.istio import IstioBehaviour
 from ..model.rules import ROOT_NAMESPACE
 from .errors import OperationError
-from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, grant
+from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, grant, open_client
 from .manifest_files import Entry, Origin
 from .manifests import Loaded, gather
 from .meshes import CONFIGURATION
@@ -106,24 +106,6 @@ def read_cluster(
             entries.append(Entry(value={}, origin=Origin(file=said.file), unread=said))
     entries += _mesh(api, access.name, root_namespace)
     return gather(access.name, entries, istio, complete=True, root_namespace=root_namespace, domain=domain)
-
-
-def open_client(access: ClusterAccess) -> Any:  # noqa: ANN401 -- the client is untyped
-    """Return the Kubernetes client of a cluster; without a kubeconfig the default one of the machine.
-
-    Raises:
-        OperationError: The kubeconfig cannot be used.
-    """
-    config: Any = importlib.import_module("kubernetes.config")
-    yaml: Any = importlib.import_module("yaml")
-    try:
-        return config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
-    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
-        file = access.kubeconfig or "the default one"
-        raise OperationError(
-            f"The kubeconfig of {access.name}, {file}, cannot be used: {str(error).rstrip('.')}",
-            remedy="Give the path of a kubeconfig file and the name of a context in it",
-        ) from error
 
 
 def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[Entry]:  # noqa: ANN401 -- untyped

@@ -51,10 +51,27 @@ class PodSelection:
     """Container whose log is read."""
 
 
+def open_client(access: ClusterAccess) -> Any:  # noqa: ANN401 -- the client is untyped
+    """Return the Kubernetes client of a cluster; without a kubeconfig the default one of the machine.
+
+    It is imported here and not before, because that takes half a second.
+
+    Raises:
+        OperationError: The kubeconfig is missing or broken, or has no such context.
+    """
+    config: Any = importlib.import_module("kubernetes.config")
+    try:
+        return config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+        file = access.kubeconfig or "the default one"
+        raise OperationError(
+            f"The kubeconfig of {access.name}, {file}, cannot be used: {_first_line(error)}",
+            remedy="Give the path of a kubeconfig file and the name of a context in it",
+        ) from error
+
+
 class Pods:
     """Pods of one cluster.
-
-    The Kubernetes client is imported here and not before, because it takes half a second.
 
     Raises:
         OperationError: The kubeconfig is missing or broken, or has no such context.
@@ -62,16 +79,7 @@ class Pods:
 
     def __init__(self, access: ClusterAccess) -> None:
         self._access = access
-        config: Any = importlib.import_module("kubernetes.config")
-        try:
-            self._configuration: Any = config.new_client_from_config(
-                config_file=access.kubeconfig, context=access.context or None
-            ).configuration
-        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
-            raise OperationError(
-                f"The kubeconfig of {access.name}, {access.kubeconfig}, cannot be used: {_first_line(error)}",
-                remedy="Give the path of a kubeconfig file and the name of a context in it",
-            ) from error
+        self._configuration: Any = open_client(access).configuration
 
     def names(self, selection: PodSelection) -> list[str]:
         """Return the names of the selected pods that run, sorted.

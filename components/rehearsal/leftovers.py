@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from ..operations.cluster_objects import open_client
 from ..operations.errors import OperationError
-from ..operations.kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess
+from ..operations.kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, open_client
 from .errors import StageError
 from .progress import Progress
 from .scenario import ISTIO_NAMESPACE
