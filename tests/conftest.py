@@ -18,8 +18,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from pulumi_traffic_mirror.rehearsal.places import cache_directory
 from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
-from pulumi_traffic_mirror.rehearsal.toolchain import Toolchain, ensure_toolchain
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles, Toolchain, ensure_oracle, ensure_toolchain
 from tests.support.limits import SharedFixtureLimits
+from tests.support.prometheus import prometheus_programs
 
 # A shared machine makes single examples slow, never wrong, so no deadline.
 settings.register_profile("default", deadline=None)
@@ -154,6 +155,18 @@ def _loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 def toolchain() -> Toolchain:
     """The built programs; made on first use."""
     return ensure_toolchain(cache_directory(), PlainProgress())
+
+
+@pytest.fixture(scope="session")
+def oracle_files() -> OracleFiles:
+    """istiod in memory; built on first use."""
+    return ensure_oracle(cache_directory(), PlainProgress())
+
+
+@pytest.fixture(scope="session")
+def prometheus_folder() -> Path:
+    """The folder with ``prometheus`` and ``promtool``; fetched on first use."""
+    return prometheus_programs()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from pulumi_traffic_mirror.model import Expiry
 from pulumi_traffic_mirror.model.monitoring import ALERTS, MonitoredMirror, alert_group, inventory_group
 from pulumi_traffic_mirror.model.monitoring.dashboard import INTERVAL, expressions
-from tests.support.prometheus import prometheus_programs
 
 pytestmark = pytest.mark.slow_stage
 
@@ -135,8 +134,8 @@ AT = 25 * 60
 
 
 @pytest.fixture(scope="module")
-def promtool() -> Path:
-    return prometheus_programs() / "promtool"
+def promtool(prometheus_folder: Path) -> Path:
+    return prometheus_folder / "promtool"
 
 
 def run(promtool: Path, folder: Path, case: Mapping[str, Any], *mirrors: MonitoredMirror) -> str:

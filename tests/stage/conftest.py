@@ -8,7 +8,7 @@ import pytest
 
 from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
 from pulumi_traffic_mirror.rehearsal.stage import Stage
-from tests.support.lasting import end_unused
+from tests.support.lasting import end_unused, in_rows
 
 SLOW_FOLDERS = ("acceptance", "operations")
 """Suites that take minutes each; `make test-slow` runs them."""
@@ -19,11 +19,11 @@ STAGE_SECONDS = 300
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests with stages of their own first, because a machine holds one stage at a time."""
+    """Run tests with stages of their own first, and users of one in a row: a machine holds one stage at a time."""
     on_stage = [item for item in items if item.get_closest_marker("stage") is not None]
     shared = [item for item in on_stage if "stage" in getattr(item, "fixturenames", ())]
     own = [item for item in on_stage if item not in shared]
-    items[:] = [item for item in items if item not in on_stage] + own + shared
+    items[:] = [item for item in items if item not in on_stage] + in_rows(own) + in_rows(shared)
     for item in on_stage:
         if item.path.parent.name in SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow_stage)

@@ -76,14 +76,14 @@ class Polyglot:
     bin: Path
 
     @classmethod
-    def of(cls, folder: Path, toolchain: Toolchain) -> "Polyglot":
-        """Lay it out."""
+    def of(cls, folder: Path, toolchain: Toolchain, yaml: Path) -> "Polyglot":
+        """Lay it out; `yaml` is the host for programs in YAML."""
         made = cls(folder=folder, bin=folder / "bin")
         made.bin.mkdir(parents=True)
         (folder / "state").mkdir()
         for program in ("pulumi", PROVIDER):
             (made.bin / program).symlink_to(toolchain.program(program).resolve())
-        (made.bin / HOST).symlink_to(yaml_host())
+        (made.bin / HOST).symlink_to(yaml)
         # What the language host for Python would do with PulumiPlugin.yaml.
         plugin = made.bin / PLUGIN
         plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FOLDER}" "$@"\n', encoding="utf-8")

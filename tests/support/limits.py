@@ -11,7 +11,7 @@ SHARED_SECONDS: Final = 900
 BUILD_SECONDS: Final = 7200
 """Limit of installing and building with empty caches, waiting for another process that does the same included."""
 
-BUILDING: Final = ("prepared", "toolchain")
+BUILDING: Final = ("prepared", "toolchain", "oracle_files", "prometheus_folder", "yaml_host", "typescript")
 """Fixtures that install and build."""
 
 

@@ -19,6 +19,8 @@ from tests.support.warm import WarmCommands
 
 PACKAGE = "pulumi_traffic_mirror.cli"
 COMMAND_SECONDS = 120
+OF_THE_SERVER = ("resourceVersion", "uid", "creationTimestamp", "generation")
+"""Metadata that the API server gives."""
 
 Object = dict[str, Any]
 
@@ -34,15 +36,26 @@ class Mirrored:
     """Where :meth:`verify` runs, which is called dozens of times."""
 
     def get(self, role: str, kind: str, namespace: str, name: str) -> Object:
-        """Return an object of a cluster."""
-        return json.loads(self.stage.kubectl(role, "get", kind, name, "-n", namespace, "-o", "json"))
+        """Return an object of a cluster, with whose its fields are."""
+        asked = ("get", kind, name, "-n", namespace, "-o", "json", "--show-managed-fields")
+        return json.loads(self.stage.kubectl(role, *asked))
 
     def put(self, role: str, value: Object, verb: str = "replace") -> None:
         """Write an object, whoever changed it meanwhile."""
-        value = copy.deepcopy(value)
-        for key in ("resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"):
-            value["metadata"].pop(key, None)
-        value.pop("status", None)
+        metadata = {
+            key: each for key, each in value["metadata"].items() if key not in ("managedFields", *OF_THE_SERVER)
+        }
+        self._write(role, {**value, "metadata": metadata}, verb)
+
+    def put_back(self, role: str, before: Object, verb: str = "replace") -> None:
+        """Write an object as it was, and whose its fields were: an engine that applies them next meets no conflict."""
+        self.put(role, before, verb)
+        # Fields that a request changes become its sender's, whatever it says of them; now none changes any more.
+        metadata = {key: each for key, each in before["metadata"].items() if key not in OF_THE_SERVER}
+        self._write(role, {**before, "metadata": metadata}, "replace")
+
+    def _write(self, role: str, value: Object, verb: str) -> None:
+        value = {key: each for key, each in value.items() if key != "status"}
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(value, file)
             file.flush()
@@ -60,7 +73,7 @@ class Mirrored:
         try:
             yield
         finally:
-            self.put(role, before)
+            self.put_back(role, before)
 
     @contextmanager
     def deleted(self, role: str, kind: str, namespace: str, name: str) -> Generator[None]:
@@ -70,7 +83,7 @@ class Mirrored:
         try:
             yield
         finally:
-            self.put(role, before, "create")
+            self.put_back(role, before, "create")
 
     @contextmanager
     def deployment(self, role: str, name: str, *, replicas: int = 1, **env: str) -> Generator[None]:
@@ -85,7 +98,7 @@ class Mirrored:
         try:
             yield
         finally:
-            self.put(role, before)
+            self.put_back(role, before)
             self._rolled_out(role, name)
 
     def _rolled_out(self, role: str, name: str) -> None:

@@ -66,7 +66,9 @@ def _no_rejects(request: pytest.FixtureRequest) -> Iterator[None]:
     lab: Lab = request.getfixturevalue("lab")
     yield
     rejects = lab.rejects()
-    assert rejects == lab.refused, {role: lab.rejections(role) for role in rejects}
+    more = [role for role in rejects if rejects[role] > lab.refused[role]]
+    lab.refused.update(rejects)  # fewer, where a case has replaced an istiod: it counts anew
+    assert not more, {role: lab.rejections(role) for role in more}
 
 
 @dataclass

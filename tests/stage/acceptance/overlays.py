@@ -10,8 +10,7 @@ from pulumi_traffic_mirror.mesh import ExistingIstio
 from pulumi_traffic_mirror.model import GatewayHosts, Match, OverlayRoute, Protocol
 from pulumi_traffic_mirror.model.overlay import AIM_PREFIX
 from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
-from pulumi_traffic_mirror.rehearsal.places import cache_directory
-from pulumi_traffic_mirror.rehearsal.toolchain.oracle import ensure_oracle
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 
 from .declared import cluster, declare
 from .lab import Lab, Mirror, settled
@@ -83,9 +82,9 @@ def overlaid(lab: Lab, *mirrors: Mirror, name: str = "shop", **values: Any) -> I
         yield made[0]
 
 
-def define_gateway_api(lab: Lab, role: str) -> None:
+def define_gateway_api(lab: Lab, role: str, files: OracleFiles) -> None:
     """Bring the kinds of the Gateway API into a cluster; they stay."""
-    for definitions in ensure_oracle(cache_directory(), lab.stage.progress).definitions:
+    for definitions in files.definitions:
         if "gateway-api" in definitions.name:
             lab.stage.kubectl(role, "apply", "--server-side", "-f", str(definitions))
     names = [f"crd/{kind}.gateway.networking.k8s.io" for kind in ("gateways", "httproutes", "grpcroutes")]

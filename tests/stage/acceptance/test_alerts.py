@@ -28,7 +28,6 @@ from pulumi_traffic_mirror.model.monitoring import (
 )
 from pulumi_traffic_mirror.model.monitoring.dashboard import INTERVAL, expressions
 from pulumi_traffic_mirror.operations.recording.counters import Counters
-from tests.support.prometheus import prometheus_programs
 
 from .lab import Lab, Route
 from .overlays import HTTP
@@ -87,7 +86,7 @@ def mirrors(lab: Lab, soon: datetime) -> list[Any]:
 
 
 @contextmanager
-def prometheus(lab: Lab, folder: Path, groups: list[Any]) -> Iterator[None]:
+def prometheus(lab: Lab, programs: Path, folder: Path, groups: list[Any]) -> Iterator[None]:
     """Prometheus in the stage's network, on its loopback, on staging's gateway, istiod and a recorder's counters."""
     (folder / "rules.json").write_text(json.dumps({"groups": groups}), encoding="utf-8")
     kubeconfig = yaml.safe_load(Path(lab.stage.kubeconfigs[STAGING]).read_text(encoding="utf-8"))
@@ -126,7 +125,7 @@ def prometheus(lab: Lab, folder: Path, groups: list[Any]) -> Iterator[None]:
         for argv in (
             ["python3", "-m", "http.server", port, "--bind", host, "--directory", str(served)],
             [
-                str(prometheus_programs() / "prometheus"),
+                str(programs / "prometheus"),
                 f"--config.file={folder / 'prometheus.json'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address={PROMETHEUS}",
@@ -214,7 +213,9 @@ def inventory(route: Route, past: datetime) -> list[MonitoredMirror]:
 
 
 @pytest.mark.timeout(400)
-def test_each_alert_fires_for_its_fault_and_for_no_other(lab: Lab, tmp_path: Path, case: Any) -> None:
+def test_each_alert_fires_for_its_fault_and_for_no_other(
+    lab: Lab, prometheus_folder: Path, tmp_path: Path, case: Any
+) -> None:
     note = case("Alerts on planted faults", SOURCE, f"{len(ALERTS)} alerts, each for its fault alone")
     now = datetime.now(UTC)
     services = [alias(name, version) for name, version in SERVICES.items()]
@@ -241,7 +242,7 @@ def test_each_alert_fires_for_its_fault_and_for_no_other(lab: Lab, tmp_path: Pat
             ("RecorderDropsExchanges", "recorder"),
         }
         rules = [inventory_group(known, window=WINDOW), alert_group(window=WINDOW)]
-        with prometheus(lab, tmp_path, rules):
+        with prometheus(lab, prometheus_folder, tmp_path, rules):
             job = lab.job(route, RATE * TRAFFIC_SECONDS, rate=RATE, concurrency=8)
             calls = pool.submit(lab.run_job, job, inside=False, timeout=TRAFFIC_SECONDS + 60)
             before = await_firing(lab, always)

@@ -10,6 +10,7 @@ import pulumi_traffic_mirror as tm
 from pulumi_traffic_mirror.mesh import ExistingIstio, IstioCharts
 from pulumi_traffic_mirror.model import Match, MirrorContract, MirrorOffer, Protocol, RouteApi
 from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 
 from .declared import cluster, declare
 from .lab import Lab, settled
@@ -106,11 +107,11 @@ def removed(lab: Lab, role: str, steps: tuple[Mapping[str, Any], ...]) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _components(lab: Lab) -> Iterator[None]:
+def _components(lab: Lab, oracle_files: OracleFiles) -> Iterator[None]:
     """What the components declare in both clusters; the receiving one first."""
     with ExitStack() as end:
         for role, program in ((TESTING, receiver), (STAGING, sender)):
-            define_gateway_api(lab, role)
+            define_gateway_api(lab, role, oracle_files)
             steps = declare(lambda p=program: p(lab), gateway_address=lab.stage.gateway_addresses[role]).steps
             end.callback(removed, lab, role, steps)
             lab.meshes.install(role, steps)

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from pulumi_traffic_mirror.rehearsal.toolchain import Toolchain
-from tests.support.languages import Polyglot, typescript_program
+from tests.support import languages
+from tests.support.languages import Polyglot
 
 from .lab import Lab
 from .overlays import HOST, HTTP, call, copies, owner, undisturbed
@@ -55,10 +56,28 @@ class Project:
         )
 
 
+@pytest.fixture(scope="session")
+def yaml_host() -> Path:
+    """Pulumi's host for programs in YAML; built on first use."""
+    return languages.yaml_host()
+
+
+@pytest.fixture(scope="session")
+def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in TypeScript, as Node.js runs it."""
+    return languages.typescript_program(tmp_path_factory.mktemp("typescript") / "program")
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, toolchain: Toolchain, yaml_host: Path) -> Polyglot:
+    """A Pulumi of the test's own."""
+    return Polyglot.of(tmp_path, toolchain, yaml_host)
+
+
 @pytest.mark.timeout(400)
-def test_a_program_in_yaml_deploys_an_overlay(lab: Lab, toolchain: Toolchain, tmp_path: Path, case: Any) -> None:
+def test_a_program_in_yaml_deploys_an_overlay(lab: Lab, pulumi: Polyglot, case: Any) -> None:
     note = case("Overlay by a Pulumi program in YAML", SOURCE, f"{CALLS} of {CALLS} copies; none after destroy")
-    project = Project(lab, Polyglot.of(tmp_path, toolchain))
+    project = Project(lab, pulumi)
     project.write(program())
     with lab.applied(STAGING, [owner()]):
         before = undisturbed(lab)
@@ -91,9 +110,10 @@ def test_a_program_in_yaml_deploys_an_overlay(lab: Lab, toolchain: Toolchain, tm
 
 
 @pytest.mark.timeout(400)
-def test_a_program_in_typescript_deploys_an_overlay(lab: Lab, toolchain: Toolchain, tmp_path: Path, case: Any) -> None:
+def test_a_program_in_typescript_deploys_an_overlay(
+    lab: Lab, pulumi: Polyglot, typescript: Path, tmp_path: Path, case: Any
+) -> None:
     note = case("Overlay by a Pulumi program in TypeScript", SOURCE, f"{CALLS} of {CALLS} copies; none after destroy")
-    pulumi, compiled = Polyglot.of(tmp_path, toolchain), typescript_program(tmp_path / "typescript")
     kubeconfig = Path(lab.stage.kubeconfigs[STAGING]).read_text(encoding="utf-8")
     overlay = {"mesh": {"version": "1.31.0"}, **program()["resources"]["shop"]["properties"]}
     job = tmp_path / "job.json"
@@ -101,7 +121,7 @@ def test_a_program_in_typescript_deploys_an_overlay(lab: Lab, toolchain: Toolcha
     job.write_text(json.dumps({"kubeconfig": kubeconfig, "overlay": overlay}), encoding="utf-8")
 
     def run(command: str) -> str:
-        argv = ["sh", "-c", f"node {compiled} {command} < {job}"]
+        argv = ["sh", "-c", f"node {typescript} {command} < {job}"]
         return lab.stage.run_in_fabric(argv, timeout=150, env=pulumi.environment, cwd=tmp_path).stdout
 
     with lab.applied(STAGING, [owner()]):

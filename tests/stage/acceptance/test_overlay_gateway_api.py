@@ -9,6 +9,7 @@ import pytest
 import pulumi_traffic_mirror as tm
 from pulumi_traffic_mirror.model import GatewayHosts, Match, Protocol
 from pulumi_traffic_mirror.rehearsal.machine.processes import wait_until
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 
 from .lab import Lab, settled
 from .overlays import (
@@ -73,9 +74,9 @@ def http_route(first: int = 90) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _gateway(lab: Lab) -> Iterator[None]:
+def _gateway(lab: Lab, oracle_files: OracleFiles) -> Iterator[None]:
     """The Gateway API, and a Gateway of it on the pods of the gateway that is there."""
-    define_gateway_api(lab, STAGING)
+    define_gateway_api(lab, STAGING, oracle_files)
     listeners = [
         {
             "name": protocol.port_name,

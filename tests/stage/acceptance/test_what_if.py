@@ -252,6 +252,7 @@ def some(*names: str) -> Mapping[str, list[dict[str, Any]]]:
     return {name: CHANGES[name] for name in names}
 
 
+@pytest.mark.usefixtures("oracle_files")
 @pytest.mark.timeout(400)
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
@@ -267,7 +268,11 @@ def some(*names: str) -> Mapping[str, list[dict[str, Any]]]:
     ],
 )
 async def test_what_is_told_is_what_the_cluster_does(
-    lab: Lab, case: Any, tmp_path: Path, way: Way, changes: Mapping[str, list[dict[str, Any]]]
+    lab: Lab,
+    case: Any,
+    tmp_path: Path,
+    way: Way,
+    changes: Mapping[str, list[dict[str, Any]]],
 ) -> None:
     note = case(
         f"What-if of {len(changes)} states, {way.name}",

@@ -248,6 +248,23 @@ def test_a_broken_set_up_is_diagnosed(mirrored: Mirrored, break_: Break, mirror:
     assert result["exit"] == 1
 
 
+def test_what_a_test_has_put_back_is_the_engine_s_again(mirrored: Mirrored) -> None:
+    """Else the next deployment of another share would meet a conflict."""
+
+    def owners(role: str, kind: str) -> list[tuple[str, object]]:
+        found = mirrored.get(role, kind, "hello", "greeter")
+        return [(each["manager"], each["fieldsV1"]) for each in found["metadata"]["managedFields"]]
+
+    kind = "virtualservice"
+    before = {role: owners(role, kind) for role in ("staging", "testing")}
+    assert all(before.values())
+    with mirrored.changed("staging", kind, "hello", "greeter", setting("hosts", to=["other.staging.example"])):
+        assert owners("staging", kind) != before["staging"]
+    with mirrored.deleted("testing", kind, "hello", "greeter"):
+        pass
+    assert {role: owners(role, kind) for role in before} == before
+
+
 ROLES = (
     ("istio-system", "mesh"),
     ("istio-system", "istiod"),

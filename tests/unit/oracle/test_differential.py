@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pulumi_traffic_mirror.operations.oracle import Oracle
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.differential.comparing import compare
 from tests.differential.meshes import mesh
 from tests.support.oracle import start_oracle
@@ -21,8 +22,8 @@ SEEDS = range(300)
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Iterator[Oracle]:
-    with start_oracle() as started:
+def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
+    with start_oracle(oracle_files) as started:
         yield started
 
 

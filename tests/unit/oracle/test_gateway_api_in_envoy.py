@@ -12,6 +12,7 @@ from pulumi_traffic_mirror.operations.manifests import load
 from pulumi_traffic_mirror.operations.oracle import Oracle
 from pulumi_traffic_mirror.operations.whatif.run import passages_of, run_states
 from pulumi_traffic_mirror.operations.whatif.state import State, read_state
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.support.oracle import start_oracle
 from tests.support.what_if import recorded, request
 from tests.unit.model.samples import GATEWAY, HOST, MIRROR, REASON, in_cluster, service
@@ -39,8 +40,8 @@ SENT: list[tuple[str, dict[str, Any], int]] = [
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Iterator[Oracle]:
-    with start_oracle() as started:
+def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
+    with start_oracle(oracle_files) as started:
         yield started
 
 

@@ -21,6 +21,7 @@ from pulumi_traffic_mirror.model import (
 )
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, question_of
 from pulumi_traffic_mirror.rehearsal.mirror_tls import make_mirror_tls
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.support.oracle import start_oracle
 from tests.unit.model.samples import GATEWAY, HOST, MIRROR, NEW, contract, cross_cluster, in_cluster, service
 from tests.unit.model.test_gateway_api import MANAGED, SERVICE, reading, receiver, route
@@ -36,8 +37,8 @@ CLASS = {
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Iterator[Oracle]:
-    with start_oracle() as started:
+def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
+    with start_oracle(oracle_files) as started:
         yield started
 
 

@@ -24,6 +24,7 @@ from pulumi_traffic_mirror.model import (
 )
 from pulumi_traffic_mirror.operations.oracle import Oracle, question_of
 from pulumi_traffic_mirror.operations.whatif.state import Door, doors_of
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.support.certificates import make_certificates
 from tests.support.loopback_envoy import running_envoy
 from tests.support.oracle import start_oracle
@@ -47,8 +48,8 @@ DECIDES = ("envoy.filters.http.rbac", "traffic-mirror.", "envoy.filters.http.rou
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Iterator[Oracle]:
-    with start_oracle() as started:
+def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
+    with start_oracle(oracle_files) as started:
         yield started
 
 

@@ -21,6 +21,7 @@ from pulumi_traffic_mirror.operations.oracle import Oracle, ProxyKind, question_
 from pulumi_traffic_mirror.operations.verify.inside import choose_inside, make_inside_plan
 from pulumi_traffic_mirror.operations.verify.proxy import ProxyView
 from pulumi_traffic_mirror.operations.verify.request import Request
+from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.support.oracle import start_oracle
 from tests.unit.model.samples import plain
 
@@ -30,8 +31,8 @@ ORDERS = "orders.shop.svc.cluster.local"
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Iterator[Oracle]:
-    with start_oracle() as started:
+def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
+    with start_oracle(oracle_files) as started:
         yield started
 
 
