@@ -449,7 +449,9 @@ class _Mirror:
         told = (self.mine | self.claims.naming(self.mirror_entry.target.host)) & ADDRESSLESS
         if empty and not told:
             return self._say("endpoints-absent-silent", empty[0])
-        return self._say("endpoints-absent-claimed", str(sorted(told))) if told and not empty else []
+        if told and not empty and "host-routed-twice" not in self.rules:  # beyond: twice
+            return self._say("endpoints-absent-claimed", str(sorted(told)))
+        return []
 
     def _life(self, sent: list[tuple[Rendering, Any]]) -> list[Disagreement]:
         unbounded = [

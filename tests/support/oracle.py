@@ -2,11 +2,11 @@
 
 from pulumi_traffic_mirror.operations.oracle import Oracle
 from pulumi_traffic_mirror.rehearsal.places import cache_directory
-from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
 from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles, ensure_oracle
 
 
 def start_oracle(files: OracleFiles | None = None) -> Oracle:
-    """An oracle that is started by its first question; built first where the cache has none."""
-    found = files or ensure_oracle(cache_directory(), SilentProgress())
+    """An oracle that is started by its first question; built first where the cache has none, which is told."""
+    found = files or ensure_oracle(cache_directory(), PlainProgress())
     return Oracle(found.command)

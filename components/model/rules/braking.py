@@ -62,9 +62,9 @@ def no_brakes(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 
 
 def _may_be_said_elsewhere(found: Policy, missing: Sequence[str]) -> bool:
-    """Whether a DestinationRule or a mesh's configuration that is not at hand may say some of what is missing."""
-    if found.rule is None or found.mesh.given:
-        return found.rule is None
+    """Whether another DestinationRule than ``found`` tells, or the mesh's configuration, may say some of that."""
+    if found.rule is None or found.by_order or found.mesh.given:
+        return found.rule is None or found.by_order
     return KEEP_ALIVE in missing or not all(
         found.setting("outlierDetection" if name == OUTLIERS else "connectionPool").given for name in missing
     )
@@ -161,7 +161,7 @@ def requests_limit(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     for _, found, number in faulty(case.cluster, mirror_entry.route, mirror_entry.target, too_many):
         subject = found.source(IN_FLIGHT[0]) or mirror_entry.source
         message = f"{number:g} requests in flight; at most {limit} are allowed"
-        yield problem(subject, found.setting(*IN_FLIGHT), message)
+        yield problem(subject, found.setting(*IN_FLIGHT), message, likely=found.by_order)
         return
 
 

@@ -99,8 +99,7 @@ class Patch:
     @cached_property
     def targets(self) -> list[tuple[str, str]]:
         """Kind and ``namespace/name`` of what its EnvoyFilter is for by name; none where it is for pods."""
-        nodes = self.source.spec["targetRefs"].elements()
-        return [(node["kind"].text(), f"{self.source.namespace}/{node['name'].text()}") for node in nodes]
+        return targets_of(self.source)
 
     def applies(self, context: str, namespace: str, root_namespace: str) -> bool:
         """Whether it reaches proxies of a kind in a namespace."""
@@ -274,6 +273,12 @@ def _patches(source: KubeObject, rank: tuple[float, int]) -> Iterator[Patch]:
             value=node["patch"]["value"],
             rank=rank,
         )
+
+
+def targets_of(source: KubeObject) -> list[tuple[str, str]]:
+    """Kind and ``namespace/name`` of what an EnvoyFilter is for by name; none where it is for pods."""
+    nodes = source.spec["targetRefs"].elements()
+    return [(node["kind"].text(), f"{source.namespace}/{node['name'].text()}") for node in nodes]
 
 
 def http_options(patch: Patch) -> Node:

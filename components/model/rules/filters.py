@@ -10,11 +10,13 @@ from .clusters import ClusterObjects
 from .envoy import ADDING, SIDECAR, MirrorPolicy, Patch, http_options
 from .freezing import refused_routes
 from .mirror_entries import MirrorEntry
-from .objects import KubeObject
-from .patching import Sent, cluster_at, patched_cluster, routes_for, sent, sent_everywhere
+from .objects import KubeObject, exported
+from .outlets import own_outlets
+from .patching import Sent, cluster_at, fits_host, patched_cluster, routes_for, sent, sent_everywhere, written_at
 from .privacy import MIRROR_POLICY
+from .reaching import asks_for_default, meets_inbound, proxies_at_hand, sidecars_reached
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
-from .routes import ROUTE
+from .routes import MESH
 
 FILTER_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/envoy-filter/"
 REPLACES_LISTS: Final = IstioVersion(1, 31)
@@ -194,15 +196,21 @@ def makes_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
 
 def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     """Whether each route that a patch is for has a mirror to the cluster that it names; None where some may not."""
-    if patch.kind != "HTTP_ROUTE" or patch.operation in ADDING or _for_all_of_sidecars(patch):
-        return False
     cluster, listed = case.cluster, True
+    if patch.kind != "HTTP_ROUTE" or patch.operation in ADDING:
+        return False
+    if not patch.merges:
+        return True  # neither REMOVE nor REPLACE writes anything into a route
+    if asks_for_default(patch) and (_for_sidecars_own(cluster, patch) or meets_inbound(cluster, patch)):
+        return False if proxies_at_hand(cluster, patch) else None
     for route in routes_for(cluster, patch):
         mirror_entries = [mirror_entry for mirror_entry in cluster.routing.of_route(route) if not mirror_entry.nothing]
         for each in sent_everywhere(cluster, route):
             outlet = each.placement.outlet
             if patch in each.applied and all(
-                cluster_at(cluster, mirror_entry, outlet) != policy.cluster for mirror_entry in mirror_entries
+                cluster_at(cluster, mirror_entry, outlet) != policy.cluster
+                or not written_at(cluster, mirror_entry, outlet)
+                for mirror_entry in mirror_entries
             ):
                 if each.placement.sure:
                     return False
@@ -210,11 +218,26 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     return listed
 
 
-def _for_all_of_sidecars(patch: Patch) -> bool:
-    """Whether a patch is for every route of sidecars: those that they have of Services by themselves are among them."""
+def _for_sidecars_own(cluster: ClusterObjects, patch: Patch) -> bool:
+    """Whether a patch is for routes that sidecars have by themselves: of Services that no route is for, and of others.
+
+    Those of others have another name than those of Services.
+    """
     host = patch.match["routeConfiguration"]["vhost"]
-    named = patch.name or host["name"].given or host["domainName"].given
-    return SIDECAR in patch.contexts and not named and host["route"]["action"].text("ANY") in ("ANY", ROUTE)
+    named = host["name"].given or host["domainName"].given
+    for_all = not named and not host["route"]["name"].given
+    for namespace in sidecars_reached(cluster, patch) if SIDECAR in patch.contexts else ():
+        if not cluster.complete and not named:
+            return True
+        for outlet in own_outlets(cluster, namespace):
+            if fits_host(patch, outlet) and (for_all or not _routed(cluster, outlet.hosts[0], namespace)):
+                return True
+    return False
+
+
+def _routed(cluster: ClusterObjects, host: str, namespace: str) -> bool:
+    """Whether sidecars of a namespace have a route for a host in place of their own."""
+    return any(MESH in route.bound and exported(route.owner, namespace) for route in cluster.route_index.covering(host))
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -1,22 +1,18 @@
 """The rule on EnvoyFilters whose routes Envoy refuses, so that everybody's stay as they are."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import ADDING, GATEWAY, INBOUND, SIDECAR, Patch
+from .envoy import ADDING, GATEWAY, SIDECAR, Patch
 from .nodes import Node
 from .objects import KubeObject
 from .outlets import Outlet, listening, own_outlets
 from .patching import fits, fits_host, fits_outlet, reaches, release, routes_for
 from .placements import Placement, refusable
-from .reaching import gateways_reached, proxies_at_hand, reaches_waypoint, sidecars_reached
+from .reaching import asks_for_default, gateways_reached, meets_inbound, proxies_at_hand, sidecars_reached
 from .registry import Case, Report, Scope, Severity, object_rule, problem
 from .routes import ROUTE, Route
 from .targets import left_out
-
-DEFAULT: Final = "default"
-"""Name of the routes that proxies have of Services by themselves."""
 
 
 @object_rule(
@@ -108,10 +104,8 @@ def _names_a_host(match: Node) -> bool:
 
 def _adds_to_sidecars(cluster: ClusterObjects, patch: Patch, *, beside_none: bool) -> bool:
     """Whether it finds one among what sidecars have of Services by themselves, or for all that they do not know."""
-    match, wanted = patch.match["routeConfiguration"], patch.match.at("routeConfiguration", "vhost", "route")
-    if not (
-        beside_none or (wanted["name"].text(DEFAULT) == DEFAULT and wanted["action"].text("ANY") in ("ANY", ROUTE))
-    ):
+    match = patch.match["routeConfiguration"]
+    if not (beside_none or asks_for_default(patch)):
         return False
     for namespace in sidecars_reached(cluster, patch):
         if not cluster.complete and not _names_a_host(match):
@@ -129,22 +123,5 @@ def _listening(cluster: ClusterObjects, patch: Patch) -> Iterator[Outlet]:
 
 
 def _adds_inbound(cluster: ClusterObjects, patch: Patch) -> bool:
-    """Whether a patch that makes a route finds a place for it where proxies take requests in.
-
-    What is for one port of a pod, or for one configuration by its name, is not judged; what is for one of a waypoint's
-    Services is.
-    """
-    match = patch.match["routeConfiguration"]
-    host = match["vhost"]
-    if patch.match["context"].text("ANY") not in ("ANY", INBOUND):
-        return False
-    if match["name"].text() or host["name"].text() or host["domainName"].text("*") != "*":
-        return False
-    wanted = host["route"]
-    if not _stands_beside_none(patch) and (
-        wanted["name"].text(DEFAULT) != DEFAULT or wanted["action"].text("ANY") not in ("ANY", ROUTE)
-    ):
-        return False
-    if port := match["portNumber"].integer():
-        return reaches_waypoint(cluster, patch, port)
-    return bool(sidecars_reached(cluster, patch)) or reaches_waypoint(cluster, patch)
+    """Whether a patch that makes a route finds a place for it where proxies take requests in."""
+    return (_stands_beside_none(patch) or asks_for_default(patch)) and meets_inbound(cluster, patch)

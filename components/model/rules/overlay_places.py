@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
+from ..render.overlay import REFERENCED
 from .additions import Addition, added_to, is_service, mirrors_of
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, INBOUND, REPLACE_LISTS, WAYPOINT, Patch
@@ -14,7 +15,6 @@ from .overlays import KINDS, MEASURED
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, object_rule, problem
 from .routes import MESH
 
-_REFERENCED: Final = "envoyfilter.istio.io/referenced-services"
 _ON: Final = ("1", "t", "true")
 _FILTERED: Final = "PILOT_FILTER_GATEWAY_CLUSTER_CONFIG"
 """istiod's environment variable by which gateways get only the clusters that their routes name."""
@@ -93,15 +93,15 @@ def _meets(patch: Patch, addition: Addition) -> bool:
     why="A waypoint has clusters only for what it serves, and so has a gateway where istiod filters its clusters:"
     " without the annotation it knows none for the mirror, and nothing is copied, in silence.",
     source=MEASURED,
-    remedy=f"List the mirror as <namespace>/<host> in the annotation {_REFERENCED}",
+    remedy=f"List the mirror as <namespace>/<host> in the annotation {REFERENCED}",
 )
 def hidden_cluster(case: Case, source: KubeObject) -> Iterator[Report]:
     """Report mirrors of waypoints, and of gateways whose clusters are filtered, that the annotation does not list."""
-    listed = {entry.rpartition("/")[2] for entry in source.annotation(_REFERENCED).split(",")}
+    listed = {entry.rpartition("/")[2] for entry in source.annotation(REFERENCED).split(",")}
     contexts = {INBOUND, *((GATEWAY, "ANY") if _filters_clusters(case.cluster) else ())}
     for mirror in mirrors_of(case.cluster, source):
         if mirror.addition.context in contexts and mirror.host and mirror.host not in listed:
-            yield problem(source, f"metadata.annotations.{_REFERENCED}", f"does not list {mirror.host}")
+            yield problem(source, f"metadata.annotations.{REFERENCED}", f"does not list {mirror.host}")
 
 
 def _filters_clusters(cluster: ClusterObjects) -> bool:

@@ -4,6 +4,7 @@ Written after rc_patch.go and cluster_patch.go of Istio's pilot, and held agains
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..istio import NEWEST_ISTIO
@@ -18,8 +19,9 @@ from .envoy import (
     Patch,
     http_options,
 )
+from .granting import ungranted
 from .mirror_entries import MirrorEntry
-from .nodes import Node
+from .nodes import Node, NotJudgedError
 from .outlets import Outlet, port_at
 from .placements import Placement, everywhere, standing
 from .routes import ROUTE, Route
@@ -96,13 +98,21 @@ def _sent(cluster: ClusterObjects, route: Route, placement: Placement) -> Sent:
 
 
 def _policy(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> MirrorPolicy | None:
-    """What Istio writes for a mirror; nothing for one that rests."""
-    if mirror_entry.disabled:
+    """What Istio writes for a mirror; nothing for one that rests, or that it leaves out there."""
+    if mirror_entry.disabled or not written_at(cluster, mirror_entry, outlet):
         return None
     name = cluster_at(cluster, mirror_entry, outlet)
     return MirrorPolicy(
         node=mirror_entry.node, cluster=name, percent=mirror_entry.percent, removed=frozenset(), written=frozenset()
     )
+
+
+def written_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> bool:
+    """Whether Istio writes a mirror at an outlet at all; where it cannot be told it counts as written."""
+    if outlet.context == GATEWAY and mirror_entry.route.native:
+        with suppress(NotJudgedError):
+            return not ungranted(cluster, mirror_entry)
+    return True
 
 
 def cluster_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> str:
@@ -149,7 +159,8 @@ def fits_host(patch: Patch, outlet: Outlet) -> bool:
     name, domain = match["vhost"]["name"].text(), match["vhost"]["domainName"].text()
     if not outlet.hosts:
         return True
-    named = not name or name in {f"{host}:{outlet.port}" for host in outlet.hosts}
+    # Where a proxy looks itself what a port carries, the only virtual host has the configuration's name.
+    named = not name or name in {outlet.config, *(f"{host}:{outlet.port}" for host in outlet.hosts)}
     return named and (not domain or any(_has_domain(host, domain) for host in outlet.hosts))
 
 

@@ -28,12 +28,15 @@ class Policy:
         layers: Traffic policies and who says them, the most specific first; a later one fills in what an earlier one
             leaves out.
         mesh: The mesh's configuration, whose default policy fills in what all of them leave out.
+        by_order: Whether the order of the objects alone decides which of several rules it is: age does in a cluster,
+            and they do not say when they were made.
     """
 
     rule: KubeObject | None
     subset: Node = field(default=_NOTHING, repr=False)
     layers: tuple[tuple[KubeObject, Node], ...] = field(default=(), repr=False)
     mesh: Node = field(default=_NOTHING, repr=False)
+    by_order: bool = False
 
     def setting(self, *path: str) -> Node:
         """A setting; Istio merges layers by their first key only."""
@@ -127,14 +130,25 @@ class _Merged:
 def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
     """Of rules for all workloads that are not merged the youngest governs. Source: SidecarScope.DestinationRule."""
     mesh = Node(cluster.mesh_config or None)
-    merged = _merge(_in_force(cluster, target.host, namespace))
-    general = [_policy(each.rules, target, mesh) for each in merged if each.selector is None]
+    rules = _in_force(cluster, target.host, namespace)
+    merged = _merge(rules)
+    by_order = len(rules) > 1 and _by_order(rules, merged, target)
+    found = [(each.selector, _policy(each.rules, target, mesh, by_order=by_order)) for each in merged]
+    general = [policy for selector, policy in found if selector is None]
     return Policies(
-        chosen=tuple(
-            (each.selector, _policy(each.rules, target, mesh)) for each in merged if each.selector is not None
-        ),
+        chosen=tuple((selector, policy) for selector, policy in found if selector is not None),
         general=general[-1] if general else Policy(rule=None, mesh=mesh),
     )
+
+
+def _by_order(rules: Sequence[KubeObject], merged: Sequence[_Merged], target: Target) -> bool:
+    """Whether another order of rules that do not say when they were made may change what governs a target."""
+    if all(rule.created for rule in rules):
+        return False
+    apart = sum(each.selector is None for each in merged) > 1
+    ruling = [rule for rule in rules if rule.spec["trafficPolicy"].given]
+    subsets = [node["name"].text() for rule in rules for node in rule.spec["subsets"].elements()]
+    return apart or len(ruling) > 1 or subsets.count(target.subset) > 1
 
 
 def _merge(rules: Sequence[KubeObject]) -> list[_Merged]:
@@ -210,7 +224,7 @@ def _local(rule: KubeObject) -> bool:
     return workload_selector(rule) is not None or exported(rule, rule.namespace)
 
 
-def _policy(rules: Sequence[KubeObject], target: Target, mesh: Node) -> Policy:
+def _policy(rules: Sequence[KubeObject], target: Target, mesh: Node, *, by_order: bool) -> Policy:
     """What rules for one host say together: all their subsets, and the first traffic policy.
 
     Source: mergeDestinationRule.
@@ -231,7 +245,7 @@ def _policy(rules: Sequence[KubeObject], target: Target, mesh: Node) -> Policy:
             break
         layers.append((rule, whole))
     given = tuple((rule, layer) for rule, layer in layers if layer.given)
-    return Policy(rule=ruling, subset=subset, layers=given, mesh=mesh)
+    return Policy(rule=ruling, subset=subset, layers=given, mesh=mesh, by_order=by_order)
 
 
 def _of_port(whole: Node, port: int | None) -> Node | None:

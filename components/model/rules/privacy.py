@@ -204,7 +204,8 @@ def plain_text(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         waived = mirror_entry.waiver("plain-text")
         # A DestinationRule, a mesh's default or a ServiceEntry that is not at hand may say otherwise.
         said = found.entry and policy.rule and (policy.tls_mode or policy.mesh.given)
-        yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=not said)
+        likely = not said or policy.by_order
+        yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=likely)
         return
 
 

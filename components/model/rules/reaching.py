@@ -3,11 +3,19 @@
 Written after EnvoyFilters and ShouldAttachPolicy of Istio's pilot, and held against istiod itself.
 """
 
+from typing import Final
+
+from ..render.overlay import REFERENCED
 from .clusters import ClusterObjects
-from .envoy import Patch
+from .envoy import INBOUND, Patch, targets_of
 from .gateways import WAYPOINT_CLASS
-from .objects import KubeObject, is_ambient
+from .nodes import Node
+from .objects import KubeObject, is_ambient, service_name
 from .ports import carries_http, port_number
+from .routes import ROUTE
+
+DEFAULT: Final = "default"
+"""Name of the routes that proxies have of Services by themselves, and of all that they take in."""
 
 
 def sidecars_reached(cluster: ClusterObjects, patch: Patch) -> list[str]:
@@ -69,6 +77,56 @@ def reaches_waypoint(cluster: ClusterObjects, patch: Patch, port: int | None = N
         if near and _is_waypoint(each) and any(target in wanted for target in patch.targets):
             return True
     return False
+
+
+def told_to_waypoint(cluster: ClusterObjects, namespace: str, host: str) -> bool:
+    """Whether an EnvoyFilter for the waypoint of a namespace lists a host in the annotation that makes it known there.
+
+    Source: ExtraWaypointServices of Istio's pilot.
+    """
+    name = service_name(host)
+    wanted = {host, f"{name[1]}/{host}"} if name else {host}
+    listing = [
+        each for each in cluster.of("EnvoyFilter") if not wanted.isdisjoint(each.annotation(REFERENCED).split(","))
+    ]
+    return any(not _waypoint_names(cluster, namespace).isdisjoint(targets_of(each)) for each in listing)
+
+
+def _waypoint_names(cluster: ClusterObjects, namespace: str) -> set[tuple[str, str]]:
+    """What an EnvoyFilter may name in its targetRefs to reach the waypoint of a namespace."""
+    found = {("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")}
+    found |= {
+        ("Gateway", f"{namespace}/{each.name}")
+        for each in cluster.of("KubernetesGateway")
+        if each.namespace == namespace and _is_waypoint(each)
+    }
+    own = cluster.find("Namespace", "default", namespace)
+    marks = own.root["metadata"]["labels"] if own else Node(None)
+    place = marks["istio.io/use-waypoint-namespace"].text(namespace)
+    return found | {("Gateway", f"{place}/{marks['istio.io/use-waypoint'].text()}")}
+
+
+def asks_for_default(patch: Patch) -> bool:
+    """Whether the routes that proxies have by themselves are among those that a patch of routes is for."""
+    wanted = patch.match.at("routeConfiguration", "vhost", "route")
+    return wanted["name"].text(DEFAULT) == DEFAULT and wanted["action"].text("ANY") in ("ANY", ROUTE)
+
+
+def meets_inbound(cluster: ClusterObjects, patch: Patch) -> bool:
+    """Whether a patch of routes is for a virtual host where proxies take requests in, whatever routes it asks for.
+
+    What is for one port of a pod, or for one configuration by its name, is not judged; what is for one of a waypoint's
+    Services is.
+    """
+    match = patch.match["routeConfiguration"]
+    host = match["vhost"]
+    if patch.match["context"].text("ANY") not in ("ANY", INBOUND):
+        return False
+    if match["name"].text() or host["name"].text() or host["domainName"].text("*") != "*":
+        return False
+    if port := match["portNumber"].integer():
+        return reaches_waypoint(cluster, patch, port)
+    return bool(sidecars_reached(cluster, patch)) or reaches_waypoint(cluster, patch)
 
 
 def _is_waypoint(gateway: KubeObject) -> bool:

@@ -5,16 +5,18 @@ from typing import Final
 
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
+from .granting import ungranted
 from .hosts import covers
 from .mends import Edit, write
 from .mirror_entries import MirrorEntry
-from .objects import GATEWAY_GROUP, KubeObject, exported, service_name
+from .objects import KubeObject, exported, service_name
 from .outlets import Outlet, own_hosts
-from .patching import cluster_at
+from .patching import cluster_at, sent
 from .placements import standing
 from .policies import Policy, faulty, home, proxies, workload_selector
 from .ports import port_nodes, port_number
 from .reach import pattern_entry, service_entry
+from .reaching import told_to_waypoint
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .routes import MESH, Route
 from .sharing import destinations
@@ -192,7 +194,8 @@ def subset_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             f"{found.rule} does not define it" if found.rule else f"no DestinationRule for {target.host} is in reach"
         )
         message = f"subset {target.subset!r} is unknown: {where}"
-        yield problem(mirror_entry.source, mirror_entry.destination, message, likely=found.rule is None)
+        likely = found.rule is None or found.by_order
+        yield problem(mirror_entry.source, mirror_entry.destination, message, likely=likely)
         return
 
 
@@ -311,11 +314,12 @@ def _unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> s
         return ""  # nobody has it
     placed = standing(cluster, mirror_entry.route).placements
     for place in sorted({each.outlet.namespace for each in placed if each.outlet.context == WAYPOINT}):
-        if home(cluster, host) != place and not any(
+        named = any(
             _leads_to(cluster, route, host) and any(_is_of(cluster, own, place) for own in own_hosts(route))
             for route in cluster.routing.routes
             if MESH in route.bound
-        ):
+        )
+        if home(cluster, host) != place and not named and not told_to_waypoint(cluster, place, host):
             return place
     return ""
 
@@ -352,24 +356,19 @@ def _taken_in(subject: KubeObject, context: str, namespace: str) -> bool:
     unsent=True,
 )
 def not_granted(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report mirrors of the Gateway API to another namespace that grants nothing."""
-    return check_granted(case, mirror_entry)
+    """Report mirrors of the Gateway API to another namespace that grants nothing, unless an EnvoyFilter writes them."""
+    message = ungranted(case.cluster, mirror_entry)
+    if message and not _sent_all_the_same(case.cluster, mirror_entry):
+        yield problem(mirror_entry.source, mirror_entry.destination, message)
 
 
-def check_granted(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """A report where nothing grants a mirror of the Gateway API its target in another namespace."""
-    service, own = service_name(mirror_entry.target.host), mirror_entry.source
-    if not (mirror_entry.route.native and mirror_entry.at_gateway and case.cluster.complete and service):
-        return
-    name, namespace = service
-    kind = mirror_entry.destination["kind"].text("Service")
-    if namespace != own.namespace and not any(
-        grant.namespace == namespace and _grants(grant, own, kind, name) for grant in case.cluster.of("ReferenceGrant")
-    ):
-        for unknown in case.cluster.homeless("ReferenceGrant"):
-            raise unknown
-        message = f"no ReferenceGrant in {namespace} lets {own.kind}s of {own.namespace} refer to {kind} {name}"
-        yield problem(own, mirror_entry.destination, message)
+def _sent_all_the_same(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> bool:
+    """Whether every gateway has a mirror that the route alone does not give it."""
+    at_gateways = [each for each in sent(cluster, mirror_entry.route) if each.placement.outlet.context == GATEWAY]
+    return bool(at_gateways) and all(
+        any(policy.cluster == cluster_at(cluster, mirror_entry, each.placement.outlet) for policy in each.policies)
+        for each in at_gateways
+    )
 
 
 def left_out(case: Case, route: Route) -> str:
@@ -377,18 +376,9 @@ def left_out(case: Case, route: Route) -> str:
     if route.source.kind != "GRPCRoute":
         return ""
     for mirror_entry in case.cluster.routing.of_route(route):
-        if next(check_undefined(case, mirror_entry), None) or next(check_granted(case, mirror_entry), None):
+        if next(check_undefined(case, mirror_entry), None) or ungranted(case.cluster, mirror_entry):
             return f"its mirror to {mirror_entry.target.host}"
     return ""
-
-
-def _grants(grant: KubeObject, route: KubeObject, kind: str, name: str) -> bool:
-    """Whether a ReferenceGrant lets a route refer to an object of the grant's namespace."""
-    given = [
-        (node["kind"].text(), node["group"].text(), node["namespace"].text()) for node in grant.spec["from"].elements()
-    ]
-    named = [(node["kind"].text(), node["name"].text(name)) for node in grant.spec["to"].elements()]
-    return (route.kind, GATEWAY_GROUP, route.namespace) in given and (kind, name) in named
 
 
 @mirror_rule(

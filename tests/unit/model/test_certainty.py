@@ -120,6 +120,28 @@ def test_a_missing_brake_is_certain_where_nothing_else_may_say_it(policy: Any, c
     assert certain(found) is said
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [("", "", False), ("2026-01-01T00:00:00Z", "", False), ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", True)],
+)
+def test_what_follows_from_the_age_of_rules_is_certain_where_they_tell_it(first: str, second: str, said: bool) -> None:
+    limited = {"connectionPool": {"tcp": {"maxConnections": 10, "tcpKeepalive": {}}}, "outlierDetection": {}}
+    objects = ruled(connectionPool={"tcp": {"tcpKeepalive": {}}}, outlierDetection={})
+    objects.append(istio("DestinationRule", "c", {"host": "b.hello.svc.cluster.local", "trafficPolicy": limited}))
+    for rule, created in zip(objects[1:], (first, second), strict=True):
+        rule["metadata"] |= {"creationTimestamp": created} if created else {}
+    [found] = findings(mesh(objects), "mirror-no-brakes")
+    assert certain(found) is said
+
+
+def test_what_rules_say_beside_each_other_is_certain_in_any_order() -> None:
+    subsets = istio("DestinationRule", "c", {"host": "b.hello.svc.cluster.local", "subsets": [{"name": "v1"}]})
+    objects = ruled(connectionPool={"tcp": {"tcpKeepalive": {}}}, outlierDetection={})
+    for given in ([*objects, subsets], [objects[0], subsets, objects[1]]):
+        [found] = findings(mesh(given), "mirror-no-brakes")
+        assert certain(found)
+
+
 def waypoint() -> list[Object]:
     namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello"}}
     namespace["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "way"}

@@ -58,6 +58,38 @@ def test_another_route_by_name_makes_a_target_known_to_the_waypoint() -> None:
     assert found == []
 
 
+REFERENCED = "envoyfilter.istio.io/referenced-services"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "listed", "said"),
+    [
+        ("Gateway", "way", "lab/b.lab.svc.cluster.local", False),
+        ("Gateway", "way", "hello/a.hello.svc.cluster.local,b.lab.svc.cluster.local", False),
+        ("Gateway", "way", "other/b.lab.svc.cluster.local", True),
+        ("Gateway", "other", "lab/b.lab.svc.cluster.local", True),
+        ("GatewayClass", "istio-waypoint", "lab/b.lab.svc.cluster.local", True),
+    ],
+    ids=["by namespace and host", "by host", "of another namespace", "another gateway", "its class, from elsewhere"],
+)
+def test_a_filter_s_annotation_makes_a_target_known_to_the_waypoint(
+    kind: str, name: str, listed: str, said: bool
+) -> None:
+    target = {"group": "gateway.networking.k8s.io", "kind": kind, "name": name}
+    telling = patch("MERGE", {}, targetRefs=[target])
+    telling["metadata"]["annotations"] = {REFERENCED: listed}
+    found = findings(mesh([*ambient("*.hello.svc.cluster.local"), telling]), "mirror-target-hidden")
+    assert bool(found) is said
+
+
+def test_one_of_the_root_namespace_does_so_for_every_waypoint() -> None:
+    target = {"group": "gateway.networking.k8s.io", "kind": "GatewayClass", "name": "istio-waypoint"}
+    telling = patch("MERGE", {}, targetRefs=[target])
+    telling["metadata"] |= {"namespace": "istio-system", "annotations": {REFERENCED: "lab/b.lab.svc.cluster.local"}}
+    found = findings(mesh([*ambient("*.hello.svc.cluster.local"), telling]), "mirror-target-hidden")
+    assert found == []
+
+
 def patch(operation: str, match: Object, **spec: object) -> Object:
     patched = {"operation": operation, "value": {"route": {}}}
     written = {"configPatches": [{"applyTo": "HTTP_ROUTE", "match": match, "patch": patched}], **spec}
