@@ -27,7 +27,11 @@ CONTROL_PLANE_PREFIX: Final = 28
 """The control plane's own range is a /28. Source: GKE ``masterIpv4CidrBlock``."""
 
 WIDEST_AUTHORIZED_PREFIX: Final = 8
-"""Wider ranges than one company's are no restriction; GKE allows 50 ranges, too few to cover everything by /8."""
+"""Wider ranges than one company's are no restriction."""
+
+MOST_AUTHORIZED_RANGES: Final = 100
+"""Ranges of a cluster with private nodes; too few to cover everything by /8.
+Source: https://cloud.google.com/kubernetes-engine/docs/how-to/authorized-networks."""
 
 
 def parse_range(cidr: object, *, field: str) -> IPv4Network:
@@ -98,7 +102,7 @@ def check_authorized_ranges(ranges: Mapping[str, str], *, field: str) -> dict[st
     """Return a copy of the ranges from which a control plane may be reached.
 
     Raises:
-        ValidationError: There is none, or one is no range or so wide that it restricts nobody.
+        ValidationError: There is none, there are too many, or one is no range or so wide that it restricts nobody.
     """
     if not ranges:
         raise ValidationError(
@@ -106,6 +110,13 @@ def check_authorized_ranges(ranges: Mapping[str, str], *, field: str) -> dict[st
             value=ranges,
             rule="must name a range at least, otherwise nobody reaches the cluster",
             remedy="Add the range of your office or pipeline, or use DnsEndpoint()",
+        )
+    if len(ranges) > MOST_AUTHORIZED_RANGES:
+        raise ValidationError(
+            field=field,
+            value=len(ranges),
+            rule=f"may have {MOST_AUTHORIZED_RANGES} entries at most",
+            remedy="Join neighbouring ranges, or use DnsEndpoint()",
         )
     for name, cidr in ranges.items():
         here = f"{field}[{name!r}]"

@@ -33,6 +33,8 @@ _LABEL_VALUE: Final = re.compile(r"[-_a-z0-9]{0,63}")
 _LABELS: Final = 64
 """Source of the four rules: https://cloud.google.com/resource-manager/docs/creating-managing-projects and
 https://cloud.google.com/kubernetes-engine/docs/how-to/creating-managing-labels."""
+_ADDED_LABELS: Final = 3
+"""``managed-by`` and ``cluster-component``, and the provider's own ``goog-pulumi-provisioned``."""
 _KEY: Final = re.compile(r"projects/[^/]+/locations/(?P<location>[^/]+)/keyRings/[^/]+/cryptoKeys/[^/]+")
 
 
@@ -116,9 +118,12 @@ def check_labels(labels: Mapping[str, str], *, field: str = "labels") -> dict[st
     Raises:
         ValidationError: A key or value is not allowed, or there are too many.
     """
-    if len(labels) > _LABELS:
+    if len(labels) > _LABELS - _ADDED_LABELS:
         raise ValidationError(
-            field=field, value=len(labels), rule=f"may have {_LABELS} entries at most", remedy="Remove some labels"
+            field=field,
+            value=len(labels),
+            rule=f"may have {_LABELS - _ADDED_LABELS} entries at most: {_ADDED_LABELS} of {_LABELS} are set anyway",
+            remedy="Remove some labels",
         )
     for key, value in labels.items():
         if _LABEL_KEY.fullmatch(key) is None or _LABEL_VALUE.fullmatch(value) is None:

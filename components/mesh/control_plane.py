@@ -95,7 +95,7 @@ class IstioControlPlaneArgs(IstiodRevision, ComponentArgs):
                 field="cni",
                 value=True,
                 rule=f"must be off in the cluster {self.cluster.name}: nothing may be installed on its nodes",
-                remedy="Leave it out: injected pods redirect their traffic themselves; GkeCluster allows it there",
+                remedy="Leave it out: injected pods redirect their traffic themselves, for which they need NET_ADMIN",
             )
         if self.cni_values and not self.cni:
             raise ValidationError(

@@ -81,8 +81,8 @@ class MeshGatewayArgs(InNamespace, ComponentArgs):
     them, be it ``0.0.0.0/0``."""
 
     global_access: bool = True
-    """Whether an internal load balancer on GKE accepts clients of other regions, as mirrors from another cluster may
-    be."""
+    """Whether an internal load balancer accepts clients of other regions, as mirrors from another cluster may be, on a
+    platform where that has to be said."""
 
     service_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     """More annotations of the Service, e.g. what makes another cloud's load balancer internal."""

@@ -3,12 +3,10 @@
 ``python -m tests.support.gke_changes`` writes the table of ``docs/gke.md`` anew.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,14 +23,13 @@ from pulumi_traffic_mirror.clusters.gke import (
     StandardMode,
     Weekday,
 )
-from tests.support.provider_facts import CLUSTER, NODE_POOL, facts_of, property_paths
+from tests.support.provider_facts import CLUSTER, NODE_POOL, differences, facts_of
 from tests.support.recording import Recorded, Recording, run_program
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "gke.md"
 BEGIN: Final = "<!-- Written by `python -m tests.support.gke_changes`. -->\n"
 END: Final = "<!-- End of what is written. -->\n"
 
-SUBNETWORK: Final = "gcp:compute/subnetwork:Subnetwork"
 OFFICE: Final = {"office": "203.0.113.0/24"}
 KEY: Final = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/"
 
@@ -186,7 +183,7 @@ def effect(change: Change) -> Effect:
     before = recorded(change.before) if change.before else _default()
     after = recorded(change.after) if change.after else _default()
     old, new = _google(before), _google(after)
-    replaced = {key for key in old.keys() & new.keys() if any(_forces(old[key], new[key]))}
+    replaced = {key for key in old.keys() & new.keys() if any(_differences(old[key], new[key]).values())}
     while more := {key for key, kept in new.items() if key not in replaced and _built_on(kept, replaced, new)}:
         replaced |= more
     types = {key[0] for key in replaced | (old.keys() - new.keys())}
@@ -195,7 +192,7 @@ def effect(change: Change) -> Effect:
             return heavy
     if change.refused:
         return Effect.REFUSED
-    updated = old.keys() != new.keys() or any(_updates(old[key], new[key]) for key in old)
+    updated = old.keys() != new.keys() or any(_differences(old[key], new[key]) for key in old)
     return Effect.IN_PLACE if updated else Effect.NOTHING
 
 
@@ -203,39 +200,12 @@ def _google(recording: Recording) -> dict[tuple[str, str], Recorded]:
     return {(each.type, each.name): each for each in recording.resources if each.type.startswith("gcp:")}
 
 
-def _flat(resource: Recorded) -> dict[str, str]:
-    """Properties that the engine compares, as texts."""
-    return {
-        path: json.dumps(value, sort_keys=True)
-        for path, value in property_paths(resource.inputs)
-        if path.split(".")[0] not in resource.ignore_changes
-    }
-
-
-def _forces(old: Recorded, new: Recorded) -> Iterator[str]:
-    """Changed properties that force a replacement."""
-    one, other = _flat(old), _flat(new)
-    for path in sorted(other.keys() | one.keys()):
-        if one.get(path) == other.get(path) or _has_inner(path, one, other):
-            continue
-        facts = facts_of(new.type, path) or {}
-        if path not in other and facts.get("computed"):
-            continue  # the provider keeps what it is no longer told
-        if facts.get("forceNew") or _shrinks(new.type, path, one, other):
-            yield path
-
-
-def _has_inner(path: str, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether the change lies in an inner property, which is judged by its own facts."""
-    return path in one and path in other and any(each.startswith(f"{path}.") for each in one.keys() | other.keys())
-
-
-def _shrinks(resource: str, path: str, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """A subnet's own range may grow in place. Source: terraform-provider-google, ``IsShrinkageIpCidr``."""
-    if (resource, path) != (SUBNETWORK, "ipCidrRange"):
-        return False
-    old, new = (IPv4Network(json.loads(each[path])) for each in (one, other))
-    return not old.subnet_of(new)
+def _differences(old: Recorded, new: Recorded) -> Mapping[str, bool]:
+    """What the engine compares of a resource, each change with whether it replaces it."""
+    one, other = (
+        {key: value for key, value in each.inputs.items() if key not in each.ignore_changes} for each in (old, new)
+    )
+    return differences(new.type, one, other)
 
 
 def _built_on(kept: Recorded, replaced: set[tuple[str, str]], new: Mapping[tuple[str, str], Recorded]) -> bool:
@@ -246,13 +216,6 @@ def _built_on(kept: Recorded, replaced: set[tuple[str, str]], new: Mapping[tuple
         for path, sources in kept.property_dependencies.items()
         if path not in kept.ignore_changes
     )
-
-
-def _updates(old: Recorded, new: Recorded) -> bool:
-    one, other = _flat(old), _flat(new)
-    changed = {path for path in one.keys() | other.keys() if one.get(path) != other.get(path)}
-    inner = {path for path in changed if not _has_inner(path, one, other)}
-    return any(path in other or not (facts_of(new.type, path) or {}).get("computed") for path in inner)
 
 
 def table() -> str:

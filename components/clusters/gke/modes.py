@@ -10,6 +10,7 @@ from ...model import ValidationError
 from ..counts import check_whole
 
 _MACHINE_TYPE: Final = re.compile(r"[a-z][a-z0-9]*-[a-z0-9-]+")
+_DISK_TYPE: Final = re.compile(r"(?:pd|hyperdisk)-[a-z]+(?:-[a-z]+)*")
 _SMALLEST_DISK_GIB: Final = 30
 """What a node's system and images of the mesh need; Google's own minimum is 10."""
 _LARGEST_DISK_GIB: Final = 65536
@@ -45,7 +46,7 @@ class StandardMode:
     disk_size_gib: int = 50
     """Boot disk per node in GiB, 30 or more."""
     disk_type: str = "pd-balanced"
-    """Kind of boot disk."""
+    """Kind of boot disk, e.g. ``"pd-ssd"`` or ``"hyperdisk-balanced"``; which ones depends on the machine type."""
     spot: bool = False
     """Nodes that Google may take back at 30 seconds' notice, for less than half the price. Not for a primary."""
     max_surge: int = 1
@@ -64,6 +65,13 @@ class StandardMode:
                 value=self.machine_type,
                 rule="must be a machine type such as e2-standard-4",
                 remedy="Take one from `gcloud compute machine-types list`",
+            )
+        if _DISK_TYPE.fullmatch(self.disk_type) is None:
+            raise ValidationError(
+                field="mode.disk_type",
+                value=self.disk_type,
+                rule="must be a disk type such as pd-balanced",
+                remedy="Take one from `gcloud compute disk-types list`",
             )
         check_whole(self.min_nodes, field="mode.min_nodes", least=1, most=_MOST_NODES)
         check_whole(self.max_nodes, field="mode.max_nodes", least=self.min_nodes, most=_MOST_NODES)

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import pulumi
 
 from ...argument_types import check_types
+from ...model import ValidationError
 from ..addresses import check_disjoint, check_private_range
 from ..names import check_project, check_range_name
 from .paths import check_network, check_subnetwork
@@ -96,6 +97,13 @@ class ExistingNetwork:
             check_subnetwork(self.subnetwork, field="network.subnetwork")
         for name in ("pods_range", "services_range"):
             check_range_name(getattr(self, name), field=f"network.{name}")
+        if self.services_range == self.pods_range:
+            raise ValidationError(
+                field="network.services_range",
+                value=self.services_range,
+                rule="is the range of the pods",
+                remedy="Name two secondary ranges of the subnetwork",
+            )
         check_private_range(self.node_cidr, field="network.node_cidr", widest=_NODE_SIZES[0], narrowest=_NODE_SIZES[1])
         check_private_range(self.pod_cidr, field="network.pod_cidr", widest=_POD_SIZES[0], narrowest=_POD_SIZES[1])
         check_disjoint({f"network.{name}": cidr for name, cidr in self.ranges.items()})

@@ -1,7 +1,8 @@
 """Full names of networks and subnetworks in Google Cloud. No Pulumi.
 
 The provider completes what is not a full name with the cluster's project and location, and takes ``regions/R/…`` for
-one that it is not: the cluster is then replaced in every plan.
+one that it is not: the cluster is then replaced in every plan. So it is with a project's number, because Google answers
+with the project's id.
 """
 
 import re
@@ -40,10 +41,11 @@ def check_network(network: str, *, field: str, bare: bool = True) -> re.Match[st
         bare: Whether a bare name is allowed.
 
     Raises:
-        ValidationError: It is none of them.
+        ValidationError: It is none of them, or names its project by number.
     """
     match = _NETWORK.fullmatch(network) or (_BARE.fullmatch(network) if bare else None)
     if match:
+        _check_id(match, network, field=field)
         return match
     full = "projects/<project>/global/networks/<name>"
     raise ValidationError(
@@ -58,10 +60,11 @@ def check_subnetwork(subnetwork: str, *, field: str) -> re.Match[str]:
     """Return the parts ``project`` and ``region`` (not of a bare name) and ``name`` of a subnetwork.
 
     Raises:
-        ValidationError: It is neither a bare name, nor a full one, nor a self link.
+        ValidationError: It is neither a bare name, nor a full one, nor a self link, or names its project by number.
     """
     match = _SUBNETWORK.fullmatch(subnetwork) or _BARE.fullmatch(subnetwork)
     if match:
+        _check_id(match, subnetwork, field=field)
         return match
     raise ValidationError(
         field=field,
@@ -69,6 +72,22 @@ def check_subnetwork(subnetwork: str, *, field: str) -> re.Match[str]:
         rule="must be projects/<project>/regions/<region>/subnetworks/<name> or a self link, or a name alone",
         remedy="Write the subnetwork's full name, or its last part alone",
     )
+
+
+def _check_id(match: re.Match[str], name: str, *, field: str) -> None:
+    """Refuse a full name with a project's number.
+
+    Raises:
+        ValidationError: It has one.
+    """
+    project = match.groupdict().get("project")
+    if project and project.isdecimal():
+        raise ValidationError(
+            field=field,
+            value=name,
+            rule="must name its project by id: by number, every plan would replace what is built on it",
+            remedy=f"Write the id in place of {project}, see `gcloud projects list`",
+        )
 
 
 def network_paths(

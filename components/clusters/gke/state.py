@@ -27,6 +27,12 @@ def warn_of_state(cluster: "gcp.container.Cluster", ranges: Mapping[str, str], *
         own_pools: Whether the cluster's default pool has to be gone.
     """
 
+    async def look(_: str) -> None:
+        # In a preview, what the state does not have is unknown: an apply of it would never run.
+        version, pools = await cluster.master_version.future(), await cluster.node_pools.future()
+        names = [pool.name for pool in pools or ()] if own_pools else []
+        tell(unfinished(version, names))
+
     def tell(sentences: Iterable[str]) -> None:
         for sentence in sentences:
             pulumi.log.warn(sentence, resource=cluster)
@@ -34,8 +40,7 @@ def warn_of_state(cluster: "gcp.container.Cluster", ranges: Mapping[str, str], *
     for field, known in (("pod_cidr", cluster.cluster_ipv4_cidr), ("service_cidr", cluster.services_ipv4_cidr)):
         if field in ranges:
             known.apply(lambda made, field=field: tell(range_moved(field, given=ranges[field], made=made)))
-    if own_pools:
-        cluster.node_pools.apply(lambda pools: tell(leftover_pool([pool.name for pool in pools or ()])))
+    cluster.id.apply(look)
 
 
 def range_moved(field: str, *, given: str, made: str | None) -> Iterator[str]:
@@ -54,17 +59,24 @@ def range_moved(field: str, *, given: str, made: str | None) -> Iterator[str]:
         )
 
 
-def leftover_pool(names: Sequence[str | None]) -> Iterator[str]:
-    """Say that a cluster still has its default pool, which stays for ever once a creation has failed.
+def unfinished(version: str | None, pools: Sequence[str | None]) -> Iterator[str]:
+    """Say that a cluster's creation has failed: the next update neither brings what is missing nor ends what is left.
 
     Args:
-        names: Names of the cluster's node pools.
+        version: Version of its control plane; None where the state has none, as after a creation that failed.
+        pools: Names of the cluster's node pools, as far as they have to be ours.
     """
-    if DEFAULT_POOL in names:
+    if DEFAULT_POOL in pools:
         yield (
             f"the node pool '{DEFAULT_POOL}' is still there: the cluster's creation has failed before it was removed, "
             f"and no update removes it. If nothing runs in the cluster, {START_ANEW}; else delete that pool in Google "
             "Cloud and run `pulumi refresh`"
+        )
+    elif not version:
+        yield (
+            "the state has a cluster without a version of Kubernetes: its creation has failed or was interrupted, and "
+            f"this update would keep what it began with. If nothing runs in it, {START_ANEW}; if it works, run "
+            "`pulumi refresh`"
         )
 
 

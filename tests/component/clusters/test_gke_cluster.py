@@ -436,13 +436,22 @@ def test_before_the_cluster_exists_its_identity_and_kubeconfig_are_unknown_and_s
     assert component.outputs["server"] is UNKNOWN
 
 
-FAILED: dict[str, Any] = {
-    "id": "projects/my-project/locations/europe-west1/clusters/b-cluster",
+FAILED: dict[str, Any] = {"id": "projects/my-project/locations/europe-west1/clusters/b-cluster"}
+"""What the state says of a cluster whose creation ended with an error: its inputs, and that it exists."""
+
+REFRESHED: dict[str, Any] = {
+    **FAILED,
     "endpoint": "",
-    "masterVersion": "",
+    "masterVersion": "1.35.1-gke.100",
     "nodePools": [{"name": "default-pool"}],
 }
-"""What the state says of a cluster whose creation ended with an error."""
+"""The same after `pulumi refresh`."""
+
+HEALTHY: dict[str, Any] = {
+    **FAILED,
+    "masterVersion": "1.35.1-gke.100",
+    "nodePools": [{"name": "b-nodes-1234567"}],
+}
 
 
 def test_nothing_is_installed_on_nodes_that_google_runs() -> None:
@@ -452,19 +461,43 @@ def test_nothing_is_installed_on_nodes_that_google_runs() -> None:
     assert not GKE_AUTOPILOT.node_agents
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (FAILED, "a cluster without a version of Kubernetes"),
+        (FAILED | {"masterVersion": "", "endpoint": ""}, "a cluster without a version of Kubernetes"),
+        (REFRESHED, "the node pool 'default-pool' is still there"),
+    ],
+)
 @pytest.mark.parametrize("endpoint", [DnsEndpoint(), OFFICE_ONLY])
-def test_a_cluster_whose_creation_failed_can_be_previewed_again(endpoint: Any) -> None:
+@pytest.mark.parametrize("mode", [StandardMode(), AutopilotMode()])
+def test_a_cluster_whose_creation_failed_can_be_previewed_again(
+    mode: Any, endpoint: Any, state: dict[str, Any], said: str
+) -> None:
     def program() -> None:
-        handle = GkeCluster("b", args(endpoint=endpoint)).handle
+        handle = GkeCluster("b", args(endpoint=endpoint, mode=mode)).handle
         IstioControlPlane("istio", IstioControlPlaneArgs(cluster=handle, version="1.31.0"))
 
-    recording = run_program(program, preview=True, existing={"b-cluster": FAILED})
+    recording = run_program(program, preview=True, existing={"b-cluster": state})
     assert recording.one(PROVIDER).inputs["clusterIdentifier"] == FAILED["id"]
     assert recording.one(PROVIDER).inputs["kubeconfig"] == Secret(UNKNOWN)
+    if state is REFRESHED and isinstance(mode, AutopilotMode):
+        assert recording.logs == []  # its pools are Google's
+        return
     (warning,) = recording.logs
-    assert "default-pool" in warning.message
-    assert "`pulumi refresh`" in warning.message
+    assert said in warning.message
+    assert "delete it in Google Cloud, run `pulumi refresh` and then `pulumi up`" in warning.message
     assert warning.urn == recording.one(CLUSTER).urn
+
+
+@pytest.mark.parametrize("mode", [StandardMode(), AutopilotMode()])
+def test_a_cluster_that_works_is_warned_of_by_nothing(mode: Any) -> None:
+    def program() -> None:
+        GkeCluster("b", args(mode=mode))
+
+    assert run_program(program, preview=True, existing={"b-cluster": HEALTHY}).logs == []
+    assert run_program(program, preview=True).logs == []
+    assert run_program(program).logs == []
 
 
 @pytest.mark.parametrize("endpoint", [DnsEndpoint(), OFFICE_ONLY])
@@ -484,14 +517,14 @@ def test_a_cluster_without_the_endpoint_is_an_error_and_not_a_wrong_address(endp
     ],
 )
 def test_other_ranges_than_the_clusters_own_are_warned_of(made: dict[str, str], warned: list[str]) -> None:
-    state = {"b-cluster": {"id": FAILED["id"], "nodePools": [{"name": "b-nodes-1234567"}], **made}}
+    state = {"b-cluster": {**HEALTHY, **made}}
     recording = run_program(lambda: GkeCluster("b", args()), preview=True, existing=state)
     assert [line.message.split(" =")[0] for line in recording.logs] == [f"network.{field}" for field in warned]
     assert all("cannot be changed" in line.message for line in recording.logs)
 
 
 def test_ranges_of_a_network_that_exists_are_compared_as_well() -> None:
-    state = {"b-cluster": {"id": FAILED["id"], "clusterIpv4Cidr": "10.99.0.0/16", "servicesIpv4Cidr": "10.98.0.0/20"}}
+    state = {"b-cluster": {**HEALTHY, "clusterIpv4Cidr": "10.99.0.0/16", "servicesIpv4Cidr": "10.98.0.0/20"}}
     recording = run_program(lambda: GkeCluster("b", args(network=shared_network())), preview=True, existing=state)
     (warning,) = recording.logs
     assert "network.pod_cidr = '10.2.0.0/16': the cluster was made with 10.99.0.0/16" in warning.message

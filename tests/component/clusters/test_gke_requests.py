@@ -1,6 +1,7 @@
 """Requests for what our components register, held against Google's own descriptions of its APIs, at a stand-in."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,6 +81,18 @@ def test_the_standin_refuses_what_google_would(changes: Mapping[str, Any], said:
     with pytest.raises(ApiError) as refusal:
         google.call(cluster_request(**changes))
     assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("api", ["container", "compute", "iam", "cloudresourcemanager"])
+def test_no_request_of_any_api_may_have_a_field_that_google_does_not_know(api: str, google: GoogleStandIn) -> None:
+    asked = [request for request in deployment(recorded({})) if request.api == api]
+    assert asked
+    for request in asked:
+        with pytest.raises(ApiError, match=r"400: .*colour: unknown field"):
+            google.call(replace(request, body={**request.body, "colour": "red"}))
+        for inner in (key for key, value in request.body.items() if isinstance(value, dict)):
+            with pytest.raises(ApiError, match=r"400: .*colour: unknown field"):
+                google.call(replace(request, body={**request.body, inner: {**request.body[inner], "colour": "red"}}))
 
 
 def test_there_is_no_method_for_half_a_path(google: GoogleStandIn) -> None:

@@ -53,13 +53,20 @@ def test_a_network_is_not_connected_with_itself() -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_network_without_its_project_is_refused(late: bool) -> None:
+@pytest.mark.parametrize(
+    ("network", "rule"),
+    [
+        ("default", "must be projects/<project>/global/networks/<name> or a self link."),
+        ("projects/123456789012/global/networks/b", "must name its project by id"),
+    ],
+)
+def test_a_network_without_its_projects_id_is_refused(network: str, rule: str, late: bool) -> None:
     def program() -> None:
-        second = pulumi.Output.from_input("default") if late else "default"
+        second = pulumi.Output.from_input(network) if late else network
         NetworkPeering("mirrors", NetworkPeeringArgs(first=A, second=second))
 
     refusal = refused(program, ValidationError)
-    assert "second = 'default': must be projects/<project>/global/networks/<name> or a self link." in str(refusal.error)
+    assert f"second = '{network}': {rule}" in str(refusal.error)
     assert not refusal.recording.of_type(PEERING)
 
 

@@ -62,6 +62,7 @@ BAD: Mapping[str, tuple[Callable[[], object], str, str]] = {
         "the zone of the cluster itself",
     ),
     "machine": (lambda: StandardMode(machine_type="large"), "mode.machine_type", "must be a machine type"),
+    "disk": (lambda: StandardMode(disk_type="SSD"), "mode.disk_type", "must be a disk type"),
     "no nodes": (lambda: StandardMode(min_nodes=0), "mode.min_nodes", "from 1 to"),
     "true nodes": (lambda: StandardMode(min_nodes=True), "mode.min_nodes", "whole number"),
     "text nodes": (lambda: StandardMode(max_nodes="3"), "mode.max_nodes", "whole number"),  # pyright: ignore[reportArgumentType]
@@ -110,6 +111,17 @@ BAD: Mapping[str, tuple[Callable[[], object], str, str]] = {
         "network.network",
         "must belong to the project other-project, like network.project says",
     ),
+    "network of a numbered project": (
+        lambda: existing(network="projects/123456789012/global/networks/shared"),
+        "network.network",
+        "must name its project by id",
+    ),
+    "subnetwork of a numbered project": (
+        lambda: existing(subnetwork="projects/123456789012/regions/europe-west1/subnetworks/nodes"),
+        "network.subnetwork",
+        "must name its project by id",
+    ),
+    "one range for both": (lambda: existing(services_range="pods"), "network.services_range", "range of the pods"),
     "range name": (lambda: existing(pods_range="My pods"), "network.pods_range", "must have 1 to 63"),
     "no room": (
         lambda: args(network=NewNetwork(pod_cidr="10.65.0.0/22")),
@@ -127,6 +139,11 @@ BAD: Mapping[str, tuple[Callable[[], object], str, str]] = {
         "half the internet",
     ),
     "open to none": (lambda: AuthorizedNetworks(ranges={}), "endpoint.ranges", "must name a range"),
+    "open to too many": (
+        lambda: AuthorizedNetworks(ranges={str(number): f"203.0.113.{number}/32" for number in range(101)}),
+        "endpoint.ranges",
+        "may have 100 entries at most",
+    ),
     "control plane size": (
         lambda: AuthorizedNetworks(ranges={"o": "203.0.113.0/24"}, control_plane_cidr="172.16.0.0/24"),
         "endpoint.control_plane_cidr",
@@ -145,6 +162,11 @@ BAD: Mapping[str, tuple[Callable[[], object], str, str]] = {
         "must be a key in europe-west1",
     ),
     "image project": (lambda: args(image_projects=["good-project", "Bad"]), "image_projects[1]", "must have 6 to 30"),
+    "labels beside ours": (
+        lambda: args(labels={f"label-{number}": "x" for number in range(62)}),
+        "labels",
+        "may have 61 entries at most",
+    ),
     "label": (lambda: args(labels={"Team": "x"}), "labels['Team']", "lower-case"),
     "no days": (lambda: MaintenanceWindow(days=()), "maintenance.days", "at least one day"),
     "same day": (
