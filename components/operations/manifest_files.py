@@ -15,13 +15,16 @@ from ..model.rules import (
     planned_losses,
 )
 from .errors import OperationError
-from .unread import Unread, filled, placeholders
+from .unread import Unread, failed_preview, filled, placeholders
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """Files of a folder that are read."""
 
 UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What a preview writes for a value that only the deployment decides. Source: Pulumi's resource protocol."""
+
+HIDDEN_TEXT: Final = "[secret]"
+"""What a preview writes for a secret value, or a whole list that holds one. Source: Pulumi's ``display/json.go``."""
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi marks secrets and other special values. Source: Pulumi's resource protocol."""
@@ -307,6 +310,8 @@ def _pulumi(value: object, file: str, stack: str) -> list[Entry] | None:
         states = [step["newState"] for step in steps if step["newState"].given]
         if losses := planned_losses(stack, steps):
             found.append(Entry(value={}, origin=Origin(file=file), losses=losses))
+        if any(each["severity"].text() == "error" for each in document["diagnostics"].elements()):
+            found.append(Entry(value={}, origin=Origin(file=file), unread=failed_preview(file)))
     else:
         return None
     for state in states:
@@ -327,7 +332,7 @@ def mapping(value: object) -> Mapping[str, object]:
 
 def _plain(value: object) -> object:
     """A state's value with everything that is secret or not known yet as unknown."""
-    if value == UNKNOWN_TEXT:
+    if value in (UNKNOWN_TEXT, HIDDEN_TEXT):
         return UNKNOWN
     if isinstance(value, Mapping):
         entries = cast("Mapping[str, object]", value)

@@ -49,6 +49,16 @@ class Unread:
     remedy: str
 
 
+def failed_preview(file: str) -> Unread:
+    """That a preview ended with an error, after which the engine looks at nothing more."""
+    return Unread(
+        file=file,
+        line=1,
+        message="the preview ended with an error, so it does not tell everything",
+        remedy="Mend what its diagnostics say, e.g. with `pulumi preview`, and give the new one",
+    )
+
+
 def chart_of(file: Path) -> Path | None:
     """Folder of the Helm chart that a file is a part of; None when it is of none."""
     if file.name == CHART:

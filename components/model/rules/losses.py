@@ -1,5 +1,6 @@
 """Clusters and nodes that a plan would take away."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,19 +11,29 @@ from .objects import KubeObject
 CLUSTERS: Final = (
     "gcp:container/cluster:Cluster",
     "aws:eks/cluster:Cluster",
+    "aws-native:eks:Cluster",
     "azure-native:containerservice:ManagedCluster",
+    "azure:containerservice/kubernetesCluster:KubernetesCluster",
 )
 NODES: Final = (
     "gcp:container/nodePool:NodePool",
     "aws:eks/nodeGroup:NodeGroup",
+    "aws-native:eks:Nodegroup",
     "azure-native:containerservice:AgentPool",
+    "azure:containerservice/kubernetesClusterNodePool:KubernetesClusterNodePool",
 )
 """Types of Pulumi's packages. Source: https://www.pulumi.com/registry/."""
 
+_API_VERSION: Final = re.compile(r"(azure-native:[a-z]+)/v[^:]+(?=:)")
+"""Types of Azure's package may name a version of its API."""
+
 _REPLACES: Final = ("replace", "create-replacement")
-_DELETES: Final = ("delete",)
-"""Steps of a preview; with ``--show-replacement-steps`` the second one stands for the first.
-Source: Pulumi's engine, ``resource/deploy/step.go``."""
+_DELETES: Final = ("delete", "delete-replaced")
+"""Steps of a preview. With ``--show-replacement-steps`` there are the second ones as well: of a replacement, or of one
+that an earlier run began and could not end. Source: Pulumi's engine, ``resource/deploy/step.go``."""
+
+_FORCES: Final = "-replace"
+"""End of a difference's kind that forces a replacement. Source: Pulumi's SDK, ``plugin.DiffKind``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,21 +66,29 @@ def planned_losses(cluster: str, steps: Iterable[Node]) -> list[PlannedLoss]:
     """
     found: dict[str, PlannedLoss] = {}
     for step in steps:
-        kind, operation = step["oldState"]["type"].text(), step["op"].text()
+        urn, operation = step["urn"].text(), step["op"].text()
+        # From its URN: states that the engine cannot write down are left out.
+        _, _, qualified, name = (*urn.split("::", 3), "", "", "", "")[:4]
+        kind = _API_VERSION.sub(r"\1", qualified.rpartition("$")[2])
         if kind not in CLUSTERS + NODES or operation not in _REPLACES + _DELETES:
             continue
-        urn = step["urn"].text()
         found.setdefault(
             urn,
             PlannedLoss(
                 cluster=cluster,
                 kind=kind,
                 namespace="",
-                name=urn.rpartition("::")[2],
+                name=name,
                 root=step["newState"]["inputs"],
                 replaced=operation in _REPLACES,
-                reasons=step["replaceReasons"].texts(),
+                reasons=_reasons(step),
                 locked=step["oldState"]["outputs"]["deletionProtection"].known is True,
             ),
         )
     return list(found.values())
+
+
+def _reasons(step: Node) -> Sequence[str]:
+    """What forces a replacement, as exactly as the provider says it."""
+    exact = [path for path, each in step["detailedDiff"].entries() if each["kind"].text().endswith(_FORCES)]
+    return exact or step["replaceReasons"].texts()

@@ -17,7 +17,7 @@ _PAGE: Final = "https://www.pulumi.com/docs/iac/concepts/update-plans/"
 def _lost(mesh: Mesh, settings: RuleSettings) -> Iterator[Problem]:
     for loss in mesh.losses:
         what = "the cluster" if loss.kind in CLUSTERS else "the nodes"
-        inside = "everything in it is made anew, and nothing answers until then"
+        inside = "everything in it is made anew, and nothing answers until then" if loss.replaced else "all in it ends"
         if loss.kind in NODES:
             inside = "every pod on them is ended"
         happens = "are" if loss.kind in NODES else "is"

@@ -14,21 +14,29 @@ CLUSTER = "gcp:container/cluster:Cluster"
 POOL = "gcp:container/nodePool:NodePool"
 
 
-def step(operation: str, kind: str = CLUSTER, *, protected: bool = False, reasons: tuple[str, ...] = ()) -> Any:
+def step(
+    operation: str,
+    kind: str = CLUSTER,
+    *,
+    protected: bool = False,
+    reasons: tuple[str, ...] = (),
+    detailed: Mapping[str, str] | None = None,
+) -> Any:
     urn = f"urn:pulumi:staging::mirror::trafficmirror:index:GkeCluster${kind}::b-{kind[-7:].lower()}"
     state = {"urn": urn, "type": kind, "inputs": {}, "outputs": {"deletionProtection": protected}}
     old = {} if operation in ("create", "create-replacement") and not reasons else {"oldState": state}
     new = {} if operation.startswith("delete") else {"newState": state}
-    return {"op": operation, "urn": urn, **old, **new, "replaceReasons": list(reasons), "detailedDiff": None}
+    differences = {path: {"kind": sort, "inputDiff": False} for path, sort in (detailed or {}).items()} or None
+    return {"op": operation, "urn": urn, **old, **new, "replaceReasons": list(reasons), "detailedDiff": differences}
 
 
 def losses(*steps: Any) -> list[PlannedLoss]:
     return planned_losses("staging", Node(list(steps)).elements())
 
 
-def preview(folder: Path, *steps: Any) -> str:
+def preview(folder: Path, *steps: Any, **more: Any) -> str:
     path = folder / "preview.json"
-    path.write_text(json.dumps({"config": {}, "steps": steps, "changeSummary": {"replace": 1}}))
+    path.write_text(json.dumps({"config": {}, "steps": steps, "changeSummary": {"replace": 1}, **more}))
     return str(path)
 
 
@@ -47,7 +55,27 @@ def preview(folder: Path, *steps: Any) -> str:
             [step("create-replacement", reasons=("network",)), step("delete-replaced", reasons=("network",))],
             ["the cluster is replaced because of network: "],
         ),
-        ([step("delete"), step("delete", POOL)], ["the cluster is deleted: ", "the nodes are deleted: "]),
+        (
+            [
+                step(
+                    "replace",
+                    POOL,
+                    reasons=("nodeConfig",),
+                    detailed={"nodeConfig.machineType": "update", "nodeConfig.spot": "update-replace"},
+                )
+            ],
+            ["the nodes are replaced because of nodeConfig.spot: every pod"],
+        ),
+        (
+            [step("delete"), step("delete", POOL)],
+            ["the cluster is deleted: all in it ends", "the nodes are deleted: "],
+        ),
+        # What an earlier run could not delete.
+        ([step("delete-replaced")], ["the cluster is deleted: all in it ends"]),
+        (
+            [step("replace", "azure-native:containerservice/v20250801:ManagedCluster", reasons=("dnsPrefix",))],
+            ["the cluster is replaced because of dnsPrefix"],
+        ),
         (
             [step("replace", "azure-native:containerservice:AgentPool", reasons=("vmSize",))],
             ["the nodes are replaced because of vmSize"],
@@ -73,6 +101,14 @@ def test_a_protected_cluster_that_a_plan_deletes_is_an_error_of_its_own() -> Non
     )
     assert "builds the second one and then fails to delete it" in first.message
     assert "changes nothing else" in first.remedy
+
+
+def test_a_step_without_its_old_state_is_still_a_loss() -> None:
+    """As the engine writes it for a state that it cannot turn into JSON."""
+    bare = step("replace", reasons=("network",))
+    del bare["oldState"]
+    (loss,) = losses(bare)
+    assert (loss.kind, loss.replaced, loss.locked) == (CLUSTER, True, False)
 
 
 @pytest.mark.parametrize("broken", [None, 1, "x", [], {}, {"op": 1}, {"op": "replace", "oldState": []}, {"urn": {}}])
@@ -101,3 +137,22 @@ def test_check_as_json_and_sarif_names_the_file(tmp_path: Path, capsys: pytest.C
 
 def test_a_preview_that_keeps_its_clusters_passes(tmp_path: Path) -> None:
     assert main(["check", preview(tmp_path, step("update"))]) == 0
+
+
+def test_a_preview_that_ended_with_an_error_is_not_taken_for_the_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [{"message": "b-cluster is protected", "severity": "error"}]
+    assert main(["check", preview(tmp_path, step("update"), diagnostics=said)]) == 2
+    assert "the preview ended with an error" in capsys.readouterr().out
+    warned = [{"message": "no", "severity": "warning"}]
+    assert main(["check", preview(tmp_path, step("update"), diagnostics=warned)]) == 0
+
+
+def test_what_a_preview_hides_as_secret_is_not_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kind = "kubernetes:networking.istio.io/v1:VirtualService"
+    route = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "v"}}
+    state = {"urn": f"urn:pulumi:s::p::{kind}::v", "type": kind, "inputs": {**route, "spec": {"http": "[secret]"}}}
+    path = preview(tmp_path, {"op": "create", "urn": state["urn"], "newState": state})
+    assert main(["check", path]) == 2
+    assert "not judged" in capsys.readouterr().out
