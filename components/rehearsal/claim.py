@@ -114,13 +114,23 @@ def _take(descriptor: int, patience: Patience | None) -> None:
 
 
 def read_claim(directory: Path = RUNTIME_DIRECTORY) -> Claim | None:
-    """Return the claim of the stage that runs or ran, None if there is none of this boot."""
+    """Return the claim of the stage that runs or ran, None if there is none of this boot.
+
+    Raises:
+        StageError: Another release wrote it, or it is damaged.
+    """
+    path = directory / _CLAIM
     try:
-        content = json.loads((directory / _CLAIM).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        claim = Claim(**(content | {name: tuple(content[name]) for name in ("namespaces", "cgroups", "made_folders")}))
+        claim = replace(claim, state_directory=Path(claim.state_directory))
     except FileNotFoundError:
         return None
-    claim = Claim(**(content | {name: tuple(content[name]) for name in ("namespaces", "cgroups", "made_folders")}))
-    claim = replace(claim, state_directory=Path(claim.state_directory))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StageError(
+            f"{path} cannot be read: another release wrote it, or it is damaged ({error})",
+            remedy="Run `traffic-mirror rehearse down` of the release that made the stage, or restart the machine",
+        ) from error
     return claim if claim.boot_id == boot_id() else None
 
 

@@ -134,14 +134,25 @@ class _Record:
 
     @classmethod
     def read(cls, folder: Path) -> "_Record | None":
+        """The record of stacks that are still there; None where there are none.
+
+        Raises:
+            StageError: Another release wrote it, or it is damaged.
+        """
         if not _own(folder).ours:
             return None
         try:
             raw: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+            clusters = RehearsalCluster(**raw["staging"]), RehearsalCluster(**raw["testing"])
+            return cls(folder, Path(raw["project"]), *clusters, raw.get("before"))
         except FileNotFoundError:
             return None
-        clusters = RehearsalCluster(**raw["staging"]), RehearsalCluster(**raw["testing"])
-        return cls(folder, Path(raw["project"]), *clusters, raw.get("before"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise StageError(
+                f"{folder / _RECORD} cannot be read: another release wrote it, or it is damaged ({error})",
+                remedy="Remove the stacks with the release that deployed them: traffic-mirror rehearse down; or delete "
+                f"{folder} if the clusters are gone for good",
+            ) from error
 
     @property
     def clusters(self) -> tuple[RehearsalCluster, RehearsalCluster]:

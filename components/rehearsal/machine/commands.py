@@ -33,12 +33,18 @@ def last_lines(text: str, count: int = SHOWN_LINES) -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line.strip())[-count:]
 
 
-def last_lines_of(file: Path, count: int = SHOWN_LINES) -> tuple[str, ...]:
-    """Return the last `count` lines of a file that are not empty; nothing if it cannot be read."""
+def last_lines_of(file: Path, count: int = SHOWN_LINES, *, since: int = 0) -> tuple[str, ...]:
+    """Return the last `count` lines of a file that are not empty; nothing if it cannot be read.
+
+    Args:
+        file: The file.
+        count: How many.
+        since: Offset in bytes; what lies before it does not count.
+    """
     try:
         with file.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - 256 * count))
+            stream.seek(max(since, size - 256 * count))
             return last_lines(stream.read().decode(errors="replace"), count)
     except OSError:
         return ()
@@ -107,6 +113,7 @@ def run_logged(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        begun = output.tell()
         try:
             process = subprocess.Popen(
                 argv,
@@ -131,7 +138,8 @@ def run_logged(
         raise StageError(
             f"Cannot {what}: {argv[0]} ended with code {code}, log {log}",
             remedy=remedy or "Read the log, repair the cause and start again; finished parts are kept",
-            details=last_lines_of(log),
+            # Not what an earlier program, or an earlier try, wrote into the same log.
+            details=last_lines_of(log, since=begun),
         )
 
 

@@ -18,6 +18,10 @@ def write_secret(path: Path, content: bytes) -> None:
 def _replace(path: Path, content: bytes, mode: int) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-    unfinished.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)  # on a full disk
+        raise

@@ -48,9 +48,17 @@ _NETWORK_SIGNS = (
     "connection reset",
     "TLS handshake",
     "network is unreachable",
+    "no route to host",
     "proxyconnect",
+    "stream error",
+    "GOAWAY",
+    "connection timed out",
+    "context deadline exceeded",
+    "429 Too Many Requests",
+    "500 Internal Server Error",
     "502 Bad Gateway",
     "503 Service Unavailable",
+    "504 Gateway Timeout",
 )
 
 

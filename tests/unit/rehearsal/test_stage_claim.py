@@ -42,6 +42,14 @@ def test_a_claim_of_an_earlier_boot_does_not_count(tmp_path: Path) -> None:
     assert read_claim(tmp_path) is None
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"namespaces": [], "cgroups": [], "made_folders": [], "later": 1}'])
+def test_a_claim_of_another_release_is_told_with_the_way_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / "claim.json").write_text(text)
+    with pytest.raises(StageError, match="another release wrote it, or it is damaged") as caught:
+        read_claim(tmp_path)
+    assert "rehearse down" in str(caught.value)
+
+
 def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
     first = StageLock(tmp_path)
     first.acquire()

@@ -8,6 +8,7 @@ import pytest
 from pulumi_traffic_mirror.rehearsal import embedded
 from pulumi_traffic_mirror.rehearsal.claim import BUILDS, Claim
 from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.existing import STATE_VARIABLE, describe_clusters
 from pulumi_traffic_mirror.rehearsal.queueing import Holder
 
 CLAIM = Claim(state_directory=Path("/s"), boot_id="b", namespaces=(), cgroups=())
@@ -37,3 +38,15 @@ def test_what_was_not_kept_is_told_too(
     assert last == "on clusters"
     assert len(said) == len(lines)
     assert all(found.startswith(expected) for found, expected in zip(said, lines, strict=True))
+
+
+@pytest.mark.parametrize("record", ["", "{}", '{"project": "/p", "staging": {"role": "staging", "zone": 1}}'])
+def test_stacks_that_another_release_left_are_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "clusters.json").write_text(record)
+    with pytest.raises(StageError, match="another release wrote it, or it is damaged") as caught:
+        describe_clusters()
+    assert str(tmp_path) in caught.value.remedy

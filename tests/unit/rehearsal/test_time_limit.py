@@ -1,7 +1,10 @@
 """The bound on a rehearsal counts its own work: what is built, installed or waited for beforehand is not part of it."""
 
+import re
+import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +17,10 @@ from pulumi_traffic_mirror.operations.jobs import unwrapped
 from pulumi_traffic_mirror.operations.verify.report import Report
 from pulumi_traffic_mirror.rehearsal import embedded
 from pulumi_traffic_mirror.rehearsal import rehearse as rehearsing
+from pulumi_traffic_mirror.rehearsal.cluster.pki import Authority
 from pulumi_traffic_mirror.rehearsal.errors import StageError
 from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.queueing import Patience
 from pulumi_traffic_mirror.rehearsal.rehearse import ClusterPair, Stopwatch
 from pulumi_traffic_mirror.rehearsal.scenario import RehearsalCluster, RehearsalOptions
 
@@ -144,3 +149,20 @@ def test_a_verification_that_fails_by_itself_keeps_its_own_words(world: World) -
     world.calling, world.verify_error = 5, OperationError("The log cannot be read", remedy="Look")
     with pytest.raises(OperationError, match="The log cannot be read"):
         run()
+
+
+def test_no_bound_follows_the_wall_clock_which_jumps(repository: Path) -> None:
+    assert Stopwatch(SilentProgress())._clock is time.monotonic
+    assert Patience(progress=SilentProgress()).clock is time.monotonic
+    wall = re.compile(r"\btime\.time\(|from time import [^\n]*\btime\b|\.timestamp\(\) *[-+]")
+    files = [
+        file
+        for folder in ("rehearsal", "operations", "cli")
+        for file in (repository / "components" / folder).rglob("*.py")
+    ]
+    assert [file.name for file in files if wall.search(file.read_text(encoding="utf-8"))] == []
+
+
+def test_a_certificate_outlives_a_clock_that_is_set_back() -> None:
+    certificate = Authority("rehearsal").certificate
+    assert certificate.not_valid_before_utc < datetime.now(UTC) - timedelta(hours=23)

@@ -131,6 +131,31 @@ def test_a_build_that_fails_for_another_reason_is_not_tried_again(tmp_path: Path
     assert attempts(tmp_path) == 1
 
 
+@pytest.mark.parametrize("sign", ["504 Gateway Timeout", "http2: server sent GOAWAY", "stream error: INTERNAL_ERROR"])
+def test_a_connection_that_breaks_in_the_middle_is_the_network(sign: str) -> None:
+    assert looks_like_network(f"go: e.g/x@v1.0.0: Get https://proxy.example/x.zip: {sign}")
+
+
+def test_only_the_last_try_tells_why_a_build_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golang, "_PAUSE_SECONDS", 0)
+    first = f"[ $(wc -l < {tmp_path}/attempts) = 2 ] || {{ echo 'dial tcp: i/o timeout'; exit 1; }}"
+    with pytest.raises(StageError, match="undefined: x") as caught:
+        build_pause(fake_go(tmp_path, f"{first}; echo 'main.go:7: undefined: x'; exit 1"), tmp_path)
+    assert attempts(tmp_path) == 2
+    assert "dial tcp" not in str(caught.value)
+
+
+def test_what_an_earlier_run_was_refused_does_not_end_the_tries_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(golang, "_PAUSE_SECONDS", 0)
+    log = tmp_path / "modules.log"
+    log.write_text("go: e.g/x@v1.0.0: reading it: 403 Forbidden\n")
+    go = fake_go(tmp_path, f"[ $(wc -l < {tmp_path}/attempts) = 2 ] || {{ echo 'unexpected EOF'; exit 1; }}")
+    golang.download_modules(go, recipes.PAUSE, log=log)
+    assert attempts(tmp_path) == 2
+
+
 def test_a_refused_module_is_told_at_once_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="refuses a module") as caught:
         build_pause(fake_go(tmp_path, "echo 'go: e.g/x@v1.0.0: reading it: 403 Forbidden'; exit 1"), tmp_path)
