@@ -214,14 +214,8 @@ def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
             not {str(mirror_entry.source), str(mirror_entry.route.owner), str(mirror_entry.route.source)} & refused
         ):  # beyond: refused
             found += _Mirror(mirror_entry, claims, question, answer).disagreements()
-    found += _unlisted(answer, claims, refused) if not frozen else ()
-    mirrors = sum(
-        len(route.get("mirrors", []))
-        for fact in answer.get("proxies", {}).values()
-        for config in fact["routes"] or []
-        for host in config["hosts"] or []
-        for route in host["routes"] or []
-    )
+    found += [*_unlisted(answer, claims, refused), *_unmade(answer, claims)] if not frozen else ()
+    mirrors = sum(1 for _ in _mirrors(answer))
     return Result(sorted(set(found)), mirrors, answer["milliseconds"])
 
 
@@ -252,6 +246,28 @@ def _frozen(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
         yield Disagreement("envoy-refusal-claimed", "", ", ".join(claimed))
 
 
+def _unmade(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
+    """Mirrors that an EnvoyFilter is surely said to make, and that no proxy has."""
+    there = {mirror["cluster"] for _, mirror in _mirrors(answer)}
+    if any(each.rule == "host-routed-twice" for each in claims.findings):  # beyond: twice
+        return
+    for finding in claims.findings:
+        if finding.rule == "envoy-filter-mirrors" and not finding.likely:
+            name = finding.message.removeprefix("copies go to ").partition(",")[0]
+            if name not in there:
+                yield Disagreement("mirror-of-filter-claimed", finding.object, name)
+
+
+def _mirrors(answer: Answer) -> Iterable[tuple[str, MirrorFact]]:
+    """Every mirror that some proxy has, with the proxy's name."""
+    for name, fact in answer.get("proxies", {}).items():
+        for config in fact["routes"] or []:
+            for host in config["hosts"] or []:
+                for holder in (host, *(host["routes"] or [])):
+                    for mirror in holder.get("mirrors", []):
+                        yield name, mirror
+
+
 def _unlisted(answer: Answer, claims: Claims, refused: set[str]) -> Iterable[Disagreement]:
     """Mirrors that proxies have and the linter does not list."""
     targets = [
@@ -262,15 +278,11 @@ def _unlisted(answer: Answer, claims: Claims, refused: set[str]) -> Iterable[Dis
     stand_ins = claims.stand_ins
     listed = {(each.subset, each.host) for each in targets}
     listed |= {(each.subset, stand_ins[each.host]) for each in targets if each.host in stand_ins}
-    for name, fact in answer.get("proxies", {}).items():
-        for config in fact["routes"] or []:
-            for host in config["hosts"] or []:
-                for route in host["routes"] or []:
-                    for mirror in [*route.get("mirrors", []), *host.get("mirrors", [])]:
-                        found = named_target(mirror["cluster"])
-                        told = "envoy-filter-mirrors" in claims.naming(mirror["cluster"])
-                        if mirror["share"] > 0 and found and found[:2] not in listed and not told:
-                            yield Disagreement("mirror-unlisted", "", f"{mirror['cluster']} at {name.split('/')[0]}")
+    for name, mirror in _mirrors(answer):
+        found = named_target(mirror["cluster"])
+        told = "envoy-filter-mirrors" in claims.naming(mirror["cluster"])
+        if mirror["share"] > 0 and found and found[:2] not in listed and not told:
+            yield Disagreement("mirror-unlisted", "", f"{mirror['cluster']} at {name.split('/')[0]}")
 
 
 class _Mirror:
@@ -439,12 +451,15 @@ class _Mirror:
         return f"port={'yes' if target.port else 'no'} subset={'yes' if target.subset else 'no'}"
 
     def _endpoints(self, sent: list[tuple[Rendering, Any]]) -> list[Disagreement]:
-        facts = [(each.proxy.kind, each.clusters[own[0]["cluster"]]) for each, own in sent]
+        pairs = [(each.proxy.kind, each.clusters[own[0]["cluster"]]) for each, own in sent]
+        waypoint = (ProxyKind.WAYPOINT, "ORIGINAL_DST")
+        facts = [fact for kind, fact in pairs if (kind, fact["type"]) != waypoint]  # beyond: headless
+        if not facts:
+            return []
         empty = [
             fact["type"]
-            for kind, fact in facts
-            if (fact["type"] == "ORIGINAL_DST" and kind is not ProxyKind.WAYPOINT)  # beyond: headless
-            or (fact["type"] in ("EDS", "STATIC") and not fact["endpoints"])
+            for fact in facts
+            if fact["type"] == "ORIGINAL_DST" or (fact["type"] in ("EDS", "STATIC") and not fact["endpoints"])
         ]
         told = (self.mine | self.claims.naming(self.mirror_entry.target.host)) & ADDRESSLESS
         if empty and not told:

@@ -28,6 +28,9 @@ REMOVE: Final = "REMOVE"
 ADDING: Final = frozenset({"ADD", "INSERT_FIRST", "INSERT_BEFORE", "INSERT_AFTER"})
 """Operations that make a route of their own."""
 
+VIRTUAL_HOST: Final = "VIRTUAL_HOST"
+"""What a patch of virtual hosts is for."""
+
 WAYPOINT: Final = "WAYPOINT"
 """No context of EnvoyFilters: what they say of routes and their clusters never reaches a waypoint."""
 
@@ -69,7 +72,7 @@ class Patch:
     @cached_property
     def policies(self) -> "tuple[MirrorPolicy, ...]":
         """The mirror policies that a patch of a route or a virtual host writes."""
-        holder = self.value if self.kind == "VIRTUAL_HOST" else self.value["route"]
+        holder = self.value if self.kind == VIRTUAL_HOST else self.value["route"]
         written = holder.either("request_mirror_policies", "requestMirrorPolicies").elements()
         return tuple(MirrorPolicy.of(node) for node in written)
 
@@ -235,7 +238,7 @@ def read_patches(
                     ignored[source].append(patch)
                     continue
                 by_source[source].append(patch)
-                if patch.kind == "VIRTUAL_HOST":
+                if patch.kind == VIRTUAL_HOST:
                     hosts.append(patch)
                 else:
                     (clusters if patch.kind == "CLUSTER" else routes)[patch.name].append(patch)
@@ -258,7 +261,7 @@ def _patches(source: KubeObject, rank: tuple[float, int]) -> Iterator[Patch]:
         kind, match = node["applyTo"].text(), node["match"]
         if kind == "CLUSTER":
             name = match["cluster"]["name"].text()
-        elif kind in ("HTTP_ROUTE", "VIRTUAL_HOST"):
+        elif kind in ("HTTP_ROUTE", VIRTUAL_HOST):
             name = match.at("routeConfiguration", "vhost", "route", "name").text()
         else:
             continue

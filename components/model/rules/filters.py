@@ -7,14 +7,25 @@ from ..istio import NEWEST_ISTIO, IstioVersion
 from ..values import PERCENT_RESOLUTION
 from .additions import ignored_in
 from .clusters import ClusterObjects
-from .envoy import ADDING, SIDECAR, MirrorPolicy, Patch, http_options
+from .envoy import ADDING, SIDECAR, VIRTUAL_HOST, MirrorPolicy, Patch, http_options
 from .freezing import refused_routes
+from .landing import lands
 from .mirror_entries import MirrorEntry
 from .objects import KubeObject, exported
 from .outlets import own_outlets
-from .patching import Sent, cluster_at, fits_host, patched_cluster, routes_for, sent, sent_everywhere, written_at
+from .patching import (
+    Sent,
+    cluster_at,
+    fits_host,
+    patched_cluster,
+    release,
+    routes_for,
+    sent,
+    sent_everywhere,
+    written_at,
+)
 from .privacy import MIRROR_POLICY
-from .reaching import asks_for_default, meets_inbound, proxies_at_hand, sidecars_reached
+from .reaching import all_at_hand, asks_for_default, meets_inbound, proxies_at_hand, sidecars_reached
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
 from .routes import MESH
 
@@ -185,7 +196,7 @@ def makes_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report mirrors that no route lists."""
     patches = case.cluster.patches
     for patch in patches.of_source(subject):
-        for policy in patch.policies:
+        for policy in patch.policies if patch.fits_release(release(case.cluster)) else ():
             # Where a header names the cluster, the rules of overlays read its target from the condition.
             listed = _listed(case, patch, policy) if policy.cluster and policy.percent != 0 else True
             if listed is not True:
@@ -196,13 +207,24 @@ def makes_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
 
 def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     """Whether each route that a patch is for has a mirror to the cluster that it names; None where some may not."""
-    cluster, listed = case.cluster, True
-    if patch.kind != "HTTP_ROUTE" or patch.operation in ADDING:
-        return False
-    if not patch.merges:
+    cluster = case.cluster
+    at_hand, default = all_at_hand(cluster, patch), asks_for_default(patch)
+    if patch.kind == VIRTUAL_HOST or patch.operation in ADDING:
+        met = lands(case, patch)
+    elif patch.merges:
+        met = default and (_for_sidecars_own(cluster, patch) or meets_inbound(cluster, patch))
+    else:
         return True  # neither REMOVE nor REPLACE writes anything into a route
-    if asks_for_default(patch) and (_for_sidecars_own(cluster, patch) or meets_inbound(cluster, patch)):
+    if met:
         return False if proxies_at_hand(cluster, patch) else None
+    if not patch.merges or patch.kind == VIRTUAL_HOST:
+        return at_hand or None
+    return _all_listed(cluster, patch, policy, unknown=default and not patch.name and not at_hand)
+
+
+def _all_listed(cluster: ClusterObjects, patch: Patch, policy: MirrorPolicy, *, unknown: bool) -> bool | None:
+    """Whether each route at hand has it; None where some may not, or where other routes are ``unknown``."""
+    listed = None if unknown else True
     for route in routes_for(cluster, patch):
         mirror_entries = [mirror_entry for mirror_entry in cluster.routing.of_route(route) if not mirror_entry.nothing]
         for each in sent_everywhere(cluster, route):

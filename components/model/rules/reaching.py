@@ -7,7 +7,7 @@ from typing import Final
 
 from ..render.overlay import REFERENCED
 from .clusters import ClusterObjects
-from .envoy import INBOUND, Patch, targets_of
+from .envoy import GATEWAY, INBOUND, Patch, targets_of
 from .gateways import WAYPOINT_CLASS
 from .nodes import Node
 from .objects import KubeObject, is_ambient, service_name
@@ -50,13 +50,27 @@ def _reaches_gateway(cluster: ClusterObjects, patch: Patch, gateway: KubeObject)
 
 def proxies_at_hand(cluster: ClusterObjects, patch: Patch) -> bool:
     """Whether some proxy that a patch surely reaches is among the objects at hand."""
+    return _sidecars_at_hand(cluster, patch) or _gateways_at_hand(cluster, patch) or reaches_waypoint(cluster, patch)
+
+
+def all_at_hand(cluster: ClusterObjects, patch: Patch) -> bool:
+    """Whether of each kind of proxy that a patch is for some that it surely reaches are among the objects at hand."""
+    context = patch.match["context"].text("ANY")
+    if patch.targets:
+        return _gateways_at_hand(cluster, patch) or reaches_waypoint(cluster, patch)
+    return (context not in ("ANY", GATEWAY) or _gateways_at_hand(cluster, patch)) and (
+        context == GATEWAY or _sidecars_at_hand(cluster, patch)
+    )
+
+
+def _sidecars_at_hand(cluster: ClusterObjects, patch: Patch) -> bool:
     near = set(sidecars_reached(cluster, patch)) & cluster.namespaces
-    return (
-        any(cluster.gateways.chooses_sidecars(patch.selector, each) for each in near)
-        or reaches_waypoint(cluster, patch)
-        or any(
-            cluster.gateways.has_pods_of(f"{each.namespace}/{each.name}") for each in gateways_reached(cluster, patch)
-        )
+    return any(cluster.gateways.chooses_sidecars(patch.selector, each) for each in near)
+
+
+def _gateways_at_hand(cluster: ClusterObjects, patch: Patch) -> bool:
+    return any(
+        cluster.gateways.has_pods_of(f"{each.namespace}/{each.name}") for each in gateways_reached(cluster, patch)
     )
 
 

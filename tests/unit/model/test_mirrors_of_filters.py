@@ -9,13 +9,20 @@ B = "outbound|8000||b.hello.svc.cluster.local"
 LISTS = "MERGE_AND_REPLACE_LIST"
 
 
-def mirroring(
-    context: str, vhost: Object | None = None, *, operation: str = LISTS, to: str = B, **spec: object
+def mirroring(  # what a patch consists of
+    context: str,
+    vhost: Object | None = None,
+    *,
+    kind: str = "HTTP_ROUTE",
+    operation: str = LISTS,
+    to: str = B,
+    **spec: object,
 ) -> Object:
-    """An EnvoyFilter in `hello` that writes a mirror into routes."""
+    """An EnvoyFilter in `hello` that writes a mirror into routes, or virtual hosts."""
     match: Object = {"context": context, "routeConfiguration": {"vhost": vhost or {"route": {}}}}
-    value = {"route": {"request_mirror_policies": [{"cluster": to}]}}
-    patch = {"applyTo": "HTTP_ROUTE", "match": match, "patch": {"operation": operation, "value": value}}
+    written: Object = {"request_mirror_policies": [{"cluster": to}]}
+    value = written if kind == "VIRTUAL_HOST" else {"match": {"prefix": "/"}, "route": {**written, "cluster": to}}
+    patch = {"applyTo": kind, "match": match, "patch": {"operation": operation, "value": value}}
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "EnvoyFilter",
@@ -24,40 +31,69 @@ def mirroring(
     }
 
 
-def unlisted(*objects: Object) -> list[str]:
-    return [found.message for found in findings(mesh(objects), "envoy-filter-mirrors")]
+def told_of(*objects: Object) -> str:
+    """How sure it is that the EnvoyFilter makes a mirror that no route lists; empty where it makes none."""
+    return next(
+        ("likely" if each.likely else "certain" for each in findings(mesh(objects), "envoy-filter-mirrors")), ""
+    )
 
 
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        (mirroring("SIDECAR_INBOUND"), True),
-        (mirroring("SIDECAR_INBOUND", {"route": {"name": "default"}}), True),
-        (mirroring("SIDECAR_INBOUND", {"route": {"name": "a"}}), False),
-        (mirroring("SIDECAR_INBOUND", {"route": {"action": "REDIRECT"}}), False),
-        (mirroring("SIDECAR_INBOUND", operation="REPLACE"), False),
-        (mirroring("SIDECAR_INBOUND", workloadSelector={"labels": {"app": "none"}}), False),
+        (mirroring("SIDECAR_INBOUND"), "certain"),
+        (mirroring("SIDECAR_INBOUND", {"route": {"name": "default"}}), "certain"),
+        (mirroring("SIDECAR_INBOUND", {"route": {"name": "a"}}), ""),
+        (mirroring("SIDECAR_INBOUND", {"route": {"action": "REDIRECT"}}), ""),
+        (mirroring("SIDECAR_INBOUND", operation="REPLACE"), ""),
+        (mirroring("SIDECAR_INBOUND", workloadSelector={"labels": {"app": "none"}}), "likely"),
     ],
-    ids=["every route", "the default one", "an entry's", "redirects", "replaces nothing", "other pods"],
+    ids=["every route", "the default one", "an entry's", "redirects", "replaces nothing", "pods that are not given"],
 )
-def test_a_mirror_of_what_pods_take_in_is_on_no_list(written: Object, told: bool) -> None:
+def test_a_mirror_of_what_pods_take_in_is_on_no_list(written: Object, told: str) -> None:
     """Proxies take everything in by routes of their own, which have the name `default`."""
-    assert bool(unlisted(bare(name="a"), service("a"), service("b"), deployment("a", app="a"), written)) is told
+    assert told_of(bare(name="a"), service("a"), service("b"), deployment("a", app="a"), written) == told
+
+
+A: Object = {"name": "a.hello.svc.cluster.local:8000"}
+C: Object = {"name": "c.hello.svc.cluster.local:8000"}
 
 
 @pytest.mark.parametrize(
     ("vhost", "told"),
     [
-        ({"name": "a.hello.svc.cluster.local:8000"}, False),
-        ({"name": "c.hello.svc.cluster.local:8000"}, True),
-        ({"name": "a.hello.svc.cluster.local:8000", "route": {"name": "default"}}, False),
-        ({"route": {"name": "default"}}, True),
+        (A, ""),
+        (C, "certain"),
+        ({**A, "route": {"name": "default"}}, ""),
+        ({"route": {"name": "default"}}, "certain"),
     ],
     ids=["a routed host", "a host without a route", "routed, the default one", "the default one of all"],
 )
-def test_a_mirror_for_what_sidecars_have_of_services_by_themselves_is_on_no_list(vhost: Object, told: bool) -> None:
-    objects = [bare(), service("a"), service("b"), service("c")]
-    assert bool(unlisted(*objects, mirroring("SIDECAR_OUTBOUND", vhost))) is told
+def test_a_mirror_for_what_sidecars_have_of_services_by_themselves_is_on_no_list(vhost: Object, told: str) -> None:
+    assert told_of(bare(), service("a"), service("b"), service("c"), mirroring("SIDECAR_OUTBOUND", vhost)) == told
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (mirroring("SIDECAR_OUTBOUND", {**C, "route": {}}, operation="INSERT_FIRST"), "certain"),
+        (mirroring("SIDECAR_OUTBOUND", {"name": "d.hello.svc.cluster.local:8000"}, operation="ADD"), ""),
+        (mirroring("SIDECAR_OUTBOUND", {"route": {"name": "b"}}, operation="INSERT_AFTER"), ""),
+        (mirroring("SIDECAR_OUTBOUND", {"route": {"name": "a"}}, operation="INSERT_AFTER"), "certain"),
+        (mirroring("SIDECAR_OUTBOUND", {"route": {"name": "b"}}, operation="ADD"), "certain"),
+        (mirroring("GATEWAY", {"route": {"name": "b"}}, operation="ADD"), "likely"),
+        (mirroring("SIDECAR_OUTBOUND", C, kind="VIRTUAL_HOST", operation="MERGE"), "certain"),
+        (mirroring("SIDECAR_OUTBOUND", {"name": "other:1"}, kind="VIRTUAL_HOST", operation="MERGE"), ""),
+        (mirroring("GATEWAY", kind="VIRTUAL_HOST", operation="MERGE"), "likely"),
+    ],
+    ids=[
+        *("first of a Service", "of no Service", "after no route", "after a route", "at the end"),
+        *("at a gateway that is not given", "a virtual host", "no virtual host", "hosts of a gateway not given"),
+    ],
+)
+def test_what_a_patch_adds_is_told_where_it_finds_a_place(written: Object, told: str) -> None:
+    objects = [bare(name="a"), service("a"), service("b"), service("c"), deployment("a", app="a")]
+    assert told_of(*objects, written) == told
 
 
 GATEWAY: Object = {
