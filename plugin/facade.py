@@ -306,10 +306,18 @@ class MirrorOverlayArgs(TypedDict):
     """Control plane of the cluster that owns the traffic."""
     gateway_hosts: NotRequired[list[str]]
     """Hosts at gateways that the mirrors hang on."""
+    domain: NotRequired[str]
+    """Those hosts as the owner's route writes them, where that is a wildcard such as *.example.com."""
+    gateway: NotRequired[str]
+    """Gateway at which clients call those hosts, as NAMESPACE/NAME: its pods alone get the patches; default all."""
+    gateway_labels: NotRequired[dict[str, str]]
+    """Labels of that gateway's pods; without them all gateways of its namespace get the patches."""
     mesh_services: NotRequired[list[Service]]
     """Services that callers with sidecars call."""
     waypoint_services: NotRequired[list[Service]]
-    """Services that the waypoint called waypoint serves, in their namespaces."""
+    """Services that a waypoint in their namespaces serves."""
+    waypoint: NotRequired[str]
+    """Name of that waypoint; default waypoint."""
     mirrors: NotRequired[list[Mirror]]
     """Mirrors in the cluster."""
     cross_cluster_mirrors: NotRequired[list[CrossClusterMirror]]
@@ -334,18 +342,12 @@ class MirrorOverlay(_Component):
         super().__init__(name, opts)
 
         def make() -> tm.MirrorOverlay:
-            hosts = args.get("gateway_hosts")
-            on: list[tm.GatewayHosts | tm.MeshService | tm.WaypointService] = (
-                [tm.GatewayHosts(hosts=hosts)] if hosts else []
-            )
-            on += [tm.MeshService(each["host"], values.whole(each["port"])) for each in args.get("mesh_services", [])]
-            on += [
-                tm.WaypointService(each["host"], values.whole(each["port"]))
-                for each in args.get("waypoint_services", [])
-            ]
             given = {**values.chosen(args, "routes", "namespace"), **values.protocol(args)}
+            if gateway := args.get("gateway"):
+                given["gateway"] = values.gateway(gateway, args.get("gateway_labels"))
             mesh, mirrors = self._mesh(name, args), values.mirrors(args)
-            return tm.MirrorOverlay(name, tm.MirrorOverlayArgs(mesh=mesh, on=on, mirrors=mirrors, **given), self._own())
+            made = tm.MirrorOverlayArgs(mesh=mesh, on=values.places(args), mirrors=mirrors, **given)
+            return tm.MirrorOverlay(name, made, self._own())
 
         self.mirrors = _told(make).mirrors
         self.register_outputs({"mirrors": self.mirrors})

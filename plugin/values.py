@@ -109,8 +109,20 @@ def _listed(given: Given, name: str) -> Sequence[Given]:
     return cast("Sequence[Given]", given.get(name) or [])
 
 
-def gateway(text: str) -> tm.GatewayRef:
-    """A gateway by its namespace and name.
+def places(given: Given) -> list[tm.GatewayHosts | tm.MeshService | tm.WaypointService]:
+    """Where an overlay hangs."""
+    found: list[tm.GatewayHosts | tm.MeshService | tm.WaypointService] = []
+    if hosts := given.get("gateway_hosts"):
+        found.append(tm.GatewayHosts(hosts=hosts, **chosen(given, "domain")))
+    found += [tm.MeshService(each["host"], whole(each["port"])) for each in given.get("mesh_services", [])]
+    waypoint = chosen(given, "waypoint")
+    for each in given.get("waypoint_services", []):
+        found.append(tm.WaypointService(each["host"], whole(each["port"]), **waypoint))
+    return found
+
+
+def gateway(text: str, labels: Mapping[str, str] | None = None) -> tm.GatewayRef:
+    """A gateway by its namespace and name, with the labels of its pods where they are given.
 
     Raises:
         ValidationError: It is not of that form.
@@ -120,4 +132,4 @@ def gateway(text: str) -> tm.GatewayRef:
         raise tm.ValidationError(
             field="gateway", value=text, rule="must be NAMESPACE/NAME", remedy="Write the namespace before it"
         )
-    return tm.GatewayRef(name=name, namespace=namespace)
+    return tm.GatewayRef(name=name, namespace=namespace, labels=labels or {})

@@ -87,7 +87,7 @@ PARAMETERS: Final = (
         name="allowedHttpMethods",
         field="allowed_http_methods",
         schema=_TEXTS,
-        text="HTTP methods that may be mirrored without a gRPC method. Default GET, HEAD and OPTIONS.",
+        text="HTTP methods that may be mirrored without a gRPC method. Default any that a route names.",
     ),
     Parameter(
         name="credentialHeaders",

@@ -55,7 +55,10 @@ def server(*, allow_calls: bool) -> Any:  # noqa: ANN401 -- the SDK is an extra
 
 
 async def check(
-    paths: list[str] | None = None, contexts: list[str] | None = None, kubeconfig: str = "", istio: str = ""
+    paths: list[str] | None = None,
+    contexts: list[str] | None = None,
+    kubeconfig: str = "",
+    istio: list[str] | None = None,
 ) -> dict[str, Any]:
     """Say what is wrong with mirrors in files (YAML, JSON, Pulumi previews or exports) or in live clusters.
 
@@ -63,9 +66,10 @@ async def check(
         paths: Files or folders of one cluster.
         contexts: Live clusters by kubeconfig context, each "CONTEXT" or "NAME=CONTEXT".
         kubeconfig: File with the contexts; empty for the usual one.
-        istio: Release of istiod, e.g. "1.31.0"; empty where the objects tell.
+        istio: Releases of istiod, each "VERSION" or "NAME=VERSION", e.g. "1.31.0"; "1.28.3-asm.4" is managed Cloud
+            Service Mesh, which applies few EnvoyFilters. Empty where the objects tell.
     """
-    named = [*_each("--context", contexts), *_given("--kubeconfig", kubeconfig), *_given("--istio", istio)]
+    named = [*_each("--context", contexts), *_given("--kubeconfig", kubeconfig), *_each("--istio", istio)]
     return await run("check", *named, "--", *(paths or []))
 
 
@@ -90,7 +94,13 @@ async def what_if(
 
 
 async def verify(
-    staging: str, testing: list[str] | None = None, host: str = "", watch_seconds: float = 30
+    *,
+    staging: str,
+    testing: list[str] | None = None,
+    host: str = "",
+    path: str = "",
+    watch_seconds: float = 30,
+    istio: list[str] | None = None,
 ) -> dict[str, Any]:
     """Tell from the traffic that flows anyway whether copies arrive, and if not, why. Makes no call of its own.
 
@@ -98,13 +108,22 @@ async def verify(
         staging: Kubeconfig of the cluster that owns the traffic.
         testing: Kubeconfigs of clusters that get copies, each "FILE" or "NAME=FILE".
         host: Host of the mirrored route; needed when several are mirrored.
+        path: Path of a GET that a mirror of HTTP takes; empty for the sample gRPC service.
         watch_seconds: How long to watch, above 0.
+        istio: Releases of istiod as for check, of "staging" and of the names in testing; empty where clusters tell.
     """
-    return await _verify(staging, testing, host, f"--watch={watch_seconds}", f"--timeout={watch_seconds + 120}")
+    how = [f"--watch={watch_seconds}", f"--timeout={watch_seconds + 120}", *_given("--path", path)]
+    return await _verify(staging, testing, host, *how, *_each("--istio", istio))
 
 
 async def verify_with_calls(
-    staging: str, testing: list[str] | None = None, host: str = "", path: str = "", calls: int = 100
+    *,
+    staging: str,
+    testing: list[str] | None = None,
+    host: str = "",
+    path: str = "",
+    calls: int = 100,
+    istio: list[str] | None = None,
 ) -> dict[str, Any]:
     """Tell whether copies arrive by making calls, which the primary answers and mirrors get copies of.
 
@@ -114,8 +133,10 @@ async def verify_with_calls(
         host: Host of the mirrored route; needed when several are mirrored.
         path: Path to GET; empty for calls of the sample gRPC service.
         calls: How many.
+        istio: Releases of istiod as for check, of "staging" and of the names in testing; empty where clusters tell.
     """
-    return await _verify(staging, testing, host, f"--calls={calls}", *_given("--path", path))
+    how = [f"--calls={calls}", *_given("--path", path), *_each("--istio", istio)]
+    return await _verify(staging, testing, host, *how)
 
 
 async def _verify(staging: str, testing: list[str] | None, host: str, *how: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Final
 from pulumi_traffic_mirror.model import Brakes, Expiry, ValidationError
 from pulumi_traffic_mirror.model.render.destinations import traffic_policy
 from pulumi_traffic_mirror.model.rules import MirrorEntry, Node, Rule, Scope, Severity
+from pulumi_traffic_mirror.model.rules.filter_mirrors import FilterMirror
 from pulumi_traffic_mirror.model.rules.mends import write
-from pulumi_traffic_mirror.model.rules.objects import ROUTES
-from pulumi_traffic_mirror.model.rules.registry import Case, Problem, mirror_rule, problem
+from pulumi_traffic_mirror.model.rules.objects import ROUTES, KubeObject
+from pulumi_traffic_mirror.model.rules.registry import FILTER, Case, Problem, mirror_rule, problem
 from pulumi_traffic_mirror.model.rules.writing import end_of
 
 from ..resources import Resource
@@ -27,18 +28,12 @@ LIMITS: Final = (
 """Fields of a connectionPool that bound what a mirror holds; Istio leaves all of them open."""
 
 
-@mirror_rule(
-    rule_id="mirror-expires-soon",
-    decided_by=ROUTES,
-    title="A mirror that ends within a week is renewed or removed in time",
-    severity=Severity.WARNING,
-    scope=Scope.ROUTE,
-    why="After its end every deployment of the stack is refused.",
-    source="The annotation that MirroredService writes for expires.",
-    remedy="Remove the mirror, or give it a later end",
-)
-def _expires_soon(case: Case, mirror_entry: MirrorEntry) -> Iterator[Problem]:
-    now, text = case.mesh.now, end_of(mirror_entry)
+def _filter_end_soon(case: Case, mirror: FilterMirror) -> Iterator[Problem]:
+    yield from _soon(case, mirror.source, mirror.node, mirror.end)
+
+
+def _soon(case: Case, source: KubeObject, node: Node, text: str) -> Iterator[Problem]:
+    now = case.mesh.now
     if not now or not text:
         return
     try:
@@ -46,7 +41,22 @@ def _expires_soon(case: Case, mirror_entry: MirrorEntry) -> Iterator[Problem]:
     except ValidationError:
         return
     if not end.has_passed(now) and end.has_passed(now + timedelta(days=NOTICE_DAYS)):
-        yield problem(mirror_entry.source, mirror_entry.node, f"its end, {end}, is less than {NOTICE_DAYS} days away")
+        yield problem(source, node, f"its end, {end}, is less than {NOTICE_DAYS} days away")
+
+
+@mirror_rule(
+    rule_id="mirror-expires-soon",
+    decided_by=(*ROUTES, FILTER),
+    title="A mirror that ends within a week is renewed or removed in time",
+    severity=Severity.WARNING,
+    scope=Scope.ROUTE,
+    why="After its end every deployment of the stack is refused.",
+    source="The annotation that MirroredService and MirrorOverlay write for expires.",
+    remedy="Remove the mirror, or give it a later end",
+    by_filter=_filter_end_soon,
+)
+def _expires_soon(case: Case, mirror_entry: MirrorEntry) -> Iterator[Problem]:
+    yield from _soon(case, mirror_entry.source, mirror_entry.node, end_of(mirror_entry))
 
 
 expires_soon: Final[Rule] = _expires_soon

@@ -83,6 +83,12 @@ CASES: Mapping[str, tuple[dict[str, Any], set[str]]] = {
 
 def constructed(component: str, inputs: Mapping[str, Any]) -> tuple[set[str], dict[str, Any]]:
     """Kinds of what one component registers, and its outputs."""
+    recording, found = recorded(component, inputs)
+    return {each.type.rpartition(":")[2] for each in recording.resources}, found
+
+
+def recorded(component: str, inputs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What one component registers, and its outputs."""
     found: dict[str, Any] = {}
 
     def program() -> None:
@@ -90,8 +96,7 @@ def constructed(component: str, inputs: Mapping[str, Any]) -> tuple[set[str], di
         pulumi.Output.all(**made.state).apply(found.update)
 
     address = {"kubernetes:core/v1:Service": {"status": {"loadBalancer": {"ingress": [{"ip": "10.1.2.3"}]}}}}
-    recording = run_program(program, outputs=address)
-    return {each.type.rpartition(":")[2] for each in recording.resources}, found
+    return run_program(program, outputs=address), found
 
 
 def test_the_schema_is_what_is_checked_in() -> None:
@@ -122,6 +127,19 @@ def test_flat_arguments_make_the_library_s_component(component: str) -> None:
     assert None not in outputs.values()
 
 
+def test_an_overlay_is_for_the_gateway_the_domain_and_the_waypoint_that_are_named() -> None:
+    places = {"gateway": "web/edge", "gatewayLabels": {"istio": "edge"}, "domain": "*.example.com"}
+    behind = {"waypointServices": [ORDERS], "waypoint": "own"}
+    recording, _ = recorded("MirrorOverlay", {**CASES["MirrorOverlay"][0], "meshServices": [], **places, **behind})
+    specs = [each.inputs["spec"] for each in recording.resources if each.type.endswith(":EnvoyFilter")]
+    at_gateway = next(each for each in specs if "workloadSelector" in each)
+    assert at_gateway["workloadSelector"] == {"labels": {"istio": "edge"}}
+    hosts = [patch["match"].get("routeConfiguration", {}).get("vhost", {}) for patch in at_gateway["configPatches"]]
+    assert hosts[0]["domainName"] == "*.example.com"
+    at_waypoint = next(each for each in specs if "targetRefs" in each)
+    assert at_waypoint["targetRefs"][0]["name"] == "own"
+
+
 @pytest.mark.parametrize(
     ("component", "changed", "said"),
     [
@@ -129,6 +147,9 @@ def test_flat_arguments_make_the_library_s_component(component: str) -> None:
         ("MirrorOverlay", {"mirrors": [{**NEXT, "service": {**ORDERS, "port": 80.5}}]}, "port"),
         ("MirrorOverlay", {"offers": {}}, "offers"),
         ("MirrorOverlay", {"protocol": "FTP"}, "protocol"),
+        ("MirrorOverlay", {"gateway": "edge"}, "NAMESPACE/NAME"),
+        ("MirrorOverlay", {"gateway": "web/edge", "gatewayLabels": {"istio": "no label"}}, "labels"),
+        ("MirrorOverlay", {"domain": "*.example.org"}, "domain"),
         ("MirrorReceiver", {"gateway": "internal-gateway"}, "gateway"),
         ("MirrorReceiver", {"contract": {**CONTRACT, "tls": "NONE"}}, "MUTUAL"),
         ("GkeCluster", {"autopilot": True}, "max_nodes"),

@@ -290,6 +290,13 @@ def test_what_one_object_decides_needs_no_other(rule_id: str) -> None:
     assert [line.message for line in whole.of(rule_id)] == [line.message for line in part.of(rule_id)]
 
 
+@pytest.mark.parametrize(("percent", "told"), [(10, 1), (100, 0)])
+def test_a_limit_holds_for_an_overlay_s_mirror_before_its_filter_is_made(percent: int, told: int) -> None:
+    given = resources(EXAMPLES["overlay-redirect"].accepted)
+    report = InProcess({"mirror-percent-limit": {"maxPercent": percent}}, only="mirror-percent-limit").judge(given)
+    assert ["100 % are mirrored" in each.message for each in report.of("mirror-percent-limit")] == [True] * told
+
+
 def test_the_sdk_has_the_parts_that_the_pack_replaces() -> None:
     """They are private: a new release of the SDK fails here first, and not in silence."""
     assert policy.json_format.MessageToDict is json_format.MessageToDict

@@ -260,7 +260,11 @@ def _duration(seconds: float) -> str:
 
 
 def native_filter(route: MirroredRoute) -> JsonObject | None:
-    """What no route of the Gateway API can say: the overlay of the mirrors that need one, and the others' brakes."""
+    """What no route of the Gateway API can say: the overlay of the mirrors that need one, and the others' brakes.
+
+    It is for the rules of the service's own routes by their names: while routes of Istio's kinds make room for these,
+    or the other way round, both are there, and what the others mirror must not be copied twice.
+    """
     overlay = route.overlay
     hung = next(iter(overlay_filters(overlay).values())) if overlay else None
     patches: list[JsonValue] = []
@@ -270,9 +274,42 @@ def native_filter(route: MirroredRoute) -> JsonObject | None:
         return placed_filter(route, patches) if patches else None
     spec = hung["spec"]
     own = spec.get("configPatches") if isinstance(spec, dict) else None
-    if patches and isinstance(spec, dict) and isinstance(own, list):
-        return {**hung, "spec": {**spec, "configPatches": [*own, *patches]}}
+    if isinstance(spec, dict) and isinstance(own, list):
+        return {**hung, "spec": {**spec, "configPatches": [*_for_rules(own, _rule_names(route)), *patches]}}
     return hung
+
+
+def _rule_names(route: MirroredRoute) -> dict[str, list[str]]:
+    """Names that proxies have for the rules of a service's routes, by the context of their patches.
+
+    Source: the names that Istio's pilot gives rules without one; held against istiod.
+    """
+    contexts = ["GATEWAY"] if route.gateway else []
+    contexts += ["SIDECAR_OUTBOUND"] if route.mesh else []
+    found: dict[str, list[str]] = {}
+    for context, each in zip(contexts, native_routes(route), strict=True):
+        metadata, spec = each["metadata"], each["spec"]
+        rules = spec.get("rules") if isinstance(spec, dict) else None
+        name = metadata["name"] if isinstance(metadata, dict) else ""
+        count = len(rules) if isinstance(rules, list) else 0
+        found[context] = [f"{route.namespace}.{name}.{index}" for index in range(count)]
+    return found
+
+
+def _for_rules(patches: Iterable[JsonValue], names: Mapping[str, Sequence[str]]) -> Iterator[JsonValue]:
+    """Patches of every forwarding route of a virtual host, as patches of the routes with these names."""
+    for patch in patches:
+        match = patch["match"] if isinstance(patch, dict) else None
+        if not isinstance(patch, dict) or not isinstance(match, dict) or patch["applyTo"] != "HTTP_ROUTE":
+            yield patch
+            continue
+        within = match["routeConfiguration"]
+        host = within["vhost"] if isinstance(within, dict) else None
+        chosen = host["route"] if isinstance(host, dict) else None
+        if isinstance(host, dict) and isinstance(chosen, dict):
+            for name in names[str(match["context"])]:
+                named: JsonObject = {"vhost": {**host, "route": {"name": name, **chosen}}}
+                yield {**patch, "match": {**match, "routeConfiguration": named}}
 
 
 def reference_grants(

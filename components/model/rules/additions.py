@@ -54,6 +54,11 @@ class Addition:
         return self.match.at("routeConfiguration", "vhost")
 
     @property
+    def domain(self) -> str:
+        """Domain of that virtual host; empty for all."""
+        return domain_of(self.host)
+
+    @property
     def route_name(self) -> str:
         """Name of the one route that it is for; empty for all."""
         return self.host["route"]["name"].text()
@@ -123,24 +128,54 @@ class AddedMirror:
     @cached_property
     def target(self) -> Target | None:
         """Where its copies go; None where it cannot be read."""
-        parts = self.cluster.split("|")
-        if len(parts) != 4:  # noqa: PLR2004 -- direction|port|subset|host
-            return None
-        _, port, subset, host = parts
-        number = int(port) if port.isdecimal() else None
-        return Target(host=host, written=host, port=number, subset=subset, node=self.node)
+        return target_of(self.cluster, self.node)
 
     @cached_property
     def name(self) -> str:
         """Its name where this library rendered it; empty otherwise."""
-        for key, note in self.addition.source.annotations.entries():
-            if key.startswith(MIRROR) and note.text() == self.cluster:
-                return key.removeprefix(MIRROR)
-        return ""
+        return name_noted(self.addition.source, self.cluster)
 
     def waiver(self, guard: str) -> str:
         """Reason why a guard is off for it, as the rendering notes it; empty when it is on."""
-        return self.addition.source.annotation(f"{WAIVER}{self.name}.{guard}") if self.name else ""
+        return waiver_noted(self.addition.source, self.cluster, guard)
+
+
+def domain_of(host: Node) -> str:
+    """Domain of the virtual host that a patch is for, which a proxy names after it; empty for all.
+
+    Args:
+        host: Where that is written.
+    """
+    return host["domainName"].text() or host["name"].text().rpartition(":")[0]
+
+
+def target_of(cluster_name: str, node: Node) -> Target | None:
+    """Where requests to a cluster of Istio's go; None where its name is of another form.
+
+    Args:
+        cluster_name: Its name.
+        node: Where that is written.
+    """
+    parts = cluster_name.split("|")
+    if len(parts) != 4:  # noqa: PLR2004 -- direction|port|subset|host
+        return None
+    _, port, subset, host = parts
+    number = int(port) if port.isdecimal() else None
+    return Target(host=host, written=host, port=number, subset=subset, node=node)
+
+
+def name_noted(source: KubeObject, cluster_name: str) -> str:
+    """Name of the mirror to a cluster where this library rendered the object; empty otherwise."""
+    for key, note in source.annotations.entries():
+        if key.startswith(MIRROR) and note.text() == cluster_name:
+            return key.removeprefix(MIRROR)
+    return ""
+
+
+def waiver_noted(source: KubeObject, cluster_name: str, guard: str) -> str:
+    """Reason why a guard of the mirror to a cluster is off, as the rendering notes it; empty when it is on."""
+    name = name_noted(source, cluster_name)
+    return source.annotation(f"{WAIVER}{name}.{guard}") if name else ""
 
 
 def additions(cluster: ClusterObjects) -> dict[KubeObject, list[Addition]]:

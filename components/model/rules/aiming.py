@@ -13,8 +13,14 @@ _ATOM: Final = re.compile(
     r"(?: == '(?P<equal>[^']*)'|\.(?P<test>startsWith|matches)\('(?P<value>[^']*)'\))"
     r"|'(?P<present>[^']*)' in request\.headers"
 )
+_METHOD: Final = re.compile(r"request\.method == '([^']*)'")
+_METHODS: Final = re.compile(r"request\.method in \[((?:'[^']*'(?:, ?)?)+)\]")
+_PATH: Final = re.compile(r"request\.url_path == '([^']*)'")
 _HOST: Final = re.compile(r"request\.host == '([^']*)'")
 _ABSENT: Final = re.compile(r"!\('([^']*)' in request\.headers\)")
+_GROUPED: Final = re.compile(r"\([^()]*\)")
+"""A part in brackets that has none within, not even in a literal, where overlays write them as ``\\xNN``."""
+
 _LITERAL: Final = re.compile(r"'[^']*'")
 _GROUP: Final = re.compile(r"(?P<not>!?)\((?P<inner>[01](?: && [01])*|[01](?: \|\| [01])*)\)")
 """Brackets around values that are joined in one way; a condition has no others."""
@@ -89,6 +95,32 @@ def required_hosts(condition: str) -> tuple[str, ...]:
         if tests and all(test["part"] == "host" for test in tests) and not part.startswith("!"):
             return hosts_of(part)
     return ()
+
+
+def required_methods(condition: str) -> tuple[str, ...]:
+    """Methods one of which a condition asks for whatever else it does; none where it takes any."""
+    for part in _conjuncts(condition):
+        if listed := _METHODS.fullmatch(_bare(part)):
+            return tuple(_plain(each[1:-1]) for each in _LITERAL.findall(listed[1]))
+        if named := _alternatives(part, _METHOD):
+            return named
+    return ()
+
+
+def required_paths(condition: str) -> tuple[str, ...]:
+    """Whole paths one of which a condition asks for whatever else it does; none where it takes others."""
+    return next((named for part in _conjuncts(condition) if (named := _alternatives(part, _PATH))), ())
+
+
+def _alternatives(part: str, test: re.Pattern[str]) -> tuple[str, ...]:
+    """What a part of a condition compares with, where it consists of tests of one kind; else nothing."""
+    found = [test.fullmatch(each) for each in _bare(part).split(" || ")]
+    return tuple(_plain(each[1]) for each in found if each) if all(found) else ()
+
+
+def _bare(part: str) -> str:
+    """A part without the brackets around all of it."""
+    return part[1:-1] if _GROUPED.fullmatch(part) else part
 
 
 def _conjuncts(condition: str) -> list[str]:

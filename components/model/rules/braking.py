@@ -1,15 +1,17 @@
 """Rules on brakes: what a mirror that hangs, fails or disappears may hold in the proxy of the primary."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from .envoy import GATEWAY, SIDECAR, WAYPOINT, http_options
+from .filter_mirrors import FilterMirror, faulty_for
 from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject
 from .patching import patched_cluster, policies_for
 from .policies import Policy, faulty
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
+from .routes import Target
 from .sharing import remedy_beside
 
 CONNECTION_POOL: Final = (
@@ -32,6 +34,28 @@ UNLIMITED: Final = 2**31
 """From here on a limit is none; Istio itself renders 2**32 - 1 for a limit that is left out."""
 
 
+def _filter_brakes(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    if mirror.target:
+        message, likely = _lacking(mirror.target, faulty_for(case.cluster, mirror, missing_brakes))
+        if message:
+            waived = mirror.waiver("brakes")
+            yield problem(mirror.source, mirror.node, message, waived=waived, likely=likely)
+
+
+def _lacking(target: Target, found: Iterable[tuple[str, Policy, Sequence[str]]]) -> tuple[str, bool]:
+    """What is missing: first for the sender that lacks most, then what others lack; and whether it may be elsewhere."""
+    told: set[str] = set()
+    said: list[str] = []
+    likely = False
+    for _, policy, missing in sorted(found, key=lambda each: -len(each[2])):
+        if not told.issuperset(missing):
+            rule = policy.rule or f"no DestinationRule for {target.host} is in reach: it"
+            said.append(f"{rule} lacks {', '.join(missing)}")
+            told.update(missing)
+            likely = likely or _may_be_said_elsewhere(policy, missing)
+    return "; ".join(said), likely
+
+
 @mirror_rule(
     rule_id="mirror-no-brakes",
     title="A mirror has brakes",
@@ -42,22 +66,14 @@ UNLIMITED: Final = 2**31
     source=f"Measured; {CONNECTION_POOL}",
     remedy="Give the target a DestinationRule with connectionPool limits, connectTimeout, tcpKeepalive and"
     " outlierDetection",
+    by_filter=_filter_brakes,
 )
 def no_brakes(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors whose target has no or few brakes, for the sender that lacks most and for what others lack."""
-    lacking = list(faulty(case.cluster, mirror_entry.route, mirror_entry.target, missing_brakes))
-    told: set[str] = set()
-    said: list[str] = []
-    likely = False
-    for _, found, missing in sorted(lacking, key=lambda each: -len(each[2])):
-        if not told.issuperset(missing):
-            rule = found.rule or f"no DestinationRule for {mirror_entry.target.host} is in reach: it"
-            said.append(f"{rule} lacks {', '.join(missing)}")
-            told.update(missing)
-            likely = likely or _may_be_said_elsewhere(found, missing)
-    if said:
+    target = mirror_entry.target
+    message, likely = _lacking(target, faulty(case.cluster, mirror_entry.route, target, missing_brakes))
+    if message:
         remedy, waived = remedy_beside(case.cluster, mirror_entry), mirror_entry.waiver("brakes")
-        message = "; ".join(said)
         yield problem(mirror_entry.source, mirror_entry.node, message, remedy=remedy, waived=waived, likely=likely)
 
 
@@ -96,6 +112,23 @@ def _ejects(outliers: Node) -> bool:
     return outliers.given and (server_errors.number() != 0 or bool(gateway_errors.number()))
 
 
+def _filter_life(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    # That there is none at all is overlay-unbounded's.
+    limit, patches = case.settings.max_duration_seconds, case.cluster.patches
+    own = {GATEWAY: (GATEWAY,), "ANY": (GATEWAY, SIDECAR)}.get(mirror.context, (SIDECAR,))
+    for context in own if mirror.cluster else ():
+        found = [each for each in patches.of_cluster(mirror.cluster) if each.merges and context in each.contexts]
+        options = [each for each in found if http_options(each).given]
+        bound = options[-1].stream_bound if options else None
+        if bound and bound > limit:
+            yield problem(mirror.source, mirror.node, _too_long(WHO[context], bound, limit))
+            return
+
+
+def _too_long(who: str, bound: float, limit: float) -> str:
+    return f"{who} may hold it for {bound:g} s; at most {limit:g} s are allowed"
+
+
 @mirror_rule(
     rule_id="mirror-unbounded-life",
     settings=("max_duration_seconds",),
@@ -106,6 +139,7 @@ def _ejects(outliers: Node) -> bool:
     " primary's stream as well.",
     source="Measured; https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/protocol.proto",
     remedy="Set max_stream_duration on the mirror's cluster by an EnvoyFilter, or a timeout on the route",
+    by_filter=_filter_life,
 )
 def unbounded_life(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors without a bound on one request's life, or with one above the allowed maximum."""
@@ -119,7 +153,7 @@ def unbounded_life(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             continue
         who = WHO[outlet.context]
         message = (
-            f"{who} may hold it for {bound:g} s; at most {limit:g} s are allowed"
+            _too_long(who, bound, limit)
             if bound
             else (f"nothing ends a copy that hangs at {who}: no EnvoyFilter bounds {policy.cluster}")
         )
@@ -140,6 +174,28 @@ def route_timeout(mirror_entry: MirrorEntry) -> float | None:
     return mirror_entry.route.setting("timeout").seconds()
 
 
+def _filter_requests(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    limit = case.settings.max_requests
+    for _, policy, number in faulty_for(case.cluster, mirror, _above(limit)):
+        yield _too_many(policy, mirror.source, number, limit)
+        return
+
+
+def _above(limit: float) -> Callable[[Policy], float | None]:
+    """The bound on requests in flight that a policy sets, where it is above a limit."""
+
+    def too_many(found: Policy) -> float | None:
+        number = found.setting(*IN_FLIGHT).number()
+        return number if number is not None and limit < number < UNLIMITED else None
+
+    return too_many
+
+
+def _too_many(found: Policy, source: KubeObject, number: float | None, limit: float) -> Report:
+    message = f"{number:g} requests in flight; at most {limit} are allowed"
+    return problem(found.source(IN_FLIGHT[0]) or source, found.setting(*IN_FLIGHT), message, likely=found.by_order)
+
+
 @mirror_rule(
     rule_id="mirror-requests-limit",
     settings=("max_requests",),
@@ -149,19 +205,13 @@ def route_timeout(mirror_entry: MirrorEntry) -> float | None:
     why="Each hung copy holds about 15 KiB in the proxy of the primary.",
     source="Measured.",
     remedy="Lower http2MaxRequests of the target's DestinationRule",
+    by_filter=_filter_requests,
 )
 def requests_limit(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report limits above the allowed maximum."""
     limit = case.settings.max_requests
-
-    def too_many(found: Policy) -> float | None:
-        number = found.setting(*IN_FLIGHT).number()
-        return number if number is not None and limit < number < UNLIMITED else None
-
-    for _, found, number in faulty(case.cluster, mirror_entry.route, mirror_entry.target, too_many):
-        subject = found.source(IN_FLIGHT[0]) or mirror_entry.source
-        message = f"{number:g} requests in flight; at most {limit} are allowed"
-        yield problem(subject, found.setting(*IN_FLIGHT), message, likely=found.by_order)
+    for _, found, number in faulty(case.cluster, mirror_entry.route, mirror_entry.target, _above(limit)):
+        yield _too_many(found, mirror_entry.source, number, limit)
         return
 
 

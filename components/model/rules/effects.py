@@ -7,19 +7,25 @@ from typing import Final
 
 from ..errors import ValidationError
 from ..values import RpcMethod
+from .aiming import required_methods, required_paths
 from .clusters import ClusterObjects
 from .envoy import SIDECAR
+from .filter_mirrors import FilterMirror
 from .gateways import labels, selects
 from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject, is_ambient
 from .policies import policies, proxies
-from .ports import spoken_by
-from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .ports import spoken_at, spoken_by
+from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
 from .routes import MESH, Target
+from .settings import RuleSettings
 
 SAFE_METHODS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2"
+_RPC_VERB: Final = "POST"
+"""Method of every gRPC call."""
+
 _ALTERNATIVES: Final = re.compile(r"\^?\(?([A-Z]+(?:\|[A-Z]+)*)\)?\$?")
 """A regular expression that is a list of HTTP methods, e.g. ``^(GET|HEAD)$``."""
 
@@ -113,6 +119,57 @@ def side_effects(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             return
 
 
+def _names_methods(allowed: RuleSettings) -> bool:
+    return bool(allowed.allowed_rpc_methods or allowed.allowed_http_methods)
+
+
+def _filter_methods(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    taken = _taken_by_filter(case.cluster, mirror)
+    if taken is None:
+        yield Unjudged(
+            subject=mirror.source,
+            field=mirror.node.path,
+            message="does not say here what it takes, so that it is held against no list of methods",
+            remedy="Check it together with the routes that it is for, or look at it by hand",
+        )
+    for found in taken or ():
+        for message in _not_allowed(case, found):
+            yield problem(mirror.source, mirror.node, message)
+
+
+def _taken_by_filter(cluster: ClusterObjects, mirror: FilterMirror) -> list[Named] | None:
+    """What a mirror of an EnvoyFilter takes; None where that is not said by what is at hand."""
+    if takers := mirror.takers(cluster):
+        entries = [mirror.entry(route) for route in takers]
+        return [each for entry in entries for each in named(entry, http1=spoken_by(cluster, entry) == "http1")]
+    if mirror.aim.condition:
+        http1 = mirror.target is not None and spoken_at(cluster, mirror.target) == "http1"
+        return _asked_for(mirror.aim.condition, mirror.node, http1=http1)
+    if mirror.policy.cluster and not mirror.route_name and not mirror.own_route:
+        return [Named(rpc_method="", http_methods=(), node=mirror.node)]
+    return None
+
+
+def _asked_for(condition: str, node: Node, *, http1: bool) -> list[Named]:
+    """What a condition lets through: gRPC methods by their whole paths, else the HTTP methods that it names."""
+    methods, paths = required_methods(condition), [_rpc(path) for path in required_paths(condition)]
+    if not http1 and paths and all(paths) and set(methods) <= {_RPC_VERB}:
+        return [Named(rpc_method=path, http_methods=methods, node=node) for path in paths]
+    return [Named(rpc_method="", http_methods=methods, node=node)]
+
+
+def _not_allowed(case: Case, found: Named) -> Iterator[str]:
+    """What of one match is not allowed."""
+    rpcs, https = case.settings.allowed_rpc_methods, case.settings.allowed_http_methods
+    if found.rpc_method and set(found.http_methods) <= {_RPC_VERB}:
+        if rpcs and found.rpc_method not in rpcs:
+            yield f"{found.rpc_method} may not be mirrored"
+    elif not found.http_methods:
+        yield f"every method is copied; {', '.join((*rpcs, *https))} may be"
+    else:
+        yield from (f"{method} may not be mirrored" for method in found.http_methods if https and method not in https)
+
+
 @mirror_rule(
     rule_id="mirror-method-not-allowed",
     settings=("allowed_rpc_methods", "allowed_http_methods"),
@@ -121,19 +178,16 @@ def side_effects(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     scope=Scope.ROUTE,
     why="The organisation knows which methods may safely run twice.",
     source="Set by the organisation; off by default.",
-    remedy="Take the method off the mirror, or have it allowed",
+    remedy="Name methods that are allowed, or have these allowed",
+    by_filter=_filter_methods,
+    limited=_names_methods,
 )
 def method_not_allowed(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report named methods that are not allowed."""
-    rpcs, https = case.settings.allowed_rpc_methods, case.settings.allowed_http_methods
-    for found in named(mirror_entry) if rpcs or https else ():
-        if found.rpc_method:
-            if rpcs and found.rpc_method not in rpcs:
-                yield problem(mirror_entry.source, found.node, f"{found.rpc_method} may not be mirrored")
-            continue
-        for method in found.http_methods:
-            if https and method not in https:
-                yield problem(mirror_entry.source, found.node, f"{method} may not be mirrored")
+    """Report methods that are not allowed, and mirrors that name none."""
+    if _names_methods(case.settings):
+        for found in named(mirror_entry, http1=spoken_by(case.cluster, mirror_entry) == "http1"):
+            for message in _not_allowed(case, found):
+                yield problem(mirror_entry.source, found.node, message)
 
 
 @mirror_rule(

@@ -7,9 +7,9 @@ proxies append stops only loops between exact hosts.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Final, TypeAlias
 
 from ..errors import ValidationError
@@ -27,6 +27,7 @@ from .reach import Side, reach, stays
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, problem
 from .routes import MESH, Route, Target, authority_form
 from .settings import RuleSettings
+from .waypoint_entries import entering
 
 MAX_LOOPS: Final = 8
 """Loops listed at once; who has more sees the rest after mending these."""
@@ -190,8 +191,11 @@ def mesh_hops(mesh: Mesh, unknown: "list[tuple[KubeObject, str]] | None" = None)
     for cluster in mesh.clusters:
         for route in cluster.routing.routes:
             try:
-                for mirror_entry in (each for each in cluster.routing.of_route(route) if not each.disabled):
-                    yield from _hops(mesh, cluster, route, mirror_entry.target, mirror=True)
+                mirrors = [each for each in cluster.routing.of_route(route) if not each.disabled]
+                # A waypoint's mirrors take what came in at a gateway, under the name that it had there.
+                taken = [route, *(_by_waypoint(cluster, route) if mirrors else ())]
+                for mirror_entry, each in product(mirrors, taken):
+                    yield from _hops(mesh, cluster, each, mirror_entry.target, mirror=True)
                 for target in route.primaries:
                     yield from _hops(mesh, cluster, route, target, mirror=False)
             except NotJudgedError as error:
@@ -202,6 +206,14 @@ def mesh_hops(mesh: Mesh, unknown: "list[tuple[KubeObject, str]] | None" = None)
                     yield from _overlaid_hops(mesh, cluster, each)
             except NotJudgedError as error:
                 _note(unknown, error, source)
+
+
+def _by_waypoint(cluster: ClusterObjects, route: Route) -> Iterator[Route]:
+    """Entries of gateways whose requests meet an entry at a waypoint, unless it gives them another authority."""
+    if MESH in route.gateways and not route.authority_rewrite:
+        for host in route.hosts:
+            for each in entering(cluster, host):
+                yield replace(each, source=route.source, gateways=tuple(one for one in each.gateways if one != MESH))
 
 
 def _note(unknown: "list[tuple[KubeObject, str]] | None", error: NotJudgedError, source: KubeObject) -> None:
@@ -285,7 +297,10 @@ def _refuses(mesh: Mesh, hop: Hop, mark: str) -> bool:
     cluster, mirror = _mirror_of(mesh, hop)
     if isinstance(mirror, OverlaidRoute):
         return mark in mirror.refused
-    return mirror is not None and _is_refused(cluster, mirror, hop.start.gateway, mark)
+    if mirror is None:
+        return False
+    met_at = hop.start.gateway if hop.start.gateway in mirror.route.gateways else MESH
+    return _is_refused(cluster, mirror, met_at, mark)
 
 
 def _mirror_of(mesh: Mesh, hop: Hop) -> tuple[ClusterObjects, MirrorEntry | OverlaidRoute | None]:

@@ -1,4 +1,4 @@
-"""Routes of gateways as overlays make them: who gets copies of what besides the routes' own mirrors."""
+"""Routes of gateways as overlays make them, there and at waypoints: who gets copies beside the routes' own mirrors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .patching import release
 from .routes import MESH, ROUTE, Route, Target
+from .waypoint_entries import at_waypoint, entering, takes, waypoint_of_gateways
 
 SOME_GATEWAY = "gateways"
 """Stands for the gateways of routes that are not at hand."""
@@ -27,7 +28,8 @@ class OverlaidRoute:
         mirror: The mirror.
         target: Where its copies go.
         route: The entry, as far as the mirror takes its requests: its source is the EnvoyFilter, its hosts those that
-            the condition takes, its gateways those that the EnvoyFilter reaches.
+            the condition takes, its gateways those that the EnvoyFilter reaches, or whose requests come by a waypoint
+            that it reaches.
     """
 
     mirror: AddedMirror
@@ -57,7 +59,9 @@ class OverlaidRoute:
 
 
 def overlaid_routes(cluster: ClusterObjects, source: KubeObject) -> list[OverlaidRoute]:
-    """What one EnvoyFilter mirrors at gateways; nothing of mirrors at rest, or with a target that cannot be read.
+    """What one EnvoyFilter mirrors of what comes in at gateways, there or at a waypoint behind them.
+
+    Nothing of mirrors at rest, or with a target that cannot be read.
 
     Raises:
         NotJudgedError: A value that decides about it is not known yet.
@@ -67,17 +71,36 @@ def overlaid_routes(cluster: ClusterObjects, source: KubeObject) -> list[Overlai
 
 def _overlaid(cluster: ClusterObjects, source: KubeObject) -> Iterator[OverlaidRoute]:
     for addition in added_to(cluster, source):
-        # Sidecars and waypoints take in nothing that a gateway is sent.
-        if addition.context not in (GATEWAY, "ANY") or addition.kind == "NETWORK_FILTER":
-            continue
         mirrors = [each for each in addition.mirrors if each.target and each.policy.percent != 0]
-        hung = list(_hung(cluster, addition)) if mirrors else []
+        if not mirrors:
+            continue
+        if addition.chain:
+            hung = list(_behind_waypoint(cluster, addition))
+        elif addition.context in (GATEWAY, "ANY") and addition.kind != "NETWORK_FILTER":
+            hung = list(_hung(cluster, addition))
+        else:
+            continue  # sidecars take in nothing that a gateway is sent
         for mirror in mirrors:
             for route in hung:
                 hosts = _taken(mirror, route)
                 if mirror.target and hosts:
                     taken = replace(route, source=source, hosts=hosts, admitted_hosts=hosts)
                     yield OverlaidRoute(mirror=mirror, target=mirror.target, route=taken)
+
+
+def _behind_waypoint(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]:
+    """Entries at gateways whose requests come by the waypoint that a patch is for, and by the overlay there."""
+    host = addition.chain[0] if addition.chain else ""
+    if not takes(cluster, addition.source, waypoint_of_gateways(cluster, host)):
+        return
+    own = at_waypoint(cluster, host)
+    # Mirrors of a route are taken instead of the overlay's, and what becomes of another authority is not followed.
+    if own and all(_overruled(cluster, addition, each) or each.authority_rewrite for each in own):
+        return
+    for route in entering(cluster, host):
+        gateways = tuple(each for each in route.gateways if each != MESH)
+        _require_known(route)
+        yield replace(route, gateways=gateways)
 
 
 def _hung(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]:
@@ -97,7 +120,7 @@ def _hung(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]:
 
 def _on_host(cluster: ClusterObjects, addition: Addition) -> list[Route]:
     """Entries of the virtual hosts that a patch is for; those with equal routes share one, so that it is for all."""
-    domain = addition.host["domainName"].text() or addition.host["name"].text().rpartition(":")[0]
+    domain = addition.domain
     if not domain:
         return list(cluster.routing.routes)
     return [
@@ -143,8 +166,7 @@ def _require_known(route: Route) -> None:
 
 
 def _unseen(addition: Addition) -> Route:
-    domain = addition.host["domainName"].text() or addition.host["name"].text().rpartition(":")[0]
-    hosts = (domain or "*",)
+    hosts = (addition.domain or "*",)
     return Route(
         source=addition.source,
         entry=Node(None),

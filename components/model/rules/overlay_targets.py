@@ -78,8 +78,7 @@ def _hangs_on(addition: Addition, route: Route) -> bool:
     """Whether a patch reaches a route, as far as hosts and kinds of proxies tell."""
     if addition.context == GATEWAY and not set(route.gateways) - {MESH}:
         return False
-    chain, domain = addition.chain, addition.host["domainName"].text()
-    name = chain[0] if chain else domain or addition.host["name"].text().rpartition(":")[0]
+    name = addition.chain[0] if addition.chain else addition.domain
     return not name or any(covers(host, name) or covers(name, host) for host in route.hosts)
 
 

@@ -96,6 +96,12 @@ def policies(cluster: ClusterObjects, route: Route, target: Target, sender: tupl
     return (*possible, found.general)
 
 
+def policies_in(cluster: ClusterObjects, target: Target, namespace: str) -> Sequence[Policy]:
+    """What may govern requests to ``target`` from a namespace; that for all its proxies which no labels choose last."""
+    found = cluster.once(("policies", target.cluster_name, namespace), lambda: _find(cluster, target, namespace))
+    return (*(policy for _, policy in found.chosen), found.general)
+
+
 def faulty(
     cluster: ClusterObjects, route: Route, target: Target, fault: Callable[[Policy], Fault]
 ) -> Iterator[tuple[str, Policy, Fault]]:

@@ -7,6 +7,7 @@ from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject
 from .reach import service_entry
+from .routes import Target
 
 HTTP2: Final = frozenset({"grpc", "grpc-web", "http2", "h2c", "kubernetes.io/h2c"})
 """Names and application protocols by which Istio takes a port for HTTP/2 in plain text."""
@@ -83,12 +84,17 @@ def spoken_by(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
     """What the primary of a mirror speaks: ``http2``, ``http1``, or nothing when it cannot be told."""
     if mirror_entry.source.kind == "GRPCRoute":
         return "http2"
-    for primary in mirror_entry.route.primaries:
-        found = port_nodes(cluster, primary.host)
-        ports = found[1] if found else []
-        for port in ports:
-            if found and (primary.port == port_number(port) or (primary.port is None and len(ports) == 1)):
-                spoken = family(port_protocol(found[0], port))
-                if spoken in ("http1", "http2"):
-                    return spoken
+    spoken = (spoken_at(cluster, primary) for primary in mirror_entry.route.primaries)
+    return next(filter(None, spoken), "")
+
+
+def spoken_at(cluster: ClusterObjects, target: Target) -> str:
+    """What a target speaks: ``http2``, ``http1``, or nothing when it cannot be told."""
+    found = port_nodes(cluster, target.host)
+    ports = found[1] if found else []
+    for port in ports:
+        if found and (target.port == port_number(port) or (target.port is None and len(ports) == 1)):
+            spoken = family(port_protocol(found[0], port))
+            if spoken in ("http1", "http2"):
+                return spoken
     return ""

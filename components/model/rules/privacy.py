@@ -7,12 +7,15 @@ from ..annotations import CONTRACT
 from ..contract import is_private
 from ..safety import PEER_HEADERS
 from .envoy import WAYPOINT
+from .filter_mirrors import FilterMirror, faulty_for
 from .lookups import Lookup
 from .mirror_entries import MirrorEntry
+from .objects import KubeObject
 from .patching import patched_cluster, policies_for
 from .policies import Policy, faulty
-from .reach import Side, entry_addresses, reach
+from .reach import Side, entry_addresses, reach, service_entry, side_of
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
+from .routes import Target
 
 MIRROR_POLICY: Final = "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto"
 ENCRYPTED: Final = frozenset({"SIMPLE", "MUTUAL", "ISTIO_MUTUAL"})
@@ -180,6 +183,29 @@ def unmarked(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=likely)
 
 
+def _filter_in_the_clear(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    target = mirror.target
+    if target is None or side_of(case.cluster, target) is not Side.REMOTE:
+        return
+    entry = service_entry(case.cluster, target.host)
+    for _, policy, _ in faulty_for(case.cluster, mirror, _in_the_clear):
+        if not _may_be_plain(case, entry, target):
+            waived = mirror.waiver("plain-text")
+            said = entry and policy.rule and (policy.tls_mode or policy.mesh.given)
+            likely = not said or policy.by_order
+            yield problem(mirror.source, mirror.node, _in_plain_text(target), waived=waived, likely=likely)
+            return
+
+
+def _may_be_plain(case: Case, entry: KubeObject | None, target: Target) -> bool:
+    """Whether plain text is accepted to where a target lies."""
+    return case.settings.private_plain_text and all(map(is_private, entry_addresses(entry, target.host)))
+
+
+def _in_plain_text(target: Target) -> str:
+    return f"copies to {target.host} leave the cluster in plain text"
+
+
 @mirror_rule(
     rule_id="mirror-plain-text",
     settings=("private_plain_text",),
@@ -189,23 +215,22 @@ def unmarked(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     why="A copy carries production data; between clusters anybody on the way can read it.",
     source="https://istio.io/latest/docs/reference/config/networking/destination-rule/#ClientTLSSettings",
     remedy="Set tls.mode MUTUAL or SIMPLE in the target's DestinationRule and end TLS at the receiver's gateway",
+    by_filter=_filter_in_the_clear,
 )
 def plain_text(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report cross-cluster mirrors without TLS."""
-    found = reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target)
+    target = mirror_entry.target
+    found = reach(case.mesh, case.cluster, mirror_entry.route, target)
     if found.side is not Side.REMOTE:
         return
-    for _, policy, _ in faulty(case.cluster, mirror_entry.route, mirror_entry.target, _in_the_clear):
-        if case.settings.private_plain_text:
-            addresses = entry_addresses(found.entry, mirror_entry.target.host)
-            if all(is_private(address) for address in addresses):
-                continue
-        message = f"copies to {mirror_entry.target.host} leave the cluster in plain text"
+    for _, policy, _ in faulty(case.cluster, mirror_entry.route, target, _in_the_clear):
+        if _may_be_plain(case, found.entry, target):
+            continue
         waived = mirror_entry.waiver("plain-text")
         # A DestinationRule, a mesh's default or a ServiceEntry that is not at hand may say otherwise.
         said = found.entry and policy.rule and (policy.tls_mode or policy.mesh.given)
         likely = not said or policy.by_order
-        yield problem(mirror_entry.source, mirror_entry.node, message, waived=waived, likely=likely)
+        yield problem(mirror_entry.source, mirror_entry.node, _in_plain_text(target), waived=waived, likely=likely)
         return
 
 

@@ -50,21 +50,33 @@ def stays(cluster: ClusterObjects, target: Target) -> bool:
     return bool(service_name(target.host)) and target.host not in cluster.gateways.hosts
 
 
-def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
+def side_of(cluster: ClusterObjects, target: Target) -> Side:
+    """Where a target lies."""
     if service_name(target.host):
-        return Reach(side=Side.LOCAL if stays(cluster, target) else Side.OWN_GATEWAY, port=target.port)
+        return Side.LOCAL if stays(cluster, target) else Side.OWN_GATEWAY
     entry = service_entry(cluster, target.host)
     if entry and entry.spec["location"].text() == "MESH_INTERNAL":
-        return Reach(side=Side.LOCAL, entry=entry, port=target.port)
-    addresses: set[str] = set()
+        return Side.LOCAL
+    return Side.OWN_GATEWAY if _addresses(entry, target) & cluster.gateways.addresses else Side.REMOTE
+
+
+def _addresses(entry: KubeObject | None, target: Target) -> set[str]:
     # An address that is not known yet is no evidence, and nothing else depends on it.
     with suppress(NotJudgedError):
-        addresses = entry_addresses(entry, target.host)
+        return entry_addresses(entry, target.host)
+    return set()
+
+
+def _reach(mesh: Mesh, cluster: ClusterObjects, route: Route, target: Target) -> Reach:
+    side, named = side_of(cluster, target), service_name(target.host)
+    entry = None if named else service_entry(cluster, target.host)
+    if side is Side.LOCAL or named:
+        return Reach(side=side, entry=entry, port=target.port)
     port = far_port(entry, target.port)
-    if addresses & cluster.gateways.addresses:
-        return Reach(side=Side.OWN_GATEWAY, entry=entry, port=port)
-    clusters = _remote(mesh, cluster, route, target, addresses)
-    return Reach(side=Side.REMOTE, entry=entry, port=port, clusters=tuple(clusters))
+    if side is Side.OWN_GATEWAY:
+        return Reach(side=side, entry=entry, port=port)
+    clusters = _remote(mesh, cluster, route, target, _addresses(entry, target))
+    return Reach(side=side, entry=entry, port=port, clusters=tuple(clusters))
 
 
 def service_entry(cluster: ClusterObjects, host: str, namespace: str = "") -> KubeObject | None:

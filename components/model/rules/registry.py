@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from .clusters import ClusterObjects, Mesh
+from .filter_mirrors import FilterMirror, filter_mirrors
 from .lookups import Lookup
 from .mends import Edit
 from .mirror_entries import MirrorEntry
@@ -82,6 +83,8 @@ class Unjudged:
     remedy: str = "Check again after the deployment"
 
 
+FILTER: Final = "EnvoyFilter"
+
 Report: TypeAlias = Problem | Unjudged
 Judged = TypeVar("Judged")
 Check: TypeAlias = Callable[[Mesh, RuleSettings], Iterable[Report]]
@@ -152,11 +155,14 @@ def mirror_rule(
     repair: str = "",
     with_disabled: bool = False,
     unsent: bool = False,
+    by_filter: Callable[[Case, FilterMirror], Iterable[Report]] | None = None,
+    limited: Callable[[RuleSettings], bool] = lambda _: True,
 ) -> Callable[[Callable[[Case, MirrorEntry], Iterable[Report]]], Rule]:
     """Make a rule of a function that checks one mirror; the mirror's waivers and unknown values are seen to.
 
     With ``with_disabled`` it judges mirrors with a share of 0 as well, which no proxy gets; with ``unsent`` those of
-    entries that nothing is sent on from, of which nothing else matters.
+    entries that nothing is sent on from, of which nothing else matters. ``by_filter`` checks mirrors that EnvoyFilters
+    make and no route lists, where the settings are ``limited``.
     """
 
     def made(check: Callable[[Case, MirrorEntry], Iterable[Report]]) -> Rule:
@@ -170,6 +176,8 @@ def mirror_rule(
                     case,
                     ((mirror_entry, mirror_entry.source, mirror_entry.node) for mirror_entry in mirror_entries),
                 )
+                if by_filter and limited(allowed):
+                    yield from _by_filters(by_filter, case)
 
         return Rule(
             id=rule_id,
@@ -187,6 +195,17 @@ def mirror_rule(
         )
 
     return made
+
+
+def _by_filters(check: Callable[[Case, FilterMirror], Iterable[Report]], case: Case) -> Iterator[Report]:
+    found = case.cluster.of(FILTER)
+    homeless = [error.subject for error in case.cluster.homeless(FILTER) if isinstance(error.subject, KubeObject)]
+
+    def checked(case: Case, source: KubeObject) -> Iterator[Report]:
+        made = filter_mirrors(case.cluster, source)
+        yield from _judged(check, case, ((mirror, source, mirror.node) for mirror in made))
+
+    yield from _judged(checked, case, ((source, source, source.root) for source in (*found, *homeless)))
 
 
 def object_rule(

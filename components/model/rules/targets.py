@@ -5,6 +5,7 @@ from typing import Final
 
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
+from .filter_mirrors import FilterMirror
 from .granting import ungranted
 from .hosts import covers
 from .mends import Edit, write
@@ -17,8 +18,9 @@ from .policies import Policy, faulty, home, proxies, workload_selector
 from .ports import port_nodes, port_number
 from .reach import pattern_entry, service_entry
 from .reaching import told_to_waypoint
-from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
+from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
 from .routes import MESH, Route
+from .settings import RuleSettings
 from .sharing import destinations
 from .visibility import EXPORT, sees_service
 
@@ -199,6 +201,30 @@ def subset_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         return
 
 
+def _filter_target(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    if mirror.target is None:
+        yield Unjudged(
+            subject=mirror.source,
+            field=mirror.node.path,
+            message="is aimed in a way that only the proxy understands, so that its target is held against no list",
+            remedy="Name the cluster, or set its header to %CEL(<condition> ? '<cluster>' : '')%",
+        )
+    elif not _may_be_target(case, mirror.target.host):
+        yield problem(mirror.source, mirror.node, _not_among(case, mirror.target.host))
+
+
+def _may_be_target(case: Case, host: str) -> bool:
+    return any(covers(pattern, host) for pattern in case.settings.allowed_targets)
+
+
+def _not_among(case: Case, host: str) -> str:
+    return f"{host} is not among {', '.join(case.settings.allowed_targets)}"
+
+
+def _names_targets(allowed: RuleSettings) -> bool:
+    return bool(allowed.allowed_targets)
+
+
 @mirror_rule(
     rule_id="mirror-target-not-allowed",
     settings=("allowed_targets",),
@@ -209,16 +235,14 @@ def subset_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     source="Set by the organisation; off by default.",
     remedy="Choose an allowed target, or have this one allowed",
     unsent=True,
+    by_filter=_filter_target,
+    limited=_names_targets,
 )
 def not_allowed(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report targets that are not allowed."""
-    allowed = case.settings.allowed_targets
-    if allowed and not any(covers(pattern, mirror_entry.target.host) for pattern in allowed):
-        yield problem(
-            mirror_entry.source,
-            mirror_entry.destination,
-            f"{mirror_entry.target.host} is not among {', '.join(allowed)}",
-        )
+    host = mirror_entry.target.host
+    if _names_targets(case.settings) and not _may_be_target(case, host):
+        yield problem(mirror_entry.source, mirror_entry.destination, _not_among(case, host))
 
 
 @mirror_rule(

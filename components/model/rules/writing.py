@@ -8,11 +8,13 @@ from ..annotations import EXPIRES, EXPIRES_OF
 from ..errors import ValidationError
 from ..safety import Expiry
 from ..values import PERCENT_RESOLUTION
+from .filter_mirrors import FilterMirror
 from .mends import Edit, remove, write
 from .mirror_entries import MirrorEntry
-from .nodes import NotJudgedError
+from .nodes import Node, NotJudgedError
 from .objects import ROUTES, KubeObject
-from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
+from .registry import FILTER, Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, object_rule, problem
+from .settings import RuleSettings
 
 VIRTUAL_SERVICE_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/"
 """Annotation that holds the end of an object's mirrors; ``expires.<mirror>`` for one of them."""
@@ -167,9 +169,30 @@ def percent_ignored(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             )
 
 
+def _limits_shares(allowed: RuleSettings) -> bool:
+    return allowed.max_percent != 100  # noqa: PLR2004 -- no limit; an unknown share then breaks none
+
+
+def _filter_share(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    percent, limit = mirror.policy.percent, case.settings.max_percent
+    if percent is None:
+        yield Unjudged(
+            subject=mirror.source,
+            field=mirror.node.path,
+            message="has a share that cannot be read, so that it is held against no limit",
+            remedy="Write it as runtime_fraction.default_value, or look at it by hand",
+        )
+    elif percent > limit:
+        yield problem(mirror.source, mirror.node, _too_much(percent, limit))
+
+
+def _too_much(percent: float, limit: float) -> str:
+    return f"{percent:g} % are mirrored; at most {limit:g} % are allowed"
+
+
 @mirror_rule(
     rule_id="mirror-percent-limit",
-    decided_by=ROUTES,
+    decided_by=(*ROUTES, FILTER),
     settings=("max_percent",),
     title="The share stays within the allowed maximum",
     severity=Severity.ERROR,
@@ -178,47 +201,82 @@ def percent_ignored(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     source="Measured: CPU per request times 1.4 at 100 %, times 1.1 at 10 %.",
     remedy="Lower the share, or raise the limit",
     unsent=True,
+    by_filter=_filter_share,
+    limited=_limits_shares,
 )
 def percent_limit(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report shares above the limit."""
     limit = case.settings.max_percent
-    if limit == 100:  # noqa: PLR2004 -- no limit; an unknown share then breaks none
+    if not _limits_shares(case.settings):
         return
     percent = mirror_entry.percent
     if percent is not None and limit < percent <= 100:  # noqa: PLR2004 -- more is another rule's
         place = mirror_entry.share if mirror_entry.share.given else mirror_entry.node
-        yield problem(mirror_entry.source, place, f"{percent:g} % are mirrored; at most {limit:g} % are allowed")
+        yield problem(mirror_entry.source, place, _too_much(percent, limit))
 
 
-@mirror_rule(
-    rule_id="mirror-expired",
-    decided_by=ROUTES,
-    title="A mirror ends when its time has come",
-    severity=Severity.ERROR,
-    scope=Scope.ROUTE,
-    why="A mirror that outlives its purpose costs and leaks for nothing.",
-    source="The annotation that MirroredService writes for expires.",
-    remedy="Remove the mirror, or give it a later end",
-    unsent=True,
-)
-def expired(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report mirrors after their end, and ends that cannot be read."""
-    text = end_of(mirror_entry)
+def _filter_end(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    yield from _ended(case, mirror.source, mirror.node, mirror.end)
+
+
+def _ended(case: Case, source: KubeObject, node: Node, text: str) -> Iterator[Report]:
     now = case.mesh.now
     if not text:
         return
     try:
         end = Expiry.parse(text)
     except ValidationError as error:
-        yield problem(mirror_entry.source, "metadata.annotations", f"the end {text!r} cannot be read: it {error.rule}")
+        yield problem(source, "metadata.annotations", f"the end {text!r} cannot be read: it {error.rule}")
         return
     if now and end.has_passed(now):
-        yield problem(mirror_entry.source, mirror_entry.node, f"its end, {end}, has passed")
+        yield problem(source, node, f"its end, {end}, has passed")
+
+
+@mirror_rule(
+    rule_id="mirror-expired",
+    decided_by=(*ROUTES, FILTER),
+    title="A mirror ends when its time has come",
+    severity=Severity.ERROR,
+    scope=Scope.ROUTE,
+    why="A mirror that outlives its purpose costs and leaks for nothing.",
+    source="The annotation that MirroredService and MirrorOverlay write for expires.",
+    remedy="Remove the mirror, or give it a later end",
+    unsent=True,
+    by_filter=_filter_end,
+)
+def expired(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report mirrors after their end, and ends that cannot be read."""
+    yield from _ended(case, mirror_entry.source, mirror_entry.node, end_of(mirror_entry))
+
+
+def _limits_lives(allowed: RuleSettings) -> bool:
+    return allowed.max_lifetime_days is not None
+
+
+def _filter_lifetime(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    # The end of a mirror for a route by name is noted on the route, which may not be at hand.
+    if not mirror.route_name or mirror.takers(case.cluster):
+        yield from _too_long(case, mirror.source, mirror.node, mirror.end)
+
+
+def _too_long(case: Case, source: KubeObject, node: Node, text: str) -> Iterator[Report]:
+    days, now = case.settings.max_lifetime_days, case.mesh.now
+    if days is None or now is None:
+        return
+    if not text:
+        yield problem(source, node, f"it has no end; at most {days:g} days are allowed")
+        return
+    try:
+        end = Expiry.parse(text)
+    except ValidationError:
+        return
+    if (end.at - now) / timedelta(days=1) > days:
+        yield problem(source, node, f"its end, {end}, is more than {days:g} days away")
 
 
 @mirror_rule(
     rule_id="mirror-lifetime",
-    decided_by=ROUTES,
+    decided_by=(*ROUTES, FILTER),
     settings=("max_lifetime_days",),
     title="A mirror ends within the allowed time",
     severity=Severity.ERROR,
@@ -227,22 +285,13 @@ def expired(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     source="Set by the organisation; off by default.",
     remedy="Give the mirror an end within the limit",
     unsent=True,
+    by_filter=_filter_lifetime,
+    limited=_limits_lives,
 )
 def lifetime(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors without an end or with one too far away."""
-    days, now = case.settings.max_lifetime_days, case.mesh.now
-    if days is None or now is None:
-        return
-    text = end_of(mirror_entry)
-    if not text:
-        yield problem(mirror_entry.source, mirror_entry.node, f"it has no end; at most {days:g} days are allowed")
-        return
-    try:
-        end = Expiry.parse(text)
-    except ValidationError:
-        return
-    if (end.at - now) / timedelta(days=1) > days:
-        yield problem(mirror_entry.source, mirror_entry.node, f"its end, {end}, is more than {days:g} days away")
+    if _limits_lives(case.settings):
+        yield from _too_long(case, mirror_entry.source, mirror_entry.node, end_of(mirror_entry))
 
 
 def end_of(mirror_entry: MirrorEntry) -> str:

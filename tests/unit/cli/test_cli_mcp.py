@@ -63,7 +63,7 @@ def test_only_what_changes_nothing_is_offered_unless_calls_are_allowed(words: tu
 
 
 def test_a_mirror_without_guards_is_told_of(tmp_path: Path) -> None:
-    answer = called("check", paths=[route(tmp_path, 100)], istio="1.31.0")
+    answer = called("check", paths=[route(tmp_path, 100)], istio=["1.31.0"])
     assert answer["exit_code"] == 1
     assert any(finding["rule"] == "mirror-no-brakes" for finding in answer["result"]["findings"]), answer
 
@@ -88,6 +88,32 @@ def test_what_cannot_be_told_is_said_with_a_remedy(tool: str, arguments: dict[st
     answer = called(tool, **arguments)
     assert (answer["exit_code"], answer["result"]) == (2, None)
     assert answer["said"].startswith("traffic-mirror: ")
+
+
+@pytest.mark.parametrize(("release", "judged"), [("1.31.0", True), ("1.28.3-asm.4", False)])
+def test_a_managed_mesh_can_be_declared(tmp_path: Path, release: str, judged: bool) -> None:
+    policy = {"cluster": "outbound|80||v2.shop.svc.cluster.local"}
+    value = {"route": {"request_mirror_policies": [policy]}}
+    patch = {"applyTo": "HTTP_ROUTE", "patch": {"operation": "MERGE", "value": value}}
+    written = {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": "shop", "namespace": "istio-system"},
+        "spec": {"configPatches": [patch]},
+    }
+    file = tmp_path / "filter.yaml"
+    file.write_text(yaml.safe_dump(written), encoding="utf-8")
+    found = called("check", paths=[str(file)], istio=[release])["result"]["findings"]
+    assert {"overlay-unaimed", "envoy-filter-too-new"} & {each["rule"] for each in found} == (
+        {"overlay-unaimed"} if judged else {"envoy-filter-too-new"}
+    )
+
+
+@pytest.mark.parametrize("tool", ["verify", "verify_with_calls"])
+def test_a_wrong_release_is_refused_by_verify_too(tool: str) -> None:
+    answer = called(tool, "--allow-calls", staging="/nowhere", path="/api", istio=["nobody=1.31.0"])
+    assert answer["exit_code"] == 2
+    assert "--istio" in answer["said"]
 
 
 def test_calls_are_refused_where_they_are_not_allowed() -> None:

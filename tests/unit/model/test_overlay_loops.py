@@ -13,6 +13,7 @@ from pulumi_traffic_mirror.model import (
     MirrorOffer,
     OverlayRoute,
     Protocol,
+    WaypointService,
     render,
 )
 from pulumi_traffic_mirror.model.rules import UNKNOWN, Finding, Mesh, Outcome
@@ -206,6 +207,115 @@ def test_an_overlay_to_the_service_of_its_own_gateway_is_a_loop() -> None:
 )
 def test_what_leads_nowhere_is_no_loop(back: list[Object]) -> None:
     assert not findings(mesh([owner(), *overlaid()], back), RULE)
+
+
+SHOP = "orders.hello.svc.cluster.local"
+
+
+def behind_waypoint(**labels: str) -> list[Object]:
+    """A Service that gateways send requests to by its waypoint, and the waypoint's namespace."""
+    found = service("orders")
+    found["metadata"]["labels"] = {"istio.io/use-waypoint": "waypoint", **labels}
+    return [found, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello"}}]
+
+
+def front() -> list[Object]:
+    """The Service of the gateway, and the gateway."""
+    return [service("front", "istio-system", selector={"istio": "ingress"}), gateway_of({"istio": "ingress"})]
+
+
+def at_waypoint(**changes: Any) -> list[Object]:
+    """An overlay at the waypoint whose copies go to the gateway that requests came by."""
+    target = Destination("front.istio-system.svc.cluster.local", 8000)
+    return overlay_objects(
+        **{
+            "on": [WaypointService(SHOP, 8000)],
+            "protocol": "GRPC",
+            "mirrors": [in_cluster(service=target, name="front")],
+            **changes,
+        }
+    )
+
+
+INGRESS = {"istio.io/ingress-use-waypoint": "true"}
+
+
+def test_an_overlay_at_a_waypoint_that_mirrors_to_the_gateway_in_front_of_it_is_a_loop() -> None:
+    [found] = at_fault(mesh([owner(), *front(), *behind_waypoint(**INGRESS), *at_waypoint()]))
+    assert found.object == "EnvoyFilter hello/hello-shop-waypoint-overlay"
+    assert found.message.startswith(f"{ENDED_BY_MARK}: staging {GATEWAY} {HOST} -(mirrored)->")
+    unguarded_there = patched(at_waypoint(), at_waypoint_unguarded)
+    [found] = at_fault(mesh([owner(), *front(), *behind_waypoint(**INGRESS), *unguarded_there]))
+    assert found.message.startswith(ENDLESS)
+
+
+def at_waypoint_unguarded(each: Any) -> None:
+    """Copy what carries a mark, too."""
+    for patch in each["spec"]["configPatches"]:
+        for header in patch["patch"]["value"].get("typed_config", {}).get("route_config", {}).get(ADDED, []):
+            header["header"]["value"] = header["header"]["value"].replace(MARKED, "")
+
+
+ADDED = "request_headers_to_add"
+
+
+def mesh_route(**entry: Any) -> Object:
+    """The owner's route for the Service itself, which its waypoint has."""
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "inside", "namespace": "hello"},
+        "spec": {"hosts": [SHOP], "http": [{"route": [{"destination": {"host": SHOP}}], **entry}]},
+    }
+
+
+TO_FRONT = {"mirror": {"host": "front.istio-system.svc.cluster.local", "port": {"number": 8000}}}
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        # Gateways go past waypoints unless a label says otherwise.
+        pytest.param([*behind_waypoint(), *at_waypoint()], id="past the waypoint"),
+        pytest.param([*behind_waypoint(**{**INGRESS, "istio.io/use-waypoint": "none"}), *at_waypoint()], id="none"),
+        pytest.param(
+            [*behind_waypoint(**{**INGRESS, "istio.io/use-waypoint": "other"}), *at_waypoint()], id="another waypoint"
+        ),
+        pytest.param(
+            [*behind_waypoint(**INGRESS), *patched(at_waypoint(), lambda each: each["spec"].pop("targetRefs"))],
+            id="a filter for no waypoint",
+        ),
+        pytest.param(
+            [*behind_waypoint(**INGRESS), *at_waypoint(on=[WaypointService("else.hello.svc.cluster.local", 8000)])],
+            id="another Service",
+        ),
+        pytest.param(
+            [*behind_waypoint(**INGRESS), *at_waypoint(), mesh_route(mirror={"host": SHOP})],
+            id="a route there with mirrors of its own",
+        ),
+        pytest.param(
+            [*behind_waypoint(**INGRESS), mesh_route(**TO_FRONT, rewrite={"authority": "else.example"})],
+            id="a route there that gives another name",
+        ),
+        pytest.param([*behind_waypoint(), mesh_route(**TO_FRONT)], id="a route for sidecars"),
+    ],
+)
+def test_what_comes_by_no_waypoint_or_is_not_mirrored_there_is_no_loop(objects: list[Object]) -> None:
+    assert not findings(mesh([owner(), *front(), *objects]), RULE)
+
+
+def test_a_route_at_a_waypoint_that_mirrors_to_the_gateway_in_front_of_it_is_a_loop() -> None:
+    objects = [owner(), *front(), *behind_waypoint(**INGRESS)]
+    [found] = at_fault(mesh([*objects, mesh_route(**TO_FRONT)]))
+    assert found.object == "VirtualService hello/inside"
+    assert found.message.startswith(ENDLESS)
+
+
+def test_the_labels_of_a_namespace_hold_for_its_services() -> None:
+    there, namespace = behind_waypoint()
+    labels = there["metadata"].pop("labels")
+    namespace["metadata"]["labels"] = {**labels, **INGRESS}
+    assert at_fault(mesh([owner(), *front(), there, namespace, *at_waypoint()]))
 
 
 def test_a_wildcard_route_is_mirrored_for_the_hosts_that_the_overlay_names() -> None:

@@ -1,0 +1,68 @@
+"""Services that gateways send requests to by way of a waypoint, whose mirrors then take what came in at a gateway.
+
+Waypoints themselves send to no other waypoint. Source: findServiceWaypoint and ingressUseWaypointFromLabels of Istio's
+pilot.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from .clusters import ClusterObjects
+from .envoy import targets_of
+from .gateways import WAYPOINT_CLASS, labels
+from .objects import KubeObject
+from .routes import MESH, ROUTE, Route, Target
+
+_USE: Final = "istio.io/use-waypoint"
+_USE_NAMESPACE: Final = "istio.io/use-waypoint-namespace"
+_INGRESS: Final = "istio.io/ingress-use-waypoint"
+_NONE: Final = "none"
+_TRUE: Final = ("1", "t", "true")
+
+
+def waypoint_of_gateways(cluster: ClusterObjects, host: str) -> str:
+    """The waypoint that gateways send a Service's requests to, as ``namespace/name``; empty for none."""
+    service = cluster.service(host)
+    if not service:
+        return ""
+    own, around = labels(service.root["metadata"]["labels"]), _labels_of(cluster, service.namespace)
+    if own.get(_INGRESS, around.get(_INGRESS, "")).lower() not in _TRUE:
+        return ""
+    said = own if _USE in own else around
+    name = said.get(_USE, _NONE)
+    return "" if name == _NONE else f"{said.get(_USE_NAMESPACE, service.namespace)}/{name}"
+
+
+def _labels_of(cluster: ClusterObjects, namespace: str) -> dict[str, str]:
+    found = cluster.find("Namespace", "default", namespace)
+    return labels(found.root["metadata"]["labels"]) if found else {}
+
+
+def entering(cluster: ClusterObjects, host: str) -> list[Route]:
+    """Entries at gateways whose requests, or copies of these, pass the waypoint of a Service."""
+    if not waypoint_of_gateways(cluster, host):
+        return []
+    return cluster.once(("entering", host), lambda: list(_entering(cluster, host)))
+
+
+def _entering(cluster: ClusterObjects, host: str) -> Iterator[Route]:
+    for route in cluster.routing.routes:
+        at_gateway = route.action == ROUTE and set(route.gateways) - {MESH}
+        if at_gateway and any(each.host == host for each in _sent(cluster, route)):
+            yield route
+
+
+def _sent(cluster: ClusterObjects, route: Route) -> Iterator[Target]:
+    yield from route.primaries
+    yield from (each.target for each in cluster.routing.of_route(route) if not each.disabled)
+
+
+def at_waypoint(cluster: ClusterObjects, host: str) -> list[Route]:
+    """Entries that the waypoint of a Service has; none where nothing but the Service says where requests go."""
+    return [route for route in cluster.route_index.exactly(host) if MESH in route.gateways]
+
+
+def takes(cluster: ClusterObjects, source: KubeObject, waypoint: str) -> bool:
+    """Whether an EnvoyFilter is for a waypoint by its name, or for all by their class."""
+    of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")
+    return any(each in (of_class, ("Gateway", waypoint)) for each in targets_of(source))
