@@ -20,9 +20,10 @@ def print_checkup(checkup: Checkup, console: Console) -> None:
         kinds = ", ".join(f"{count} {kind}" for kind, count in each.ignored.items())
         version = f", Istio {each.cluster.istio.version}" if each.cluster.istio else ""
         version = version or (f", managed Istio by {each.cluster.managed_by}" if each.cluster.managed_by else "")
-        said = f"{each.cluster.name}: {len(each.cluster.objects)} objects{version}, "
-        said += f"{len(each.cluster.routing.mirror_entries)} mirrors"
-        _say(console, said + (f"; {ignored} objects of other kinds ignored ({kinds})" if ignored else ""))
+        said = f"{each.cluster.name}: {_count(len(each.cluster.objects), 'object') or '0 objects'}{version}, "
+        said += _count(len(each.cluster.routing.mirror_entries), "mirror") or "0 mirrors"
+        others = f"; {_count(ignored, 'object')} of other kinds ignored ({kinds})" if ignored else ""
+        _say(console, said + others)
     for finding in checkup.findings:
         _print_finding(console, checkup, finding)
     for each in checkup.unread:

@@ -106,6 +106,7 @@ def command(
             result = copies.result
     if write_expect is not None:
         write_expect.write_text(Expectations.of(result).text(), encoding="utf-8")
+        typer.echo(f"What changes is in {write_expect}: review it, and give it to --expect.", err=True)
     if html is not None:
         write_file(html, render_page(result, copies))
     if markdown is not None:

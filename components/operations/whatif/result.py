@@ -125,9 +125,8 @@ class Result:
             return f"{len(self.refused)} object{'s are' if len(self.refused) > 1 else ' is'} refused"
         new = sum(not each.expected for each in self.changes)
         if new:
-            return (
-                f"{self.counted.changed:,} of {self.counted.sent:,} requests fare differently, in {new} unexpected ways"
-            )
+            ways = "1 unexpected way" if new == 1 else f"{new} unexpected ways"
+            return f"{self.counted.changed:,} of {self.counted.sent:,} requests fare differently, in {ways}"
         if not self.counted.sent:
             return "No proxy takes any of these requests in either state: is it the recording of another cluster?"
         same = "nothing changes" if not self.changes else "nothing changes but what is expected"

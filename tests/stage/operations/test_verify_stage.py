@@ -308,7 +308,7 @@ def test_verify_needs_no_more_than_the_role_that_it_prints(mirrored: Mirrored, t
         mirrored.stage.kubectl("staging", *bindings, "istio-system", "traffic-mirror-verify-istiod")
         untold = mirrored.command("verify", *given, "--calls", "60", "--json")
         report = json.loads(untold.stdout)
-        right = "No permission to create pods/portforward in namespace"
+        right = "No permission to list pods in namespace"
         assert untold.returncode == 2
         assert report["gaps"] == [f"which proxies of staging refused a configuration: {right} istio-system of staging"]
         assert {each["name"]: each["outcome"] for each in report["mirrors"]} == dict.fromkeys(

@@ -210,7 +210,7 @@ def test_no_mirror_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     code, out, _ = run(capsys, tmp_path)
     assert code == 0
     assert "No mirror was found" in out
-    assert "1 objects of other kinds ignored (1 ConfigMap)" in out.replace("\n", " ")
+    assert "1 object of other kinds ignored (1 ConfigMap)" in out.replace("\n", " ")
     code, _, _ = run(capsys, tmp_path, "--require-mirror")
     assert code == 2
 

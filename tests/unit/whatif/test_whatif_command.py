@@ -86,7 +86,7 @@ def test_what_is_expected_passes_and_what_is_stale_is_told(capsys: pytest.Captur
     states = [*("--before", str(written(tmp_path / "a", before))), *("--after", str(written(tmp_path / "b", after)))]
     words = ["what-if", "--recording", str(tmp_path / "recording"), "--json"]
     assert main([*words, *states, "--write-expect", str(file)]) == 1
-    capsys.readouterr()
+    assert f"is in {file}: review it" in capsys.readouterr().err
     assert main([*words, *states, "--expect", str(file)]) == 0
     capsys.readouterr()
     assert main([*words, *states[:2], "--after", states[1], "--expect", str(file)]) == 0
