@@ -22,11 +22,10 @@ from ..model.recording import (
     DEFAULT_HEADERS,
     DESCRIPTOR_FILE,
     DIRECTORY,
-    ObjectStorage,
     RecorderSettings,
     SessionSource,
-    VolumeStorage,
 )
+from ..model.recording_storage import ObjectStorage, VolumeStorage
 from ..model.routing import pod_labels, service_host
 from ..options import refuse_ignored_provider
 from ..workloads.greeter.image import check_image, late_image
@@ -155,6 +154,7 @@ class TrafficRecorderArgs(InNamespace, ComponentArgs):
             collector_port=PORT,
             side=self.settings.side,
             bodies=self.settings.body_kib > 0,
+            logged_headers=self.settings.logged_headers,
             withheld_headers=(*DEFAULT_HEADERS, *self.settings.redaction.headers) if self.withhold_headers else (),
             sample_percent=self.settings.sample_percent,
             keep_request_ids=self.keep_request_ids,

@@ -14,7 +14,7 @@ from ..mesh import ImagePullPolicy
 from ..mesh.namespace import InNamespace, MeshNamespace, check_namespace
 from ..model import DnsLabel, ValidationError
 from ..model.indexed_job import IndexedJob
-from ..model.recording import check_annotations
+from ..model.recording_storage import check_annotations
 from ..model.replaying import ReplaySecrets, ReplaySettings
 from ..options import refuse_ignored_provider
 from ..workloads.greeter.image import check_image, late_image

@@ -58,6 +58,8 @@ class RecorderFilter:
         side: What is seen here; ``None`` leaves it to the mark on the copies.
         source: Name of this place in the recording, visible ASCII; ``name`` by default.
         bodies: Whether bodies and gRPC messages are reported; without them the proxy has less to do.
+        logged_headers: Headers and trailers that are reported by an access log in place of the filter, without bodies;
+            None for the filter.
         withheld_headers: Headers and trailers of both directions that never leave the proxy.
         sample_percent: Share of requests that are reported, above 0 to 100. The others cost the proxy next to nothing.
         max_streams: Exchanges reported at once, 1 to 65,536; further ones go on unreported.
@@ -80,6 +82,7 @@ class RecorderFilter:
     side: Side | None = None
     source: str = ""
     bodies: bool = True
+    logged_headers: Sequence[str] | None = None
     withheld_headers: Sequence[str] = ()
     sample_percent: float = 100.0
     max_streams: int = 4_096
@@ -95,6 +98,9 @@ class RecorderFilter:
         object.__setattr__(self, "source", self.source or str(self.name))
         withheld = tuple(HeaderName(name, field="withheld_headers") for name in self.withheld_headers)
         object.__setattr__(self, "withheld_headers", withheld)
+        if self.logged_headers is not None:
+            logged = tuple(HeaderName(name, field="logged_headers") for name in self.logged_headers)
+            object.__setattr__(self, "logged_headers", tuple(name for name in logged if name not in withheld))
         if self.side is not None:
             object.__setattr__(self, "side", member(Side, self.side, field="side"))
         sample_threshold(self.sample_percent)
@@ -128,7 +134,7 @@ class RecorderFilter:
 
 
 def render_recorder_filter(recorder: RecorderFilter) -> JsonObject:
-    """Return the EnvoyFilter: the collector as a bounded cluster, and the filter before the router."""
+    """Return the EnvoyFilter: the collector as a bounded cluster, and the filter before the router or an access log."""
     context = recorder.point.value
     router: JsonObject = {"name": _MANAGER, "subFilter": {"name": "envoy.filters.http.router"}}
     patches: list[JsonValue] = [
@@ -137,22 +143,28 @@ def render_recorder_filter(recorder: RecorderFilter) -> JsonObject:
             "match": {"context": context},
             "patch": {"operation": "ADD", "value": collector_cluster(recorder)},
         },
-        {
-            "applyTo": "HTTP_FILTER",
-            "match": {"context": context, "listener": {"filterChain": {"filter": router}}},
-            "patch": {"operation": "INSERT_BEFORE", "value": recorder_http_filter(recorder)},
-        },
     ]
+    merged: JsonObject = {}
+    if recorder.logged_headers is None:
+        patches.append(
+            {
+                "applyTo": "HTTP_FILTER",
+                "match": {"context": context, "listener": {"filterChain": {"filter": router}}},
+                "patch": {"operation": "INSERT_BEFORE", "value": recorder_http_filter(recorder)},
+            }
+        )
+    else:
+        # A list is added to, so that logs which are there stay.
+        merged["access_log"] = [recorder_access_log(recorder, recorder.logged_headers)]
     if recorder.keep_request_ids:
-        keeping: JsonObject = {
-            "@type": f"{_API}.extensions.filters.{_MANAGER_KIND}",
-            "preserve_external_request_id": True,
-        }
+        merged["preserve_external_request_id"] = True
+    if merged:
+        manager: JsonObject = {"@type": f"{_API}.extensions.filters.{_MANAGER_KIND}", **merged}
         patches.append(
             {
                 "applyTo": "NETWORK_FILTER",
                 "match": {"context": context, "listener": {"filterChain": {"filter": {"name": _MANAGER}}}},
-                "patch": {"operation": "MERGE", "value": {"typed_config": keeping}},
+                "patch": {"operation": "MERGE", "value": {"typed_config": manager}},
             }
         )
     spec: JsonObject = {**selecting(recorder.workload_labels), "configPatches": patches}
@@ -166,6 +178,12 @@ def collector_cluster(recorder: RecorderFilter) -> JsonObject:
             "socket_address": {"address": str(recorder.collector_host), "port_value": int(recorder.collector_port)}
         }
     }
+    # A log's stream is one for all exchanges of a thread, and lasts.
+    lasting: JsonObject = (
+        {"common_http_protocol_options": {"max_stream_duration": duration(recorder.max_exchange_seconds)}}
+        if recorder.logged_headers is None
+        else {}
+    )
     return {
         "name": recorder.cluster_name,
         "type": "STRICT_DNS",
@@ -189,7 +207,7 @@ def collector_cluster(recorder: RecorderFilter) -> JsonObject:
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
                 "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
-                "common_http_protocol_options": {"max_stream_duration": duration(recorder.max_exchange_seconds)},
+                **lasting,
                 "explicit_http_config": {
                     # Finds a collector that hangs with its connection open, and lets go of all that waits for it:
                     # a body of more than 16 MiB waits for such a one, at most these 8 s (measured).
@@ -239,20 +257,53 @@ def recorder_http_filter(recorder: RecorderFilter) -> JsonObject:
     }
 
 
-def _processor(recorder: RecorderFilter) -> JsonObject:
+def recorder_access_log(recorder: RecorderFilter, headers: Sequence[str]) -> JsonObject:
+    """Envoy's access log to the collector; a sampling one decides by ``x-request-id``, as the filter does.
+
+    Args:
+        recorder: How the proxy reports.
+        headers: What it tells of headers and trailers.
+    """
+    names: list[JsonValue] = [str(name) for name in headers]
+    threshold = sample_threshold(recorder.sample_percent)
+    sampled: JsonObject = {"name": "x-request-id", "string_match": {"safe_regex": {"regex": sample_regex(threshold)}}}
+    log: JsonObject = {
+        "@type": f"{_API}.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+        "common_config": {
+            "log_name": recorder.source,
+            "transport_api_version": "V3",
+            "grpc_service": _grpc_service(recorder),
+            # Envoy's defaults, and not left to them: what a proxy that ends takes with it.
+            "buffer_flush_interval": "1s",
+            "buffer_size_bytes": 16_384,
+        },
+        "additional_request_headers_to_log": names,
+        "additional_response_headers_to_log": names,
+        "additional_response_trailers_to_log": names,
+    }
+    chosen: JsonObject = {} if threshold >= WHOLE else {"filter": {"header_filter": {"header": sampled}}}
+    return {"name": FILTER_NAME, **chosen, "typed_config": log}
+
+
+def _grpc_service(recorder: RecorderFilter) -> JsonObject:
+    """The collector, and what it is told once for each stream."""
     entries = {
         SIDE_KEY: recorder.side.value if recorder.side else "",
         SOURCE_KEY: recorder.source,
         BODIES_KEY: "" if recorder.bodies else NO_BODIES,
     }
-    body_mode = "STREAMED" if recorder.bodies else "NONE"
     metadata: list[JsonValue] = [{"key": key, "value": value} for key, value in entries.items() if value]
+    return compact({"envoy_grpc": {"cluster_name": recorder.cluster_name}, "initial_metadata": metadata})
+
+
+def _processor(recorder: RecorderFilter) -> JsonObject:
+    body_mode = "STREAMED" if recorder.bodies else "NONE"
     withheld: list[JsonValue] = [{"exact": str(name), "ignore_case": True} for name in recorder.withheld_headers]
     rules: JsonObject = {"forward_rules": {"disallowed_headers": {"patterns": withheld}}} if withheld else {}
     return {
         **rules,
         "@type": f"{_API}.extensions.filters.http.ext_proc.v3.ExternalProcessor",
-        "grpc_service": compact({"envoy_grpc": {"cluster_name": recorder.cluster_name}, "initial_metadata": metadata}),
+        "grpc_service": _grpc_service(recorder),
         # Send and go on: the proxy never waits for an answer, and a collector that fails changes nothing.
         "observability_mode": True,
         "failure_mode_allow": True,

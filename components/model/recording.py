@@ -1,20 +1,20 @@
 """What a recorder keeps, where it keeps it and what it must never keep; rendered as the collector's settings."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from pathlib import PurePosixPath
-from typing import Final, TypeAlias, cast
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from typing import Final
 
 from .checks import bounded, instance, listed, member, whole
 from .credentials import CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS
 from .errors import ValidationError
 from .jsontypes import JsonObject
+from .recording_storage import ObjectStorage, ScratchStorage, Storage, VolumeStorage
 from .request_sampling import sample_threshold
 from .safety import PEER_HEADERS
-from .values import DnsLabel, HeaderName
+from .values import HeaderName
 
 MEBI: Final = 1024 * 1024
 GIBI: Final = 1024 * MEBI
@@ -34,6 +34,13 @@ DESCRIPTOR_FILE: Final = "descriptors.pb"
 MAX_DESCRIPTOR_BYTES: Final = 700 * 1024
 """A ConfigMap takes 1 MiB with its base64 and its keys. Source: Kubernetes' ConfigMap documentation."""
 
+NEEDED_HEADERS: Final = (
+    *("content-type", "content-encoding", "x-request-id", "grpc-status", "grpc-message"),
+    "x-envoy-original-host",
+)
+"""What an access log tells whatever it is asked for: the kind of an exchange, what pairs it, how it ended, and the host
+that was called, which Envoy notes where a route writes another one."""
+
 DROPS: Final = (
     "dropped_streams",
     "dropped_memory",
@@ -48,18 +55,12 @@ DROPS: Final = (
 SESSION_HEADER: Final = "x-traffic-session"
 """Header of recorded requests, and of no others: by it those of one session are told."""
 
-OBJECT_SCHEMES: Final = ("gs", "s3", "abfss")
-"""Object storage that Arrow speaks by itself, so that the image needs no further package."""
-
 _VOLUME_SHARE: Final = 0.8
 """Share of a volume that finished files may fill; the rest is for the one being written."""
 
 _FIELD_NAME: Final = re.compile(r"\w+(\.\w+)+", re.ASCII)
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """Source: RFC 6265 section 4.1.1, by RFC 9110's tokens."""
-
-_SECRET: Final = re.compile(r"key|token|sig|secret|password", re.IGNORECASE)
-_ANNOTATION: Final = re.compile(r"([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @unique
@@ -199,139 +200,6 @@ class SessionSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScratchStorage:
-    """The node's disk, for as long as the pod lives: for a look at traffic, not for keeping it.
-
-    Attributes:
-        size_gib: What it may take, 1 to 1,024 GiB; the oldest files go first.
-
-    Raises:
-        ValidationError: The size is out of its range.
-    """
-
-    size_gib: int = 4
-
-    def __post_init__(self) -> None:
-        whole(self.size_gib, "storage.size_gib", 1, 1024)
-
-
-@dataclass(frozen=True, kw_only=True)
-class VolumeStorage:
-    """A PersistentVolume that outlives the pod.
-
-    Attributes:
-        size_gib: Its size, 1 to 65,536 GiB; the oldest files go first.
-        storage_class: Kind of the volume; empty for the cluster's default.
-
-    Raises:
-        ValidationError: The size is out of its range, or the name is malformed.
-    """
-
-    size_gib: int = 20
-    storage_class: str = ""
-
-    def __post_init__(self) -> None:
-        whole(self.size_gib, "storage.size_gib", 1, 65_536)
-        if self.storage_class:
-            DnsLabel(self.storage_class, field="storage.storage_class")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectStorage:
-    """A bucket. How long recordings stay is the bucket's own rule.
-
-    Attributes:
-        url: ``gs://bucket/prefix``, ``s3://bucket/prefix`` or ``abfss://…``, without credentials.
-        account_annotations: What ties the recorder's ServiceAccount to an account of the cloud that may write there,
-            e.g. ``{"iam.gke.io/gcp-service-account": "recorder@project.iam.gserviceaccount.com"}`` on GKE or
-            ``{"eks.amazonaws.com/role-arn": "…"}`` on EKS. Empty where the bucket trusts the ServiceAccount itself.
-
-    Raises:
-        ValidationError: The URL is no bucket's, or carries credentials.
-    """
-
-    url: str
-    account_annotations: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def __post_init__(self) -> None:
-        check_bucket(self.url, field="storage.url")
-        object.__setattr__(
-            self,
-            "account_annotations",
-            check_annotations(self.account_annotations, field="storage.account_annotations"),
-        )
-
-
-def check_bucket(url: str, *, field: str) -> None:
-    """Refuse what is no bucket's URL.
-
-    Args:
-        url: As :attr:`ObjectStorage.url`.
-        field: Path of ``url`` in an error.
-
-    Raises:
-        ValidationError: It is none, or carries credentials.
-    """
-    parts = _split(url)
-    # An abfss URL names the container before the @; nothing else may stand there, least of all a key.
-    user, _, _ = parts.netloc.rpartition("@")
-    secrets = any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True))
-    if secrets or ":" in user or (user and parts.scheme != "abfss"):
-        raise ValidationError(
-            field=field,
-            value=f"{parts.scheme}://(credentials)",
-            rule="must not carry credentials",
-            remedy="Tie the ServiceAccount to an account of the cloud with account_annotations",
-        )
-    if parts.scheme not in OBJECT_SCHEMES or not parts.netloc:
-        raise ValidationError(
-            field=field,
-            value=url,
-            rule=f"must be the URL of a bucket, with one of {', '.join(OBJECT_SCHEMES)}",
-            remedy="Write for example 'gs://bucket/recordings'",
-        )
-
-
-def _split(url: object) -> SplitResult:
-    try:
-        return urlsplit(url) if isinstance(url, str) else urlsplit("")
-    except ValueError:  # for example brackets without an address in them
-        return urlsplit("")
-
-
-def check_annotations(given: object, *, field: str) -> dict[str, str]:
-    """Return annotations of a ServiceAccount.
-
-    Args:
-        given: As :attr:`ObjectStorage.account_annotations`.
-        field: Path of ``given`` in an error.
-
-    Raises:
-        ValidationError: They are no texts by name.
-    """
-    if not isinstance(given, Mapping):
-        raise ValidationError(
-            field=field, value=given, rule="must be texts by name", remedy="Write {'name': 'value'}, or leave it out"
-        )
-    for name, value in cast("Mapping[object, object]", given).items():
-        if not isinstance(name, str) or not _ANNOTATION.fullmatch(name):
-            raise ValidationError(
-                field=f"{field}[{name!r}]",
-                value=name,
-                rule="must be the name of an annotation",
-                remedy="Write for example 'iam.gke.io/gcp-service-account'",
-            )
-        if not isinstance(value, str):
-            raise ValidationError(
-                field=f"{field}[{name!r}]", value=value, rule="must be a text", remedy="Write it in quotes"
-            )
-    return dict(cast("Mapping[str, str]", given))
-
-
-Storage: TypeAlias = ScratchStorage | VolumeStorage | ObjectStorage
-
-
-@dataclass(frozen=True, kw_only=True)
 class RecorderSettings:
     """What one collector is told.
 
@@ -348,6 +216,10 @@ class RecorderSettings:
         memory_mib: Exchanges that are open or wait to be written, 16 to 4,096 MiB; more are dropped and counted.
         session: ``cookie:NAME`` or ``header:NAME``, by which requests of one session are told. Kept is a hash by a key
             that the recorder makes when it starts and stores nowhere; ``None`` keeps nothing of it.
+        access_log_headers: Names of headers, and of the answers' trailers, by whose values the proxies' access log is
+            recorded: one entry for each request, sent in bulk, which costs them next to nothing. Needs ``body_kib=0``.
+            Nothing is known of other headers, and what a route rewrites is told as it is sent on, but for path and
+            authority. None records by a filter, which tells every header as it came.
 
     Raises:
         ValidationError: A value breaks its rule.
@@ -362,6 +234,7 @@ class RecorderSettings:
     file_seconds: float = 60.0
     memory_mib: int = 64
     session: str | None = None
+    access_log_headers: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         instance(self.storage, ScratchStorage, VolumeStorage, ObjectStorage, field="storage")
@@ -375,6 +248,31 @@ class RecorderSettings:
         whole(self.memory_mib, "memory_mib", 16, 4_096)
         if self.session is not None:
             SessionSource.parse(self.session)
+        if self.access_log_headers is not None:
+            self._check_access_log(self.access_log_headers)
+
+    def _check_access_log(self, given: Sequence[str]) -> None:
+        names = tuple(
+            HeaderName(str(name), field=f"access_log_headers[{index}]")
+            for index, name in enumerate(listed(given, field="access_log_headers"))
+        )
+        object.__setattr__(self, "access_log_headers", names)
+        if self.body_kib:
+            raise ValidationError(
+                field="access_log_headers",
+                value=list(names),
+                rule=f"needs body_kib 0, which is {self.body_kib}: an access log has no bodies",
+                remedy="Set body_kib to 0, or leave access_log_headers out",
+            )
+
+    @property
+    def logged_headers(self) -> tuple[str, ...] | None:
+        """Every header that the proxies' access log tells, those that a recording cannot do without among them."""
+        if self.access_log_headers is None:
+            return None
+        session = SessionSource.parse(self.session).headers if self.session else ()
+        names = (*NEEDED_HEADERS, self.mark_header, *session, *self.access_log_headers)
+        return tuple(dict.fromkeys(map(str, names)))
 
     @property
     def url(self) -> str:
@@ -393,8 +291,10 @@ class RecorderSettings:
             keep = {"keep_bytes": int(self.storage.size_gib * GIBI * _VOLUME_SHARE)}
         # Only where it is asked for, so that recorders that are there are not replaced.
         session: JsonObject = {} if self.session is None else {"session": self.session}
+        logged: JsonObject = {} if self.logged_headers is None else {"logged_headers": list(self.logged_headers)}
         return {
             **session,
+            **logged,
             "url": self.url,
             "port": port,
             "http_port": http_port,

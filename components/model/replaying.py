@@ -10,7 +10,8 @@ from .checks import bounded, instance, listed, member, whole
 from .credentials import without_credentials
 from .errors import ValidationError
 from .indexed_job import SecretFiles
-from .recording import DIRECTORY, Side, check_bucket
+from .recording import DIRECTORY, Side
+from .recording_storage import check_bucket
 from .safety import Waiver
 from .values import HeaderName, RpcMethod
 

@@ -5,7 +5,8 @@ from typing import Final
 from ..mesh import MeshGateway, MeshHandle, MeshNamespace
 from ..mirroring import TrafficRecorderArgs
 from ..model import Scrub
-from ..model.recording import ObjectStorage, RecorderSettings, ScratchStorage, Storage, VolumeStorage
+from ..model.recording import RecorderSettings
+from ..model.recording_storage import ObjectStorage, ScratchStorage, Storage, VolumeStorage
 from .sections import Section
 from .settings import Role, StackSettings
 

@@ -71,7 +71,7 @@ def bootstrap(
     At the edge every caller is from outside, as Istio has it at gateways.
     """
     patches: Any = render_recorder_filter(recorder)["spec"]
-    cluster, http_filter, *merged = (patch["patch"]["value"] for patch in patches["configPatches"])
+    (_, cluster), *others = ((patch["applyTo"], patch["patch"]["value"]) for patch in patches["configPatches"])
     cluster = json.loads(
         json.dumps(cluster)
         .replace(str(recorder.collector_host), "127.0.0.1")
@@ -89,9 +89,9 @@ def bootstrap(
         "route_config": {
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **answer}]}]
         },
-        "http_filters": [http_filter, _ROUTER],
+        "http_filters": [*(value for kind, value in others if kind == "HTTP_FILTER"), _ROUTER],
     }
-    for value in merged:
+    for value in (value for kind, value in others if kind == "NETWORK_FILTER"):
         manager |= value["typed_config"]
     options = {"http2_protocol_options": {}} if h2 else {"http_protocol_options": {}}
     upstream = {

@@ -36,7 +36,7 @@ def open_writer(settings: CollectorSettings, *, instance: str, counters: Counter
         instance=instance,
         limits=settings.roll,
         counters=counters.as_dict,
-        notes=note_of([settings.redaction]),
+        notes=note_of([settings.redaction], settings.logged_headers or None),
     )
 
 
@@ -54,7 +54,7 @@ async def run(settings: CollectorSettings, *, instance: str) -> None:
     stopping = asyncio.Event()
     endpoint = Endpoint(host="", port=settings.http_port, counters=counters, is_ready=lambda: not stopping.is_set())
     server = new_server()
-    server.add_generic_rpc_handlers((collector.handler(), health_handler(lambda: not stopping.is_set())))
+    server.add_generic_rpc_handlers((*collector.handlers(), health_handler(lambda: not stopping.is_set())))
     server.add_insecure_port(f"[::]:{settings.port}")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

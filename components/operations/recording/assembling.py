@@ -320,6 +320,12 @@ def is_grpc(headers: Headers) -> bool:
     return content_type.startswith(_GRPC) and content_type[len(_GRPC) :][:1] in ("", "+", ";")
 
 
+def cost(exchange: Exchange) -> int:
+    """Return the bytes that an exchange without bodies holds."""
+    parts = (exchange.request.headers, exchange.response.headers, exchange.response.trailers)
+    return _EXCHANGE_OVERHEAD + sum(map(weight, parts))
+
+
 def weight(headers: Headers) -> int:
     """Return the bytes that the headers' text takes."""
     return sum(len(name) + len(value) for name, value in headers)

@@ -1,4 +1,4 @@
-"""The collector: the gRPC service that Envoy's external processing filter reports to, in observability mode.
+"""The collector: the gRPC services that Envoy's external processing filter, in observability mode, or log reports to.
 
 Run it with ``python -m …operations.recording SETTINGS``. Traffic never waits for it: the filter sends and
 goes on, the collector answers nothing, and whatever it cannot keep up with it drops and counts.
@@ -15,7 +15,9 @@ from typing import Any, Final
 import grpc.aio
 
 from ...model.request_sampling import is_sampled, sample_threshold
-from .assembling import Assembler, Origin
+from . import access_log
+from .access_log import entries_of, exchange_of
+from .assembling import Assembler, Origin, cost
 from .budget import MemoryBudget
 from .counters import Counters
 from .exchange import Side
@@ -66,12 +68,37 @@ class Collector:
         self._epoch = datetime.now(UTC)
         self._epoch_ns = time.monotonic_ns()
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """Return the service for a gRPC server; reports arrive as bytes and nothing is ever answered."""
+    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """Return the services for a gRPC server; reports arrive as bytes and nothing is ever answered."""
         # Bytes on both ends, so that reading a report costs one parse and no wrapper.
         make_handler: Any = grpc.stream_stream_rpc_method_handler
-        method = make_handler(self.process)
-        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+        make_log_handler: Any = grpc.stream_unary_rpc_method_handler
+        return (
+            grpc.method_handlers_generic_handler(SERVICE, {METHOD: make_handler(self.process)}),
+            grpc.method_handlers_generic_handler(
+                access_log.SERVICE, {access_log.METHOD: make_log_handler(self.take_log)}
+            ),
+        )
+
+    async def take_log(self, requests: AsyncIterator[bytes], context: Any) -> bytes:  # noqa: ANN401 -- grpc.aio's is generic
+        """Record what a proxy's access log tells, for as long as it does."""
+        origin = self._origin(context)
+        async for content in requests:
+            for entry in entries_of(content):
+                self._log(entry, origin)
+        return b""
+
+    def _log(self, entry: Any, origin: Origin) -> None:  # noqa: ANN401 -- HTTPAccessLogEntry
+        exchange = exchange_of(entry, origin)
+        if exchange is None:
+            return
+        self._counters.streams += 1
+        if not is_sampled(exchange.request_id, self._threshold):
+            self._counters.sampled_out += 1
+        elif self._budget.take(reserved := cost(exchange)):
+            self._sink.offer(exchange, reserved)
+        else:
+            self._counters.dropped_memory += 1
 
     async def process(self, _requests: AsyncIterator[bytes], context: Any) -> None:  # noqa: ANN401 -- grpc.aio's is generic
         """Follow one exchange to its end; returning ends the proxy's stream at once."""

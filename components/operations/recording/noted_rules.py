@@ -1,12 +1,12 @@
-"""Redaction rules noted in each file of a recording, so that whoever records more of the same keeps to them."""
+"""What each file of a recording notes: its redaction rules, for whoever records more of the same, and its headers."""
 
 import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ...model import ValidationError
 from .reading import RecordingReader
@@ -16,13 +16,48 @@ RULES_KEY: Final = "traffic_mirror.redaction"
 """Key in a file's metadata: the rules by which it was redacted, as a JSON list."""
 
 
-def note_of(rules: Sequence[RedactionRules]) -> dict[str, str]:
-    """Return what a file's metadata says of rules.
+HEADERS_KEY: Final = "traffic_mirror.logged_headers"
+"""Key in a file's metadata: names of the only headers that it can have, as a JSON list."""
+
+
+def note_of(rules: Sequence[RedactionRules], headers: Iterable[str] | None = None) -> dict[str, str]:
+    """Return what a file's metadata says.
 
     Args:
-        rules: One after the other, as they were applied.
+        rules: Redaction rules, one after the other, as they were applied.
+        headers: The only headers that were recorded; ``None`` for every one.
     """
-    return {RULES_KEY: json.dumps([_document(one) for one in rules], sort_keys=True)}
+    note = {RULES_KEY: json.dumps([_document(one) for one in rules], sort_keys=True)}
+    return note if headers is None else note | {HEADERS_KEY: json.dumps(sorted(headers))}
+
+
+def noted_headers(reader: RecordingReader) -> frozenset[str] | None:
+    """Return the only headers that all files of a recording have where requests had them; ``None`` for every one.
+
+    Raises:
+        ValidationError: A note cannot be read, so nobody knows what is missing.
+    """
+    found: frozenset[str] | None = None
+    for _, metadata, _ in reader.metadata():
+        if (note := metadata.get(HEADERS_KEY.encode())) is not None:
+            names = _names(note)
+            found = names if found is None else found & names
+    return found
+
+
+def _names(note: bytes) -> frozenset[str]:
+    try:
+        names: object = json.loads(note)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in cast("list[object]", names)):
+        raise ValidationError(
+            field="recording",
+            value=HEADERS_KEY,
+            rule="must tell the recorded headers as a list of names",
+            remedy="Read it with the release that recorded it",
+        )
+    return frozenset(cast("list[str]", names))
 
 
 def noted_rules(reader: RecordingReader) -> list[RedactionRules]:

@@ -74,6 +74,8 @@ class CollectorSettings:
     """Share of requests recorded, above 0 to 100, chosen by ``x-request-id``."""
     session: SessionSource | None = None
     """Which cookie or header tells the session of a request, of which a hash is kept; ``None`` keeps none."""
+    logged_headers: Sequence[str] = ()
+    """Headers that proxies tell where they report by their access log, noted in each file; empty for every header."""
     capture: CaptureLimits = field(default_factory=CaptureLimits)
     roll: RollLimits = field(default_factory=RollLimits)
     redaction: RedactionRules = field(default_factory=RedactionRules)

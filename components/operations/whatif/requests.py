@@ -7,6 +7,7 @@ from typing import Any, Final
 from ...model import ValidationError
 from ..recording import Damage, RecordingReader, Side
 from ..recording.frames import join
+from ..recording.noted_rules import noted_headers
 from ..recording.schema import headers_of, messages_of
 from .choosing import Request
 from .wire import Body
@@ -35,11 +36,13 @@ class Recorded:
         requests: The requests of callers, in the order of the recording.
         copies: How many exchanges were copies, which are left out.
         damage: What could not be read.
+        headers: The only headers that were recorded, of requests that had them; None for every one.
     """
 
     requests: tuple[Request, ...]
     copies: int
     damage: tuple[Damage, ...]
+    headers: frozenset[str] | None = None
 
 
 def read_requests(url: str) -> Recorded:
@@ -66,7 +69,7 @@ def read_requests(url: str) -> Recorded:
             )
         else:
             requests.append(request)
-    return Recorded(requests=tuple(requests), copies=copies, damage=tuple(reader.damage))
+    return Recorded(requests=tuple(requests), copies=copies, damage=tuple(reader.damage), headers=noted_headers(reader))
 
 
 def stream(reader: RecordingReader) -> Iterator[Request | None]:

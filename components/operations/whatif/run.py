@@ -18,6 +18,7 @@ from .requests import MOST_SENT, Recorded
 from .result import Counted, Result, Tally
 from .sending import Passage, outcomes_of, send
 from .state import SIDECAR, State
+from .unseen import undecided
 from .wire import Answer
 
 
@@ -151,6 +152,10 @@ class Judging:
         if any(len(each.request.body.data) < each.request.size for each in self.passages):
             readers = frozenset[str]().union(*(run.made.readers for run in self.runs))
             unseen |= {f"{each} looks into bodies, and not all are recorded" for each in readers}
+        if self.recorded.headers is not None:
+            doors = [door for run in self.runs for door in run.state.doors.values()]
+            configs = [config for door in doors for config in (door.manager, door.routes)]
+            unseen |= {*undecided(configs, self.recorded.headers)}
         if any(each.request.size > MOST_SENT for each in self.passages):
             unseen |= {f"what is decided by the length of bodies longer than {MOST_SENT >> 20} MiB"}
         stale = expected.changes - {each.subject for each in changes}

@@ -1,6 +1,6 @@
 """What decides about requests and cannot be shown, so that a verdict is no better than what it rests on."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final, cast
 
 from ..cluster_objects import DECIDING
@@ -47,6 +47,13 @@ _NEUTRAL_BESIDE: Final = frozenset(
 """The same of filters for connections."""
 
 
+_HEADER_KEYS: Final = ("header_name", "cluster_header", "header")
+"""Fields of Envoy's routes and filters that name a header by which something is decided."""
+
+_ORIGINS: Final = "allow_origin_string_match"
+"""What a route that has CORS asks of the header ``origin``."""
+
+
 def type_of(filter_: Json) -> str:
     """Type of a filter's configuration; empty where it is fetched from elsewhere."""
     config = cast("Json", filter_.get("typed_config") or {})
@@ -63,6 +70,37 @@ def reads_bodies(filter_: Json) -> bool:
     """Whether a filter that runs here may decide by what is in a body, not by its length alone."""
     kind = type_of(filter_)
     return kind.endswith(".GrpcWeb") or (kind.endswith(".Lua") and "body" in str(filter_))
+
+
+def undecided(configs: Iterable[Json], recorded: Collection[str]) -> Iterator[str]:
+    """What is decided by headers that were not recorded.
+
+    Args:
+        configs: Configurations of connection managers and of routes.
+        recorded: The only headers that are known where requests had them.
+    """
+    names, programs = set[str](), False
+    for config in configs:
+        names.update(_headers_read(config))
+        programs = programs or any(type_of(each).endswith(".Lua") for each in config.get("http_filters", []))
+    for name in sorted(names - {*recorded}):
+        yield f"what the header {name} decides, which was not recorded"
+    if programs:
+        yield "what programs in Lua decide by headers that were not recorded"
+
+
+def _headers_read(value: object) -> Iterator[str]:
+    """Names of headers that a configuration reads, pseudo headers left out."""
+    if isinstance(value, list):
+        for inner in cast("list[object]", value):
+            yield from _headers_read(inner)
+    elif isinstance(value, dict):
+        for key, inner in cast("Json", value).items():
+            matchers = cast("list[object]", inner) if key == "headers" and isinstance(inner, list) else []
+            names: list[object] = [cast("Json", each).get("name") for each in matchers if isinstance(each, dict)]
+            names += [inner] if key in _HEADER_KEYS else ["origin"] if key == _ORIGINS else []
+            yield from (name.lower() for name in names if isinstance(name, str) and not name.startswith(":"))
+            yield from _headers_read(cast("object", inner))
 
 
 def left_out(filters: Iterable[Json]) -> Iterator[Json]:

@@ -8,7 +8,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from ...model.annotations import SETTINGS
-from ...model.recording import DIRECTORY, ObjectStorage, RecorderSettings, ScratchStorage
+from ...model.recording import DIRECTORY, RecorderSettings
+from ...model.recording_storage import ObjectStorage, ScratchStorage
 from ..parts import NON_ROOT, container_security, pod_security
 
 CONTAINER: Final = "collector"

@@ -1,0 +1,95 @@
+"""From an entry of a proxy's access log to an exchange. Pure: no clock, no I/O."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any, Final
+
+from .assembling import Origin, is_grpc, to_int
+from .exchange import Ending, Exchange, Headers, Part, value_of
+
+SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
+METHOD: Final = "StreamAccessLogs"
+
+# The package ships no type information.
+LogMessage: Any = import_module("envoy.service.accesslog.v3.als_pb2").StreamAccessLogsMessage
+_METHODS: Any = import_module("envoy.config.core.v3.base_pb2").RequestMethod
+
+_ORIGINAL_HOST: Final = "x-envoy-original-host"
+"""Where a route writes another host, Envoy notes here the one that was called."""
+
+_BROKEN_FLAGS: Final = ("downstream_connection_termination", "downstream_remote_reset")
+"""The caller was gone before the answer's end."""
+
+_BROKEN_DETAILS: Final = ("upstream_reset_after_response_started", "upstream_response_timeout_after")
+"""The answer broke off. Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/response_code_details"""
+
+
+def entries_of(content: bytes) -> Iterator[Any]:
+    """Yield the entries of one message of the log's stream."""
+    yield from LogMessage.FromString(content).http_logs.log_entry
+
+
+def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 -- HTTPAccessLogEntry
+    """Return what an entry tells; ``None`` where it tells of no request, as of a connection that spoke no HTTP.
+
+    Nothing of bodies is known but how long they were, and of headers those that the log was asked for.
+
+    Args:
+        entry: The entry.
+        origin: Where it was seen.
+    """
+    common, asked, answered = entry.common_properties, entry.request, entry.response
+    if not asked.path and not asked.authority:
+        return None
+    headers, answer_headers = _headers(asked.request_headers), _headers(answered.response_headers)
+    status = answered.response_code.value or None
+    grpc = is_grpc(headers)
+    # A gRPC answer of a status alone comes in one block, which is its trailers: see trailers_only.
+    alone = grpc and not answered.response_body_bytes and value_of(answer_headers, "grpc-status") is not None
+    trailers = answer_headers if alone else _headers(answered.response_trailers)
+    broken = status is None or _is_broken(common.response_flags, answered.response_code_details)
+    answer = Part(
+        headers=() if alone else answer_headers,
+        body_size=answered.response_body_bytes,
+        truncated=broken or answered.response_body_bytes > 0,
+        trailers=trailers,
+    )
+    return Exchange(
+        request_id=asked.request_id,
+        side=origin.side_of(headers),
+        source=origin.source,
+        started_at=_time(common.start_time),
+        method="" if not asked.request_method else str(_METHODS.Name(asked.request_method)),
+        scheme=asked.scheme,
+        authority=value_of(headers, _ORIGINAL_HOST) or asked.authority,
+        path=asked.original_path or asked.path,
+        status=status,
+        grpc_status=to_int(value_of(trailers, "grpc-status")),
+        is_grpc=grpc,
+        first_byte_us=_microseconds(common, "time_to_first_upstream_rx_byte") if status else None,
+        duration_us=_microseconds(common, "duration"),
+        ending=Ending.RESET if broken else Ending.COMPLETE,
+        request=Part(headers=headers, body_size=asked.request_body_bytes, truncated=asked.request_body_bytes > 0),
+        response=answer,
+    )
+
+
+def _headers(values: Mapping[str, str]) -> Headers:
+    """Headers by name; the log joins the values of one that comes several times by commas."""
+    return tuple(sorted(values.items()))
+
+
+def _is_broken(flags: Any, details: str) -> bool:  # noqa: ANN401 -- ResponseFlags
+    return any(getattr(flags, name) for name in _BROKEN_FLAGS) or details.startswith(_BROKEN_DETAILS)
+
+
+def _time(stamp: Any) -> datetime:  # noqa: ANN401 -- Timestamp
+    return datetime.fromtimestamp(stamp.seconds, tz=UTC) + timedelta(microseconds=stamp.nanos // 1000)
+
+
+def _microseconds(common: Any, name: str) -> int | None:  # noqa: ANN401 -- AccessLogCommon
+    if not common.HasField(name):
+        return None
+    span = getattr(common, name)
+    return int(span.seconds * 1_000_000 + span.nanos // 1000)
