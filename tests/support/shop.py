@@ -88,10 +88,11 @@ def exchange(number: int, path: str = "/", method: str = "GET", **values: Any) -
     return Exchange(**{**given, **values})
 
 
-def record(folder: Path, *exchanges: Exchange) -> Path:
+def record(folder: Path, *exchanges: Exchange, notes: Mapping[str, str] | None = None) -> Path:
     """A recording."""
     folder.mkdir(exist_ok=True)
-    writer = RecordingWriter(RecordingStore.open(str(folder)), instance="t", now=lambda: START, counters=dict)
+    store = RecordingStore.open(str(folder))
+    writer = RecordingWriter(store, instance="t", now=lambda: START, counters=dict, notes=notes)
     writer.write(exchanges)
     writer.close()
     return folder

@@ -227,6 +227,18 @@ def test_a_bucket_is_written_as_an_account_of_the_cloud_and_without_a_volume() -
     assert document_of(recording)["url"] == "gs://bucket/recordings"
 
 
+def test_heads_are_told_by_the_access_log_where_it_is_asked_for(tmp_path: Path) -> None:
+    recording = recorded(**settings(body_kib=0, access_log_headers=["accept"], session="header:x-session"))
+    told = {"accept", "content-type", "x-request-id", "x-traffic-mirror", "x-session", "grpc-status"}
+    read = parse_settings(document_of(recording), directory=tmp_path)
+    assert set(read.logged_headers) >= told
+    log = json.dumps(recording.one(FILTER).input("spec"))
+    assert "HttpGrpcAccessLogConfig" in log
+    assert "ExternalProcessor" not in log
+    assert all(f'"{name}"' in log for name in told)
+    assert "logged_headers" not in document_of(recorded(**settings(body_kib=0)))
+
+
 def test_the_collector_reads_the_settings_as_they_were_meant(tmp_path: Path) -> None:
     rules = Redaction(headers=["x-user"], json_paths=["$..password"])
     recording = recorded(**settings(redaction=rules, side=Side.MIRROR, body_kib=1, memory_mib=32, file_seconds=5))
@@ -329,6 +341,9 @@ def test_bad_arguments_are_refused(changes: dict[str, Any], field: str) -> None:
         (lambda: RecorderSettings(body_kib=-1), "body_kib"),
         (lambda: RecorderSettings(file_seconds=0), "file_seconds"),
         (lambda: RecorderSettings(memory_mib=1), "memory_mib"),
+        (lambda: RecorderSettings(access_log_headers=["accept"]), "access_log_headers"),
+        (lambda: RecorderSettings(body_kib=0, access_log_headers=cast("Any", "accept")), "access_log_headers"),
+        (lambda: RecorderSettings(body_kib=0, access_log_headers=["no header"]), "access_log_headers[0]"),
     ],
 )
 def test_bad_settings_are_refused(make: Callable[[], object], field: str) -> None:

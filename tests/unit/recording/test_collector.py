@@ -1,6 +1,7 @@
 """The collector alone: what a proxy reports is what lies in the file, and every drop is counted."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,13 +12,24 @@ import grpc.aio
 import pytest
 from envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc
 
+from pulumi_traffic_mirror.model import ValidationError
 from pulumi_traffic_mirror.model.recording import DROPS
-from pulumi_traffic_mirror.operations.recording import CaptureLimits, Ending, RecordingReader, RollLimits, Side
-from pulumi_traffic_mirror.operations.recording.noted_rules import noted_rules
+from pulumi_traffic_mirror.operations.recording import (
+    CaptureLimits,
+    Ending,
+    RecordingReader,
+    RecordingStore,
+    RollLimits,
+    Side,
+)
+from pulumi_traffic_mirror.operations.recording.compacting import compact
+from pulumi_traffic_mirror.operations.recording.noted_rules import HEADERS_KEY, noted_headers, noted_rules
 from pulumi_traffic_mirror.operations.recording.protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY
 from pulumi_traffic_mirror.operations.recording.redaction import RedactionRules, Redactor
+from pulumi_traffic_mirror.operations.recording.sampling import sample, write_sample
 from pulumi_traffic_mirror.operations.recording.settings import Bounds
 from tests.support.loopback_collector import LoopbackCollector, running_collector
+from tests.support.shop import exchange, record
 
 Report: Any = getattr(ext_proc, "ProcessingRequest")  # noqa: B009 -- generated code without type information
 
@@ -88,6 +100,33 @@ async def test_the_recording_has_the_rules_for_whoever_replays_it(tmp_path: Path
     async with running_collector(tmp_path, redaction=rules) as running, _proxy(running) as process:
         await _report(process, _call())
     assert noted_rules(RecordingReader.open(str(tmp_path))) == [rules]
+
+
+@pytest.mark.asyncio
+async def test_the_recording_says_which_headers_alone_it_has(tmp_path: Path) -> None:
+    """In buckets and samples as well; of several recordings only what all have is known."""
+    for name, headers in (("a", ["accept", "x-user"]), ("b", ["accept", "x-cell"]), ("all", [])):
+        async with running_collector(tmp_path / name, logged_headers=headers) as running, _proxy(running) as process:
+            await _report(process, _call())
+    reader = RecordingReader.open(str(tmp_path / "a"))
+    assert noted_headers(reader) == {"accept", "x-user"}
+    assert noted_headers(RecordingReader.open(str(tmp_path / "all"))) is None
+    shutil.copytree(tmp_path / "b", tmp_path / "a" / "day=later", dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "all", tmp_path / "a" / "day=last", dirs_exist_ok=True)
+    both = RecordingReader.open(str(tmp_path / "a"))
+    assert noted_headers(both) == {"accept"}
+    compact(both, RecordingStore.open(str(tmp_path / "buckets")))
+    write_sample(both, sample(both), RecordingStore.open(str(tmp_path / "sample")))
+    for name in ("buckets", "sample"):
+        assert noted_headers(RecordingReader.open(str(tmp_path / name))) == {"accept"}
+
+
+@pytest.mark.parametrize("note", ["{", '"accept"', "[1]"])
+def test_a_note_on_headers_that_nobody_can_read_is_refused(tmp_path: Path, note: str) -> None:
+    notes = {HEADERS_KEY: note}
+    folder = record(tmp_path, exchange(1), notes=notes)
+    with pytest.raises(ValidationError, match="logged_headers"):
+        noted_headers(RecordingReader.open(str(folder)))
 
 
 @pytest.mark.asyncio

@@ -12,6 +12,7 @@ from pulumi_traffic_mirror.model.recorder_filter import (
     SOURCE_KEY,
     RecordingPoint,
     collector_cluster,
+    recorder_access_log,
     recorder_http_filter,
     render_recorder_filter,
 )
@@ -102,6 +103,27 @@ def test_request_identifiers_are_kept_only_where_it_is_asked_for() -> None:
     config = patch["value"]["typed_config"]
     assert config.pop("@type").endswith(".network.http_connection_manager.v3.HttpConnectionManager")
     assert config == {"preserve_external_request_id": True}
+
+
+def test_an_access_log_stands_in_for_the_filter_and_goes_beside_other_logs() -> None:
+    changes: Any = {"logged_headers": ["accept", "x-user"], "withheld_headers": ["x-user"], "bodies": False}
+    rendered: Any = render_recorder_filter(recorder_filter(**changes, keep_request_ids=True))
+    kinds = {patch["applyTo"]: patch["patch"] for patch in rendered["spec"]["configPatches"]}
+    assert set(kinds) == {"CLUSTER", "NETWORK_FILTER"}
+    assert kinds["NETWORK_FILTER"]["operation"] == "MERGE"
+    manager = kinds["NETWORK_FILTER"]["value"]["typed_config"]
+    assert manager["preserve_external_request_id"] is True
+    (log,) = manager["access_log"]
+    assert "filter" not in log
+    told = [log["typed_config"][f"additional_{part}_to_log"] for part in ("request_headers", "response_trailers")]
+    assert told == [["accept"], ["accept"]]
+    options = kinds["CLUSTER"]["value"]["typed_extension_protocol_options"]
+    assert all("common_http_protocol_options" not in each for each in options.values()), "the log's stream lasts"
+    sampled: Any = recorder_access_log(recorder_filter(**changes, sample_percent=25), ["accept"])
+    assert sampled["filter"]["header_filter"]["header"] == {
+        "name": "x-request-id",
+        "string_match": {"safe_regex": {"regex": sample_regex(sample_threshold(25))}},
+    }
 
 
 def test_sampling_wraps_the_filter_in_a_match_on_the_request_id() -> None:

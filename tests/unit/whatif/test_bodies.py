@@ -117,3 +117,18 @@ async def test_a_body_longer_than_what_is_sent_is_named(envoy: Path, tmp_path: P
     small = dataclasses.replace(given.requests[0], body=Body(size=10))
     result = await what_if(envoy, one(), one(), recorded(small))
     assert result.unseen == ["what is decided by the length of bodies longer than 16 MiB"]
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_routes_by_a_header_that_was_not_recorded_are_not_judged(envoy: Path, tmp_path: Path) -> None:
+    folder = record(tmp_path, posted(0))
+    given = read_requests(str(folder))
+    beta = route("b")
+    beta["match"]["headers"] = [{"name": "x-user", "string_match": {"exact": "beta"}}]
+    chosen = state(door([beta, route("a")]))
+    whole = await what_if(envoy, one(), chosen, given)
+    assert (list(whole.unseen), whole.verdict) == ([], Outcome.HOLDS)
+    part = await what_if(envoy, one(), chosen, dataclasses.replace(given, headers=frozenset({"accept"})))
+    assert list(part.unseen) == ["what the header x-user decides, which was not recorded"]
+    assert part.verdict is Outcome.UNKNOWN

@@ -10,7 +10,7 @@ from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.operations.cluster_objects import DECIDING
 from pulumi_traffic_mirror.operations.manifests import load
 from pulumi_traffic_mirror.operations.whatif.messages import MANAGER
-from pulumi_traffic_mirror.operations.whatif.unseen import left_out, left_out_beside, runs, unread
+from pulumi_traffic_mirror.operations.whatif.unseen import left_out, left_out_beside, runs, undecided, unread
 from tests.support.shop import exchange, record, shop, thing, to, written
 from tests.support.what_if import needs_programs
 
@@ -126,3 +126,28 @@ def test_an_accepted_object_that_changes_is_not_accepted(capsys: pytest.CaptureF
     capsys.readouterr()
     assert main([*words, "--after", after, "--expect", str(file)]) == 2
     assert json.loads(capsys.readouterr().out)["unseen"] == ["AuthorizationPolicy shop/one changes, and is not read"]
+
+
+def test_what_headers_decide_that_were_not_recorded_is_named() -> None:
+    """By routes, filters and programs; path and method are always there."""
+    routes = {
+        "virtual_hosts": [
+            {
+                "routes": [
+                    {
+                        "match": {"headers": [{"name": ":method"}, {"name": "X-User"}, {"name": "accept"}]},
+                        "route": {
+                            "hash_policy": [{"header": {"header_name": "x-cell"}}],
+                            "cors": {"allow_origin_string_match": [{"exact": "https://shop.example"}]},
+                        },
+                    }
+                ]
+            }
+        ]
+    }
+    named = ["origin", "x-cell", "x-user"]
+    said = [f"what the header {name} decides, which was not recorded" for name in named]
+    assert list(undecided([routes], {"accept"})) == said
+    assert list(undecided([routes], {"accept", *named})) == []
+    (program_,) = undecided([{"http_filters": [http(LUA, **HEADERS)]}], {"accept"})
+    assert "Lua" in program_
