@@ -116,8 +116,13 @@ def recorded(mirrored: Mirrored, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @contextmanager
-def recorder_at(mirrored: Mirrored, role: str, image: str, *, volume_gib: int = 0) -> Generator[Recorded]:
+def recorder_at(
+    mirrored: Mirrored, role: str, image: str, *, volume_gib: int = 0, logged: str = ""
+) -> Generator[Recorded]:
     """Deploy a recorder at a stack's gateway and remove it, both by configuration and the engine."""
+    if logged:
+        mirrored.configure(f"{RECORDER}.bodyKib", "0", "int", stack=role)
+        mirrored.configure(f"{RECORDER}.accessLogHeaders[0]", logged, stack=role)
     if volume_gib:
         mirrored.configure(f"{RECORDER}.storage.volumeGib", str(volume_gib), "int", stack=role)
     mirrored.configure(f"{RECORDER}.image", image, stack=role)
@@ -315,6 +320,22 @@ def test_live_answers_of_both_gateways_are_paired(recorded: Recorded, tmp_path: 
     # Testing's greeter is another pod, and time and sequence differ; nothing else does.
     differing = {one["field"] for one in result["fields"] if one["field"].startswith(("message", "status", "grpc"))}
     assert differing == {"message $.1", "message $.3", "message $.4", "message $.5"}
+
+
+def test_a_gateways_access_log_tells_heads_beside_its_own(recorded: Recorded, tmp_path: Path) -> None:
+    mirrored = recorded.mirrored
+    with recorder_at(mirrored, "testing", recorded.image, logged="user-agent") as recorder:
+        folder = recorder.recording(tmp_path, lambda found: bool(found) or not recorded.calls("rouse", 20))
+        before = len(exchanges(folder))
+        recorded.calls("heads", 100)
+        recorder.recording(folder, lambda found: len(found) >= before + 95)
+    for exchange in exchanges(folder):
+        assert (exchange.side, exchange.path) == (Side.MIRROR, f"/{SAY_HELLO}")
+        assert (exchange.status, exchange.grpc_status, exchange.is_grpc) == (200, 0, True)
+        names = {name for name, _ in exchange.request.headers}
+        assert {"user-agent", "x-traffic-mirror", "x-request-id"} <= names
+        assert (exchange.request.messages, exchange.response.messages) == ((), ())
+        assert exchange.request.body_size > 0
 
 
 def test_recordings_on_a_volume_outlive_their_pod(recorded: Recorded, tmp_path: Path) -> None:
