@@ -16,8 +16,10 @@ from pulumi_traffic_mirror.model.rules import (
     patching,
     run_rules,
 )
+from pulumi_traffic_mirror.model.rules.envoy import GATEWAY, SIDECAR, WAYPOINT
 from pulumi_traffic_mirror.model.rules.hosts import covers
 from pulumi_traffic_mirror.model.rules.outlets import callers, may_be_elsewhere, own_hosts
+from pulumi_traffic_mirror.model.rules.policies import proxies
 from pulumi_traffic_mirror.model.rules.reach import pattern_entry
 from pulumi_traffic_mirror.model.rules.visibility import EXPORT
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
@@ -285,6 +287,11 @@ def _unlisted(answer: Answer, claims: Claims, refused: set[str]) -> Iterable[Dis
             yield Disagreement("mirror-unlisted", "", f"{mirror['cluster']} at {name.split('/')[0]}")
 
 
+def _context(proxy: Proxy) -> str:
+    """Kind of a proxy, as the linter names it."""
+    return {ProxyKind.GATEWAY: GATEWAY, ProxyKind.SIDECAR: SIDECAR, ProxyKind.WAYPOINT: WAYPOINT}[proxy.kind]
+
+
 class _Mirror:
     """One mirror, and what became of it at each proxy."""
 
@@ -352,7 +359,15 @@ class _Mirror:
         if self.claims.unclear(mirror_entry):
             return []
         ended = pattern_entry(self.claims.cluster, mirror_entry.target.host)  # without a cluster nothing else matters
-        return [*self._share(), *self._clusters(), *(() if ended else self._credentials())]
+        found = [*self._share(), *self._clusters(), *(() if ended else self._credentials())]
+        hidden = self._is_hidden()
+        return [each for each in found if not (hidden and each.kind.endswith("-claimed"))]  # beyond: twice
+
+    def _is_hidden(self) -> bool:
+        """Whether another route for the host keeps it from a proxy that the linter counts with."""
+        there = {(_context(each.proxy), each.proxy.namespace) for each, _ in self.sent}
+        senders = proxies(self.claims.cluster, self.mirror_entry.route)
+        return "host-routed-twice" in self.rules and not there.issuperset(senders)
 
     def _nothing(self, mirror_entry: MirrorEntry) -> bool:
         """Whether a share is nothing, or is said to be too little for Envoy."""
@@ -405,15 +420,10 @@ class _Mirror:
 
     def _expected(self, proxy: Proxy) -> bool:
         """Whether the linter counts with a proxy as a sender."""
-        from pulumi_traffic_mirror.model.rules.policies import proxies  # noqa: PLC0415
-
         senders = proxies(self.claims.cluster, self.mirror_entry.route)
-        kind = "GATEWAY" if proxy.kind is ProxyKind.GATEWAY else "SIDECAR_OUTBOUND"
         if proxy.kind is ProxyKind.GATEWAY and proxy.gateway not in self.mirror_entry.route.gateways:
             return False
-        return any(  # beyond: others
-            context in (kind, proxy.kind.name) and place == proxy.namespace for context, place in senders
-        )
+        return (_context(proxy), proxy.namespace) in senders  # beyond: others
 
     def _clusters(self) -> list[Disagreement]:
         sent = [(each, own) for each, own in self.sent if self._expected(each.proxy)]
@@ -436,7 +446,6 @@ class _Mirror:
             service = self.claims.cluster.service(host)
             nobody = service is not None and service.annotation(EXPORT) == "~"  # beyond: nobody
             empty = any(not each.clusters[own[0]["cluster"]]["endpoints"] for each, own in sent)
-            nobody = nobody or "host-routed-twice" in self.rules  # beyond: twice
             return (
                 []
                 if empty or nobody
@@ -464,9 +473,7 @@ class _Mirror:
         told = (self.mine | self.claims.naming(self.mirror_entry.target.host)) & ADDRESSLESS
         if empty and not told:
             return self._say("endpoints-absent-silent", empty[0])
-        if told and not empty and "host-routed-twice" not in self.rules:  # beyond: twice
-            return self._say("endpoints-absent-claimed", str(sorted(told)))
-        return []
+        return self._say("endpoints-absent-claimed", str(sorted(told))) if told and not empty else []
 
     def _life(self, sent: list[tuple[Rendering, Any]]) -> list[Disagreement]:
         unbounded = [
