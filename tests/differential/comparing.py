@@ -330,6 +330,8 @@ class _Mirror:
         if found.proxy.kind is ProxyKind.SIDECAR and found.proxy.namespace not in {*cluster.namespaces, *own}:
             return False  # beyond: others
         host, _, port = found.host["name"].rpartition(":")
+        if found.proxy.kind is ProxyKind.WAYPOINT and found.config["name"].count("|") == 3:
+            _, port, _, host = found.config["name"].split("|")
         inside = host.startswith("*") and host.endswith(CLUSTER_DOMAIN)
         made = host.endswith(CLUSTER_DOMAIN) and host not in (
             *cluster.registered_hosts,

@@ -208,7 +208,7 @@ def makes_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
 def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     """Whether each route that a patch is for has a mirror to the cluster that it names; None where some may not."""
     cluster = case.cluster
-    at_hand, default = all_at_hand(cluster, patch), asks_for_default(patch)
+    default = asks_for_default(patch)
     if patch.kind == VIRTUAL_HOST or patch.operation in ADDING:
         met = lands(case, patch)
     elif patch.merges:
@@ -218,14 +218,17 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     if met:
         return False if proxies_at_hand(cluster, patch) else None
     if not patch.merges or patch.kind == VIRTUAL_HOST:
-        return at_hand or None
-    return _all_listed(cluster, patch, policy, unknown=default and not patch.name and not at_hand)
+        return all_at_hand(cluster, patch) or None
+    unknown = default and not patch.name and not all_at_hand(cluster, patch)
+    return _all_listed(cluster, patch, policy, unknown=unknown)
 
 
 def _all_listed(cluster: ClusterObjects, patch: Patch, policy: MirrorPolicy, *, unknown: bool) -> bool | None:
     """Whether each route at hand has it; None where some may not, or where other routes are ``unknown``."""
     listed = None if unknown else True
     for route in routes_for(cluster, patch):
+        if cluster.refusals(route.owner) or cluster.refusals(route.source):
+            continue
         mirror_entries = [mirror_entry for mirror_entry in cluster.routing.of_route(route) if not mirror_entry.nothing]
         for each in sent_everywhere(cluster, route):
             outlet = each.placement.outlet
