@@ -166,12 +166,16 @@ class Claims:
             for entry in (route.entry, route.outer)
             for match in entry["match"].elements()
         )
-        unlabelled = not self.cluster.find("Namespace", "default", mirror_entry.source.namespace) and any(
+        unlabelled = self.unlabelled(mirror_entry.source.namespace, mirror_entry.route.gateways)
+        return labelled or unlabelled or (bool(selective) and "mesh" in mirror_entry.route.gateways)  # beyond: labels
+
+    def unlabelled(self, namespace: str, gateways: Iterable[str]) -> bool:
+        """Whether some gateway takes routes by labels of a namespace that is not at hand."""
+        return not self.cluster.find("Namespace", "default", namespace) and any(
             listener.node["allowedRoutes"]["namespaces"]["from"].text() == "Selector"
-            for name in mirror_entry.route.gateways
+            for name in gateways
             for listener in self.cluster.listeners.by_gateway.get(name, ())
         )
-        return labelled or unlabelled or (bool(selective) and "mesh" in mirror_entry.route.gateways)  # beyond: labels
 
     def about(self, subject: str) -> set[str]:
         """Rules that find fault with an object."""
@@ -241,7 +245,9 @@ def _frozen(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
         config.get("refused", "") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []
     } - {""}
     told = {each.rule for each in claims.findings}
-    claimed = told & FREEZING
+    owners = {route.owner: route.bound for route in claims.cluster.routing.routes}
+    unlabelled = any(claims.unlabelled(owner.namespace, bound) for owner, bound in owners.items())  # beyond: labels
+    claimed = {each.rule for each in claims.findings if not (each.likely and unlabelled)} & FREEZING
     if reasons and not claimed:
         yield Disagreement("envoy-refuses-routes", "", sorted(reasons)[0])
     if claimed and not reasons and "host-routed-twice" not in told:  # beyond: twice

@@ -9,8 +9,8 @@ from .nodes import Node
 from .routes import Route
 
 
-def admits(cluster: ClusterObjects, listener: Listener, namespace: str, hosts: Iterable[str]) -> bool:
-    """Whether a listener takes routes of a namespace; what cannot be told counts as taken."""
+def admits(cluster: ClusterObjects, listener: Listener, namespace: str, hosts: Iterable[str]) -> bool | None:
+    """Whether a listener takes routes of a namespace; None where it cannot be told, e.g. without its labels."""
     home = listener.source.namespace
     if listener.source.kind == "Gateway":
         pairs = cluster.once(("places", listener), lambda: _places(listener))
@@ -23,8 +23,10 @@ def admits(cluster: ClusterObjects, listener: Listener, namespace: str, hosts: I
     chosen, found = allowed["from"].text("Same"), cluster.find("Namespace", "default", namespace)
     if chosen == "Same":
         return namespace == home
-    if chosen != "Selector" or not found or allowed["selector"]["matchExpressions"].given:
+    if chosen != "Selector":
         return True
+    if not found or allowed["selector"]["matchExpressions"].given:
+        return None
     own = {**labels(found.root["metadata"]["labels"]), "kubernetes.io/metadata.name": namespace}
     return labels(allowed["selector"]["matchLabels"]).items() <= own.items()
 

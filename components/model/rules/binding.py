@@ -96,7 +96,9 @@ def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
                 remedy = "Add the namespace of the gateway's pods to exportTo"
                 yield problem(subject, "spec.exportTo", message, remedy=remedy)
         listeners = case.cluster.listeners.by_gateway.get(name, []) if case.cluster.gateways.named(name) else []
-        if listeners and not any(admits(case.cluster, listener, subject.namespace, hosts) for listener in listeners):
+        if listeners and all(
+            admits(case.cluster, listener, subject.namespace, hosts) is False for listener in listeners
+        ):
             yield problem(subject, _place(subject), f"Gateway {name} takes no routes of namespace {subject.namespace}")
 
 

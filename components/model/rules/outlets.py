@@ -348,7 +348,8 @@ def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gat
             yield Outlet(context=GATEWAY, namespace=namespace, gateway=gateway, sure=False)
         return
     let_in = _let_in(cluster, hosts, gateway)
-    admitting = [each for each in let_in if admits(cluster, each, route.owner.namespace, hosts)]
+    taken = {each: admits(cluster, each, route.owner.namespace, hosts) for each in let_in}
+    admitting = [each for each in let_in if taken[each] is not False]
     listeners = [each for each in admitting if attached(route, gateway, each)]
     for namespace in namespaces:
         if not route.native and not exported(route.owner, namespace):
@@ -362,6 +363,7 @@ def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gat
                 port=listener.port,
                 config=_config_name(cluster, found, listener),
                 hosts=tuple(let_in[listener]),
+                sure=taken[listener] is True,
             )
         if let_in and not admitting:
             yield f"{gateway} takes no routes of namespace {route.owner.namespace}"

@@ -241,3 +241,21 @@ def test_routes_that_envoy_refuses_are_certain_where_some_proxy_is_given(given: 
     adding["metadata"]["namespace"] = "hello"
     [found] = findings(mesh([adding, *([deployment("a")] if given else [])]), "envoy-filter-refused-routes")
     assert certain(found) is given
+
+
+@pytest.mark.parametrize(("given", "said"), [(True, True), (False, False)])
+def test_what_a_listener_takes_by_labels_is_certain_where_the_namespace_is_given(given: bool, said: bool) -> None:
+    chosen = {"from": "Selector", "selector": {"matchLabels": {"team": "red"}}}
+    listener = {"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": chosen}}
+    edge: Object = {"apiVersion": NATIVE, "kind": "Gateway", "metadata": {"name": "edge", "namespace": "hello"}}
+    edge["spec"] = {"gatewayClassName": "istio", "listeners": [listener]}
+    redirect = {"type": "RequestRedirect", "requestRedirect": {"hostname": "z.example"}}
+    route: Object = {"apiVersion": NATIVE, "kind": "HTTPRoute", "metadata": {"name": "a", "namespace": "hello"}}
+    route["spec"] = {"parentRefs": [{"name": "edge"}], "rules": [{"filters": [redirect]}]}
+    merged = {"operation": "MERGE", "value": {"route": {"request_mirror_policies": [{"cluster": "outbound|80||b"}]}}}
+    mirrors = istio("EnvoyFilter", "mirrors", {"configPatches": [{"applyTo": "HTTP_ROUTE", "patch": merged}]})
+    namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello"}}
+    namespace["metadata"]["labels"] = {"team": "red"}
+    objects = [edge, route, mirrors, *([namespace] if given else [])]
+    [found] = findings(mesh(objects), "envoy-filter-refused-routes")
+    assert certain(found) is said
