@@ -230,6 +230,9 @@ def _all_listed(cluster: ClusterObjects, patch: Patch, policy: MirrorPolicy, *, 
         if cluster.refusals(route.owner) or cluster.refusals(route.source):
             continue
         mirror_entries = [mirror_entry for mirror_entry in cluster.routing.of_route(route) if not mirror_entry.nothing]
+        named = (each.target for each in mirror_entries if not route.native and each.target.port is not None)
+        if any(target.cluster_name == policy.cluster for target in named):
+            continue  # wherever it is sent from, and so it is with nearly all
         for each in sent_everywhere(cluster, route):
             outlet = each.placement.outlet
             if patch in each.applied and all(
