@@ -57,7 +57,10 @@ class StackChoice:
 def _check_file(folder: Path, file: str, option: str) -> None:
     if not (folder / file).is_file():
         raise ValidationError(
-            field=option, value=str(folder), rule=f"must be a folder with {file}", remedy="Check the path"
+            field=option,
+            value=str(folder),
+            rule=f"must be a folder with {file}",
+            remedy=f"Run the command in such a folder, or name one with {option}",
         )
 
 

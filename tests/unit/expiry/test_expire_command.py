@@ -286,7 +286,8 @@ def test_branches_are_listed_and_stopped(stack: Stack, capsys: pytest.CaptureFix
 
 def test_there_must_be_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["expire", "--stack", "staging", "--project", str(tmp_path)]) == 2
-    assert "must be a folder with Pulumi.yaml" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "must be a folder with Pulumi.yaml. Run the command in such a folder, or name one with --project" in said
 
 
 def test_pulumi_must_be_there(
