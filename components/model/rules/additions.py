@@ -157,7 +157,7 @@ def target_of(cluster_name: str, node: Node) -> Target | None:
         node: Where that is written.
     """
     parts = cluster_name.split("|")
-    if len(parts) != 4:  # noqa: PLR2004 -- direction|port|subset|host
+    if len(parts) != 4 or parts[0] != "outbound":  # noqa: PLR2004 -- direction|port|subset|host
         return None
     _, port, subset, host = parts
     number = int(port) if port.isdecimal() else None

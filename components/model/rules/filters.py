@@ -187,8 +187,8 @@ def no_such_route(case: Case, subject: KubeObject) -> Iterator[Report]:
     title="Mirrors are written in routes",
     severity=Severity.WARNING,
     scope=Scope.ROUTE,
-    why="A mirror that only an EnvoyFilter makes is on no list of mirrors: no rule judges its target, its brakes or"
-    " what it leaks.",
+    why="A mirror that only an EnvoyFilter makes is on no list of mirrors: rules judge its share, target, brakes and"
+    " end, and nobody what its receiver does with what it takes.",
     source=FILTER_REFERENCE,
     remedy="Write the mirror in the route, and let the EnvoyFilter change what the route cannot say",
 )

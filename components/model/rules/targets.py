@@ -10,6 +10,7 @@ from .granting import ungranted
 from .hosts import covers
 from .mends import Edit, write
 from .mirror_entries import MirrorEntry
+from .nodes import Node
 from .objects import KubeObject, exported, service_name
 from .outlets import Outlet, own_hosts
 from .patching import cluster_at, sent
@@ -19,7 +20,7 @@ from .ports import port_nodes, port_number
 from .reach import pattern_entry, service_entry
 from .reaching import told_to_waypoint
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
-from .routes import MESH, Route
+from .routes import MESH, Route, Target
 from .settings import RuleSettings
 from .sharing import destinations
 from .visibility import EXPORT, sees_service
@@ -96,6 +97,11 @@ def _is_known(cluster: ClusterObjects, outlet: Outlet) -> bool:
     return outlet.sure and any(host in cluster.registered_hosts for host in outlet.hosts)
 
 
+def _filter_undefined(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    if mirror.target:
+        yield from _undefined(case, mirror.source, mirror.node, mirror.target)
+
+
 @mirror_rule(
     rule_id="mirror-target-undefined",
     settings=("complete",),
@@ -106,6 +112,7 @@ def _is_known(cluster: ClusterObjects, outlet: Outlet) -> bool:
     source="https://istio.io/latest/docs/reference/config/networking/service-entry/",
     remedy="Define a ServiceEntry for an outside host, or correct the name",
     unsent=True,
+    by_filter=_filter_undefined,
 )
 def undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report targets that nothing defines."""
@@ -114,41 +121,60 @@ def undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 
 def check_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """A report where nothing defines a mirror's target."""
-    host, cluster = mirror_entry.target.host, case.cluster
+    return _undefined(case, mirror_entry.source, mirror_entry.destination, mirror_entry.target)
+
+
+def _undefined(case: Case, source: KubeObject, place: Node, target: Target) -> Iterator[Report]:
+    host, cluster = target.host, case.cluster
     if not host:
-        yield problem(mirror_entry.source, mirror_entry.destination, "no target host is named")
+        yield problem(source, place, "no target host is named")
         return
     service = cluster.service(host) if service_name(host) else None
     pattern = pattern_entry(cluster, host)
     if pattern:
         message = f"{pattern} defines {', '.join(pattern.spec['hosts'].texts())}, which makes no cluster for {host}"
-        remedy = f"Define a ServiceEntry for {host} itself"
-        yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
+        yield problem(source, place, message, remedy=f"Define a ServiceEntry for {host} itself")
     if not cluster.complete or service_entry(cluster, host):
         return
     if service:
-        yield from _stands_for_nothing(case, mirror_entry, service)
+        if message := _stands_for_nothing(cluster, service):
+            remedy = "Define a ServiceEntry for the outside host, and mirror to that"
+            yield problem(source, place, message, remedy=remedy)
     elif service_name(host):
         # Files often leave Services to another folder; with some of the namespace at hand this one should be there.
         given = any(service.namespace == home(cluster, host) for service in cluster.of("Service"))
         if given:
-            yield problem(mirror_entry.source, mirror_entry.destination, f"no Service {host} is defined")
+            yield problem(source, place, f"no Service {host} is defined")
     else:
         refused = next((each for each in cluster.of("ServiceEntry") if host in each.spec["hosts"].texts()), None)
         message = f"{refused}, which defines {host}, is refused" if refused else f"no ServiceEntry defines {host}"
-        yield problem(mirror_entry.source, mirror_entry.destination, message)
+        yield problem(source, place, message)
 
 
-def _stands_for_nothing(case: Case, mirror_entry: MirrorEntry, service: KubeObject) -> Iterator[Report]:
-    """A report where a Service of type ExternalName stands for a host that nothing defines.
+def _stands_for_nothing(cluster: ClusterObjects, service: KubeObject) -> str:
+    """What is wrong with a Service of type ExternalName that stands for a host which nothing defines.
 
     Source: GetDestinationCluster of Istio's pilot.
     """
     host = service.spec["externalName"].text().lower()
-    if service.spec["type"].text() == "ExternalName" and not port_nodes(case.cluster, host):
-        message = f"{service} is of type ExternalName, and no ServiceEntry defines {host or 'a host'} for it"
-        remedy = "Define a ServiceEntry for the outside host, and mirror to that"
-        yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
+    if service.spec["type"].text() != "ExternalName" or port_nodes(cluster, host):
+        return ""
+    return f"{service} is of type ExternalName, and no ServiceEntry defines {host or 'a host'} for it"
+
+
+def _filter_port(case: Case, mirror: FilterMirror) -> Iterator[Report]:
+    if mirror.target and (message := _lacks_port(case.cluster, mirror.target)):
+        yield problem(mirror.source, mirror.node, message)
+
+
+def _lacks_port(cluster: ClusterObjects, target: Target) -> str:
+    """What is wrong with the port of a target; empty for nothing, and where it is left out."""
+    found = port_nodes(cluster, target.host)
+    if target.port is None or found is None:
+        return ""
+    numbers = [port_number(node) for node in found[1]]
+    known = ", ".join(str(number) for number in numbers if number) or "no port"
+    return "" if target.port in numbers else f"{found[0]} has {known}, not {target.port}"
 
 
 @mirror_rule(
@@ -159,17 +185,12 @@ def _stands_for_nothing(case: Case, mirror_entry: MirrorEntry, service: KubeObje
     why="There is no cluster for a port that the Service or ServiceEntry lacks: copies vanish without an error.",
     source=DESTINATION_REFERENCE,
     remedy="Name one of the target's ports, or add the port to it",
+    by_filter=_filter_port,
 )
 def port_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ports that the target lacks."""
-    port = mirror_entry.target.port
-    found = port_nodes(case.cluster, mirror_entry.target.host)
-    if port is None or found is None:
-        return
-    numbers = [port_number(node) for node in found[1]]
-    if port not in numbers:
-        known = ", ".join(str(number) for number in numbers if number) or "no port"
-        yield problem(mirror_entry.source, mirror_entry.destination, f"{found[0]} has {known}, not {port}")
+    if message := _lacks_port(case.cluster, mirror_entry.target):
+        yield problem(mirror_entry.source, mirror_entry.destination, message)
 
 
 @mirror_rule(

@@ -8,6 +8,7 @@ import pytest
 
 from pulumi_traffic_mirror.model import (
     Brakes,
+    Destination,
     Expiry,
     GatewayHosts,
     IstioBehaviour,
@@ -145,6 +146,23 @@ def test_a_mirror_without_a_destination_rule_has_no_brakes(place: str) -> None:
     waived = hung(place, brakes=Waiver(reason="a server that only counts what it gets"))
     found = findings(mesh([*waived, *around()]), "mirror-no-brakes")
     assert {each.outcome for each in found} == {Outcome.WAIVED}
+
+
+@pytest.mark.parametrize("place", AT)
+@pytest.mark.parametrize(
+    ("service", "rule", "words"),
+    [
+        (Destination("gone.hello.svc.cluster.local", 8000), "mirror-target-undefined", "no Service gone.hello"),
+        (Destination("gone.example", 8000), "mirror-target-undefined", "no ServiceEntry defines gone.example"),
+        (Destination(str(NEXT.host), 9999), "mirror-target-port-undefined", "not 9999"),
+    ],
+)
+def test_a_target_that_is_not_there_is_told(place: str, service: Destination, rule: str, words: str) -> None:
+    assert not at_fault(hung(place), rule)
+    found = at_fault(hung(place, service=service), rule)
+    assert in_filters(found)
+    assert {words in each.message for each in found} == {True}
+    assert {each.field.rpartition(".")[2] for each in found} == {"request_mirror_policies[0]"}
 
 
 def across() -> list[Object]:
