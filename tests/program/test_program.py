@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ TESTING = {
 }
 
 
-def deploy(stack: str, *, preview: bool = False, **changes: Any) -> Recording:
+def deploy(
+    stack: str, *, preview: bool = False, existing: Mapping[str, Mapping[str, Any]] | None = None, **changes: Any
+) -> Recording:
     values = {**config(stack), **{f"traffic-mirror:{key}": value for key, value in changes.items()}}
     return run_program(
         ROOT / "__main__.py",
@@ -72,6 +75,7 @@ def deploy(stack: str, *, preview: bool = False, **changes: Any) -> Recording:
         preview=preview,
         outputs=ADDRESS,
         stack_references=TESTING,
+        existing=existing,
     )
 
 
@@ -84,6 +88,27 @@ def test_each_stack_registers_the_same_resources_as_before(stack: str, snapshot:
 @pytest.mark.parametrize("stack", STACKS)
 def test_preview_and_update_register_the_same(stack: str, preview: bool) -> None:
     assert deploy(stack, preview=preview).shape == deploy(stack).shape
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"endpoint": "", "masterVersion": "", "masterAuth": {}, "nodePools": []},
+        {"controlPlaneEndpointsConfig": {"dnsEndpointConfig": {"endpoint": ""}}, "masterVersion": "1.35.3-gke.1"},
+        {"controlPlaneEndpointsConfig": {}, "nodePools": [{"name": "default-pool"}], "clusterIpv4Cidr": ""},
+    ],
+)
+@pytest.mark.parametrize("ranges", [None, {"office": "203.0.113.0/24"}])
+def test_after_a_creation_that_failed_the_whole_program_can_be_previewed(
+    state: Mapping[str, Any], ranges: Mapping[str, str] | None
+) -> None:
+    cluster = {**config("staging")["traffic-mirror:cluster"], **({"authorizedNetworks": ranges} if ranges else {})}
+    failed = {"cluster-cluster": {"id": "projects/p/locations/europe-west1/clusters/c", **state}}
+    recording = deploy("staging", preview=True, existing=failed, cluster=cluster)
+    assert recording.shape == deploy("staging", cluster=cluster).shape
+    warned = any("creation has failed" in line.message for line in recording.logs)
+    assert warned == ("masterVersion" not in state or not state["masterVersion"])
 
 
 @pytest.mark.parametrize("stack", STACKS)
