@@ -27,6 +27,12 @@ DISK_FOR_STAGE = 3 * GIB
 PACKAGES_RECORD = Path("/var/lib/traffic-mirror/installed-packages.json")
 """Debian packages that were installed for the stage; `make clean` removes exactly these."""
 
+_LOCK_SECONDS = 600
+"""How long apt waits for another one: a new machine often installs its updates just when somebody comes to use it."""
+
+_INTERRUPTED = "dpkg was interrupted"
+"""What apt says after an installation that was killed, ours or another."""
+
 ELSEWHERE = (
     "rehearse on clusters that exist: "
     "traffic-mirror rehearse --staging KUBECONFIG --testing KUBECONFIG --greeter-image IMAGE"
@@ -129,29 +135,42 @@ def _present(file: str) -> bool:
     return shutil.which(file, path=_TOOL_PATH) is not None
 
 
-def install_packages(names: Sequence[str], *, log: Path, progress: Progress) -> None:
+def install_packages(names: Sequence[str], *, log: Path, progress: Progress, record: Path = PACKAGES_RECORD) -> None:
     """Install Debian packages and remember everything that came with them.
+
+    An installation that was killed is finished first.
 
     Raises:
         StageError: apt failed.
     """
     if not names:
         return
-    before = _installed()
+    before, earlier = _installed(), set(installed_by_us(record))
     env = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     remedy = "Check that the package archive is reachable and that no other apt is running"
+
+    def run_apt(*arguments: str, what: str) -> None:
+        run_logged([*APT_GET, *arguments], what=what, log=log, env=env, remedy=remedy)
+
+    def install() -> None:
+        patience = ("-o", f"DPkg::Lock::Timeout={_LOCK_SECONDS}")
+        run_apt(*patience, "install", "-y", "-q", "--no-install-recommends", *names, what=f"install {', '.join(names)}")
+
     with progress.step(f"install Debian packages: {', '.join(names)}", usual_seconds=30, log=log):
-        run_logged([*APT_GET, "update", "-q"], what="update apt's lists", log=log, env=env, remedy=remedy)
+        run_apt("update", "-q", what="update apt's lists")
+        # Beforehand as well: a process that is killed meanwhile writes nothing any more.
+        _write_record(earlier | (_would_install(names) - before), record)
         try:
-            run_logged(
-                [*APT_GET, "install", "-y", "-q", "--no-install-recommends", *names],
-                what=f"install {', '.join(names)}",
-                log=log,
-                env=env,
-                remedy=remedy,
-            )
+            try:
+                install()
+            except StageError as error:
+                if _INTERRUPTED not in "\n".join(error.details):
+                    raise
+                progress.note("An installation of packages was interrupted; dpkg --configure -a finishes it")
+                run_logged(["dpkg", "--configure", "-a"], what="finish it", log=log, env=env, remedy=remedy)
+                install()
         finally:
-            _remember(_installed() - before)
+            _write_record(earlier | (_installed() - before), record)
 
 
 def installed_by_us(record: Path = PACKAGES_RECORD) -> tuple[str, ...]:
@@ -193,6 +212,18 @@ def parse_simulated_removal(output: str) -> frozenset[str]:
     return frozenset(row[1] for row in rows if len(row) > 1 and row[0] in {"Remv", "Purg"})
 
 
+def parse_simulated_installation(output: str) -> frozenset[str]:
+    """Return the packages that ``apt-get --simulate install`` says it would install."""
+    rows = (line.split() for line in output.splitlines())
+    return frozenset(row[1] for row in rows if len(row) > 1 and row[0] == "Inst")
+
+
+def _would_install(names: Sequence[str]) -> frozenset[str]:
+    command = ["apt-get", "--simulate", "install", "--no-install-recommends", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return parse_simulated_installation(done.stdout)
+
+
 def _would_remove(name: str) -> frozenset[str]:
     done = subprocess.run(
         ["apt-get", "--simulate", "purge", name], capture_output=True, text=True, check=False, timeout=60
@@ -217,9 +248,9 @@ def parse_installed(listing: str) -> set[str]:
     return {row[1] for row in rows if len(row) > 1 and row[0] == "ii"}
 
 
-def _remember(names: set[str], record: Path = PACKAGES_RECORD) -> None:
+def _write_record(names: set[str], record: Path) -> None:
     try:
-        write_text(record, json.dumps(sorted(set(installed_by_us(record)) | names), indent=2))
+        write_text(record, json.dumps(sorted(names), indent=2))
     except OSError as error:
         raise StageError(
             f"Cannot write {record}: {error.strerror}", remedy="Make the folder writable for root"

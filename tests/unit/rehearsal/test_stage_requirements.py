@@ -96,12 +96,57 @@ def test_a_simulated_removal_is_read() -> None:
     assert requirements.parse_simulated_removal(output) == {"runc", "containerd"}
 
 
-def test_what_is_remembered_grows_and_never_repeats(tmp_path: Path) -> None:
+def test_a_simulated_installation_is_read() -> None:
+    output = "Reading...\nInst runc (1.1 Debian:12 [amd64])\nConf runc (1.1)\nInst containerd [1.5] (1.6)\n"
+    assert requirements.parse_simulated_installation(output) == {"runc", "containerd"}
+
+
+APT = """#!/bin/sh
+case "$*" in
+*--simulate*) echo "Inst runc (1)"; echo "Inst libc (1)" ;;
+*update*) ;;
+*install*) cat {record} > {folder}/during
+  [ -e {folder}/finished ] || {{ echo "E: dpkg was interrupted, you must manually run 'dpkg"; exit 100; }}
+  echo "ii libc" >> {folder}/installed; echo "ii runc" >> {folder}/installed ;;
+esac
+"""
+"""Says that an installation was interrupted until dpkg has finished it, as apt does."""
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     record = tmp_path / "packages.json"
-    requirements._remember({"runc"}, record)
-    requirements._remember({"runc", "containerd"}, record)
-    assert requirements.installed_by_us(record) == ("containerd", "runc")
+    record.write_text(json.dumps(["earlier"]))
+    (tmp_path / "installed").write_text("ii dash\nii earlier\n")
+    programs = {
+        "apt-get": APT.format(folder=tmp_path, record=record),
+        "dpkg": f"#!/bin/sh\n[ \"$*\" = '--configure -a' ] && touch {tmp_path}/finished\n",
+        "dpkg-query": f"#!/bin/sh\ncat {tmp_path}/installed\n",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return record
+
+
+def test_an_installation_that_was_killed_is_finished_by_the_next(packages: Path, tmp_path: Path) -> None:
+    requirements.install_packages(["runc"], log=tmp_path / "log", progress=SilentProgress(), record=packages)
+    assert (tmp_path / "finished").exists()
+    assert requirements.installed_by_us(packages) == ("earlier", "libc", "runc")
     assert requirements.installed_by_us(tmp_path / "none.json") == ()
+
+
+def test_what_is_going_to_be_installed_is_remembered_before_it_is(packages: Path, tmp_path: Path) -> None:
+    requirements.install_packages(["runc"], log=tmp_path / "log", progress=SilentProgress(), record=packages)
+    assert json.loads((tmp_path / "during").read_text()) == ["earlier", "libc", "runc"]
+
+
+def test_what_could_not_be_installed_is_forgotten_again(packages: Path, tmp_path: Path) -> None:
+    (tmp_path / "apt-get").write_text("#!/bin/sh\necho Inst runc; [ $3 != -o ] || exit 100\n")
+    with pytest.raises(StageError, match="Cannot install runc"):
+        requirements.install_packages(["runc"], log=tmp_path / "log", progress=SilentProgress(), record=packages)
+    assert requirements.installed_by_us(packages) == ("earlier",)
 
 
 def test_os_release_is_read_with_and_without_quotes(tmp_path: Path) -> None:
