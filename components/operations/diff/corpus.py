@@ -9,6 +9,7 @@ from ..recording import Damage, RecordingReader, RecordingStore, RowGroup
 from ..recording.arrow import Table, pa
 from ..recording.buckets import Shard, hashes_of, pair_keys
 from ..recording.layout import bucket_of, read_layout
+from ..recording.noted_rules import require_same_headers
 from .answers import COLUMNS
 from .comparison import DiffJob
 from .pairing import MAX_PARTITIONS, PARTITION_BYTES, Choice, Selection, first_role
@@ -115,7 +116,8 @@ def open_corpus(job: DiffJob, shard: Shard) -> Corpus:
     """List what a shard of a comparison reads.
 
     Raises:
-        ValidationError: A recording is empty, has another schema version, or files outside of its buckets.
+        ValidationError: A recording is empty, has another schema version or files outside of its buckets, or not all
+            were recorded with the same headers.
     """
     sources = {"primary": job.primary, "mirror": job.mirror}
     sources |= {f"baseline-{number}": source for number, source in enumerate(job.baseline)}
@@ -136,6 +138,7 @@ def open_corpus(job: DiffJob, shard: Shard) -> Corpus:
             files = [file for file in files if shard.holds(numbers[file.path], buckets)]
         groups[url] = list(reader.row_groups(files))
         damage |= {(first_role(sources, url), one) for one in reader.damage}
+    require_same_headers(readers.values())
     return Corpus(
         job=job,
         choice=choice,

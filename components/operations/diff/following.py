@@ -8,6 +8,7 @@ from typing import Final
 
 from ...model.request_sampling import is_sampled, sample_threshold
 from ..recording import Damage, RecordingReader, RecordingStore, StoredFile
+from ..recording.noted_rules import require_same_headers
 from .answers import COLUMNS, Answer, answers_of, condensed
 from .comparison import Comparison, DiffJob, verdict
 from .pairing import PairCounts, Selection, first_role, selected
@@ -77,7 +78,7 @@ class Follower:
         A file that cannot be read as a whole may be one that is being copied here, so it is tried again each time.
 
         Raises:
-            ValidationError: A file has another schema version.
+            ValidationError: A file has another schema version, or not all were recorded with the same headers.
         """
         taken = 0
         self._unreadable.clear()
@@ -89,6 +90,7 @@ class Follower:
                 if file.path not in read and self._take(url, reader, file):
                     read.add(file.path)
                     taken += 1
+        require_same_headers(self._readers.values())
         return taken
 
     def result(self) -> DiffResult:

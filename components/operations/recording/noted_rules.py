@@ -11,13 +11,10 @@ from typing import Any, Final, cast
 from ...model import ValidationError
 from .reading import RecordingReader
 from .redaction import RedactionRules
+from .schema import HEADERS_KEY
 
 RULES_KEY: Final = "traffic_mirror.redaction"
 """Key in a file's metadata: the rules by which it was redacted, as a JSON list."""
-
-
-HEADERS_KEY: Final = "traffic_mirror.logged_headers"
-"""Key in a file's metadata: names of the only headers that it can have, as a JSON list."""
 
 
 def note_of(rules: Sequence[RedactionRules], headers: Iterable[str] | None = None) -> dict[str, str]:
@@ -28,7 +25,7 @@ def note_of(rules: Sequence[RedactionRules], headers: Iterable[str] | None = Non
         headers: The only headers that were recorded; ``None`` for every one.
     """
     note = {RULES_KEY: json.dumps([_document(one) for one in rules], sort_keys=True)}
-    return note if headers is None else note | {HEADERS_KEY: json.dumps(sorted(headers))}
+    return note if headers is None else note | {HEADERS_KEY.decode(): json.dumps(sorted(headers))}
 
 
 def noted_headers(reader: RecordingReader) -> frozenset[str] | None:
@@ -39,10 +36,27 @@ def noted_headers(reader: RecordingReader) -> frozenset[str] | None:
     """
     found: frozenset[str] | None = None
     for _, metadata, _ in reader.metadata():
-        if (note := metadata.get(HEADERS_KEY.encode())) is not None:
+        if (note := metadata.get(HEADERS_KEY)) is not None:
             names = _names(note)
             found = names if found is None else found & names
     return found
+
+
+def require_same_headers(readers: Iterable[RecordingReader]) -> None:
+    """Refuse to compare recordings of which some cannot have headers that others have, as far as files were opened.
+
+    Raises:
+        ValidationError: They were recorded with other headers.
+    """
+    notes = sorted({note for reader in readers for note in reader.header_notes})
+    if len(notes) > 1:
+        said = [", ".join(sorted(_names(note))) if note else "every header" for note in notes]
+        raise ValidationError(
+            field="recordings",
+            value=said,
+            rule="must have been recorded with the same headers, or what nobody recorded would seem to be missing",
+            remedy="Record all sides with the same access_log_headers, mark and session, or all without",
+        )
 
 
 def _names(note: bytes) -> frozenset[str]:
@@ -53,7 +67,7 @@ def _names(note: bytes) -> frozenset[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in cast("list[object]", names)):
         raise ValidationError(
             field="recording",
-            value=HEADERS_KEY,
+            value=HEADERS_KEY.decode(),
             rule="must tell the recorded headers as a list of names",
             remedy="Read it with the release that recorded it",
         )

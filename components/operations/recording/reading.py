@@ -9,7 +9,7 @@ from ...model.credentials import without_credentials
 from .arrow import DAMAGE, ParquetFile, RecordBatch, Table, pq
 from .exchange import Exchange
 from .layout import read_layout
-from .schema import SCHEMA, SCHEMA_VERSION, VERSION_KEY, check_values, from_batch
+from .schema import HEADERS_KEY, SCHEMA, SCHEMA_VERSION, VERSION_KEY, check_values, from_batch
 from .storage import RecordingStore, StoredFile
 
 _BATCH_ROWS: Final = 512
@@ -49,6 +49,8 @@ class RecordingReader:
     store: RecordingStore
     damage: list[Damage] = field(default_factory=list[Damage])
     """What was skipped so far; complete once everything was read."""
+    header_notes: set[bytes] = field(default_factory=set[bytes])
+    """What the files that were opened so far note of their headers; empty bytes of one that has all."""
 
     @classmethod
     def open(cls, url: str) -> "RecordingReader":
@@ -160,6 +162,7 @@ class RecordingReader:
             parquet.close()
             self._note(file, ValueError("its columns are not those of a recording"), row_group=None, rows=None)
             return None
+        self.header_notes.add(metadata.get(HEADERS_KEY, b""))
         return parquet
 
     def _note(self, file: StoredFile, error: Exception, *, row_group: int | None, rows: int | None) -> None:

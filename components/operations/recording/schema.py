@@ -17,6 +17,9 @@ SCHEMA_VERSION = 1
 VERSION_KEY = b"traffic_mirror.schema_version"
 """Key in the Parquet file's metadata that carries the version as decimal text."""
 
+HEADERS_KEY = b"traffic_mirror.logged_headers"
+"""Key in the metadata of a file that cannot have other headers: their names, as a sorted JSON list."""
+
 _T = TypeVar("_T")
 
 _HEADER_FIELDS = (pa.field("name", pa.string()), pa.field("value", pa.string()))

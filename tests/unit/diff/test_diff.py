@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +17,12 @@ from pulumi_traffic_mirror.model import ValidationError
 from pulumi_traffic_mirror.model.request_sampling import is_sampled, sample_threshold
 from pulumi_traffic_mirror.operations.diff import DiffJob, DiffResult, Source, Standing, diff, one_recording
 from pulumi_traffic_mirror.operations.diff import pairing as pairing_module
+from pulumi_traffic_mirror.operations.diff.following import Follower
 from pulumi_traffic_mirror.operations.diff.page import headline
 from pulumi_traffic_mirror.operations.diff.significance import Count, exact_p_values, holm, interval
 from pulumi_traffic_mirror.operations.errors import OperationError
 from pulumi_traffic_mirror.operations.recording import Exchange, Part, RecordingStore, RecordingWriter, RollLimits, Side
+from pulumi_traffic_mirror.operations.recording.noted_rules import note_of
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,11 +45,10 @@ def _exchange(number: int, document: Any = None, **changes: Any) -> Exchange:
     return replace(exchange, **changes)
 
 
-def _record(directory: Path, name: str, exchanges: Iterable[Exchange]) -> str:
+def _record(directory: Path, name: str, exchanges: Iterable[Exchange], *, headers: Sequence[str] | None = None) -> str:
     path = str(directory / name)
-    writer = RecordingWriter(
-        RecordingStore.open(path), instance="t", limits=RollLimits(row_group_bytes=20_000), now=lambda: _START
-    )
+    limits, notes = RollLimits(row_group_bytes=20_000), note_of([], headers)
+    writer = RecordingWriter(RecordingStore.open(path), instance="t", limits=limits, now=lambda: _START, notes=notes)
     writer.write(list(exchanges))
     writer.close()
     return path
@@ -227,6 +228,34 @@ def test_partitions_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     parts = _compare(tmp_path / "many", 1, planted=0.3)
     assert [(f.field, f.differing) for f in parts.fields] == [(f.field, f.differing) for f in whole.fields]
     assert parts.pairs == whole.pairs == 400
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("headers", [("content-type",), None])
+def test_recordings_of_other_headers_are_not_compared(
+    tmp_path: Path, headers: Sequence[str] | None, follow: bool
+) -> None:
+    """What only one side can have would seem to be missing on the other; and it would not be."""
+
+    def compare(job: DiffJob) -> DiffResult:
+        if not follow:
+            return diff(job)
+        following = Follower(job)
+        following.step()
+        return following.result()
+
+    noted = ("content-type", "server")
+    server = Part(headers=(("content-type", "text/plain"), ("server", "a")))
+    one = _record(tmp_path, "one", [_exchange(n, response=server) for n in range(50)], headers=noted)
+    other = [_exchange(n, response=replace(server, headers=server.headers[:1]), side=Side.MIRROR) for n in range(50)]
+    mirrors = [_record(tmp_path, name, other, headers=each) for name, each in (("same", noted), ("other", headers))]
+    job = DiffJob(
+        primary=Source(recording=one, side=Side.PRIMARY), mirror=Source(recording=mirrors[0], side=Side.MIRROR)
+    )
+    assert [found.field for found in compare(job).findings] == ["header server"]
+    with pytest.raises(ValidationError, match="same headers") as refusal:
+        compare(replace(job, mirror=Source(recording=mirrors[1], side=Side.MIRROR)))
+    assert refusal.value.field == "recordings"
 
 
 def test_ignored_fields_are_not_there(tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ from pulumi_traffic_mirror.operations.recording import (
     Side,
 )
 from pulumi_traffic_mirror.operations.recording.compacting import compact
-from pulumi_traffic_mirror.operations.recording.noted_rules import HEADERS_KEY, noted_headers, noted_rules
+from pulumi_traffic_mirror.operations.recording.noted_rules import noted_headers, noted_rules
 from pulumi_traffic_mirror.operations.recording.protocol import METHOD, SERVICE, SIDE_KEY, SOURCE_KEY
 from pulumi_traffic_mirror.operations.recording.redaction import RedactionRules, Redactor
 from pulumi_traffic_mirror.operations.recording.sampling import sample, write_sample
+from pulumi_traffic_mirror.operations.recording.schema import HEADERS_KEY
 from pulumi_traffic_mirror.operations.recording.settings import Bounds
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 from tests.support.shop import exchange, record
@@ -123,7 +124,7 @@ async def test_the_recording_says_which_headers_alone_it_has(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("note", ["{", '"accept"', "[1]"])
 def test_a_note_on_headers_that_nobody_can_read_is_refused(tmp_path: Path, note: str) -> None:
-    notes = {HEADERS_KEY: note}
+    notes = {HEADERS_KEY.decode(): note}
     folder = record(tmp_path, exchange(1), notes=notes)
     with pytest.raises(ValidationError, match="logged_headers"):
         noted_headers(RecordingReader.open(str(folder)))
