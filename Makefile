@@ -80,7 +80,8 @@ clean: ## Remove the stage, its caches, the packages it installed and the enviro
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Run: make PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Creating .venv with the locked dependencies (about 900 MB; removed by: make clean)"
-	@$(PYTHON) -m venv .venv || { echo "Installing python3-venv by apt"; apt-get install -y -q python3-venv; $(PYTHON) -m venv .venv; }
+	@$(PYTHON) -m venv .venv || { echo "Installing python3-venv by apt"; apt-get update -q; \
+	  apt-get install -y -q python3-venv; $(PYTHON) -m venv .venv; }
 	@$(BIN)/pip install -q --disable-pip-version-check $(UV)
 	@$(BIN)/uv pip install -q --no-config --require-hashes -r requirements.lock
 	@site="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \

@@ -22,7 +22,7 @@ from .cluster.files import ClusterFolder
 from .cluster.image_store import discard_unfinished
 from .errors import StageError
 from .images import python_app_image
-from .machine.commands import PROXY_VARIABLES, run
+from .machine.commands import MOVING_SECONDS, PROXY_VARIABLES, run
 from .machine.files import write_text
 from .machine.interruption import RaisingSignals, deferred_signals
 from .machine.processes import MARK_VARIABLE, ProcessTable
@@ -309,6 +309,7 @@ class Stage:
                 import_image(self.folder(role), image.archive),
                 what=f"import the image {image.reference} into {role}",
                 env=self.processes.environment,
+                timeout=MOVING_SECONDS,
             )
         return image.reference
 

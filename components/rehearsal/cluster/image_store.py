@@ -7,7 +7,7 @@ from pathlib import Path
 from ..cleanup import end_processes
 from ..errors import StageError
 from ..images import Image
-from ..machine.commands import run, run_logged
+from ..machine.commands import MOVING_SECONDS, run, run_logged
 from ..machine.files import write_text
 from ..machine.processes import ProcessTable, wait_until
 from ..places import RUNTIME_DIRECTORY
@@ -69,11 +69,17 @@ def link_store(store: Path, target: Path, *, env: Mapping[str, str]) -> None:
         StageError: The files cannot be linked or copied.
     """
     try:
-        run(["cp", "--archive", "--link", str(store), str(target)], what="link the image store", env=env)
+        run(
+            ["cp", "--archive", "--link", str(store), str(target)],
+            what="link the image store",
+            env=env,
+            timeout=MOVING_SECONDS,
+        )
     except StageError:
         # Another file system: a copy costs a second or two and some space.
         shutil.rmtree(target, ignore_errors=True)
-        run(["cp", "--archive", "--reflink=auto", str(store), str(target)], what="copy the image store", env=env)
+        copy = ["cp", "--archive", "--reflink=auto", str(store), str(target)]
+        run(copy, what="copy the image store", env=env, timeout=MOVING_SECONDS)
     for database in target.rglob(_MUTABLE):
         own = database.with_suffix(".own")
         shutil.copy2(store / database.relative_to(target), own)

@@ -1,12 +1,13 @@
 """Layers of the stage's images: Debian packages, Python packages, files."""
 
+import os
 import stat
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ..machine.commands import run_logged
+from ..machine.commands import PROXY_VARIABLES, run_logged
 from ..machine.debian import codename, mirror
 from .oci import file_entry, folder_entry, link_entry, write_layer
 
@@ -107,8 +108,9 @@ def write_debian_layer(archive: Path, packages: Sequence[str], *, log: Path) -> 
         ],
         what="make an image layer of Debian packages",
         log=log,
-        # Fixed file times make equal layers from equal packages.
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "SOURCE_DATE_EPOCH": "0"},
+        # Fixed file times make equal layers from equal packages; a proxy of the machine leads to the archive.
+        env={name: os.environ[name] for name in PROXY_VARIABLES if name in os.environ}
+        | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "SOURCE_DATE_EPOCH": "0"},
         remedy="Check that apt's package archive is reachable",
     )
 

@@ -12,6 +12,9 @@ from .lanes import given_up
 POLL_SECONDS = 0.2
 """How often a long program is asked whether it has ended: the longest time that an interruption waits."""
 
+MOVING_SECONDS = 900.0
+"""Bound on a program that moves a gibibyte, or reads a thousand modules: a slow disk is slow, not broken."""
+
 SHOWN_LINES = 20
 """How many of a failed program's last lines an error shows."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import StageError
-from ..machine.commands import run, run_logged
+from ..machine.commands import MOVING_SECONDS, run, run_logged
 from ..progress import Progress
 from .cache import cached_folder
 from .recipes import GoPart, cache_key
@@ -179,6 +179,7 @@ def _module_folder(go: Go, part: GoPart, log: Path) -> Path:
         [str(go.program), "-C", str(part.source), "list", "-m", "-f", "{{.Dir}}", part.module],
         what=f"find the module {part.module}",
         env=go.environment(),
+        timeout=MOVING_SECONDS,
     )
     return Path(folder.strip())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_traffic_mirror.rehearsal.images import build
+from pulumi_traffic_mirror.rehearsal.images import build, layers
 from pulumi_traffic_mirror.rehearsal.images.build import GREETER_SOURCE
 from pulumi_traffic_mirror.rehearsal.images.layers import Files, groups_file, python_version_in, users_file
 from pulumi_traffic_mirror.rehearsal.images.oci import ImageConfig, read_layer, write_image
@@ -34,6 +34,22 @@ def sample_layer(archive: Path, text: bytes = b"x") -> Path:
     layer.add_folder("tmp", mode=0o1777)
     layer.write(archive)
     return archive
+
+
+def test_debian_packages_are_fetched_through_the_machines_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments: list[dict[str, str]] = []
+    monkeypatch.setattr(layers, "run_logged", lambda *_, env, **__: environments.append(env))
+    monkeypatch.setattr(layers, "codename", lambda: "bookworm")
+    monkeypatch.setattr(layers, "mirror", lambda _: "http://archive.example/debian")
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("SECRET", "stays here")
+    layers.write_debian_layer(tmp_path / "layer.tar", ["python3"], log=tmp_path / "log")
+    (environment,) = environments
+    assert environment["http_proxy"] == "http://proxy.example:3128"
+    assert "SECRET" not in environment
+    assert environment["SOURCE_DATE_EPOCH"] == "0"
 
 
 def test_a_layer_has_the_folders_above_its_files_and_belongs_to_root(tmp_path: Path) -> None:
