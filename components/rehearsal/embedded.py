@@ -28,7 +28,7 @@ STAND_INS: Final = (
     "images are built on this machine and imported, so pulling from a registry is not tried",
     "each cluster has one node, and nobody but these stacks uses it",
     "load-balancer addresses are written into the Services by a small controller, no cloud does it",
-    "GKE itself is not there: its resources are proved by types, mocks and policies only",
+    "GKE itself is not there: its resources are proved by types, mocks, policies and stand-ins only",
 )
 """What an embedded stage does not prove."""
 

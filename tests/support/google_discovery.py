@@ -14,9 +14,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from pulumi_traffic_mirror.rehearsal.errors import StageError
+from pulumi_traffic_mirror.rehearsal.places import cache_directory
+from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
+from pulumi_traffic_mirror.rehearsal.toolchain.golang import ensure_go
+
 MODULE: Final = "google.golang.org/api"
 VERSION: Final = "v0.293.0"
 """The one that Google's provider 8.0 is built with."""
+
+FETCH_SECONDS: Final = 800
+"""Bound on fetching the module: 60 MB, over whatever line."""
 
 APIS: Final = {
     "container": "container/v1beta1/container-api.json",
@@ -41,18 +49,21 @@ class ApiError(Exception):
 @cache
 def module_folder() -> Path | None:
     """Folder of the module, fetched once into Go's module cache; None where it is not to be had."""
-    # Tests move the home, and Go's cache is in it.
-    home = pwd.getpwuid(os.getuid()).pw_dir
-    modules = Path(os.environ.get("GOMODCACHE", f"{home}/go/pkg/mod"))
-    folder = modules / f"{MODULE}@{VERSION}"
-    if not folder.is_dir():
-        fetch = ["go", "mod", "download", f"{MODULE}@{VERSION}"]
-        environment = {**os.environ, "HOME": home, "GOMODCACHE": str(modules), "GOFLAGS": "-mod=mod"}
-        try:
-            subprocess.run(fetch, check=True, capture_output=True, timeout=100, cwd="/", env=environment)
-        except (OSError, subprocess.SubprocessError):
-            return None
-    return folder
+    # Tests move the home, and the caches of the machine's Go are in it.
+    home = {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
+    try:
+        go = ensure_go(cache_directory(), SilentProgress())
+        fetched = subprocess.run(
+            [go.program, "mod", "download", "-json", f"{MODULE}@{VERSION}"],
+            check=True,
+            capture_output=True,
+            timeout=FETCH_SECONDS,
+            cwd="/",
+            env={**go.environment(), **home, "GOFLAGS": "-mod=mod"},
+        )
+    except (OSError, StageError, subprocess.SubprocessError):
+        return None
+    return Path(json.loads(fetched.stdout)["Dir"])
 
 
 class Discovery:
