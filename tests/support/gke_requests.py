@@ -162,6 +162,12 @@ def _cluster(name: str, inputs: Mapping[str, Any]) -> Request:
     if endpoints["enabled"]:
         endpoints["enablePublicEndpoint"] = not inputs["privateClusterConfig"]["enablePrivateEndpoint"]
         endpoints["authorizedNetworksConfig"]["enabled"] = True
+    # What the provider sends unasked; in Autopilot it turns intranode visibility on.
+    cluster.setdefault("legacyAbac", {"enabled": False})
+    cluster.setdefault("shieldedNodes", {"enabled": True})
+    autopilot = cluster.setdefault("autopilot", {"enabled": False})["enabled"]
+    cluster["networkConfig"]["enableIntraNodeVisibility"] = autopilot
+    cluster["resourceLabels"] = {**cluster["resourceLabels"], "goog-pulumi-provisioned": "true"}
     if "privateClusterConfig" in cluster:
         cluster["privateClusterConfig"]["enablePrivateNodes"] = True
     path = f"v1beta1/projects/{inputs['project']}/locations/{inputs['location']}/clusters"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_traffic_mirror.clusters.gke import NetworkPeering, NetworkPeeringArgs
+from pulumi_traffic_mirror.clusters.gke import AutopilotMode, NetworkPeering, NetworkPeeringArgs
 from tests.support.gke_changes import VARIANTS, recorded
 from tests.support.gke_requests import Request, deployment, mapped, requests_of
 from tests.support.google_discovery import MODULE, VERSION, ApiError, module_folder
@@ -17,6 +17,7 @@ from tests.support.recording import Recording, run_program
 
 pytestmark = pytest.mark.slow
 
+LOGS = ["SYSTEM_COMPONENTS", "WORKLOADS", "APISERVER"]
 HOSTS = ("my-project", "host-project")
 
 
@@ -56,6 +57,18 @@ def deploy(google: GoogleStandIn, recording: Recording) -> list[Request]:
 def test_google_knows_every_field_and_value(variant: int, google: GoogleStandIn) -> None:
     deploy(google, recorded(VARIANTS[variant]))
     assert any(name.endswith("/clusters/b-cluster") for name in google.made)
+
+
+@pytest.mark.parametrize("autopilot", [False, True])
+def test_autopilot_alone_has_intranode_visibility_and_both_have_shielded_nodes(autopilot: bool) -> None:
+    mode = {"mode": AutopilotMode()} if autopilot else {}
+    (found,) = (each for each in recorded(mode).resources if each.name == "b-cluster")
+    body = requests_of(found).body["cluster"]
+    assert body["networkConfig"]["enableIntraNodeVisibility"] is autopilot
+    assert body["shieldedNodes"] == {"enabled": True}
+    assert body["legacyAbac"] == {"enabled": False}
+    assert body["loggingConfig"] == {"componentConfig": {"enableComponents": LOGS}}
+    assert len(body["resourceLabels"]) == 3  # as many as the user's are fewer than Google's limit
 
 
 def test_networks_are_connected_by_names_that_google_knows(google: GoogleStandIn) -> None:

@@ -131,9 +131,20 @@ def test_a_build_that_fails_for_another_reason_is_not_tried_again(tmp_path: Path
     assert attempts(tmp_path) == 1
 
 
-@pytest.mark.parametrize("sign", ["504 Gateway Timeout", "http2: server sent GOAWAY", "stream error: INTERNAL_ERROR"])
-def test_a_connection_that_breaks_in_the_middle_is_the_network(sign: str) -> None:
-    assert looks_like_network(f"go: e.g/x@v1.0.0: Get https://proxy.example/x.zip: {sign}")
+@pytest.mark.parametrize(
+    "said",
+    [
+        'read "http://127.0.0.1:1/e.g/x/@v/v1.0.0.zip": unexpected EOF',
+        'read "http://127.0.0.1:1/x/@v/v1.0.0.zip": read tcp 127.0.0.1:2->127.0.0.1:1: read: connection reset by peer',
+        "reading http://127.0.0.1:1/e.g/x/@v/v1.0.0.info: 429 Too Many Requests",
+        "reading http://127.0.0.1:1/e.g/x/@v/v1.0.0.info: 500 Internal Server Error",
+        "reading http://127.0.0.1:1/e.g/x/@v/v1.0.0.info: 504 Gateway Timeout",
+        'read "https://127.0.0.1:1/e.g/x/@v/v1.0.0.zip": stream error: stream ID 1; INTERNAL_ERROR',
+    ],
+)
+def test_a_registry_that_breaks_in_the_middle_is_the_network(said: str) -> None:
+    """As Go 1.26 says it of a registry on the loopback that cuts a module off, resets, or is overloaded."""
+    assert looks_like_network(f"go: e.g/x@v1.0.0: {said}")
 
 
 def test_only_the_last_try_tells_why_a_build_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
