@@ -1,4 +1,4 @@
-"""Routes of gateways as overlays make them, there and at waypoints: who gets copies beside the routes' own mirrors."""
+"""Routes of gateways as overlays make them, there, at waypoints and where pods take in: who gets copies beside."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -8,13 +8,15 @@ from ..istio import AuthorityMode
 from .additions import AddedMirror, Addition, added_to
 from .aiming import absent_headers, required_hosts
 from .clusters import ClusterObjects
-from .envoy import GATEWAY, MERGE, Patch
+from .envoy import GATEWAY, INBOUND, MERGE, Patch, targets_of
+from .gateways import labels, selects
 from .hosts import covers
 from .nodes import Node, NotJudgedError
-from .objects import KubeObject
+from .objects import KubeObject, is_ambient
 from .patching import release
+from .reaching import DEFAULT
 from .routes import MESH, ROUTE, Route, Target
-from .waypoint_entries import at_waypoint, entering, takes, waypoint_of_gateways
+from .waypoint_entries import at_waypoint, entering, sending, takes, waypoint_of_gateways
 
 SOME_GATEWAY = "gateways"
 """Stands for the gateways of routes that are not at hand."""
@@ -29,7 +31,7 @@ class OverlaidRoute:
         target: Where its copies go.
         route: The entry, as far as the mirror takes its requests: its source is the EnvoyFilter, its hosts those that
             the condition takes, its gateways those that the EnvoyFilter reaches, or whose requests come by a waypoint
-            that it reaches.
+            or to pods that it reaches.
     """
 
     mirror: AddedMirror
@@ -59,7 +61,7 @@ class OverlaidRoute:
 
 
 def overlaid_routes(cluster: ClusterObjects, source: KubeObject) -> list[OverlaidRoute]:
-    """What one EnvoyFilter mirrors of what comes in at gateways, there or at a waypoint behind them.
+    """What one EnvoyFilter mirrors of what comes in at gateways: there, at a waypoint behind them, or at pods.
 
     Nothing of mirrors at rest, or with a target that cannot be read.
 
@@ -74,18 +76,57 @@ def _overlaid(cluster: ClusterObjects, source: KubeObject) -> Iterator[OverlaidR
         mirrors = [each for each in addition.mirrors if each.target and each.policy.percent != 0]
         if not mirrors:
             continue
-        if addition.chain:
-            hung = list(_behind_waypoint(cluster, addition))
-        elif addition.context in (GATEWAY, "ANY") and addition.kind != "NETWORK_FILTER":
-            hung = list(_hung(cluster, addition))
-        else:
-            continue  # sidecars take in nothing that a gateway is sent
+        hung = list(_entered(cluster, addition))
         for mirror in mirrors:
             for route in hung:
                 hosts = _taken(mirror, route)
                 if mirror.target and hosts:
                     taken = replace(route, source=source, hosts=hosts, admitted_hosts=hosts)
                     yield OverlaidRoute(mirror=mirror, target=mirror.target, route=taken)
+
+
+def _entered(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]:
+    """Entries at gateways whose requests an addition meets: there, at a waypoint, or where pods take them in."""
+    if addition.chain:
+        yield from _behind_waypoint(cluster, addition)
+    if addition.kind == "NETWORK_FILTER":
+        return
+    if addition.context in (GATEWAY, "ANY"):
+        yield from _hung(cluster, addition)
+    # What sidecars send on has not come by a gateway.
+    if addition.context in (INBOUND, "ANY"):
+        yield from _before_pods(cluster, addition)
+
+
+def _before_pods(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]:
+    """Entries at gateways whose requests come to pods that a patch of what these take in is for.
+
+    What is for one port of a pod, or for one configuration by its name, is not judged.
+    """
+    match, source, host = addition.match["routeConfiguration"], addition.source, addition.host
+    named = match["name"].given or match["portNumber"].given or host["name"].given
+    named = named or host["domainName"].text("*") != "*"
+    wanted = host["route"]
+    own = wanted["name"].text(DEFAULT) == DEFAULT and wanted["action"].text("ANY") in ("ANY", ROUTE)
+    if named or not own or targets_of(source):
+        return
+    for route in sending(cluster, lambda host: _takes_in(cluster, source, host)):
+        _require_known(route)
+        yield replace(route, gateways=tuple(each for each in route.gateways if each != MESH))
+
+
+def _takes_in(cluster: ClusterObjects, source: KubeObject, host: str) -> bool:
+    """Whether an EnvoyFilter is for some of the pods behind a Service."""
+    service = cluster.service(host)
+    if not service or source.namespace not in (service.namespace, cluster.root_namespace):
+        return False
+    if is_ambient(cluster.find("Namespace", "default", service.namespace)):
+        return False
+    chosen, behind = labels(source.spec["workloadSelector"]["labels"]), labels(service.spec["selector"])
+    near = [pods for each, pods in cluster.workloads if each.namespace == service.namespace and selects(behind, pods)]
+    if near:
+        return any(selects(chosen, pods) for pods in near) if chosen else True
+    return bool(behind) and chosen.items() <= behind.items()
 
 
 def _behind_waypoint(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]:

@@ -4,7 +4,7 @@ Waypoints themselves send to no other waypoint. Source: findServiceWaypoint and 
 pilot.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from .clusters import ClusterObjects
@@ -42,13 +42,14 @@ def entering(cluster: ClusterObjects, host: str) -> list[Route]:
     """Entries at gateways whose requests, or copies of these, pass the waypoint of a Service."""
     if not waypoint_of_gateways(cluster, host):
         return []
-    return cluster.once(("entering", host), lambda: list(_entering(cluster, host)))
+    return cluster.once(("entering", host), lambda: list(sending(cluster, lambda each: each == host)))
 
 
-def _entering(cluster: ClusterObjects, host: str) -> Iterator[Route]:
+def sending(cluster: ClusterObjects, takes_in: Callable[[str], bool]) -> Iterator[Route]:
+    """Entries at gateways that send requests, or copies of these, to one of some hosts."""
     for route in cluster.routing.routes:
         at_gateway = route.action == ROUTE and set(route.gateways) - {MESH}
-        if at_gateway and any(each.host == host for each in _sent(cluster, route)):
+        if at_gateway and any(takes_in(each.host) for each in _sent(cluster, route)):
             yield route
 
 

@@ -27,6 +27,7 @@ from tests.unit.model.samples import (
     Object,
     contract,
     cross_cluster,
+    deployment,
     findings,
     in_cluster,
     mesh,
@@ -309,6 +310,67 @@ def test_a_route_at_a_waypoint_that_mirrors_to_the_gateway_in_front_of_it_is_a_l
     [found] = at_fault(mesh([*objects, mesh_route(**TO_FRONT)]))
     assert found.object == "VirtualService hello/inside"
     assert found.message.startswith(ENDLESS)
+
+
+def before_pods(context: str = "SIDECAR_INBOUND", match: Any = None, **spec: Any) -> Object:
+    """A mirror of what pods take in, back to the gateway that it came by."""
+    target = "outbound|8000||front.istio-system.svc.cluster.local"
+    policy = {"cluster": target, "disable_shadow_host_suffix_append": True}
+    value = {"route": {"request_mirror_policies": [policy]}}
+    patch = {
+        "applyTo": "HTTP_ROUTE",
+        "match": {"context": context, **(match or {})},
+        "patch": {"operation": "MERGE", "value": value},
+    }
+    return {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": "by-hand", "namespace": "hello"},
+        "spec": {"configPatches": [patch], **spec},
+    }
+
+
+def chosen(**labels: str) -> dict[str, Any]:
+    return {"workloadSelector": {"labels": labels}}
+
+
+def of_routes(**match: Any) -> dict[str, Any]:
+    return {"routeConfiguration": match}
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (before_pods(), True),
+        (before_pods("ANY"), True),
+        (before_pods(**chosen(app="orders")), True),
+        (before_pods(**chosen(app="else")), False),
+        (before_pods("SIDECAR_OUTBOUND"), False),
+        # Which port of a pod a Service leads to is not looked at.
+        (before_pods(match=of_routes(portNumber=9999)), False),
+        (before_pods(match=of_routes(vhost={"name": "inbound|http|8000"})), False),
+        (before_pods(match=of_routes(vhost={"route": {"name": "orders"}})), False),
+        (before_pods(targetRefs=[{"kind": "Gateway", "name": "waypoint"}]), False),
+    ],
+)
+def test_a_mirror_of_what_pods_take_in_back_to_the_gateway_is_a_loop(written: Object, told: bool) -> None:
+    found = at_fault(mesh([owner(), *front(), service("orders"), written]))
+    assert [each.object for each in found] == ["EnvoyFilter hello/by-hand"] * told
+
+
+def test_pods_of_another_namespace_are_not_met() -> None:
+    elsewhere = before_pods()
+    elsewhere["metadata"]["namespace"] = "else"
+    assert not at_fault(mesh([owner(), *front(), service("orders"), elsewhere]))
+    elsewhere["metadata"]["namespace"] = "istio-system"
+    assert at_fault(mesh([owner(), *front(), service("orders"), elsewhere]))
+
+
+@pytest.mark.parametrize(("version", "told"), [("v1", True), ("v2", False)])
+def test_the_pods_at_hand_tell_whom_a_selector_takes(version: str, told: bool) -> None:
+    pods = deployment("orders", app="orders", version="v1")
+    written = before_pods(**chosen(app="orders", version=version))
+    assert bool(at_fault(mesh([owner(), *front(), service("orders"), pods, written]))) is told
 
 
 def test_the_labels_of_a_namespace_hold_for_its_services() -> None:
