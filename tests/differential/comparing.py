@@ -322,7 +322,7 @@ class _Mirror:
         alone = [each for each in own if not any(leads_to(each["cluster"], other) for other in others)]
         port = found.host["name"].rpartition(":")[2]
         of_listener = [each for each in own if each["cluster"].split("|")[1] == port]
-        return alone or (own if found.proxy.kind is ProxyKind.GATEWAY else of_listener)
+        return alone or (of_listener if found.proxy.kind is ProxyKind.SIDECAR else own)
 
     def _callable(self, found: Rendering) -> bool:
         """Whether requests may come to a virtual host of sidecars: not where a Service lacks its port."""
@@ -478,7 +478,8 @@ class _Mirror:
             for fact in facts
             if fact["type"] == "ORIGINAL_DST" or (fact["type"] in ("EDS", "STATIC") and not fact["endpoints"])
         ]
-        told = (self.mine | self.claims.naming(self.mirror_entry.target.host)) & ADDRESSLESS
+        of_entry = self.claims.naming(self.mirror_entry.target.host) & {"service-entry-without-address"}
+        told = self.mine & ADDRESSLESS | of_entry
         if empty and not told:
             return self._say("endpoints-absent-silent", empty[0])
         return self._say("endpoints-absent-claimed", str(sorted(told))) if told and not empty else []

@@ -158,7 +158,7 @@ def headless(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     places = [namespace for kind, namespace in proxies(case.cluster, mirror_entry.route) if kind == SIDECAR]
     if any(not is_ambient(case.cluster.find("Namespace", "default", place)) for place in places):
         message = f"copies that sidecars send to {mirror_entry.target.host} are lost: a headless Service has no address"
-        yield problem(service, service.spec["clusterIP"], message)
+        yield problem(mirror_entry.source, mirror_entry.destination, message)
 
 
 RULES: Final[tuple[Rule, ...]] = (protocol, port_name, no_pods, entry_without_address, headless)

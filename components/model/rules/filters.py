@@ -1,6 +1,7 @@
 """Rules on EnvoyFilters: what they do to mirrors, and to the routes that carry them."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from ..istio import NEWEST_ISTIO, IstioVersion
@@ -22,10 +23,10 @@ from .patching import (
     routes_for,
     sent,
     sent_everywhere,
-    written_at,
 )
 from .privacy import MIRROR_POLICY
 from .reaching import all_at_hand, asks_for_default, meets_inbound, proxies_at_hand, sidecars_reached
+from .references import written_at
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
 from .routes import MESH
 
@@ -108,12 +109,12 @@ def authority_mutation(case: Case, subject: KubeObject) -> Iterator[Report]:
 )
 def policy_drift(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors that an EnvoyFilter leaves out, sends twice, gives another share, or takes the cluster of."""
-    for each in sent(case.cluster, mirror_entry.route):
-        report = _drift(case, mirror_entry, each) if each.applied else None
-        report = report or (_taken_away(case, mirror_entry, each) if case.cluster.patches.removes_clusters else None)
-        if report:
-            yield report
-            return
+    places = sent(case.cluster, mirror_entry.route)
+    drifts = (_drift(case, mirror_entry, each) for each in places if each.applied)
+    yield from islice(filter(None, drifts), 1)
+    if case.cluster.patches.removes_clusters:
+        taken = (_taken_away(case, mirror_entry, each) for each in places)
+        yield from islice(filter(None, taken), 1)
 
 
 def _drift(case: Case, mirror_entry: MirrorEntry, each: Sent) -> Report | None:

@@ -12,9 +12,9 @@ from .outlets import Outlet, listening, own_outlets
 from .patching import fits, fits_host, fits_outlet, reaches, routes_for
 from .placements import Placement, refusable
 from .reaching import asks_for_default, gateways_reached, meets_inbound, sidecars_reached
+from .references import left_out
 from .registry import Case
 from .routes import Route
-from .targets import left_out
 
 
 def lands(case: Case, patch: Patch) -> bool:
@@ -26,7 +26,7 @@ def lands(case: Case, patch: Patch) -> bool:
 def places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:
     """Where proxies that a patch reaches have an entry; one that is left out or refused they have nowhere."""
     cluster = case.cluster
-    if left_out(case, route) or cluster.refusals(route.owner):
+    if left_out(cluster, route) or cluster.refusals(route.owner):
         return
     for each in refusable(cluster, route):
         gone = cluster.complete and each.outlet.gateway and not cluster.gateways.named(each.outlet.gateway)

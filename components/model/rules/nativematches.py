@@ -15,6 +15,9 @@ _EVERYTHING: Final = Node({"path": {"type": "PathPrefix", "value": "/"}})
 _NOTHING: Final = Node({})
 """Stands for the match of a GRPCRoute's rule that has none: it is asked last, even after an empty match."""
 
+_EMPTY: Final = Node({})
+"""An empty match, which such a rule gets where its parent is one port of a Service. Source: augmentPortMatch."""
+
 
 class NativeCondition(Condition):
     """What one match of an HTTPRoute or GRPCRoute asks for."""
@@ -40,12 +43,18 @@ class NativeCondition(Condition):
         return -rank, -length, not method, -len(headers), -len(query)
 
 
-def native_order(routes: Sequence[Route]) -> list[tuple[Route, Condition]]:
-    """Every rule once for each of its matches, in the order in which a proxy asks them."""
+def native_order(routes: Sequence[Route], *, of_port: bool) -> list[tuple[Route, Condition]]:
+    """Every rule once for each of its matches, in the order in which a proxy asks them.
+
+    Args:
+        routes: The rules of one object.
+        of_port: Whether it is asked by callers of one port of a Service.
+    """
     found: list[tuple[Route, NativeCondition]] = []
     for route in routes:
         rpc = route.source.kind == "GRPCRoute"
-        matches = route.entry["matches"].elements() or [_NOTHING if rpc else _EVERYTHING]
+        without = (_EMPTY if of_port else _NOTHING) if rpc else _EVERYTHING
+        matches = route.entry["matches"].elements() or [without]
         found += [(route, NativeCondition(match, rpc=rpc, port=Node(None))) for match in matches]
     found.sort(key=lambda each: each[1].order)
     return list(found)

@@ -103,13 +103,22 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
     first = routes[0]
     if MESH not in first.bound or first.native:
         return Outlets(outlets=())
-    hosts = own_hosts(first)
     found = [
         Outlet(context=SIDECAR, namespace=each, port=PLAIN_PORT, config=str(PLAIN_PORT), hosts=hosts, sure=False)
         for each in (*callers(routes), *_others(cluster, routes))
         if not is_ambient(cluster.find("Namespace", "default", each)) and sees_route(each, first, cluster.scopes)
+        if (hosts := tuple(host for host in own_hosts(first) if not _takes_services(cluster, host, each)))
     ]
     return Outlets(outlets=tuple(found))
+
+
+def _takes_services(cluster: ClusterObjects, host: str, namespace: str) -> bool:
+    """Whether a pattern is for hosts at :data:`PLAIN_PORT` that sidecars know, and so makes no virtual host there."""
+    return host.startswith("*") and any(
+        PLAIN_PORT in cluster.ports_of(name) and _visible(cluster, name, namespace, SIDECAR)
+        for name in cluster.registered_hosts
+        if covers(host, name)
+    )
 
 
 def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
@@ -260,7 +269,7 @@ def _registered(cluster: ClusterObjects, host: str, namespace: str, context: str
     if not host.startswith("*"):
         subject = _visible(cluster, host, namespace, context)
         if subject is not None:
-            return [(host, port) for port in http_ports(cluster, host)] or [(host, 0)]
+            return [(host, port) for port in _http_ports(cluster, host, namespace)] or [(host, 0)]
         if may_be_elsewhere(cluster, host):
             return None
         unseen = cluster.ports_of(host)
@@ -270,7 +279,7 @@ def _registered(cluster: ClusterObjects, host: str, namespace: str, context: str
     # A waypoint has the routes of all that take a host.
     closer = context != WAYPOINT
     names = [name for name in visible if not (closer and _routed_closer(cluster, name, host, namespace))]
-    found = [(name, port) for name in names for port in http_ports(cluster, name)]
+    found = [(name, port) for name in names for port in _http_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found
     return None if may_be_elsewhere(cluster, host) else [(host, 0)]
@@ -313,8 +322,8 @@ def _visible(cluster: ClusterObjects, host: str, namespace: str, context: str) -
     return entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
 
 
-def http_ports(cluster: ClusterObjects, host: str) -> list[int]:
-    """Ports of a known host on which proxies route requests.
+def _http_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int]:
+    """Ports of a known host on which proxies of a namespace route requests.
 
     A Service of type ExternalName makes no listener: it has requests where another one makes it for all addresses.
     """
@@ -323,15 +332,18 @@ def http_ports(cluster: ClusterObjects, host: str) -> list[int]:
     known = [number for number in numbers if number]
     if not _is_alias(cluster, host):
         return known
-    listened = cluster.once("listened ports", lambda: _listened(cluster))
+    listened = cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace))
     return [number for number in known if number in listened]
 
 
-def _listened(cluster: ClusterObjects) -> set[int]:
-    """Ports that sidecars listen on for all addresses: those that say that they carry HTTP."""
+def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
+    """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
     found: set[int] = set()
     for host in cluster.registered_hosts:
-        known = None if _is_alias(cluster, host) else port_nodes(cluster, host)
+        subject = None if _is_alias(cluster, host) else _visible(cluster, host, namespace, SIDECAR)
+        if subject is None or not cluster.scopes.takes_in(namespace, host, subject.namespace):
+            continue
+        known = port_nodes(cluster, host)
         for node in known[1] if known else ():
             number = port_number(node)
             if known and number and (known[0].kind == "ServiceEntry" or family(port_protocol(known[0], node))):

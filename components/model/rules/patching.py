@@ -4,7 +4,6 @@ Written after rc_patch.go and cluster_patch.go of Istio's pilot, and held agains
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ..istio import NEWEST_ISTIO
@@ -19,11 +18,11 @@ from .envoy import (
     Patch,
     http_options,
 )
-from .granting import ungranted
 from .mirror_entries import MirrorEntry
-from .nodes import Node, NotJudgedError
+from .nodes import Node
 from .outlets import Outlet, port_at
 from .placements import Placement, everywhere, standing
+from .references import written_at
 from .routes import ROUTE, Route
 
 
@@ -105,14 +104,6 @@ def _policy(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) 
     return MirrorPolicy(
         node=mirror_entry.node, cluster=name, percent=mirror_entry.percent, removed=frozenset(), written=frozenset()
     )
-
-
-def written_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> bool:
-    """Whether Istio writes a mirror at an outlet at all; where it cannot be told it counts as written."""
-    if outlet.context == GATEWAY and mirror_entry.route.native:
-        with suppress(NotJudgedError):
-            return not ungranted(cluster, mirror_entry)
-    return True
 
 
 def cluster_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> str:

@@ -5,10 +5,12 @@ Written after BuildHTTPRoutesForVirtualService and its callers in Istio's pilot,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from .clusters import ClusterObjects
 from .conditions import Condition, conditions
+from .envoy import GATEWAY
 from .nativematches import native_order
 from .objects import KubeObject, exported
 from .outlets import Outlet, Outlets, outlets, uncalled
@@ -109,8 +111,9 @@ def _found(
     found = {id(route): _Found() for route in routes}
     for each in found.values():
         each.absences.update(dict.fromkeys(where.absences))
-    ordered = cluster.once(("asked", routes[0].owner), lambda: _in_order(routes)) if where.outlets else []
     for outlet in where.outlets:
+        of_port = routes[0].native and outlet.context != GATEWAY and _names_ports(routes[0])
+        ordered = cluster.once(("asked", routes[0].owner, of_port), partial(_in_order, routes, of_port=of_port))
         for route, condition, taken, reason in _walk(cluster, ordered, outlet, unmet=unmet):
             if reason:
                 found[id(route)].absences[reason] = None
@@ -156,10 +159,15 @@ def _walk(
 Asked: TypeAlias = tuple[Route, list[Condition] | str, bool]
 
 
-def _in_order(routes: Sequence[Route]) -> list[Asked]:
+def _names_ports(route: Route) -> bool:
+    """Whether a route of the Gateway API is for ports of its Services."""
+    return any(each["port"].given for each in route.owner.spec["parentRefs"].elements())
+
+
+def _in_order(routes: Sequence[Route], *, of_port: bool) -> list[Asked]:
     """Entries, their matches or why Istio leaves them out, and whether they end the list for want of a match."""
     if routes and routes[0].native:
-        return [(route, [condition], False) for route, condition in native_order(routes)]
+        return [(route, [condition], False) for route, condition in native_order(routes, of_port=of_port)]
     return [(route, found := _asked(route), not isinstance(found, str) and not found[0].parts) for route in routes]
 
 

@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from .mirror_entries import MirrorEntry
-from .objects import service_name
-from .outlets import may_be_elsewhere
 from .patching import policies_for, sent, sent_everywhere
 from .placements import standing
 from .policies import Policy, faulty
-from .reach import service_entry
+from .references import left_out, unknown_service
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .routes import MESH, REDIRECT, ROUTE, Target
-from .targets import left_out
 
 ROUTE_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute"
 NATIVE_ANSWERS: Final = "https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule"
@@ -35,7 +32,7 @@ def never_sent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     cluster = case.cluster
     if not cluster.complete:
         return
-    reason = left_out(case, mirror_entry.route)
+    reason = left_out(case.cluster, mirror_entry.route)
     if reason:
         message = f"its rule is left out, primary and all, because of {reason}"
         yield problem(mirror_entry.source, mirror_entry.node, message, remedy="Mend or remove that mirror")
@@ -90,7 +87,7 @@ def _sent_by_another(case: Case, mirror_entry: MirrorEntry) -> bool:
 def primary_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report primaries whose host or subset nothing defines, where that can be told."""
     hosts = mirror_entry.route.hosts if MESH in mirror_entry.route.gateways and not mirror_entry.route.native else ()
-    strangers = [host for host in hosts if _unknown_service(case, host)]
+    strangers = [host for host in hosts if unknown_service(case.cluster, host)]
     if hosts and len(strangers) == len(hosts):
         message = f"no Service {strangers[0]} is defined, so nobody calls it by that name"
         yield problem(mirror_entry.route.owner, "spec.hosts", message, remedy="Correct the host, or define the Service")
@@ -104,7 +101,7 @@ def _undefined(case: Case, mirror_entry: MirrorEntry, primary: Target) -> str:
     cluster, host = case.cluster, primary.host
     if not cluster.complete or not host:
         return ""
-    if _unknown_service(case, host):
+    if unknown_service(case.cluster, host):
         return f"no Service {host} is defined for its primary"
     if not primary.subset:
         return ""
@@ -114,20 +111,6 @@ def _undefined(case: Case, mirror_entry: MirrorEntry, primary: Target) -> str:
 
     missing = next(faulty(cluster, mirror_entry.route, primary, lacks_it), None)
     return f"no DestinationRule defines the subset {primary.subset!r} of its primary" if missing else ""
-
-
-def _unknown_service(case: Case, host: str) -> bool:
-    """Whether a Service should be at hand and is not."""
-    cluster = case.cluster
-    if (
-        host.startswith("*")
-        or not service_name(host)
-        or not cluster.complete
-        or cluster.service(host)
-        or service_entry(cluster, host)
-    ):
-        return False
-    return not may_be_elsewhere(cluster, host)
 
 
 RULES: Final[tuple[Rule, ...]] = (never_sent, primary_undefined)

@@ -6,7 +6,6 @@ from typing import Final
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .filter_mirrors import FilterMirror
-from .granting import ungranted
 from .hosts import covers
 from .mends import Edit, write
 from .mirror_entries import MirrorEntry
@@ -19,6 +18,7 @@ from .policies import Policy, faulty, home, proxies, workload_selector
 from .ports import port_nodes, port_number
 from .reach import pattern_entry, service_entry
 from .reaching import told_to_waypoint
+from .references import ungranted
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
 from .routes import MESH, Route, Target
 from .settings import RuleSettings
@@ -414,16 +414,6 @@ def _sent_all_the_same(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> bo
         any(policy.cluster == cluster_at(cluster, mirror_entry, each.placement.outlet) for policy in each.policies)
         for each in at_gateways
     )
-
-
-def left_out(case: Case, route: Route) -> str:
-    """What keeps Istio from taking a rule of a GRPCRoute: a mirror to nothing. It is not so for an HTTPRoute."""
-    if route.source.kind != "GRPCRoute":
-        return ""
-    for mirror_entry in case.cluster.routing.of_route(route):
-        if next(check_undefined(case, mirror_entry), None) or ungranted(case.cluster, mirror_entry):
-            return f"its mirror to {mirror_entry.target.host}"
-    return ""
 
 
 @mirror_rule(

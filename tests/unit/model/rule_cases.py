@@ -481,7 +481,7 @@ CASES: tuple[Case, ...] = (
         fails=lambda: mesh([bare(), service("b", clusterIP="None")]),
         silent=lambda: mesh([*sending(route(mesh=False)), service("greeter-v2", clusterIP="None")]),
         names="b.hello.svc.cluster.local",
-        at="spec.clusterIP",
+        at="spec.http[0].mirror",
     ),
     Case(
         rule="mirror-no-brakes",

@@ -135,3 +135,29 @@ def test_a_filter_for_sidecars_grants_a_gateway_nothing() -> None:
     written = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "hello.a.0"}}, to=THERE)
     objects = [native(), GATEWAY, service("a"), service("b", "next"), written]
     assert findings(mesh(objects), "mirror-not-granted")
+
+
+def test_a_mirror_to_nothing_is_left_out_and_a_filter_s_is_the_only_one() -> None:
+    """So no copy leaves unscrubbed, and none is sent twice."""
+    route = native()
+    route["spec"]["parentRefs"] = [{"group": "", "kind": "Service", "name": "a"}]
+    route["spec"]["rules"][0]["filters"][0]["requestMirror"]["backendRef"] = {"name": "gone", "port": 8000}
+    gone = "outbound|8000||gone.hello.svc.cluster.local"
+    written = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "hello.a.0"}}, operation="MERGE", to=gone)
+    judged = mesh([route, service("a"), deployment("a", app="a"), written])
+    assert findings(judged, "mirror-target-undefined")
+    assert findings(judged, "mirror-policy-drift") == []
+    assert findings(judged, "envoy-filter-mirrors")
+
+
+def test_a_cluster_that_is_taken_away_is_told_beside_another_share() -> None:
+    taking = mirroring("SIDECAR_OUTBOUND")
+    taking["metadata"]["name"] = "taking"
+    taking["spec"]["configPatches"] = [
+        {"applyTo": "CLUSTER", "match": {"cluster": {"name": B}}, "patch": {"operation": "REMOVE"}}
+    ]
+    other = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "a"}})
+    objects = [bare(name="a", mirrorPercentage={"value": 10}), service("a"), service("b"), other, taking]
+    told = [found.message for found in findings(mesh(objects), "mirror-policy-drift")]
+    assert any("gets 100 %" in message for message in told)
+    assert any(f"{B} is taken away" in message for message in told)

@@ -119,3 +119,37 @@ def test_mirrors_are_refused_for_a_redirect_that_no_request_meets_as_well() -> N
     merging = patch("MERGE_AND_REPLACE_LIST", {})
     [found] = findings(mesh([unmet, merging, service("a")]), "envoy-filter-refused-routes")
     assert "sends nothing on" in found.message
+
+
+@pytest.mark.parametrize(("port", "unsent"), [(None, "spec.rules[0]"), (8000, "spec.rules[1]")])
+def test_a_grpc_rule_without_matches_is_asked_last_unless_a_port_is_asked_for(port: int | None, unsent: str) -> None:
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 8000}}}
+    rule: Object = {"filters": [mirror], "backendRefs": [{"name": "a", "port": 8000}]}
+    route: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute"}
+    route["metadata"] = {"name": "native", "namespace": "hello"}
+    parent = {"group": "", "kind": "Service", "name": "a", **({"port": port} if port else {})}
+    route["spec"] = {"parentRefs": [parent], "rules": [rule, {**rule, "matches": [{}]}]}
+    [found] = findings(mesh([route, service("a"), service("b")]), "mirror-never-sent")
+    assert found.field.startswith(unsent)
+
+
+@pytest.mark.parametrize(("hosts", "sent"), [("*/*", True), ("*/a.hello.svc.cluster.local", False)])
+def test_sidecars_route_an_alias_where_they_know_another_service_at_its_port(hosts: str, sent: bool) -> None:
+    """A Service of type ExternalName makes no listener of its own."""
+    sidecar: Object = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar"}
+    sidecar |= {"metadata": {"name": "narrow", "namespace": "hello"}, "spec": {"egress": [{"hosts": [hosts]}]}}
+    alias = service("a", type="ExternalName", externalName="out.example")
+    found = findings(mesh([bare(), alias, service("b"), sidecar]), "mirror-never-sent")
+    assert (found == []) is sent
+
+
+@pytest.mark.parametrize(("port", "said"), [(80, False), (8000, True)])
+def test_a_pattern_makes_a_host_of_its_own_where_it_takes_no_service_at_the_plain_port(port: int, said: bool) -> None:
+    """A new route beside its entry is refused there, although nobody calls it."""
+    pattern = bare(name="first")
+    pattern["metadata"]["name"] = "pattern"
+    pattern["spec"]["hosts"] = ["*.hello.svc.cluster.local"]
+    known = service("a", ports=[{"name": "http", "port": port}])
+    match = {"context": "SIDECAR_OUTBOUND", "routeConfiguration": {"vhost": {"route": {"name": "first"}}}}
+    found = findings(mesh([pattern, bare(), known, patch("INSERT_AFTER", match)]), "envoy-filter-refused-routes")
+    assert bool(found) is said

@@ -1,0 +1,74 @@
+"""References of routes: Services that are not there, and targets in namespaces that grant nothing.
+
+Written after buildDestination of Istio's pilot, and held against istiod itself.
+"""
+
+from contextlib import suppress
+
+from .clusters import ClusterObjects
+from .envoy import GATEWAY
+from .mirror_entries import MirrorEntry
+from .nodes import NotJudgedError
+from .objects import GATEWAY_GROUP, KubeObject, service_name
+from .outlets import Outlet, may_be_elsewhere
+from .reach import service_entry
+from .routes import Route
+
+
+def unknown_service(cluster: ClusterObjects, host: str) -> bool:
+    """Whether a host is a Service's that should be at hand and is not."""
+    if host.startswith("*") or not service_name(host) or not cluster.complete or cluster.service(host):
+        return False
+    return not service_entry(cluster, host) and not may_be_elsewhere(cluster, host)
+
+
+def written_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> bool:
+    """Whether Istio writes a mirror at an outlet at all; where it cannot be told it counts as written.
+
+    Of the Gateway API's routes it leaves those out whose target is not there, or is granted to no gateway.
+    """
+    if mirror_entry.route.native:
+        with suppress(NotJudgedError):
+            if unknown_service(cluster, mirror_entry.target.host):
+                return False
+            return not (outlet.context == GATEWAY and ungranted(cluster, mirror_entry))
+    return True
+
+
+def left_out(cluster: ClusterObjects, route: Route) -> str:
+    """What keeps Istio from taking a rule of a GRPCRoute: a mirror to nothing. It is not so for an HTTPRoute."""
+    if route.source.kind != "GRPCRoute":
+        return ""
+    for mirror_entry in cluster.routing.of_route(route):
+        if unknown_service(cluster, mirror_entry.target.host) or ungranted(cluster, mirror_entry):
+            return f"its mirror to {mirror_entry.target.host}"
+    return ""
+
+
+def ungranted(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
+    """Why a gateway leaves a mirror out that nothing grants its target in another namespace; empty where it does not.
+
+    Raises:
+        NotJudgedError: None of the grants at hand does, and one's namespace is not known yet.
+    """
+    service, own = service_name(mirror_entry.target.host), mirror_entry.source
+    if not (mirror_entry.route.native and mirror_entry.at_gateway and cluster.complete and service):
+        return ""
+    name, namespace = service
+    kind = mirror_entry.destination["kind"].text("Service")
+    if namespace == own.namespace or any(
+        grant.namespace == namespace and _grants(grant, own, kind, name) for grant in cluster.of("ReferenceGrant")
+    ):
+        return ""
+    for unknown in cluster.homeless("ReferenceGrant"):
+        raise unknown
+    return f"no ReferenceGrant in {namespace} lets {own.kind}s of {own.namespace} refer to {kind} {name}"
+
+
+def _grants(grant: KubeObject, route: KubeObject, kind: str, name: str) -> bool:
+    """Whether a ReferenceGrant lets a route refer to an object of the grant's namespace."""
+    given = [
+        (node["kind"].text(), node["group"].text(), node["namespace"].text()) for node in grant.spec["from"].elements()
+    ]
+    named = [(node["kind"].text(), node["name"].text(name)) for node in grant.spec["to"].elements()]
+    return (route.kind, GATEWAY_GROUP, route.namespace) in given and (kind, name) in named
