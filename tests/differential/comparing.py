@@ -18,9 +18,10 @@ from pulumi_traffic_mirror.model.rules import (
 )
 from pulumi_traffic_mirror.model.rules.envoy import GATEWAY, SIDECAR, WAYPOINT
 from pulumi_traffic_mirror.model.rules.hosts import covers
-from pulumi_traffic_mirror.model.rules.outlets import callers, may_be_elsewhere, own_hosts
+from pulumi_traffic_mirror.model.rules.outlets import callers, own_hosts
 from pulumi_traffic_mirror.model.rules.policies import proxies
 from pulumi_traffic_mirror.model.rules.reach import pattern_entry
+from pulumi_traffic_mirror.model.rules.sidecar_ports import may_be_elsewhere
 from pulumi_traffic_mirror.model.rules.visibility import EXPORT
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
@@ -247,7 +248,10 @@ def _frozen(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
     told = {each.rule for each in claims.findings}
     owners = {route.owner: route.bound for route in claims.cluster.routing.routes}
     unlabelled = any(claims.unlabelled(owner.namespace, bound) for owner, bound in owners.items())  # beyond: labels
-    claimed = {each.rule for each in claims.findings if not (each.likely and unlabelled)} & FREEZING
+    filters = claims.cluster.of("EnvoyFilter")
+    chosen = {str(each) for each in filters if each.spec["workloadSelector"].given}  # beyond: labels
+    unsure = [each for each in claims.findings if each.likely and (unlabelled or each.object in chosen)]
+    claimed = {each.rule for each in claims.findings if each not in unsure} & FREEZING
     if reasons and not claimed:
         yield Disagreement("envoy-refuses-routes", "", sorted(reasons)[0])
     if claimed and not reasons and "host-routed-twice" not in told:  # beyond: twice

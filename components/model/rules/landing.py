@@ -12,7 +12,6 @@ from .outlets import Outlet, listening, own_outlets
 from .patching import fits, fits_host, fits_outlet, reaches, routes_for
 from .placements import Placement, refusable
 from .reaching import asks_for_default, gateways_reached, meets_inbound, sidecars_reached
-from .references import left_out
 from .registry import Case
 from .routes import Route
 
@@ -24,9 +23,9 @@ def lands(case: Case, patch: Patch) -> bool:
 
 
 def places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:
-    """Where proxies that a patch reaches have an entry; one that is left out or refused they have nowhere."""
+    """Where proxies that a patch reaches have an entry; one that is refused they have nowhere."""
     cluster = case.cluster
-    if left_out(cluster, route) or cluster.refusals(route.owner):
+    if cluster.refusals(route.owner):
         return
     for each in refusable(cluster, route):
         gone = cluster.complete and each.outlet.gateway and not cluster.gateways.named(each.outlet.gateway)

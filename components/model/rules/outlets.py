@@ -11,16 +11,10 @@ from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .gateways import HTTP_PROTOCOLS, Listener
 from .hosts import covers, widening
 from .objects import KubeObject, exported, full_name, is_ambient, service_name
-from .ports import carries_http, family, port_nodes, port_number, port_protocol
-from .reach import service_entry
+from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
-from .visibility import sees_route, sees_service
-
-PLAIN_PORT = 80
-"""Port at which sidecars route hosts that no Service and no ServiceEntry defines.
-
-They do where some Service of the mesh has that port, as those of gateways do.
-"""
+from .sidecar_ports import PLAIN_PORT, has_plain_port, http_ports, is_alias, may_be_elsewhere, visible_subject
+from .visibility import sees_route
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,7 +109,7 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
 def _takes_services(cluster: ClusterObjects, host: str, namespace: str) -> bool:
     """Whether a pattern is for hosts at :data:`PLAIN_PORT` that sidecars know, and so makes no virtual host there."""
     return host.startswith("*") and any(
-        PLAIN_PORT in cluster.ports_of(name) and _visible(cluster, name, namespace, SIDECAR)
+        PLAIN_PORT in cluster.ports_of(name) and visible_subject(cluster, name, namespace, SIDECAR)
         for name in cluster.registered_hosts
         if covers(host, name)
     )
@@ -128,7 +122,7 @@ def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
 
 def _own_outlets(cluster: ClusterObjects, namespace: str) -> Iterator[Outlet]:
     for host in cluster.registered_hosts:
-        subject = _visible(cluster, host, namespace, SIDECAR)
+        subject = visible_subject(cluster, host, namespace, SIDECAR)
         if subject is None or not cluster.scopes.takes_in(namespace, host, subject.namespace):
             continue
         for node in subject.spec["ports"].elements():
@@ -202,7 +196,9 @@ def _of_sidecars(
             yield f"namespace {namespace} is ambient, and its waypoint has none of {', '.join(hosts)}"
         elif not ports:
             unseen = [
-                host for host in hosts if cluster.ports_of(host) and not _visible(cluster, host, namespace, context)
+                host
+                for host in hosts
+                if cluster.ports_of(host) and not visible_subject(cluster, host, namespace, context)
             ]
             lack = f"do not see {unseen[0]}" if unseen else f"have no HTTP port for {', '.join(hosts)}"
             yield f"sidecars in {namespace} {lack}"
@@ -225,7 +221,7 @@ def _asked_for(
 def _behind_waypoint(cluster: ClusterObjects, host: str, namespace: str) -> bool:
     """Whether the waypoint of a namespace may stand before a host: one of its own Services that have an address."""
     name = service_name(host)
-    if _is_alias(cluster, host):
+    if is_alias(cluster, host):
         return False
     return (name is not None and name[1] == namespace) or (host.startswith("*") and not cluster.complete)
 
@@ -252,7 +248,7 @@ def _sidecar_ports(
             strangers.append(host)
     if context == WAYPOINT or native:
         return found
-    if strangers:
+    if strangers and has_plain_port(cluster, namespace):
         found.setdefault(PLAIN_PORT, ([], True))
     for names, _ in found.values():
         names.extend(each for each in strangers if each not in names)
@@ -267,19 +263,19 @@ def _stands_alone(host: str, known: Sequence[tuple[str, int]]) -> bool:
 def _registered(cluster: ClusterObjects, host: str, namespace: str, context: str) -> list[tuple[str, int]] | None:
     """Known hosts of a pattern with their HTTP ports; none for a stranger, None where a Service may not be at hand."""
     if not host.startswith("*"):
-        subject = _visible(cluster, host, namespace, context)
+        subject = visible_subject(cluster, host, namespace, context)
         if subject is not None:
-            return [(host, port) for port in _http_ports(cluster, host, namespace)] or [(host, 0)]
+            return [(host, port) for port in http_ports(cluster, host, namespace)] or [(host, 0)]
         if may_be_elsewhere(cluster, host):
             return None
         unseen = cluster.ports_of(host)
         return [(host, 0)] if unseen and PLAIN_PORT not in unseen else []
     known = (name for name in cluster.registered_hosts if covers(host, name))
-    visible = [name for name in known if _visible(cluster, name, namespace, context)]
+    visible = [name for name in known if visible_subject(cluster, name, namespace, context)]
     # A waypoint has the routes of all that take a host.
     closer = context != WAYPOINT
     names = [name for name in visible if not (closer and _routed_closer(cluster, name, host, namespace))]
-    found = [(name, port) for name in names for port in _http_ports(cluster, name, namespace)]
+    found = [(name, port) for name in names for port in http_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found
     return None if may_be_elsewhere(cluster, host) else [(host, 0)]
@@ -292,63 +288,6 @@ def _routed_closer(cluster: ClusterObjects, name: str, pattern: str, namespace: 
             if MESH in route.bound and exported(route.owner, namespace) and not cluster.refusals(route.owner):
                 return True
     return False
-
-
-def _is_alias(cluster: ClusterObjects, host: str) -> bool:
-    """Whether a host is a Service's of type ExternalName, which has no address of its own."""
-    service = cluster.service(host)
-    return service is not None and service.spec["type"].text() == "ExternalName"
-
-
-def may_be_elsewhere(cluster: ClusterObjects, host: str) -> bool:
-    """Whether a host is a Service's that is not at hand and may be there: files often leave Services to others.
-
-    With some of its namespace at hand, it should be, too.
-    """
-    name = service_name(host)
-    if not name or cluster.service(host):
-        return False
-    given = cluster.once("namespaces of Services", lambda: {each.namespace for each in cluster.of("Service")})
-    return not cluster.complete or name[1] not in given
-
-
-def _visible(cluster: ClusterObjects, host: str, namespace: str, context: str) -> KubeObject | None:
-    """The Service or ServiceEntry behind a host that a namespace sees; its waypoint stands before all of its own."""
-    service = cluster.service(host)
-    if service:
-        own = context == WAYPOINT and service.namespace == namespace
-        return service if own or sees_service(namespace, service) else None
-    entry = service_entry(cluster, host, namespace)
-    return entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
-
-
-def _http_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int]:
-    """Ports of a known host on which proxies of a namespace route requests.
-
-    A Service of type ExternalName makes no listener: it has requests where another one makes it for all addresses.
-    """
-    found = port_nodes(cluster, host)
-    numbers = [port_number(node) for node in found[1] if carries_http(found[0], node)] if found else []
-    known = [number for number in numbers if number]
-    if not _is_alias(cluster, host):
-        return known
-    listened = cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace))
-    return [number for number in known if number in listened]
-
-
-def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
-    """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
-    found: set[int] = set()
-    for host in cluster.registered_hosts:
-        subject = None if _is_alias(cluster, host) else _visible(cluster, host, namespace, SIDECAR)
-        if subject is None or not cluster.scopes.takes_in(namespace, host, subject.namespace):
-            continue
-        known = port_nodes(cluster, host)
-        for node in known[1] if known else ():
-            number = port_number(node)
-            if known and number and (known[0].kind == "ServiceEntry" or family(port_protocol(known[0], node))):
-                found |= {number} if carries_http(known[0], node) else set()
-    return found
 
 
 def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gateway: str) -> Iterator[Outlet | str]:

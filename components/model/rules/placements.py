@@ -4,6 +4,7 @@ Written after BuildHTTPRoutesForVirtualService and its callers in Istio's pilot,
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -12,8 +13,10 @@ from .clusters import ClusterObjects
 from .conditions import Condition, conditions
 from .envoy import GATEWAY
 from .nativematches import native_order
+from .nodes import NotJudgedError
 from .objects import KubeObject, exported
 from .outlets import Outlet, Outlets, outlets, uncalled
+from .references import left_out
 from .routes import MESH, ROUTE, Route, gateway_name
 
 
@@ -112,8 +115,9 @@ def _found(
     for each in found.values():
         each.absences.update(dict.fromkeys(where.absences))
     for outlet in where.outlets:
-        of_port = routes[0].native and outlet.context != GATEWAY and _names_ports(routes[0])
-        ordered = cluster.once(("asked", routes[0].owner, of_port), partial(_in_order, routes, of_port=of_port))
+        at_gateway = outlet.context == GATEWAY
+        make = partial(_in_order, cluster, routes, at_gateway=at_gateway)
+        ordered = cluster.once(("asked", routes[0].owner, at_gateway), make)
         for route, condition, taken, reason in _walk(cluster, ordered, outlet, unmet=unmet):
             if reason:
                 found[id(route)].absences[reason] = None
@@ -164,11 +168,22 @@ def _names_ports(route: Route) -> bool:
     return any(each["port"].given for each in route.owner.spec["parentRefs"].elements())
 
 
-def _in_order(routes: Sequence[Route], *, of_port: bool) -> list[Asked]:
+def _in_order(cluster: ClusterObjects, routes: Sequence[Route], *, at_gateway: bool) -> list[Asked]:
     """Entries, their matches or why Istio leaves them out, and whether they end the list for want of a match."""
     if routes and routes[0].native:
-        return [(route, [condition], False) for route, condition in native_order(routes, of_port=of_port)]
+        of_port = not at_gateway and _names_ports(routes[0])
+        absences = {id(route): _absence(cluster, route, at_gateway=at_gateway) for route in routes}
+        ordered = native_order(routes, of_port=of_port)
+        return [(route, absences[id(route)] or [condition], False) for route, condition in ordered]
     return [(route, found := _asked(route), not isinstance(found, str) and not found[0].parts) for route in routes]
+
+
+def _absence(cluster: ClusterObjects, route: Route, *, at_gateway: bool) -> str:
+    """Why a rule of the Gateway API is left out; empty where it is not, or where that cannot be told."""
+    with suppress(NotJudgedError):
+        reason = left_out(cluster, route, at_gateway=at_gateway)
+        return f"{route.entry.path} is left out because of {reason}" if reason else ""
+    return ""
 
 
 def _asked(route: Route) -> list[Condition] | str:

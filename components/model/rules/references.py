@@ -10,9 +10,10 @@ from .envoy import GATEWAY
 from .mirror_entries import MirrorEntry
 from .nodes import NotJudgedError
 from .objects import GATEWAY_GROUP, KubeObject, service_name
-from .outlets import Outlet, may_be_elsewhere
+from .outlets import Outlet
 from .reach import service_entry
 from .routes import Route
+from .sidecar_ports import may_be_elsewhere
 
 
 def unknown_service(cluster: ClusterObjects, host: str) -> bool:
@@ -35,12 +36,13 @@ def written_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outle
     return True
 
 
-def left_out(cluster: ClusterObjects, route: Route) -> str:
+def left_out(cluster: ClusterObjects, route: Route, *, at_gateway: bool = True) -> str:
     """What keeps Istio from taking a rule of a GRPCRoute: a mirror to nothing. It is not so for an HTTPRoute."""
     if route.source.kind != "GRPCRoute":
         return ""
     for mirror_entry in cluster.routing.of_route(route):
-        if unknown_service(cluster, mirror_entry.target.host) or ungranted(cluster, mirror_entry):
+        refused = at_gateway and ungranted(cluster, mirror_entry)
+        if refused or unknown_service(cluster, mirror_entry.target.host):
             return f"its mirror to {mirror_entry.target.host}"
     return ""
 

@@ -1,6 +1,6 @@
 """What the proxies of a namespace see: by exports, and by the Sidecar that narrows it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import cached_property
 from typing import Final
@@ -45,6 +45,25 @@ class Scopes:
     def of(self, namespace: str) -> KubeObject | None:
         """The Sidecar of a namespace: its own, else the root namespace's."""
         return self._by_namespace.get(namespace) or self._by_namespace.get(self._root)
+
+    def hides_all_but(self, namespace: str, given: Collection[str], find: Callable[[str], KubeObject | None]) -> bool:
+        """Whether a Sidecar leaves sidecars of a namespace nothing but hosts at hand.
+
+        Args:
+            namespace: The namespace.
+            given: Namespaces whose Services are at hand.
+            find: Looks a Service up by its full name.
+        """
+        sidecar = self.of(namespace) if self._by_namespace else None
+        written = (
+            [text for node in sidecar.spec["egress"].elements() for text in node["hosts"].texts()] if sidecar else []
+        )
+        for text in written:
+            place, _, pattern = text.partition("/")
+            place = namespace if place == "." else place
+            if find(pattern) is None and place != "~" and place not in given:
+                return False
+        return bool(written)
 
     def takes_in(self, namespace: str, host: str, home: str) -> bool:
         """Whether sidecars of a namespace take in a host (or each of a pattern) of an object in the namespace ``home``.

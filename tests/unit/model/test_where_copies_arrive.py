@@ -153,3 +153,17 @@ def test_a_pattern_makes_a_host_of_its_own_where_it_takes_no_service_at_the_plai
     match = {"context": "SIDECAR_OUTBOUND", "routeConfiguration": {"vhost": {"route": {"name": "first"}}}}
     found = findings(mesh([pattern, bare(), known, patch("INSERT_AFTER", match)]), "envoy-filter-refused-routes")
     assert bool(found) is said
+
+
+@pytest.mark.parametrize(
+    ("hosts", "sent"),
+    [("./*", False), ("~/*", False), ("*/*", True), ("istio-system/*", True), ("other/*", False)],
+)
+def test_a_host_that_nobody_knows_has_the_plain_port_unless_a_sidecar_hides_it(hosts: str, sent: bool) -> None:
+    """What a namespace of which nothing is given has cannot be told."""
+    sidecar: Object = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar"}
+    sidecar |= {"metadata": {"name": "narrow", "namespace": "hello"}, "spec": {"egress": [{"hosts": [hosts, "./*"]}]}}
+    route = bare()
+    route["spec"] |= {"hosts": ["outside.example"], "exportTo": ["."]}
+    found = findings(mesh([route, service("a"), service("b"), service("c", "other"), sidecar]), "mirror-never-sent")
+    assert (found == []) is sent

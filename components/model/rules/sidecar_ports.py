@@ -1,0 +1,83 @@
+"""Ports at which the proxies of a namespace route requests for hosts, and which hosts they see."""
+
+from typing import Final
+
+from .clusters import ClusterObjects
+from .envoy import SIDECAR, WAYPOINT
+from .objects import KubeObject, exported, service_name
+from .ports import carries_http, family, port_nodes, port_number, port_protocol
+from .reach import service_entry
+from .visibility import sees_service
+
+PLAIN_PORT: Final = 80
+"""Port at which sidecars route hosts that no Service and no ServiceEntry defines.
+
+They do where some Service that they see has that port, as those of gateways do.
+"""
+
+
+def has_plain_port(cluster: ClusterObjects, namespace: str) -> bool:
+    """Whether sidecars of a namespace have :data:`PLAIN_PORT`: not where a Sidecar hides every host that has it."""
+    if not cluster.complete or not cluster.scopes.hides_all_but(namespace, _namespaces(cluster), cluster.service):
+        return True
+    return PLAIN_PORT in cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace))
+
+
+def may_be_elsewhere(cluster: ClusterObjects, host: str) -> bool:
+    """Whether a host is a Service's that is not at hand and may be there: files often leave Services to others.
+
+    With some of its namespace at hand, it should be, too.
+    """
+    name = service_name(host)
+    if not name or cluster.service(host):
+        return False
+    return not cluster.complete or name[1] not in _namespaces(cluster)
+
+
+def _namespaces(cluster: ClusterObjects) -> set[str]:
+    return cluster.once("namespaces of Services", lambda: {each.namespace for each in cluster.of("Service")})
+
+
+def visible_subject(cluster: ClusterObjects, host: str, namespace: str, context: str) -> KubeObject | None:
+    """The Service or ServiceEntry behind a host that a namespace sees; its waypoint stands before all of its own."""
+    service = cluster.service(host)
+    if service:
+        own = context == WAYPOINT and service.namespace == namespace
+        return service if own or sees_service(namespace, service) else None
+    entry = service_entry(cluster, host, namespace)
+    return entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
+
+
+def is_alias(cluster: ClusterObjects, host: str) -> bool:
+    """Whether a host is a Service's of type ExternalName, which has no address of its own."""
+    service = cluster.service(host)
+    return service is not None and service.spec["type"].text() == "ExternalName"
+
+
+def http_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int]:
+    """Ports of a known host on which proxies of a namespace route requests.
+
+    A Service of type ExternalName makes no listener: it has requests where another one makes it for all addresses.
+    """
+    found = port_nodes(cluster, host)
+    numbers = [port_number(node) for node in found[1] if carries_http(found[0], node)] if found else []
+    known = [number for number in numbers if number]
+    if not is_alias(cluster, host):
+        return known
+    listened = cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace))
+    return [number for number in known if number in listened]
+
+
+def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
+    """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
+    found: set[int] = set()
+    for host in cluster.registered_hosts:
+        subject = None if is_alias(cluster, host) else visible_subject(cluster, host, namespace, SIDECAR)
+        if subject is None or not cluster.scopes.takes_in(namespace, host, subject.namespace):
+            continue
+        known = port_nodes(cluster, host)
+        for node in known[1] if known else ():
+            number = port_number(node)
+            if known and number and (known[0].kind == "ServiceEntry" or family(port_protocol(known[0], node))):
+                found |= {number} if carries_http(known[0], node) else set()
+    return found
