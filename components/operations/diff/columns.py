@@ -146,12 +146,9 @@ class Requests:
         Args:
             rows: As :func:`joined` returns them.
         """
-        keys = column(rows, "pair_key")
-        self._known = keys.unique()
-        self._rows, self._places = _in_order(rows, np.arange(rows.num_rows), self._codes(keys).to_numpy())
-
-    def _codes(self, keys: Column) -> Column:
-        return pc.cast(pc.index_in(keys, value_set=self._known), pa.int64())
+        keys = column(rows, "pair_key").dictionary_encode()
+        self._known = keys.dictionary
+        self._rows, self._places = _in_order(rows, np.arange(len(keys)), keys.indices.to_numpy().astype(np.int64))
 
     def pairs_with(self, others: Table, counts: PairCounts) -> Places:
         """Bring the first answers of both to a request together, then the second ones, and so on.
@@ -160,14 +157,15 @@ class Requests:
             others: As :func:`joined` returns them.
             counts: Takes how many came together.
         """
-        codes = self._codes(column(others, "pair_key"))
+        codes = pc.index_in(column(others, "pair_key"), value_set=self._known)
         known = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
-        found, places = _in_order(others, known, pc.drop_null(codes).to_numpy())
-        both, primary, other = np.intersect1d(self._places, places, assume_unique=True, return_indices=True)
-        counts.paired += len(both)
+        found, places = _in_order(others, known, pc.drop_null(codes).to_numpy().astype(np.int64))
+        spots = np.minimum(np.searchsorted(self._places, places), len(self._places) - 1)
+        paired = self._places[spots] == places
+        counts.paired += (several := int(np.count_nonzero(paired)))
         counts.unpaired += len(codes) - len(known)
-        counts.surplus += len(known) - len(both)
-        return Places(self._rows[primary], found[other])
+        counts.surplus += len(known) - several
+        return Places(self._rows[spots[paired]], found[paired])
 
 
 def _in_order(rows: Table, which: Numbers, codes: Numbers) -> tuple[Numbers, Numbers]:
@@ -181,16 +179,22 @@ def _in_order(rows: Table, which: Numbers, codes: Numbers) -> tuple[Numbers, Num
         which: Places of the rows in question.
         codes: Of each of these the number of its request.
     """
-    started = column(rows, "started_at").to_numpy()[which]
-    order = np.lexsort((started, codes))
-    codes, started, order = codes[order], started[order], which[order]
-    same = np.concatenate(([False], codes[1:] == codes[:-1]))
-    ties = same & np.concatenate(([False], started[1:] == started[:-1]))
+    by_request = np.argsort(codes, kind="stable")
+    codes, order = codes[by_request], which[by_request]
+    same = np.concatenate(([False], codes[1:] == codes[:-1]))[: len(codes)]
+    if not same.any():
+        return order, codes * _RANKS
+    several = np.flatnonzero(same | np.concatenate((same[1:], [False])))
+    started = column(rows, "started_at").to_numpy()[order[several]]
+    by_start = np.lexsort((started, codes[several]))
+    order[several], started = order[several][by_start], started[by_start]
+    own = codes[several]
+    ties = np.concatenate(([False], (own[1:] == own[:-1]) & (started[1:] == started[:-1])))
     if ties.any():
         tied = np.flatnonzero(ties | np.concatenate((ties[1:], [False])))
-        contents = [repr(answer) for answer in answers_in_order(rows, order[tied])]
-        keys = list(zip(codes[tied].tolist(), started[tied].tolist(), contents, strict=True))
-        order[tied] = order[tied[sorted(range(len(keys)), key=keys.__getitem__)]]
+        contents = [repr(answer) for answer in answers_in_order(rows, order[several[tied]])]
+        keys = list(zip(own[tied].tolist(), started[tied].tolist(), contents, strict=True))
+        order[several[tied]] = order[several[tied[sorted(range(len(keys)), key=keys.__getitem__)]]]
     positions = np.arange(len(codes))
     firsts = np.maximum.accumulate(np.where(same, 0, positions))
     return order, codes * _RANKS + positions - firsts
