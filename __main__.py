@@ -22,6 +22,12 @@ if recording := program.recorder_args(settings, mesh, gateway, hello):
     recorder = tm.TrafficRecorder("recorder", recording)
     pulumi.export("recordings", {"at": recorder.recordings, "fetch": recorder.fetch})
 
+replays = {
+    name: tm.ReplayJob(name, args) for name, args in program.replays_args(settings, cluster.handle, hello).items()
+}
+if replays:
+    pulumi.export("replays", {name: {"result": each.result, "wait": each.wait} for name, each in replays.items()})
+
 if settings.role is program.Role.TESTING:
     receiver = tm.MirrorReceiver(
         "greeter",

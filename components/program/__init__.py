@@ -12,6 +12,7 @@ from .arguments import (
 from .branches import branches_args, expiry_guard_args
 from .overlays import overlays_args
 from .recorders import recorder_args
+from .replays import replays_args
 from .sections import Section
 from .settings import (
     ClusterChoice,
@@ -38,5 +39,6 @@ __all__ = [
     "overlays_args",
     "peer_with_testing",
     "recorder_args",
+    "replays_args",
     "with_offer",
 ]

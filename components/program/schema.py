@@ -7,9 +7,10 @@ from typing import Final
 from ..clusters import ExistingClusterArgs
 from ..clusters.gke import ExistingNetwork, GkeClusterArgs, NewNetwork, StandardMode
 from ..mesh import IstioControlPlaneArgs, MeshGatewayArgs
-from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirrorOverlayArgs, TrafficRecorderArgs
+from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirrorOverlayArgs, ReplayJobArgs, TrafficRecorderArgs
 from ..model import CrossClusterMirror, InClusterMirror, MirrorContract
 from ..model.recording import RecorderSettings
+from ..model.replaying import ReplaySettings
 from ..workloads import GreeterArgs
 from .recorders import STORAGE_KEYS
 from .sections import described_keys
@@ -91,6 +92,12 @@ def _entries() -> list[tuple[str, str, str | None, str]]:
             "{}",
             f"Records what the gateway gets. {_keys(TrafficRecorderArgs)}, {_keys(RecorderSettings)}, "
             f"storage {{{', '.join(STORAGE_KEYS)}}}.",
+        ),
+        (
+            "replays",
+            "object",
+            "{}",
+            f"Recordings that are sent again, each by a Job. By name: {_keys(ReplayJobArgs)}, {_keys(ReplaySettings)}.",
         ),
     ]
 

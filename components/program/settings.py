@@ -12,7 +12,7 @@ from pulumi.runtime import config as runtime_config
 from ..clusters import ExistingClusterArgs
 from ..clusters.gke import GkeClusterArgs
 from ..mesh import IstioControlPlaneArgs, MeshGatewayArgs, TlsCredential
-from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirrorOverlayArgs, TrafficRecorderArgs
+from ..mirroring import BranchServiceArgs, ExpiryGuardArgs, MirrorOverlayArgs, ReplayJobArgs, TrafficRecorderArgs
 from ..model import (
     CrossClusterMirror,
     Destination,
@@ -23,6 +23,7 @@ from ..model import (
     ValidationError,
 )
 from ..model.recording import RecorderSettings
+from ..model.replaying import ReplaySettings
 from ..model.routing import service_host
 from ..workloads import GreeterArgs
 from .credentials import tls_credential
@@ -89,6 +90,8 @@ class StackSettings:
         secret_branches: Whether there is a secret among them; then their environment is one.
         expiry_guard: Who ends mirrors on time; empty for nobody.
         recorder: What records at the gateway; empty for nothing.
+        replays: Recordings that are sent again, by name.
+        replay_names: Their names.
     """
 
     role: Role
@@ -112,6 +115,8 @@ class StackSettings:
     secret_branches: bool
     expiry_guard: Section
     recorder: Section
+    replays: Section
+    replay_names: tuple[str, ...]
 
     @property
     def namespace(self) -> str:
@@ -138,6 +143,8 @@ GIVEN: Final[Mapping[type, tuple[str, ...]]] = {
     MirrorOverlayArgs: ("mesh",),
     TrafficRecorderArgs: ("mesh", "at", "namespace", "settings", "keep_request_ids"),
     RecorderSettings: ("side", "mark_header", "storage"),
+    ReplayJobArgs: ("cluster", "namespace", "settings"),
+    ReplaySettings: (),
 }
 """What the configuration fills, with the arguments that the program sets or that its own Istio has no use for; all
 others are keys."""
@@ -157,13 +164,14 @@ CLUSTER_KEYS: Final = {
 }
 BRANCH_KEYS: Final = (*keys(BranchServiceArgs), "headers", "rpcMethods")
 RECORDER_KEYS: Final = (*keys(TrafficRecorderArgs), *keys(RecorderSettings), "storage")
+REPLAY_KEYS: Final = (*keys(ReplayJobArgs), *keys(ReplaySettings))
 OVERLAY_KEYS: Final = keys(MirrorOverlayArgs)
 MIRROR_KEYS: Final = ("rpcMethods", "inCluster", "crossCluster", "overlay")
 CROSS_CLUSTER_KEYS: Final = (*keys(CrossClusterMirror), "testingStack", "absent")
 
 TOP_KEYS: Final = (
     *("role", "clusterKind", "cluster", "kubeconfig", "contract", "mirrorTls", "mirrorTlsSecretName"),
-    *("istio", "gateway", "greeter", "mirrors", "branches", "expiryGuard", "recorder"),
+    *("istio", "gateway", "greeter", "mirrors", "branches", "expiryGuard", "recorder", "replays"),
 )
 STAGING_KEYS: Final = ("mirrors", "branches", "expiryGuard")
 """What only the stack that owns the traffic can have."""
@@ -194,6 +202,7 @@ def load(stack: str | None = None) -> StackSettings:
     mirrors = section("mirrors", MIRROR_KEYS)
     across = mirrors.section("crossCluster", CROSS_CLUSTER_KEYS)
     names = _names(_object(config, "branches", file))
+    replays = _names(_object(config, "replays", file))
     overlays = _names(mirrors.mapping("overlay"))
     contract = section("contract", keys(MirrorContract)).fill(MirrorContract)
     greeter = section("greeter", keys(GreeterArgs))
@@ -235,6 +244,8 @@ def load(stack: str | None = None) -> StackSettings:
         secret_branches=_is_secret("branches"),
         expiry_guard=section("expiryGuard", keys(ExpiryGuardArgs)),
         recorder=section("recorder", RECORDER_KEYS),
+        replays=section("replays", replays),
+        replay_names=replays,
     )
 
 
