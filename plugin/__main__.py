@@ -1,6 +1,7 @@
 """Serves the components to the engine, for programs in any language."""
 
-from facade import COMPONENTS, NAME
+from facade import COMPONENTS
+from foundation import NAME
 from pulumi.provider.experimental import component_provider_host
 
 if __name__ == "__main__":

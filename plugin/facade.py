@@ -3,54 +3,15 @@
 Each holds the library's component of its name as its child, which does all the work, and the cluster's provider.
 """
 
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, ClassVar, Final, NotRequired, TypedDict, TypeVar
+from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 import values
+from foundation import Component, told
+from replays import ReplayJob
 from shapes import Contract, CrossClusterMirror, Mesh, Mirror, Server, Service
 
 import pulumi_traffic_mirror as tm
-
-NAME: Final = "trafficmirror"
-"""Name of the package; begins the tokens of the library's components too."""
-
-_T = TypeVar("_T")
-
-
-class RefusedError(Exception):
-    """What is wrong with an argument, in one sentence."""
-
-    # The host would print the places in our code beside it, which are nothing to whoever wrote the program.
-    __traceback__: ClassVar[TracebackType | None] = property(lambda _: None, lambda *_: None)  # type: ignore[assignment]
-
-
-def _told(made: Callable[[], _T]) -> _T:
-    """What is made, or a refusal in the words of the library."""
-    try:
-        return made()
-    except tm.ValidationError as error:
-        raise RefusedError(str(error)) from None
-
-
-class _Component(pulumi.ComponentResource):
-    """What the components have in common."""
-
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None) -> None:
-        super().__init__(f"{NAME}:index:{type(self).__name__}", name, {}, opts)
-
-    def _own(self) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self)
-
-    def _cluster(self, name: str, args: values.Given) -> tm.ClusterHandle:
-        given = tm.ExistingClusterArgs(
-            kubeconfig=values.kubeconfig(args["kubeconfig"]), **values.chosen(args, "context")
-        )
-        return tm.ExistingCluster(f"{name}-cluster", given, self._own()).handle
-
-    def _mesh(self, name: str, args: values.Given) -> tm.MeshHandle:
-        return values.mesh(self._cluster(name, args), args["mesh"])
 
 
 class ExistingClusterArgs(TypedDict):
@@ -64,7 +25,7 @@ class ExistingClusterArgs(TypedDict):
     """Context to use; default the kubeconfig's current one."""
 
 
-class ExistingCluster(_Component):
+class ExistingCluster(Component):
     """A cluster that is there: its kubeconfig with one context, for the other components."""
 
     kubeconfig: pulumi.Output[str]
@@ -77,7 +38,7 @@ class ExistingCluster(_Component):
         chosen = values.chosen(args, "kubeconfig_path", "context")
         if args.get("kubeconfig") is not None:
             chosen["kubeconfig"] = values.kubeconfig(args.get("kubeconfig"))
-        made = _told(lambda: tm.ExistingCluster(name, tm.ExistingClusterArgs(**chosen), self._own()))
+        made = told(lambda: tm.ExistingCluster(name, tm.ExistingClusterArgs(**chosen), self.own()))
         self.kubeconfig, self.server = made.kubeconfig, made.server
         self.register_outputs({"kubeconfig": self.kubeconfig, "server": self.server})
 
@@ -109,7 +70,7 @@ class GkeClusterArgs(TypedDict):
     """Labels of the cluster and its nodes."""
 
 
-class GkeCluster(_Component):
+class GkeCluster(Component):
     """A cluster on GKE."""
 
     kubeconfig: pulumi.Output[str]
@@ -121,7 +82,7 @@ class GkeCluster(_Component):
 
     def __init__(self, name: str, args: GkeClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        made = _told(lambda: tm.GkeCluster(name, self._arguments(args), self._own()))
+        made = told(lambda: tm.GkeCluster(name, self._arguments(args), self.own()))
         self.kubeconfig, self.server, self.cluster_name = made.kubeconfig, made.server, made.cluster_name
         self.register_outputs({"kubeconfig": self.kubeconfig, "server": self.server, "clusterName": self.cluster_name})
 
@@ -168,7 +129,7 @@ class IstioControlPlaneArgs(TypedDict):
     """More Helm values of the chart istiod, plain."""
 
 
-class IstioControlPlane(_Component):
+class IstioControlPlane(Component):
     """Installs Istio: its CRDs, istiod, optionally istio-cni."""
 
     version: pulumi.Output[str]
@@ -179,11 +140,11 @@ class IstioControlPlane(_Component):
         names = ("version", "revision", "namespace", "hub", "cni", "values")
 
         def make() -> tm.IstioControlPlane:
-            cluster = self._cluster(name, args)
+            cluster = self.cluster(name, args)
             given = {**values.chosen(args, *names), **values.charts(args.get("charts"))}
-            return tm.IstioControlPlane(name, tm.IstioControlPlaneArgs(cluster=cluster, **given), self._own())
+            return tm.IstioControlPlane(name, tm.IstioControlPlaneArgs(cluster=cluster, **given), self.own())
 
-        self.version = _told(make).version
+        self.version = told(make).version
         self.register_outputs({"version": self.version})
 
 
@@ -216,7 +177,7 @@ class MeshGatewayArgs(TypedDict):
     """More Helm values of the chart gateway, plain."""
 
 
-class MeshGateway(_Component):
+class MeshGateway(Component):
     """Runs Istio's gateway and makes its Gateway object."""
 
     address: pulumi.Output[str]
@@ -232,10 +193,10 @@ class MeshGateway(_Component):
             servers += [tm.receiver_server(each, credential if each.tls else "") for each in contracts]
             names = ("namespace", "gateway_name", "exposure", "source_ranges", "service_annotations", "values")
             given = values.chosen(args, *names)
-            mesh = self._mesh(name, args)
-            return tm.MeshGateway(name, tm.MeshGatewayArgs(mesh=mesh, servers=servers, **given), self._own())
+            mesh = self.mesh(name, args)
+            return tm.MeshGateway(name, tm.MeshGatewayArgs(mesh=mesh, servers=servers, **given), self.own())
 
-        self.address = _told(make).address
+        self.address = told(make).address
         self.register_outputs({"address": self.address})
 
 
@@ -270,7 +231,7 @@ class MirroredServiceArgs(TypedDict):
     """Whether callers inside the mesh are routed too; default yes."""
 
 
-class MirroredService(_Component):
+class MirroredService(Component):
     """Owns the routing of one service, and mirrors it."""
 
     mirrors: pulumi.Output[list[dict[str, Any]]]
@@ -284,14 +245,14 @@ class MirroredService(_Component):
             if gateway := args.get("gateway"):
                 given["gateway"] = values.gateway(gateway)
             made = tm.MirroredServiceArgs(
-                mesh=self._mesh(name, args),
+                mesh=self.mesh(name, args),
                 primary=values.destination(args["primary"]),
                 mirrors=values.mirrors(args),
                 **given,
             )
-            return tm.MirroredService(name, made, self._own())
+            return tm.MirroredService(name, made, self.own())
 
-        self.mirrors = _told(make).mirrors
+        self.mirrors = told(make).mirrors
         self.register_outputs({"mirrors": self.mirrors})
 
 
@@ -332,7 +293,7 @@ class MirrorOverlayArgs(TypedDict):
     """HTTP (default), HTTP2 or GRPC."""
 
 
-class MirrorOverlay(_Component):
+class MirrorOverlay(Component):
     """Puts mirrors on routing that somebody else owns."""
 
     mirrors: pulumi.Output[list[dict[str, Any]]]
@@ -345,11 +306,11 @@ class MirrorOverlay(_Component):
             given = {**values.chosen(args, "routes", "namespace"), **values.protocol(args)}
             if gateway := args.get("gateway"):
                 given["gateway"] = values.gateway(gateway, args.get("gateway_labels"))
-            mesh, mirrors = self._mesh(name, args), values.mirrors(args)
+            mesh, mirrors = self.mesh(name, args), values.mirrors(args)
             made = tm.MirrorOverlayArgs(mesh=mesh, on=values.places(args), mirrors=mirrors, **given)
-            return tm.MirrorOverlay(name, made, self._own())
+            return tm.MirrorOverlay(name, made, self.own())
 
-        self.mirrors = _told(make).mirrors
+        self.mirrors = told(make).mirrors
         self.register_outputs({"mirrors": self.mirrors})
 
 
@@ -376,7 +337,7 @@ class MirrorReceiverArgs(TypedDict):
     """End of the offer as ISO text."""
 
 
-class MirrorReceiver(_Component):
+class MirrorReceiver(Component):
     """Accepts the mirrors of one contract."""
 
     offer: pulumi.Output[dict[str, Any]]
@@ -390,16 +351,16 @@ class MirrorReceiver(_Component):
             if end := args.get("expires"):
                 given["expires"] = tm.Expiry.parse(end)
             made = tm.MirrorReceiverArgs(
-                mesh=self._mesh(name, args),
+                mesh=self.mesh(name, args),
                 gateway=values.gateway(args["gateway"]),
                 address=args["address"],
                 contract=values.contract(args["contract"]),
                 service=values.destination(args["service"]),
                 **given,
             )
-            return tm.MirrorReceiver(name, made, self._own())
+            return tm.MirrorReceiver(name, made, self.own())
 
-        self.offer = _told(make).offer
+        self.offer = told(make).offer
         self.register_outputs({"offer": self.offer})
 
 
@@ -411,5 +372,6 @@ COMPONENTS: Final = (
     MirrorOverlay,
     MirrorReceiver,
     MirroredService,
+    ReplayJob,
 )
 """Everything that the plugin serves."""

@@ -78,6 +78,23 @@ CASES: Mapping[str, tuple[dict[str, Any], set[str]]] = {
         {**MESH, "primary": ORDERS, "mirrors": [NEXT], "protocol": "HTTP", "governMesh": True},
         {"VirtualService", "EnvoyFilter", "DestinationRule"},
     ),
+    "ReplayJob": (
+        {
+            **CLUSTER,
+            "namespace": "tools",
+            "image": f"registry.example/jobs@sha256:{'0' * 64}",
+            "recording": "gs://lake/monday",
+            "target": "https://v2.example",
+            "shards": 4.0,
+            "begin": "2027-01-31T12:00:00Z",
+            "rate": 200.0,
+            "sideEffects": "v2 has data of its own",
+            "rewrites": {"/v1": "/v2"},
+            "headerSecret": "credential",
+            "accountAnnotations": {"iam.gke.io/gcp-service-account": "replay@project.iam.gserviceaccount.com"},
+        },
+        {"Job", "ServiceAccount", "NetworkPolicy"},
+    ),
 }
 
 
@@ -152,6 +169,8 @@ def test_an_overlay_is_for_the_gateway_the_domain_and_the_waypoint_that_are_name
         ("MirrorOverlay", {"domain": "*.example.org"}, "domain"),
         ("MirrorReceiver", {"gateway": "internal-gateway"}, "gateway"),
         ("MirrorReceiver", {"contract": {**CONTRACT, "tls": "NONE"}}, "MUTUAL"),
+        ("ReplayJob", {"begin": None}, "begin"),
+        ("ReplayJob", {"caSecret": "My Secret"}, "secrets.ca"),
         ("GkeCluster", {"autopilot": True}, "max_nodes"),
         ("ExistingCluster", {"kubeconfig": "no: kubeconfig"}, "kubeconfig"),
     ],

@@ -17,7 +17,8 @@ def provider() -> Any:
     if str(FOLDER) not in sys.path:
         sys.path.append(str(FOLDER))
     facade: Any = importlib.import_module("facade")
-    return ComponentProvider(list(facade.COMPONENTS), facade.NAME)
+    foundation: Any = importlib.import_module("foundation")
+    return ComponentProvider(list(facade.COMPONENTS), foundation.NAME)
 
 
 def schema() -> str:
