@@ -1,15 +1,16 @@
 """Reading a recording in the order in which its exchanges started, however large it is."""
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from .arrow import RecordBatch, pa
+from .arrow import Table
 from .exchange import Exchange
 from .reading import RecordingReader, RowGroup
 from .schema import from_batch
+from .storage import StoredFile
 
 _SLICE_ROWS: Final = 64
 """Rows turned into objects at once."""
@@ -41,6 +42,8 @@ class OrderedReader:
         *,
         max_open_bytes: int = 96 * 1024 * 1024,
         columns: Sequence[str] | None = None,
+        files: Sequence[StoredFile] | None = None,
+        choose: Callable[[Table], Table] = lambda table: table,
     ) -> None:
         """Prepare to read.
 
@@ -48,17 +51,21 @@ class OrderedReader:
             reader: What to read; notes damage as usual.
             max_open_bytes: Bytes of row groups held at once, before compression.
             columns: Which columns to read, of those that make exchanges; all by default.
+            files: Which files; all by default.
+            choose: Returns the rows of a row group that are wanted, before anything is made of them; all by default.
         """
         self._reader = reader
         self._max_open_bytes = max_open_bytes
         self._columns = columns
+        self._files = files
+        self._choose = choose
         self._open_bytes = 0
         self.out_of_order = 0
         """Exchanges that came after a later one, because the limit was reached."""
 
     def exchanges(self) -> Iterator[Exchange]:
         """Yield every readable exchange, earliest start first."""
-        groups = sorted(self._reader.row_groups(), key=_first_start)
+        groups = sorted(self._reader.row_groups(self._files), key=_first_start)
         cursors: list[_Cursor] = []
         upcoming, latest = 0, _BEGINNING
         while True:
@@ -88,7 +95,8 @@ class OrderedReader:
         return is_due and self._open_bytes + group.bytes <= self._max_open_bytes
 
     def _open(self, group: RowGroup, number: int) -> _Cursor | None:
-        exchanges = _sorted(list(self._reader.read(group, columns=self._columns)))
+        table = self._reader.table(group, columns=self._columns)
+        exchanges = iter(()) if table is None else _sorted(self._choose(table))
         first = next(exchanges, None)
         if first is None:
             return None
@@ -100,8 +108,6 @@ def _first_start(group: RowGroup) -> datetime:
     return group.first_start or _BEGINNING
 
 
-def _sorted(batches: list[RecordBatch]) -> Iterator[Exchange]:
-    if not batches:
-        return
-    for batch in pa.Table.from_batches(batches).sort_by("started_at").to_batches(max_chunksize=_SLICE_ROWS):
+def _sorted(table: Table) -> Iterator[Exchange]:
+    for batch in table.sort_by("started_at").to_batches(max_chunksize=_SLICE_ROWS):
         yield from from_batch(batch)

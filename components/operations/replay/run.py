@@ -25,7 +25,7 @@ from .outcome import Outcome
 from .pace import Pace, schedule
 from .results import ResultWriter
 from .sender import Sender
-from .sharding import ShardResult, first_start, own, share_of
+from .sharding import ShardResult, first_start, own, read_part, share_of
 from .statistics import ReplayReport, ReplayStatistics
 from .target import Target
 
@@ -131,7 +131,9 @@ async def replay(
         return done
     run = _Run(job, stop or asyncio.Event(), noted_rules(reader) if job.result else [], place)
     origin = first_start(reader) if job.shard.of > 1 else None
-    ordered = OrderedReader(reader, columns=REQUEST_COLUMNS)
+    # Whose a session is tells only the request as a whole.
+    is_part = job.shard.of > 1 and job.session_header is None
+    ordered = read_part(reader, job.shard) if is_part else OrderedReader(reader, columns=REQUEST_COLUMNS)
     started = time.monotonic()
     showing = asyncio.ensure_future(_show(run.statistics, on_progress)) if on_progress else None
     try:
@@ -181,7 +183,7 @@ class _Run:
     ) -> None:
         self._job = job
         self._place = place
-        self._is_own = own(job.shard, self._session_of)
+        self._is_own = own(job.shard, self._session_of) if job.session_header and job.shard.of > 1 else None
         self._max_requests = None if job.max_requests is None else share_of(job.max_requests, job.shard)
         self._max_in_flight = share_of(job.max_in_flight, job.shard)
         self._stop = stop
@@ -269,7 +271,9 @@ class _Run:
                 if self._stop.is_set():
                     self._stopped_by = "interrupted"
                     return
-                if not self._is_own(exchange) or not self._may_send(exchange):
+                if self._is_own is not None and not self._is_own(exchange):
+                    continue
+                if not self._may_send(exchange):
                     continue
                 if self._max_requests is not None and self._chosen >= self._max_requests:
                     self._stopped_by = "limit"

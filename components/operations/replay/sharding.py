@@ -16,8 +16,11 @@ from zlib import crc32
 from ...model import ValidationError
 from ...model.credentials import without_credentials
 from ..recording import Damage, Exchange, RecordingReader, RecordingStore
-from ..recording.arrow import fs
-from ..recording.buckets import Shard, pair_key
+from ..recording.arrow import Table, fs, pa
+from ..recording.buckets import Shard, hashes_of, pair_key, pair_keys
+from ..recording.layout import MAX_BUCKETS, bucket_of, read_layout
+from ..recording.ordering import OrderedReader
+from ..recording.schema import REQUEST_COLUMNS
 from ..recording.storage import HIDDEN
 from .statistics import ReplayReport, Spread
 
@@ -37,6 +40,28 @@ def own(shard: Shard, session_of: Callable[[Exchange], str]) -> Callable[[Exchan
         session_of: Tells the session of a request; empty without one.
     """
     return lambda exchange: bool(shard.holds(crc32((session_of(exchange) or pair_key(exchange.request_id)).encode())))
+
+
+def read_part(reader: RecordingReader, shard: Shard) -> OrderedReader:
+    """Return what reads the requests of one part alone, in the order of their starts.
+
+    Buckets are dealt out as they are where each part has some; what it does not have it does not read.
+
+    Args:
+        reader: The whole recording.
+        shard: The part.
+    """
+    layout = read_layout(reader.store)
+    if layout is not None and layout.buckets >= shard.of:
+        names = {file: bucket_of(reader.store.relative(file.path)) or 0 for file in reader.store.files()}
+        files = [file for file, bucket in names.items() if shard.holds(bucket, layout.buckets)]
+        return OrderedReader(reader, columns=REQUEST_COLUMNS, files=files)
+
+    def choose(table: Table) -> Table:
+        hashes = hashes_of(pair_keys(table.column("request_id")))
+        return table.filter(pa.array(shard.holds(hashes, MAX_BUCKETS)))
+
+    return OrderedReader(reader, columns=REQUEST_COLUMNS, choose=choose)
 
 
 def first_start(reader: RecordingReader) -> datetime | None:
