@@ -19,9 +19,10 @@ import pytest
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.operations.diff import run, spark
-from pulumi_traffic_mirror.operations.recording import RecordingReader, RecordingStore
+from pulumi_traffic_mirror.operations.recording import RecordingReader, RecordingStore, RecordingWriter, Side
 from pulumi_traffic_mirror.operations.recording.compacting import compact
 from tests.unit.diff.corpora import ROLES, job_of, record
+from tests.unit.recording.test_other_readers import exchange, statements
 
 pytestmark = [
     pytest.mark.spark,
@@ -176,3 +177,14 @@ def test_damage_is_told_in_the_same_words_and_the_rest_compared(
     assert json.loads(capsys.readouterr().out) == local
     assert [damage["file"] for damage in local["damage"]] == [str(file.relative_to(folder / "mirror"))]
     assert 0 < local["pairs"] < 300
+
+
+def test_spark_runs_the_documentation_s_statements(tmp_path: Path, session: Any) -> None:
+    writer = RecordingWriter(RecordingStore.open(str(tmp_path / "recordings")), instance="test")
+    writer.write([exchange(number, side) for number in range(10) for side in Side])
+    writer.close()
+    session.read.parquet(str(tmp_path / "recordings")).createOrReplaceTempView("recording")
+    by_path, differing, pods = ([tuple(row) for row in session.sql(one).collect()] for one in statements("spark"))
+    assert by_path[0] == ("mirror", "/a", 5, 0.2, [4.0, pytest.approx(7.92)])
+    assert [row[:2] for row in differing] == [("id-3", "/b?n=3")]
+    assert pods == [("p0", 10), ("p1", 10)]

@@ -20,7 +20,7 @@ duckdb: Any = import_module("duckdb")
 polars: Any = import_module("polars")
 
 
-def _exchange(number: int, side: Side) -> Exchange:
+def exchange(number: int, side: Side) -> Exchange:
     body = b"right" if side is Side.PRIMARY or number != 3 else b"wrong"
     return Exchange(
         request_id=f"id-{number}",
@@ -41,7 +41,7 @@ def _exchange(number: int, side: Side) -> Exchange:
 def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """One finished file, one at which a recorder still writes; the folder is called as in the documentation."""
     folder = tmp_path / "recordings"
-    exchanges = [_exchange(number, side) for number in range(10) for side in Side]
+    exchanges = [exchange(number, side) for number in range(10) for side in Side]
     finished, unfinished = (
         RecordingWriter(
             RecordingStore.open(str(folder)), instance=name, limits=RollLimits(row_group_bytes=1), now=lambda: _START
