@@ -11,12 +11,14 @@ import pytest
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.model import ValidationError
-from pulumi_traffic_mirror.operations.recording import Part, RecordingReader
+from pulumi_traffic_mirror.operations.recording import Part, RecordingReader, RecordingStore
 from pulumi_traffic_mirror.operations.recording.arrow import pa
 from pulumi_traffic_mirror.operations.recording.buckets import Shard, pair_key, pair_keys
+from pulumi_traffic_mirror.operations.recording.compacting import compact
+from pulumi_traffic_mirror.operations.recording.schema import from_batch
 from pulumi_traffic_mirror.operations.replay import Pace, ReplayJob, ReplayReport, Target, replay
 from pulumi_traffic_mirror.operations.replay.pace import schedule
-from pulumi_traffic_mirror.operations.replay.sharding import share_of
+from pulumi_traffic_mirror.operations.replay.sharding import read_part, share_of
 from tests.support.replayed import START, record, recorded_request
 from tests.unit.replay.test_replay_choices import paths_served
 
@@ -97,6 +99,37 @@ async def test_foreign_answers_and_notes_are_refused(tmp_path: Path) -> None:
     note.write_text("{}")
     with pytest.raises(ValidationError, match="does not read"):
         await replay(_job(recording, "http://127.0.0.1:1", tmp_path / "result", 0))
+
+
+@pytest.mark.parametrize("in_buckets", [False, True])
+def test_a_part_makes_objects_of_its_own_requests_alone_and_reads_its_own_buckets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_buckets: bool
+) -> None:
+    recording = record(tmp_path, *_requests(30))
+    if in_buckets:
+        compact(RecordingReader.open(recording), RecordingStore.open(str(tmp_path / "cut")), buckets=4)
+        recording = str(tmp_path / "cut")
+    made: list[str] = []
+    monkeypatch.setattr(
+        "pulumi_traffic_mirror.operations.recording.ordering.from_batch",
+        lambda batch: made.extend(batch.column("request_id").to_pylist()) or from_batch(batch),
+    )
+    files: list[str] = []
+    table = RecordingReader.table
+    monkeypatch.setattr(
+        RecordingReader,
+        "table",
+        lambda self, group, **more: files.append(group.file.path) or table(self, group, **more),
+    )
+    parts: list[list[str]] = []
+    for number in range(3):
+        part = list(read_part(RecordingReader.open(recording), Shard(number=number, of=3)).exchanges())
+        assert [one.started_at for one in part] == sorted(one.started_at for one in part)
+        parts.append([one.request_id for one in part])
+    assert all(parts)
+    assert made == [one for part in parts for one in part]
+    assert sorted(made) == sorted(one.request_id for one in _requests(30))
+    assert len(files) == (len(set(files)) if in_buckets else 3 * len(set(files)))
 
 
 def test_rates_and_limits_are_those_of_all_parts_together() -> None:
