@@ -91,16 +91,15 @@ class ReplayJob(Component):
         secrets = {"headers": "header_secret", "ca": "ca_secret", "certificate": "certificate_secret"}
 
         def make() -> tm.ReplayJob:
-            reason = args.get("side_effects")
-            settings = tm.ReplaySettings(
-                **values.chosen(args, *sent), **({"waiver": values.waiver(reason)} if reason else {})
-            )
+            given = values.chosen(args, *sent)
+            if reason := args.get("side_effects"):
+                given["waiver"] = values.waiver(reason)
             named = {field: args[key] for field, key in secrets.items() if args.get(key) is not None}
             made = tm.ReplayJobArgs(
                 cluster=self.cluster(name, args),
                 image=args["image"],
                 namespace=args["namespace"],
-                settings=settings,
+                settings=tm.ReplaySettings(**given),
                 secrets=ReplaySecrets(**named),
                 **values.chosen(args, "claim", "account_annotations"),
             )

@@ -75,7 +75,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         log = start("master", "org.apache.spark.deploy.master.Master", "--port", "0")
         url = _until("master", said(log, r"Starting Spark master at (spark://127\.0\.0\.1:[1-9]\d*)"))[1]
         for number in range(2):
-            work = ("--cores", "1", "--memory", "600m", "--work-dir", str(tmp_path / f"work{number}"))
+            work = ("--cores", "1", "--memory", "1g", "--work-dir", str(tmp_path / f"work{number}"))
             log = start(f"worker{number}", "org.apache.spark.deploy.worker.Worker", url, *work)
             _until("worker", said(log, "Successfully registered with master"))
         yield Cluster(url, started[1:])
