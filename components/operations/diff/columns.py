@@ -160,7 +160,7 @@ class Requests:
         codes = pc.index_in(column(others, "pair_key"), value_set=self._known)
         known = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
         found, places = _in_order(others, known, pc.drop_null(codes).to_numpy().astype(np.int64))
-        spots: Numbers = np.searchsorted(self._places, places).clip(max=len(self._places) - 1)
+        spots = self._places.searchsorted(places).clip(max=len(self._places) - 1)
         paired = self._places[spots] == places
         counts.paired += (several := int(np.count_nonzero(paired)))
         counts.unpaired += len(codes) - len(known)
