@@ -26,13 +26,13 @@ from tests.unit.recording.test_other_readers import exchange, statements
 
 pytestmark = [
     pytest.mark.spark,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1_200),
     # Spark's own, of pandas and of sockets that it leaves to the garbage collector.
     pytest.mark.filterwarnings("ignore"),
 ]
 
 REQUESTS = 3_000
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300
 
 
 @dataclass
