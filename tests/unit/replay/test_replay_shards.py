@@ -77,6 +77,7 @@ async def test_a_part_that_was_ended_begins_anew_and_one_that_is_done_is_left(tm
         with pytest.raises(ValidationError, match="holds no finished recording"):
             RecordingReader.open(str(result))
         # What one leaves that is killed while it writes.
+        (result / "_shard=001").mkdir(parents=True, exist_ok=True)
         (result / "_shard=001" / "_x.parquet.unfinished").touch()
         whole = await replay(_job(recording, url, result, 1))
         sent = len(events)
