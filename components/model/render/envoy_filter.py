@@ -82,7 +82,10 @@ def cluster_options(brakes: Brakes | Waiver, protocol: Protocol, scrub: Scrub | 
     options: JsonObject = {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}"}
     value: JsonObject = {}
     if isinstance(brakes, Brakes):
-        value["outlier_detection"] = {"max_ejection_time": duration(brakes.ejection_seconds)}
+        # Both: Envoy refuses a cluster whose longest ejection is shorter than its first, which is 30 s as long as the
+        # DestinationRule is not there, or not in the proxy's reach.
+        length = duration(brakes.ejection_seconds)
+        value["outlier_detection"] = {"base_ejection_time": length, "max_ejection_time": length}
         options["common_http_protocol_options"] = {"max_stream_duration": duration(brakes.max_duration_seconds)}
         http["connection_keepalive"] = {
             "interval": duration(brakes.keepalive_seconds),

@@ -112,3 +112,18 @@ async def test_a_mirror_that_hangs_is_bounded_at_a_waypoint(oracle: Oracle, envo
         assert await counted(waypoint, "active") <= 2
         await settled(waypoint)
         assert await counted(waypoint, "max_duration_reached") > 0, "the bound on a copy's life holds"
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_that_has_no_destination_rule_yet_takes_the_filter(
+    oracle: Oracle, envoy: Path, tmp_path: Path
+) -> None:
+    """Whichever comes first, and where the rule is out of reach: Envoy refuses none of its clusters."""
+    filters = [each for each in overlay() if each["kind"] == "EnvoyFilter"]
+    given = at_waypoint(oracle, *routed(), *filters, rendered=True)["rendered"]
+    servers = {name: Server(name) for name in (*VERSIONS, NEXT.cluster_name)}
+    handlers = {name: each.serve for name, each in servers.items()}
+    async with running_waypoint(envoy, tmp_path, given, CHAIN, handlers) as waypoint:
+        assert await asked(waypoint, "/api/1") in VERSIONS
+        await settled(waypoint)
+    assert [line for line, _ in servers[NEXT.cluster_name].heads] == ["GET /api/1 HTTP/1.1"]
