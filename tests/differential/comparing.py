@@ -349,7 +349,9 @@ class _Mirror:
         )
         if made and not inside:
             return False  # the Service that Istio makes for a gateway
-        known = [each for each in cluster.registered_hosts if covers(host, each)] if inside else [host]
+        beside = {each["name"] for each in found.config["hosts"] or []}
+        taken = (each for each in cluster.registered_hosts if covers(host, each) and f"{each}:{port}" not in beside)
+        known = list(taken) if inside else [host]
         numbers = [number for each in known for number in cluster.ports_of(each)] if port.isdigit() else []
         return int(port) in numbers if numbers else not inside  # beyond: uncalled
 

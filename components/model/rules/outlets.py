@@ -271,13 +271,15 @@ def _registered(cluster: ClusterObjects, host: str, namespace: str, context: str
         unseen = cluster.ports_of(host)
         return [(host, 0)] if unseen and PLAIN_PORT not in unseen else []
     known = (name for name in cluster.registered_hosts if covers(host, name))
-    visible = [name for name in known if visible_subject(cluster, name, namespace, context)]
     # A waypoint has the routes of all that take a host.
     closer = context != WAYPOINT
-    names = [name for name in visible if not (closer and _routed_closer(cluster, name, host, namespace))]
-    found = [(name, port) for name in names for port in http_ports(cluster, name, namespace)]
+    names = [name for name in known if not (closer and _routed_closer(cluster, name, host, namespace))]
+    visible = [name for name in names if visible_subject(cluster, name, namespace, context)]
+    found = [(name, port) for name in visible for port in http_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found
+    if not visible and any(PLAIN_PORT in cluster.ports_of(name) for name in names):
+        return []
     return None if may_be_elsewhere(cluster, host) else [(host, 0)]
 
 

@@ -167,3 +167,18 @@ def test_a_host_that_nobody_knows_has_the_plain_port_unless_a_sidecar_hides_it(h
     route["spec"] |= {"hosts": ["outside.example"], "exportTo": ["."]}
     found = findings(mesh([route, service("a"), service("b"), service("c", "other"), sidecar]), "mirror-never-sent")
     assert (found == []) is sent
+
+
+@pytest.mark.parametrize(("closer", "sent"), [(False, True), (True, False)])
+def test_a_pattern_takes_a_service_that_its_callers_do_not_see_unless_a_closer_route_does(
+    closer: bool, sent: bool
+) -> None:
+    hidden = service("a", ports=[{"name": "http", "port": 80}])
+    hidden["metadata"]["annotations"] = {"networking.istio.io/exportTo": "lab"}
+    pattern = bare()
+    pattern["spec"] |= {"hosts": ["*.hello.svc.cluster.local"], "exportTo": ["."]}
+    pattern["spec"]["http"][0]["mirror"]["host"] = "b.lab.svc.cluster.local"
+    own = bare(mirror=None)
+    own["metadata"]["name"] = "own"
+    objects = [hidden, pattern, service("b", "lab"), *([own] if closer else [])]
+    assert (findings(mesh(objects), "mirror-never-sent") == []) is sent
