@@ -247,6 +247,12 @@ def test_a_replaced_cluster_keeps_its_protocol(protocol: Protocol, kept: str) ->
     assert list(only["explicit_http_config"]) == [kept]
 
 
+def test_a_cluster_is_taken_whatever_a_destination_rule_says_of_ejection() -> None:
+    """Envoy refuses one whose `base_ejection_time`, by itself 30 s, is above its `max_ejection_time`."""
+    rendered: Any = render.cluster_brakes(Brakes(ejection_seconds=5), Protocol.HTTP)
+    assert rendered["outlier_detection"] == {"base_ejection_time": "5s", "max_ejection_time": "5s"}
+
+
 def test_credentials_are_taken_off_the_copy() -> None:
     scrubbed = Scrub(extra_headers=["x-session"], mark_value="greeter")
     objects = sending(route(mirrors=[in_cluster(scrub=scrubbed)]))
