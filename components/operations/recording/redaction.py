@@ -216,10 +216,11 @@ def carries_redacted(exchange: Exchange) -> bool:
     Fields of protobuf messages that were cleared leave no trace.
     """
     part = exchange.request
-    texts = [exchange.path, *(value for _, value in (*part.headers, *part.trailers))]
+    # Joined by what no mark has: one look at all of them is several times as fast as one at each.
+    text = "\0".join([exchange.path, *[value for _, value in (*part.headers, *part.trailers)]])
     contents = [part.body or b"", *(message.data for message in part.messages if not message.compressed)]
     if part.body and (coding := value_of(part.headers, "content-encoding") or ""):
         contents[0] = decode(part.body, coding) or b""
-    return any(mark in text for mark in (REDACTED, URL_REDACTED) for text in texts) or any(
-        mark.encode() in content for mark in (REDACTED, URL_REDACTED) for content in contents
+    return any(
+        mark in text or any(mark.encode() in content for content in contents) for mark in (REDACTED, URL_REDACTED)
     )
