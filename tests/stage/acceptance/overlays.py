@@ -1,7 +1,10 @@
 """What cases of overlays share: an owner's objects, overlays on them, calls, and what a proxy has of it."""
 
 import json
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -130,6 +133,56 @@ def call(
     }
     job = lab.job_to(f"{lab.stage.gateway_addresses[STAGING]}:{PORT}", count, **given)
     return lab.run_job(job, inside=False, timeout=seconds)
+
+
+CHANGING_SECONDS = 60
+"""How long an owner's route changes, once a second, while calls are made and pods are replaced."""
+
+
+def under_change(
+    lab: Lab, owner: Callable[[int], dict[str, Any]], calls: Callable[[], dict[str, Any]], rollout: str = ""
+) -> dict[str, Any]:
+    """Call while the owner's weights change every second for a minute, and a rollout replaces pods.
+
+    Args:
+        lab: The clusters.
+        owner: The owner's route by the weight of its first version.
+        calls: Makes the calls; gives their result.
+        rollout: What is rolled out, as ``deployment/<name>``; empty for nothing.
+    """
+    began = time.monotonic()
+    running: Future[dict[str, Any]] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        for second in range(CHANGING_SECONDS):
+            lab.outpost.ask("apply", STAGING, owner(90 - second % 3 * 20))
+            if second == CHANGING_SECONDS // 4:
+                running = pool.submit(calls)
+            if rollout and second == CHANGING_SECONDS // 3:
+                lab.stage.kubectl(STAGING, "-n", NAMESPACE, "rollout", "restart", rollout)
+            time.sleep(max(0.0, began + second + 1 - time.monotonic()))
+        assert running is not None
+        result = running.result()
+        lab.outpost.ask("apply", STAGING, owner(90))
+        return result
+
+
+def unpatched(lab: Lab) -> Any:
+    """The gateway's routes without what overlays add."""
+    return without_overlay(json.loads(dump(lab.gateway)))
+
+
+def share(result: dict[str, Any]) -> float:
+    """Which share of the calls the first version answered."""
+    return result["versions"]["v1"] / result["calls"]
+
+
+def assert_split_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Assert that two runs were answered by the versions in the same shares.
+
+    Four standard deviations of the difference of two counts.
+    """
+    expected, calls = share(one), one["calls"]
+    assert abs(share(other) - expected) < 4 * math.sqrt(2 * expected * (1 - expected) / calls)
 
 
 def copies(lab: Lab, result: dict[str, Any], complete: int, version: str = "v3") -> int:

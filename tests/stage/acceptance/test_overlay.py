@@ -1,9 +1,6 @@
 """Overlays on routes that the cases' own objects own, before the real istiod: copies, and what stays as it was."""
 
 import json
-import math
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,6 +14,7 @@ from .overlays import (
     HTTP,
     PORT,
     READS,
+    assert_split_alike,
     call,
     copies,
     dump,
@@ -24,8 +22,11 @@ from .overlays import (
     overlaid,
     owner,
     settled_dump,
+    share,
     uncopied,
+    under_change,
     undisturbed,
+    unpatched,
     without_overlay,
 )
 from .report import band, span
@@ -34,7 +35,7 @@ from .terms import NAMESPACE, STAGING, TESTING, echo
 pytestmark = pytest.mark.stage
 
 SOURCE = "overlays"
-SECONDS = 60
+ECHO = "deployment/echo-v2"
 CALLS = 2000
 RATE = 200
 """Calls per second."""
@@ -62,34 +63,6 @@ def test_an_overlay_copies_what_it_names_and_changes_nothing_else(lab: Lab, case
     assert not any(name.startswith("x-traffic-mirror-to-") for name in head)
 
 
-def under_change(lab: Lab) -> dict[str, Any]:
-    """Call while the owner's weights change every second for a minute and a rollout replaces the second version."""
-    began = time.monotonic()
-    running: Future[dict[str, Any]] | None = None
-    with ThreadPoolExecutor(1) as pool:
-        for second in range(SECONDS):
-            lab.outpost.ask("apply", STAGING, owner(90 - second % 3 * 20))
-            if second == SECONDS // 4:
-                running = pool.submit(call, lab, CALLS, rate=RATE, concurrency=64)
-            if second == SECONDS // 3:
-                lab.stage.kubectl(STAGING, "-n", NAMESPACE, "rollout", "restart", "deployment/echo-v2")
-            time.sleep(max(0.0, began + second + 1 - time.monotonic()))
-        assert running is not None
-        result = running.result()
-        lab.outpost.ask("apply", STAGING, owner())
-        return result
-
-
-def unpatched(lab: Lab) -> Any:
-    """The gateway's routes without what overlays add."""
-    return without_overlay(json.loads(dump(lab.gateway)))
-
-
-def share(result: dict[str, Any]) -> float:
-    """Which share of the calls the first version answered."""
-    return result["versions"]["v1"] / result["calls"]
-
-
 @pytest.mark.timeout(330)
 def test_an_owner_s_changes_under_load_go_on_as_without_the_overlay(lab: Lab, case: Any) -> None:
     calls, percent = CALLS, 25
@@ -99,12 +72,16 @@ def test_an_owner_s_changes_under_load_go_on_as_without_the_overlay(lab: Lab, ca
         SOURCE,
         f"all answered, split as without it, {span(least, most)} of {calls:,} copied, routes restored",
     )
+
+    def calling() -> dict[str, Any]:
+        return call(lab, calls, rate=RATE, concurrency=64)
+
     with lab.applied(STAGING, [owner()]):
         before = undisturbed(lab)
-        plain = under_change(lab)
+        plain = under_change(lab, owner, calling, ECHO)
         wait_until(lambda: dump(lab.gateway) == before, what="the weights are as they were", timeout=30)
         with overlaid(lab, mirror(percent=percent)):
-            result = under_change(lab)
+            result = under_change(lab, owner, calling, ECHO)
             copied = copies(lab, result, least)
             left = uncopied(lab)
             wait_until(lambda: unpatched(lab) == json.loads(before), what="all but the patch is as it was", timeout=30)
@@ -115,8 +92,7 @@ def test_an_owner_s_changes_under_load_go_on_as_without_the_overlay(lab: Lab, ca
         "the callers' and the servers' own records, the proxy's dump",
     )
     assert (plain["good"], result["good"]) == (calls, calls), (plain["failures"], result["failures"])
-    # Four standard deviations of the difference of two counts.
-    assert abs(share(result) - share(plain)) < 4 * math.sqrt(2 * share(plain) * (1 - share(plain)) / calls)
+    assert_split_alike(plain, result)
     assert least <= copied <= most
     assert left == {"POST": 0, "marked": 0, "forged": 0}
 

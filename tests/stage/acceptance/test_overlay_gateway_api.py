@@ -13,8 +13,10 @@ from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 
 from .lab import Lab, settled
 from .overlays import (
+    AIM,
     HTTP,
     PORT,
+    assert_split_alike,
     call,
     copies,
     define_gateway_api,
@@ -22,9 +24,11 @@ from .overlays import (
     mirror,
     overlaid,
     settled_dump,
+    share,
     uncopied,
+    under_change,
     undisturbed,
-    without_overlay,
+    unpatched,
 )
 from .report import band
 from .terms import GATEWAY, NAMESPACE, PORTS, SAY_HELLO, STAGING, greeter
@@ -102,40 +106,83 @@ def _gateway(lab: Lab, oracle_files: OracleFiles) -> Iterator[None]:
         yield
 
 
-def test_an_http_route_is_mirrored_while_its_weights_change(lab: Lab, case: Any) -> None:
+@pytest.mark.timeout(330)
+def test_an_http_route_is_mirrored_while_its_weights_change_and_a_rollout_runs(lab: Lab, case: Any) -> None:
     calls, percent = 2000, 25
     least, most = band(calls, percent)
-    note = case(
-        "Overlay on an HTTPRoute", SOURCE, f"all answered, {least} to {most} of {calls} copied, all else as before"
-    )
+    wanted = f"all answered, split as without it, {least} to {most} of {calls} copied, all else as before"
+    note = case("Overlay on an HTTPRoute while weights change every second and a rollout runs", SOURCE, wanted)
     host = f"{HOSTS[HTTP]}:{PORT}"
     on = [GatewayHosts(hosts=[HOSTS[HTTP]])]
+
+    def calling() -> dict[str, Any]:
+        return call(lab, calls, authority=host, rate=200, concurrency=64)
+
     with lab.applied(STAGING, [http_route()]):
         before = undisturbed(lab)
+        plain = under_change(lab, http_route, calling, "deployment/echo-v2")
+        wait_until(lambda: dump(lab.gateway) == before, what="the weights are as they were", timeout=30)
         with overlaid(lab, mirror(percent=percent), on=on):
-            assert without_overlay(json.loads(dump(lab.gateway))) == json.loads(before)
-            lab.outpost.ask("apply", STAGING, http_route(50))
-            result = call(lab, calls, authority=host, rate=200, concurrency=64)
+            result = under_change(lab, http_route, calling, "deployment/echo-v2")
             copied = copies(lab, result, least)
             left = uncopied(lab, authority=host)
-            lab.outpost.ask("apply", STAGING, http_route())
+            wait_until(lambda: unpatched(lab) == json.loads(before), what="all but the patch is as it was", timeout=30)
             cart = call(lab, 50, authority=host, path="/api/cart/7")
             settled(lambda: lab.seen(STAGING, "v1", cart["run"]), complete=50)
             (head, *_) = [dict(each["headers"]) for each in lab.records(STAGING, "v1", cart["run"])]
         wait_until(lambda: dump(lab.gateway) == before, what="the routes are as they were", timeout=30)
-    note(f"{result['good']} answered, {copied} copies, {left}", "the servers' own records, the proxy's dump")
-    assert result["good"] == calls, result["failures"]
-    assert set(result["versions"]) == {"v1", "v2"}
+    split = f"v1 {share(result):.1%}, {share(plain):.1%} without"
+    note(f"{result['good']} answered, {split}, {copied} copies, {left}", "the servers' own records, the proxy's dump")
+    assert (plain["good"], result["good"]) == (calls, calls), (plain["failures"], result["failures"])
+    assert_split_alike(plain, result)
     assert least <= copied <= most
-    assert set(left.values()) == {0}
+    assert left == {"POST": 0, "marked": 0, "forged": 0}
     assert head[":path"] == "/v2/cart/7"
 
 
-def test_a_grpc_route_is_mirrored_by_its_methods(lab: Lab, case: Any) -> None:
-    note = case("Overlay on a GRPCRoute", SOURCE, "100 of 100 calls of the method, 0 of another")
+def test_an_http_route_that_is_made_again_is_mirrored_without_a_deployment(lab: Lab, case: Any) -> None:
+    note = case("Overlay and an HTTPRoute that is deleted and made again", SOURCE, "copies before and after")
+    host = f"{HOSTS[HTTP]}:{PORT}"
+    counts: list[int] = []
+    with lab.applied(STAGING, [http_route()]):
+        undisturbed(lab)
+        with overlaid(lab, mirror(), on=[GatewayHosts(hosts=[HOSTS[HTTP]])]):
+            counts.append(copies(lab, call(lab, 50, authority=host), 50))
+            lab.outpost.ask("delete", STAGING, GROUP, "HTTPRoute", NAMESPACE, http_route()["metadata"]["name"])
+            wait_until(lambda: AIM not in dump(lab.gateway), what="the route is gone", timeout=30)
+            lab.outpost.ask("apply", STAGING, http_route())
+            settled_dump(lab.gateway, AIM)
+            counts.append(copies(lab, call(lab, 50, authority=host), 50))
+    note(" / ".join(map(str, counts)), "the servers' own records")
+    assert counts == [50, 50]
+
+
+def twin() -> dict[str, Any]:
+    """A second Service on the first greeter's pods, so that a route can have weights beside the mirror's Service."""
+    ports = [{"name": "grpc", "port": PORTS[Protocol.GRPC], "targetPort": 8000, "appProtocol": "grpc"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "greeter-twin", "namespace": NAMESPACE},
+        "spec": {"selector": {"app": "greeter", "version": "v1"}, "ports": ports},
+    }
+
+
+def grpc_route(first: int = 90) -> dict[str, Any]:
+    """The greeter by weight under two names."""
     protocol = Protocol.GRPC
-    owner = route("GRPCRoute", protocol, {"backendRefs": [backend("greeter", protocol)]})
-    copied_to = tm.InClusterMirror(percent=100, service=greeter("v2"), match=Match(rpc_methods=[SAY_HELLO]))
+    both = [backend("greeter", protocol, first), backend("greeter-twin", protocol, 100 - first)]
+    return route("GRPCRoute", protocol, {"backendRefs": both})
+
+
+@pytest.mark.timeout(330)
+def test_a_grpc_route_is_mirrored_by_its_methods_while_its_weights_change(lab: Lab, case: Any) -> None:
+    calls, percent = 2000, 25
+    least, most = band(calls, percent)
+    wanted = f"all answered, {least} to {most} of {calls} copied, 0 marked, 0 forged"
+    note = case("Overlay on a GRPCRoute while weights change every second", SOURCE, wanted)
+    protocol = Protocol.GRPC
+    copied_to = tm.InClusterMirror(percent=percent, service=greeter("v2"), match=Match(rpc_methods=[SAY_HELLO]))
     on = [GatewayHosts(hosts=[HOSTS[protocol]])]
     address = f"{lab.stage.gateway_addresses[STAGING]}:{PORTS[protocol]}"
     job = {
@@ -147,15 +194,32 @@ def test_a_grpc_route_is_mirrored_by_its_methods(lab: Lab, case: Any) -> None:
         "message_bytes": 0,
         "headers": {},
     }
-    with lab.applied(STAGING, [owner]):
-        settled_dump(lab.gateway, HOSTS[protocol])
+    forged = {"x-traffic-mirror-to-hello.shop.greeter-v2": str(greeter("v2").cluster_name)}
+    unwanted = {
+        "marked": {"headers": {"x-traffic-mirror": "mirror"}},
+        "forged": {"headers": {"x-traffic-mirror": "mirror", **forged}},
+    }
+
+    def calling() -> dict[str, Any]:
+        return lab.run_job(lab.job_to(address, calls, rate=200, concurrency=64, **job), inside=False, timeout=120)
+
+    with lab.applied(STAGING, [twin(), grpc_route()]):
+        before = undisturbed(lab, HOSTS[protocol])
         with overlaid(lab, copied_to, on=on, protocol=protocol):
-            result = lab.run_job(lab.job_to(address, 100, **job), inside=False)
-            marked = {**job, "headers": {"x-traffic-mirror": "mirror"}}
-            twice = lab.run_job(lab.job_to(address, 50, **marked), inside=False)
-            seen = settled(lambda: lab.greeted(STAGING, "v2", result["run"]), complete=100)
-            left = settled(lambda: lab.greeted(STAGING, "v2", twice["run"]), complete=1)
-    note(f"{seen.calls} and {left.calls}", "the greeter's log")
-    assert (result["good"], twice["good"]) == (100, 50), (result["failures"], twice["failures"])
-    assert (seen.calls, seen.repeats, left.calls) == (100, 0, 0)
-    assert seen.marks == {"mirror": 100}
+            result = under_change(lab, grpc_route, calling)
+            runs = {
+                name: lab.run_job(lab.job_to(address, 50, **{**job, **change}), inside=False)
+                for name, change in unwanted.items()
+            }
+            seen = settled(lambda: lab.greeted(STAGING, "v2", result["run"]), complete=least)
+            left = {
+                name: settled(lambda each=each: lab.greeted(STAGING, "v2", each["run"]), complete=1).calls
+                for name, each in runs.items()
+            }
+            wait_until(lambda: unpatched(lab) == json.loads(before), what="all but the patch is as it was", timeout=30)
+        wait_until(lambda: dump(lab.gateway) == before, what="the routes are as they were", timeout=30)
+    note(f"{result['good']} answered, {seen.calls} copies, {left}", "the greeter's log, the proxy's dump")
+    assert result["good"] == calls, result["failures"]
+    assert least <= seen.calls <= most
+    assert (seen.repeats, left) == (0, {"marked": 0, "forged": 0})
+    assert seen.marks == {"mirror": seen.calls}
