@@ -70,11 +70,15 @@ def short_name(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     remedy="Add port: {number: …}",
 )
 def no_port(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report targets without a port, unless every sender comes by one that the target has."""
+    """Report targets without a port, unless every sender comes by one that it has, or by an EnvoyFilter's own list."""
     if mirror_entry.target.port is not None:
         return
     numbers = case.cluster.ports_of(mirror_entry.target.host)
-    outlets = [each.outlet for each in standing(case.cluster, mirror_entry.route).placements]
+    places = sent(case.cluster, mirror_entry.route)
+    own = [each for each in places if not each.applied or any(at.node is mirror_entry.node for at in each.policies)]
+    if places and not own:
+        return
+    outlets = [each.placement.outlet for each in own]
     taken = [(outlet, cluster_at(case.cluster, mirror_entry, outlet).split("|")[1]) for outlet in outlets]
     if taken and numbers and all(port.isdigit() and int(port) in numbers for _, port in taken):
         return

@@ -352,7 +352,7 @@ CASES: tuple[Case, ...] = (
     Case(
         rule="mirror-target-no-port",
         passes=both,
-        fails=staging(VS, f"{FIRST}.destination.port", None),
+        fails=lambda: mesh([bare(mirror={"host": "b.hello.svc.cluster.local"})]),
         silent=mirrorless,
         names="without a port",
     ),

@@ -161,3 +161,12 @@ def test_a_cluster_that_is_taken_away_is_told_beside_another_share() -> None:
     told = [found.message for found in findings(mesh(objects), "mirror-policy-drift")]
     assert any("gets 100 %" in message for message in told)
     assert any(f"{B} is taken away" in message for message in told)
+
+
+@pytest.mark.parametrize(("operation", "told"), [(LISTS, False), ("MERGE", True)])
+def test_a_missing_port_matters_where_the_route_s_own_mirror_is_left(operation: str, told: bool) -> None:
+    route = bare(name="a")
+    del route["spec"]["http"][0]["mirror"]["port"]
+    written = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "a"}}, operation=operation)
+    other = service("b", ports=[{"name": "http", "port": 9}])
+    assert bool(findings(mesh([route, service("a"), other, written]), "mirror-target-no-port")) is told
