@@ -120,13 +120,20 @@ class TrafficRecorderArgs(InNamespace, ComponentArgs):
             DnsLabel(each, field=f"metrics_namespaces[{index}]") for index, each in enumerate(self.metrics_namespaces)
         )
         object.__setattr__(self, "metrics_namespaces", namespaces)
-        self._check_session()
+        withheld = {*DEFAULT_HEADERS, *self.settings.redaction.headers} if self.withhold_headers else set[str]()
+        self._check_session(withheld)
+        if both := withheld.intersection(self.settings.access_log_headers or ()):
+            raise ValidationError(
+                field="settings.access_log_headers",
+                value=sorted(both)[0],
+                rule="must not be a header that withhold_headers keeps in the proxy",
+                remedy="Leave it out, or withhold no headers",
+            )
 
-    def _check_session(self) -> None:
+    def _check_session(self, withheld: set[str]) -> None:
         session = self.settings.session
         if session is None:
             return
-        withheld = {*DEFAULT_HEADERS, *self.settings.redaction.headers} if self.withhold_headers else set[str]()
         if missing := withheld.intersection(SessionSource.parse(session).headers):
             raise ValidationError(
                 field="settings.session",

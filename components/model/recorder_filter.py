@@ -8,7 +8,7 @@ from typing import Final
 from .checks import member
 from .errors import ValidationError
 from .jsontypes import JsonObject, JsonValue
-from .recording import Side
+from .recording import Side, logged_digest
 from .render.objects import compact, duration, istio_object, selecting
 from .request_sampling import WHOLE, sample_regex, sample_threshold
 from .values import DnsLabel, HeaderName, Hostname, Port
@@ -26,6 +26,9 @@ BODIES_KEY: Final = "x-traffic-recorder-bodies"
 """Stream metadata in which the filter says that it sends none."""
 
 NO_BODIES: Final = "none"
+
+LOGGED_KEY: Final = "x-traffic-recorder-headers"
+"""Stream metadata in which an access log says which headers it tells, by :func:`~.recording.logged_digest`."""
 
 _API: Final = "type.googleapis.com/envoy"
 _MANAGER: Final = "envoy.filters.network.http_connection_manager"
@@ -291,6 +294,7 @@ def _grpc_service(recorder: RecorderFilter) -> JsonObject:
         SIDE_KEY: recorder.side.value if recorder.side else "",
         SOURCE_KEY: recorder.source,
         BODIES_KEY: "" if recorder.bodies else NO_BODIES,
+        LOGGED_KEY: "" if recorder.logged_headers is None else logged_digest(recorder.logged_headers),
     }
     metadata: list[JsonValue] = [{"key": key, "value": value} for key, value in entries.items() if value]
     return compact({"envoy_grpc": {"cluster_name": recorder.cluster_name}, "initial_metadata": metadata})

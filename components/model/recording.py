@@ -1,7 +1,8 @@
 """What a recorder keeps, where it keeps it and what it must never keep; rendered as the collector's settings."""
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from pathlib import PurePosixPath
@@ -61,6 +62,15 @@ _VOLUME_SHARE: Final = 0.8
 _FIELD_NAME: Final = re.compile(r"\w+(\.\w+)+", re.ASCII)
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """Source: RFC 6265 section 4.1.1, by RFC 9110's tokens."""
+
+
+def logged_digest(headers: Iterable[str]) -> str:
+    """Return what tells two lists of headers apart, whatever their order.
+
+    Args:
+        headers: Names in lower case.
+    """
+    return hashlib.sha256(",".join(sorted(headers)).encode()).hexdigest()[:16]
 
 
 @unique

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import grpc.aio
 
+from ...model.recorder_filter import LOGGED_KEY
+from ...model.recording import logged_digest
 from ...model.request_sampling import is_sampled, sample_threshold
 from . import access_log
 from .access_log import entries_of, exchange_of
@@ -82,11 +84,22 @@ class Collector:
 
     async def take_log(self, requests: AsyncIterator[bytes], context: Any) -> bytes:  # noqa: ANN401 -- grpc.aio's is generic
         """Record what a proxy's access log tells, for as long as it does."""
-        origin = self._origin(context)
+        origin, headers = self._origin(context), self._settings.logged_headers
+        told = next((value for key, value in context.invocation_metadata() or () if key == LOGGED_KEY), "")
+        expected = bool(headers) and told == logged_digest(headers)
         async for content in requests:
             for entry in entries_of(content):
-                self._log(entry, origin)
+                if expected:
+                    self._log(entry, origin)
+                else:
+                    self._refuse("its access log tells other headers than the settings say, or is not asked for")
         return b""
+
+    def _refuse(self, reason: str) -> None:
+        """Leave out what a proxy reports in another form, as one does whose configuration is older or newer."""
+        if not self._counters.dropped_protocol:
+            _LOG.error("a proxy's reports are left out: %s", reason)
+        self._counters.dropped_protocol += 1
 
     def _log(self, entry: Any, origin: Origin) -> None:  # noqa: ANN401 -- HTTPAccessLogEntry
         exchange = exchange_of(entry, origin)
@@ -171,9 +184,10 @@ class Collector:
     def _is_wanted(self, message: Any, kind: str) -> bool:  # noqa: ANN401 -- ProcessingRequest
         if not message.observability_mode:
             # The proxy would wait for our answer; ending the stream lets it go on without us.
-            if not self._counters.dropped_protocol:
-                _LOG.error("a proxy's filter waits for answers: set observability_mode in its configuration")
-            self._counters.dropped_protocol += 1
+            self._refuse("its filter waits for answers: set observability_mode in its configuration")
+            return False
+        if self._settings.logged_headers:
+            self._refuse("its filter reports where the access log should")
             return False
         if kind != "request_headers":
             return True

@@ -20,7 +20,8 @@ class Counters:
     dropped_queue: int = 0
     """Not recorded because the writer was too far behind."""
     dropped_protocol: int = 0
-    """Not recorded because the proxy waits for answers: its filter lacks ``observability_mode``."""
+    """Not recorded because the proxy reports otherwise than agreed: its filter lacks ``observability_mode``, or it has
+    another configuration than the collector, as for a moment when the settings change."""
     dropped_late: int = 0
     """Not recorded because the proxy gave up before anything of them was read: the recorder lags."""
     truncated: int = 0

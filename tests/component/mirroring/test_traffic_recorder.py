@@ -239,6 +239,14 @@ def test_heads_are_told_by_the_access_log_where_it_is_asked_for(tmp_path: Path) 
     assert "logged_headers" not in document_of(recorded(**settings(body_kib=0)))
 
 
+def test_a_header_is_not_both_told_and_withheld() -> None:
+    values = {"mesh": NOWHERE, "at": V2, "image": IMAGE, "namespace": "tools"}
+    logged = settings(body_kib=0, access_log_headers=["authorization"])
+    with pytest.raises(ValidationError) as refusal:
+        TrafficRecorderArgs(**values, **logged, withhold_headers=True)
+    assert refusal.value.field == "settings.access_log_headers"
+
+
 def test_the_collector_reads_the_settings_as_they_were_meant(tmp_path: Path) -> None:
     rules = Redaction(headers=["x-user"], json_paths=["$..password"])
     recording = recorded(**settings(redaction=rules, side=Side.MIRROR, body_kib=1, memory_mib=32, file_seconds=5))

@@ -114,7 +114,7 @@ async def test_what_was_called_is_recorded_without_bodies_and_credentials(
 
 async def one_of(envoy: Path, folder: Path, answer: bytes) -> Exchange:
     async with (
-        running_collector(folder / "out") as running,
+        running_collector(folder / "out", logged_headers=LOGGED) as running,
         answering(answer) as upstream,
         logging_proxy(envoy, folder, running.port, upstream) as proxy,
     ):
@@ -148,7 +148,7 @@ async def test_a_caller_that_leaves_is_told_as_such(tmp_path: Path, envoy: Path)
         writer.close()
 
     async with (
-        running_collector(tmp_path / "out") as running,
+        running_collector(tmp_path / "out", logged_headers=LOGGED) as running,
         serving(serve) as upstream,
         logging_proxy(envoy, tmp_path, running.port, upstream) as proxy,
     ):
@@ -177,7 +177,7 @@ async def test_a_grpc_call_has_its_status(tmp_path: Path, envoy: Path, code: grp
     upstream = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with (
-        running_collector(tmp_path / "out") as running,
+        running_collector(tmp_path / "out", logged_headers=LOGGED) as running,
         logging_proxy(envoy, tmp_path, running.port, upstream, h2=True) as proxy,
         grpc.aio.insecure_channel(f"127.0.0.1:{proxy.port}") as channel,
     ):
@@ -196,7 +196,7 @@ async def test_a_grpc_call_has_its_status(tmp_path: Path, envoy: Path, code: grp
 @pytest.mark.asyncio
 async def test_only_the_sampled_requests_are_told(tmp_path: Path, envoy: Path) -> None:
     async with (
-        running_collector(tmp_path / "out") as running,
+        running_collector(tmp_path / "out", logged_headers=LOGGED) as running,
         answering(ANSWER) as upstream,
         logging_proxy(envoy, tmp_path, running.port, upstream, sample_percent=25) as proxy,
     ):
@@ -216,3 +216,21 @@ async def test_a_collector_that_never_reads_delays_nobody(tmp_path: Path, envoy:
             asyncio.timeout(4),  # below the five seconds after which the proxy would find out
         ):
             await post(proxy, 200)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("expected", [None, ("user-agent",)])
+async def test_what_a_proxy_with_another_configuration_tells_is_left_out_and_counted(
+    tmp_path: Path, envoy: Path, expected: tuple[str, ...] | None
+) -> None:
+    """As for a moment while settings change: files say which headers they have."""
+    async with (
+        running_collector(tmp_path / "out", logged_headers=expected or ()) as running,
+        answering(ANSWER) as upstream,
+        logging_proxy(envoy, tmp_path, running.port, upstream) as proxy,
+    ):
+        await post(proxy, 3)
+        async with asyncio.timeout(20):
+            while running.counters.dropped_protocol < 3:
+                await asyncio.sleep(0.005)
+    assert running.counters.recorded == 0
