@@ -252,7 +252,7 @@ def _frozen(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
     chosen = {str(each) for each in filters if each.spec["workloadSelector"].given}  # beyond: labels
     unsure = [each for each in claims.findings if each.likely and (unlabelled or each.object in chosen)]
     claimed = {each.rule for each in claims.findings if each not in unsure} & FREEZING
-    if reasons and not claimed:
+    if reasons and not told & FREEZING:
         yield Disagreement("envoy-refuses-routes", "", sorted(reasons)[0])
     if claimed and not reasons and "host-routed-twice" not in told:  # beyond: twice
         yield Disagreement("envoy-refusal-claimed", "", ", ".join(claimed))
