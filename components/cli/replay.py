@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from ..operations.replay import (
     Spread,
     Target,
     replay,
+    replay_in_processes,
 )
 from .app import INTERRUPTED
 from .console import open_console
@@ -112,6 +114,10 @@ def command(
     timeout: Annotated[
         float | None, typer.Option(help="Stop sending after this time.", metavar="SECONDS", callback=in_time)
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(help="Send from so many processes at once; rates and limits are those of all.", min=1, max=64),
+    ] = 1,
     shards: Annotated[
         int | None,
         typer.Option(help="Send one of so many parts; rates and limits are those of all.", metavar="N", min=1, max=512),
@@ -191,6 +197,13 @@ def command(
             shard=Shard() if shards is None else shard_of(0 if job_name else shard, shards),
             begin=None if begin is None else moment_of(begin, field="begin"),
         )
+    if processes > 1 and shards is not None:
+        raise ValidationError(
+            field="--processes",
+            value=processes,
+            rule="divides the requests as --shards does",
+            remedy="Give one of the two",
+        )
     if job_name is not None:
         moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS)
         more = [*secrets.words(), *(() if begin else ("--begin", moment.isoformat()))]
@@ -205,7 +218,7 @@ def command(
         )
     # A storage that does not answer is given up here, where a signal or the time can end it.
     within(timeout or OPEN_SECONDS, lambda: RecordingReader.open(recording))
-    report = asyncio.run(_replay(job, timeout=timeout, dry_run=dry_run))
+    report = asyncio.run(_replay(job, processes, timeout=timeout, dry_run=dry_run))
     if as_json:
         typer.echo(json.dumps({**asdict(report), "rate": report.rate, "holds": report.holds}, indent=2))
     else:
@@ -253,7 +266,7 @@ def print_report(report: ReplayReport, console: Console) -> None:
         console.print(Text(f"{report.unwritten:,} results could not be written", style="red"))
 
 
-async def _replay(job: ReplayJob, *, timeout: float | None, dry_run: bool) -> ReplayReport:
+async def _replay(job: ReplayJob, processes: int, *, timeout: float | None, dry_run: bool) -> ReplayReport:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -266,20 +279,25 @@ async def _replay(job: ReplayJob, *, timeout: float | None, dry_run: bool) -> Re
 
     if timeout is not None:
         loop.call_later(timeout, give_up)
-    report = await _shown(job, stop, dry_run=dry_run)
+    report = await _shown(job, processes, stop, dry_run=dry_run)
     return replace(report, stopped_by="timeout") if timed_out and report.stopped_by else report
 
 
-async def _shown(job: ReplayJob, stop: asyncio.Event, *, dry_run: bool) -> ReplayReport:
+async def _shown(job: ReplayJob, processes: int, stop: asyncio.Event, *, dry_run: bool) -> ReplayReport:
+    def run(show: Callable[[ReplayStatistics], None] | None = None) -> Coroutine[None, None, ReplayReport]:
+        if processes == 1:
+            return replay(job, dry_run=dry_run, stop=stop, on_progress=show)
+        return replay_in_processes(job, processes, dry_run=dry_run, stop=stop, on_progress=show)
+
     if not sys.stderr.isatty():
-        return await replay(job, dry_run=dry_run, stop=stop)
+        return await run()
     console = open_console(stderr=True)
     with console.status("reading") as status:
 
         def show(now: ReplayStatistics) -> None:
             status.update(f"{now.sent:,} sent, {now.completed:,} answered, {now.failures.total():,} failed")
 
-        return await replay(job, dry_run=dry_run, stop=stop, on_progress=show)
+        return await run(show)
 
 
 def _cells(spread: Spread) -> list[str]:

@@ -6,10 +6,8 @@ verdict follows from the sum of what they counted.
 
 import atexit
 import multiprocessing
-import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ...model.checks import bounded
+from ..children import end_with_parent
 from ..errors import OperationError
 from ..recording import RowGroup, Side
 from ..recording.arrow import Table
@@ -203,18 +202,6 @@ def _show(on_progress: Show | None, share: float) -> None:
         on_progress(share)
 
 
-def _end_with_parent() -> None:
-    """Have this process end when the one that started it does, in whatever way that ends."""
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 @contextmanager
 def _workers(processes: int) -> Generator[_Run]:
     if processes == 1:
@@ -222,7 +209,7 @@ def _workers(processes: int) -> Generator[_Run]:
         return
     # Processes that begin anew: a copy of one with threads may wait for locks that nobody holds.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent)
 
     def run(function: Callable[[Any], Tallies], values: Sequence[Any]) -> Iterator[Tallies]:
         try:

@@ -2,6 +2,7 @@
 
 from .guard import ReplayGuard, Skip
 from .pace import Pace
+from .processes import replay_in_processes
 from .run import MARK_HEADER, ReplayJob, replay
 from .statistics import ReplayReport, ReplayStatistics, Spread
 from .target import HttpVersion, Target
@@ -18,4 +19,5 @@ __all__ = [
     "Spread",
     "Target",
     "replay",
+    "replay_in_processes",
 ]

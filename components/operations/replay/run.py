@@ -26,7 +26,7 @@ from .pace import Pace, schedule
 from .results import ResultWriter
 from .sender import Sender
 from .sharding import ShardResult, first_start, own, read_part, share_of
-from .statistics import ReplayReport, ReplayStatistics
+from .statistics import ReplayedPart, ReplayReport, ReplayStatistics, report_of
 from .target import Target
 
 MARK_HEADER: Final = "x-traffic-replay"
@@ -125,10 +125,22 @@ async def replay(
         ValidationError: The recording is empty or of another schema version, the result's place is not empty, or the
             target's files cannot be read.
     """
-    reader = RecordingReader.open(job.recording)
-    place = ShardResult(job.result, job.shard) if job.result and job.shard.of > 1 and not dry_run else None
+    place = _place(job, dry_run=dry_run)
     if place is not None and (done := place.report()) is not None:
         return done
+    part = await replay_part(job, dry_run=dry_run, stop=stop, on_progress=on_progress)
+    return report_of([part], run_id=job.run_id, target=job.target.url, is_dry_run=dry_run)
+
+
+async def replay_part(
+    job: ReplayJob,
+    *,
+    dry_run: bool = False,
+    stop: asyncio.Event | None = None,
+    on_progress: Callable[[ReplayStatistics], None] | None = None,
+) -> ReplayedPart:
+    """Replay what a job's part has of a recording, whatever was done of it before; see :func:`replay`."""
+    reader, place = RecordingReader.open(job.recording), _place(job, dry_run=dry_run)
     run = _Run(job, stop or asyncio.Event(), noted_rules(reader) if job.result else [], place)
     origin = first_start(reader) if job.shard.of > 1 else None
     # Whose a session is tells only the request as a whole.
@@ -141,32 +153,39 @@ async def replay(
     finally:
         if showing:
             showing.cancel()
-    statistics = run.statistics
-    report = ReplayReport(
-        run_id=job.run_id,
-        target=job.target.url,
-        read=statistics.read,
-        sent=statistics.sent,
-        completed=statistics.completed,
-        failures=dict(statistics.failures),
-        skipped=dict(statistics.skipped),
-        statuses=dict(statistics.statuses),
-        changed_status=statistics.changed_status,
-        latency=statistics.latency,
-        lateness=statistics.lateness,
-        redacted=statistics.redacted,
-        without_session=statistics.without_session,
-        held_back=statistics.held_back,
+    part = ReplayedPart(
+        statistics=run.statistics,
         out_of_order=ordered.out_of_order,
-        unwritten=statistics.unwritten,
         elapsed_seconds=0.0 if dry_run else time.monotonic() - started,
         stopped_by=stopped_by,
         damage=tuple(reader.damage),
-        is_dry_run=dry_run,
     )
-    if place is not None and stopped_by != "interrupted" and not report.unwritten:
-        place.finish(report)
-    return report
+    if place is not None and stopped_by != "interrupted" and not run.statistics.unwritten:
+        place.finish(report_of([part], run_id=job.run_id, target=job.target.url, is_dry_run=dry_run))
+    return part
+
+
+def _place(job: ReplayJob, *, dry_run: bool) -> ShardResult | None:
+    return ShardResult(job.result, job.shard) if job.result and job.shard.of > 1 and not dry_run else None
+
+
+def require_empty(store: RecordingStore, place: str) -> None:
+    """Refuse to write answers beside others.
+
+    Args:
+        store: Where they go.
+        place: The same as the user wrote it.
+
+    Raises:
+        ValidationError: There are some.
+    """
+    if not store.is_empty:
+        raise ValidationError(
+            field="result",
+            value=without_credentials(place),
+            rule="holds files of a recording already, with which these answers would be mixed up",
+            remedy="Name a new directory, or remove the old one",
+        )
 
 
 async def _show(statistics: ReplayStatistics, on_progress: Callable[[ReplayStatistics], None]) -> None:
@@ -349,13 +368,7 @@ class _Run:
             self.statistics.unwritten += count
 
         store = self._place.begin() if self._place else RecordingStore.open(job.result)
-        if not store.is_empty:
-            raise ValidationError(
-                field="result",
-                value=without_credentials(job.result),
-                rule="holds files of a recording already, with which these answers would be mixed up",
-                remedy="Name a new directory, or remove the old one",
-            )
+        require_empty(store, job.result)
         name = f"replay-{job.run_id}"
         writer = RecordingWriter(store, instance=name, notes=note_of(rules))
         return ResultWriter(writer, rules=rules, side=job.result_side, source=name, on_loss=lose)

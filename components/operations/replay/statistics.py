@@ -1,8 +1,9 @@
 """What a replay did and how well it kept the time."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ..recording import Damage, Exchange
 from ..recording.quantiles import Quantiles
@@ -111,6 +112,13 @@ class ReplayStatistics:
         now, then = (outcome.status, outcome.grpc_status), (exchange.status, exchange.grpc_status)
         self.changed_status += then[0] is not None and now != then
 
+    def merge(self, other: "ReplayStatistics") -> None:
+        """Add what was counted elsewhere."""
+        for name in _TOTALS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._latency_us.merge(other._latency_us)  # noqa: SLF001 -- of its own kind
+        self._lateness_us.merge(other._lateness_us)  # noqa: SLF001
+
     @property
     def latency(self) -> Spread:
         """Time to the end of the response."""
@@ -120,6 +128,64 @@ class ReplayStatistics:
     def lateness(self) -> Spread:
         """How much later than planned requests were sent."""
         return _spread(self._lateness_us)
+
+
+_TOTALS: Final = (
+    *("read", "sent", "completed", "changed_status", "redacted", "without_session", "held_back", "unwritten"),
+    *("skipped", "failures", "statuses"),
+)
+"""Counts that add up, numbers and counters alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayedPart:
+    """What one process did."""
+
+    statistics: ReplayStatistics
+    out_of_order: int
+    elapsed_seconds: float
+    stopped_by: str
+    """As in :class:`ReplayReport`."""
+    damage: tuple[Damage, ...]
+
+
+def report_of(parts: Sequence[ReplayedPart], *, run_id: str, target: str, is_dry_run: bool) -> ReplayReport:
+    """Return the report of parts that ran side by side.
+
+    Args:
+        parts: At least one.
+        run_id: Of all.
+        target: URL of the target.
+        is_dry_run: Whether nothing was sent.
+    """
+    total = ReplayStatistics()
+    for part in parts:
+        total.merge(part.statistics)
+    reasons = [part.stopped_by for part in parts if part.stopped_by]
+    return ReplayReport(
+        run_id=run_id,
+        target=target,
+        read=total.read,
+        sent=total.sent,
+        completed=total.completed,
+        failures=dict(total.failures),
+        skipped=dict(total.skipped),
+        statuses=dict(total.statuses),
+        changed_status=total.changed_status,
+        latency=total.latency,
+        lateness=total.lateness,
+        redacted=total.redacted,
+        without_session=total.without_session,
+        held_back=total.held_back,
+        out_of_order=sum(part.out_of_order for part in parts),
+        unwritten=total.unwritten,
+        elapsed_seconds=max(part.elapsed_seconds for part in parts),
+        # A limit is that of all parts; whoever interrupts one interrupts all.
+        stopped_by="interrupted" if "interrupted" in reasons else next(iter(reasons), ""),
+        # All parts read the same files.
+        damage=tuple(sorted({each for part in parts for each in part.damage}, key=repr)),
+        is_dry_run=is_dry_run,
+    )
 
 
 def _spread(quantiles: Quantiles) -> Spread:
