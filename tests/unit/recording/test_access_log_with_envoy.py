@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,14 @@ async def answering(answer: bytes) -> AsyncIterator[int]:
         yield port
 
 
+async def stalling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Begin an answer and never end it."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegun")
+    await reader.read()  # until the proxy hangs up
+    writer.close()
+
+
 @asynccontextmanager
 async def logging_proxy(
     binary: Path,
@@ -55,19 +63,18 @@ async def logging_proxy(
     upstream: int,
     *,
     h2: bool = False,
-    rewritten: bool = False,
+    action: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> AsyncIterator[Proxy]:
     recorder = recorder_filter(logged_headers=LOGGED, bodies=False, **more)
     config = bootstrap(recorder, collector_port=collector_port, upstream_port=upstream, h2=h2)
-    if rewritten:
-        manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-        route = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
-        route |= {"prefix_rewrite": "/elsewhere", "host_rewrite_literal": "other.example"}
+    manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"] |= action or {}
     async with running_envoy(binary, folder, config) as proxy:
         yield proxy
 
 
+REWRITING = {"prefix_rewrite": "/elsewhere", "host_rewrite_literal": "other.example"}
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-other: 1\r\ncontent-length: 14\r\n\r\n{"answer": 42}'
 """Its length is what tells whole answers from those that break off."""
 
@@ -93,7 +100,9 @@ async def test_what_was_called_is_recorded_without_bodies_and_credentials(
     async with (
         running_collector(tmp_path / "out", logged_headers=LOGGED) as running,
         answering(ANSWER) as upstream,
-        logging_proxy(envoy, tmp_path, running.port, upstream, rewritten=rewritten, side="mirror", source="b") as proxy,
+        logging_proxy(
+            envoy, tmp_path, running.port, upstream, action=REWRITING if rewritten else None, side="mirror", source="b"
+        ) as proxy,
     ):
         (identifier,) = await post(proxy)
         await until_recorded(running)
@@ -128,6 +137,26 @@ async def one_of(envoy: Path, folder: Path, answer: bytes) -> Exchange:
 @pytest.mark.asyncio
 async def test_an_answer_that_breaks_off_is_told_as_such(tmp_path: Path, envoy: Path) -> None:
     exchange = await one_of(envoy, tmp_path, b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort")
+    assert (exchange.status, exchange.ending, exchange.response.truncated) == (200, Ending.RESET, True)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "action", [{"timeout": "0.3s"}, {"idle_timeout": "0.3s"}, {"max_stream_duration": {"max_stream_duration": "0.3s"}}]
+)
+async def test_an_answer_that_takes_too_long_is_told_as_such(
+    tmp_path: Path, envoy: Path, action: Mapping[str, Any]
+) -> None:
+    async with (
+        running_collector(tmp_path / "out", logged_headers=LOGGED) as running,
+        serving(stalling) as upstream,
+        logging_proxy(envoy, tmp_path, running.port, upstream, action=action) as proxy,
+    ):
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+            with suppress(httpx.HTTPError):
+                await client.get(proxy.url)
+        await until_recorded(running)
+    (exchange,) = running.exchanges()
     assert (exchange.status, exchange.ending, exchange.response.truncated) == (200, Ending.RESET, True)
 
 
