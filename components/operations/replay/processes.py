@@ -3,10 +3,11 @@
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Final, TypeAlias, cast
@@ -24,6 +25,16 @@ _LEAD_SECONDS: Final = 2.0
 
 Refusal: TypeAlias = tuple[str, object, str, str]
 """Field, value, rule and remedy: the error itself does not travel between processes."""
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What an error says that is no refusal: clients of buckets raise what no other process can read."""
+
+    problem: str
+    remedy: str
 
 
 async def replay_in_processes(
@@ -62,7 +73,7 @@ async def replay_in_processes(
             on_progress(_sum(progress))
 
     try:
-        done = await asyncio.gather(*(worker.result(number, show, stop) for number, worker in enumerate(workers)))
+        done = await asyncio.gather(*(worker.result(number, show) for number, worker in enumerate(workers)))
     finally:
         if stopping:
             stopping.cancel()
@@ -78,7 +89,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._words, theirs = context.Pipe(duplex=False)
         self._process: BaseProcess = context.Process(target=_work, args=(job, dry_run, theirs), daemon=True)
-        self._process.start()
+        with _held_back():
+            self._process.start()
         theirs.close()  # or its end would never be seen here
         self._number = job.shard.number
 
@@ -93,27 +105,19 @@ class _Worker:
             self._process.kill()
         self._process.join()
 
-    async def result(
-        self, number: int, show: Callable[[int, ReplayStatistics], None], stop: asyncio.Event | None
-    ) -> ReplayedPart:
+    async def result(self, number: int, show: Callable[[int, ReplayStatistics], None]) -> ReplayedPart:
         """Return what it did."""
         try:
             while not isinstance(word := await asyncio.to_thread(self._words.recv), ReplayedPart):
                 if isinstance(word, ReplayStatistics):
                     show(number, word)
+                elif isinstance(word, _Failure):
+                    raise OperationError(word.problem, remedy=word.remedy)
                 else:
                     field, value, rule, remedy = cast("Refusal", word)
                     raise ValidationError(field=field, value=value, rule=rule, remedy=remedy)
         except EOFError as error:
             self._process.join()
-            if stop and stop.is_set():  # before it could listen to signals, and so before it sent anything
-                return ReplayedPart(
-                    statistics=ReplayStatistics(),
-                    out_of_order=0,
-                    elapsed_seconds=0.0,
-                    stopped_by="interrupted",
-                    damage=(),
-                )
             raise OperationError(
                 f"Process {self._number} of the replay ended with {self._process.exitcode} before its part was done",
                 remedy="Look whether memory ran out, and replay into a new result",
@@ -135,24 +139,45 @@ def _sum(parts: Sequence[ReplayStatistics]) -> ReplayStatistics:
     return total
 
 
+@contextmanager
+def _held_back() -> Generator[None]:
+    """Have processes that start here take signals only once they can listen: a terminal's Ctrl-C reaches all."""
+    # It starts with the first process, and would let signals through while that one starts.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(job: ReplayJob, dry_run: bool, words: Connection) -> None:
     """Do one part in a process of its own; say how far it is, and at last what was done or why nothing was."""
     end_with_parent()
-    try:
-        words.send(asyncio.run(_part(job, dry_run, words)))
-    except ValidationError as error:
-        words.send((error.field, error.value, error.rule, error.remedy))
+    asyncio.run(_part(job, dry_run, words))
 
 
-async def _part(job: ReplayJob, dry_run: bool, words: Connection) -> ReplayedPart:
+async def _part(job: ReplayJob, dry_run: bool, words: Connection) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # A terminal's Ctrl-C reaches all processes; the first asks each to finish, as the parent's signal does.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # The first signal asks each to finish; a terminal's is followed by the parent's.
+    for number in _ENDING:
         loop.add_signal_handler(number, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
     def show(statistics: ReplayStatistics) -> None:
         with suppress(BrokenPipeError):
             words.send(statistics)
 
-    return await replay_part(job, dry_run=dry_run, stop=stop, on_progress=show)
+    # Here, not after the loop: without its handlers a late signal would end the process before it has told.
+    try:
+        words.send(await replay_part(job, dry_run=dry_run, stop=stop, on_progress=show))
+    except ValidationError as error:
+        words.send((error.field, error.value, error.rule, error.remedy))
+    except OperationError as error:
+        words.send(_Failure(error.problem, error.remedy))
+    except OSError as error:
+        words.send(_Failure(str(error), "Check the path or address, the rights to it, and that it can be reached"))
+    except Exception as error:  # whatever it is, the others must not go on without this part
+        text = f"Process {job.shard.number} of the replay failed with {type(error).__name__}: {error}"
+        words.send(_Failure(text, "Replay in one process, which tells where it failed"))

@@ -3,18 +3,21 @@
 import asyncio
 import json
 import multiprocessing
+import os
+import signal
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.model import ValidationError
 from pulumi_traffic_mirror.operations.errors import OperationError
-from pulumi_traffic_mirror.operations.recording import Part, RecordingReader
+from pulumi_traffic_mirror.operations.recording import Exchange, Part, RecordingReader
 from pulumi_traffic_mirror.operations.replay import (
     Pace,
+    ReplayGuard,
     ReplayJob,
     ReplayReport,
     ReplayStatistics,
@@ -124,6 +127,55 @@ async def test_a_process_that_is_killed_is_told_and_ends_the_others(tmp_path: Pa
         with pytest.raises(OperationError, match="before its part was done"):
             await running
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.asyncio
+async def test_a_process_that_is_killed_while_all_end_is_told(tmp_path: Path) -> None:
+    recording = record(tmp_path, *requests(400))
+    stop = asyncio.Event()
+    async with paths_served() as (url, events):
+        running = asyncio.ensure_future(replay_in_processes(job_of(recording, url, pace=Pace(rate=20)), 2, stop=stop))
+        await until(lambda: events)
+        multiprocessing.active_children()[0].kill()
+        stop.set()
+        with pytest.raises(OperationError, match="before its part was done"):
+            await running
+
+
+@pytest.mark.asyncio
+async def test_processes_that_are_interrupted_while_they_start_end_as_others_do(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recording = record(tmp_path, *requests(400))
+    async with paths_served() as (url, _):
+        running = asyncio.ensure_future(replay_in_processes(job_of(recording, url, pace=Pace(rate=20)), 2))
+        await until(lambda: len(multiprocessing.active_children()) == 2)
+        for process in multiprocessing.active_children():
+            assert process.pid
+            os.kill(process.pid, signal.SIGINT)
+        assert (await running).stopped_by == "interrupted"
+    assert capfd.readouterr().err == ""
+
+
+class BrokenGuard(ReplayGuard):
+    def refuse(self, exchange: Exchange) -> NoReturn:
+        raise RuntimeError(f"cannot tell of {exchange.method}")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"guard": BrokenGuard()}, r"with RuntimeError: cannot tell of GET"), ({"result": "file"}, r"file/shard=00\d'")],
+)
+async def test_what_fails_in_a_process_is_told_in_its_words_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    if "result" in changes:
+        changes = {"result": str(tmp_path / "file")}
+    with pytest.raises(OperationError, match=said):
+        await replay_in_processes(job_of(record(tmp_path, *requests(4)), "http://127.0.0.1:1", **changes), 2)
+    assert capfd.readouterr().err == ""
 
 
 def test_statistics_add_up() -> None:
