@@ -122,12 +122,12 @@ class TrafficRecorderArgs(InNamespace, ComponentArgs):
         object.__setattr__(self, "metrics_namespaces", namespaces)
         withheld = {*DEFAULT_HEADERS, *self.settings.redaction.headers} if self.withhold_headers else set[str]()
         self._check_session(withheld)
-        if both := withheld.intersection(self.settings.access_log_headers or ()):
+        if both := withheld.intersection(self.settings.logged_headers or ()):
             raise ValidationError(
                 field="settings.access_log_headers",
                 value=sorted(both)[0],
-                rule="must not be a header that withhold_headers keeps in the proxy",
-                remedy="Leave it out, or withhold no headers",
+                rule="is told by the access log, and must not be a header that withhold_headers keeps in the proxy",
+                remedy="Leave it out of what is logged or redacted, or withhold no headers",
             )
 
     def _check_session(self, withheld: set[str]) -> None:

@@ -30,6 +30,9 @@ NO_BODIES: Final = "none"
 LOGGED_KEY: Final = "x-traffic-recorder-headers"
 """Stream metadata in which an access log says which headers it tells, by :func:`~.recording.logged_digest`."""
 
+METHOD_HEADER: Final = ":method"
+"""Asked of an access log among headers: the log itself knows some methods only, such as no PROPFIND."""
+
 _API: Final = "type.googleapis.com/envoy"
 _MANAGER: Final = "envoy.filters.network.http_connection_manager"
 _MANAGER_KIND: Final = "network.http_connection_manager.v3.HttpConnectionManager"
@@ -280,7 +283,7 @@ def recorder_access_log(recorder: RecorderFilter, headers: Sequence[str]) -> Jso
             "buffer_flush_interval": "1s",
             "buffer_size_bytes": 16_384,
         },
-        "additional_request_headers_to_log": names,
+        "additional_request_headers_to_log": [METHOD_HEADER, *names],
         "additional_response_headers_to_log": names,
         "additional_response_trailers_to_log": names,
     }

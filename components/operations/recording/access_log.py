@@ -1,10 +1,12 @@
 """From an entry of a proxy's access log to an exchange. Pure: no clock, no I/O."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, Final
 
+from ...model.recorder_filter import METHOD_HEADER
 from .assembling import Origin, is_grpc, to_int
 from .exchange import Ending, Exchange, Headers, Part, value_of
 
@@ -13,10 +15,12 @@ METHOD: Final = "StreamAccessLogs"
 
 # The package ships no type information.
 LogMessage: Any = import_module("envoy.service.accesslog.v3.als_pb2").StreamAccessLogsMessage
-_METHODS: Any = import_module("envoy.config.core.v3.base_pb2").RequestMethod
 
 _ORIGINAL_HOST: Final = "x-envoy-original-host"
 """Where a route writes another host, Envoy notes here the one that was called."""
+
+_BETWEEN_COOKIES: Final = re.compile(r",(?=[!#$%&'*+.^_`|~0-9A-Za-z-]+=)")
+"""What joins answers' cookies: no comma of a date is followed by a name and its value (RFC 6265, section 4.1.1)."""
 
 _LAST_BYTE: Final = "time_to_last_downstream_tx_byte"
 """Only an answer that went out to its end has it, whatever broke another one off (measured, Envoy 1.39)."""
@@ -39,7 +43,9 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
     common, asked, answered = entry.common_properties, entry.request, entry.response
     if not asked.path and not asked.authority:
         return None
-    headers, answer_headers = _headers(asked.request_headers), _headers(answered.response_headers)
+    told = dict(asked.request_headers)
+    method = told.pop(METHOD_HEADER, "")
+    headers, answer_headers = _headers(told), _headers(answered.response_headers)
     status = answered.response_code.value or None
     grpc = is_grpc(headers)
     # A gRPC answer of a status alone comes in one block, which is its trailers: see trailers_only.
@@ -57,7 +63,7 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
         side=origin.side_of(headers),
         source=origin.source,
         started_at=_time(common.start_time),
-        method="" if not asked.request_method else str(_METHODS.Name(asked.request_method)),
+        method=method,
         scheme=asked.scheme,
         authority=value_of(headers, _ORIGINAL_HOST) or asked.authority,
         path=asked.original_path or asked.path,
@@ -73,8 +79,12 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
 
 
 def _headers(values: Mapping[str, str]) -> Headers:
-    """Headers by name; the log joins the values of one that comes several times by commas."""
-    return tuple(sorted(values.items()))
+    """Headers by name; the log joins the values of one that comes several times by commas, cookies as well."""
+    return tuple(
+        (name, each)
+        for name, value in sorted(values.items())
+        for each in (_BETWEEN_COOKIES.split(value) if name == "set-cookie" else (value,))
+    )
 
 
 def _time(stamp: Any) -> datetime:  # noqa: ANN401 -- Timestamp

@@ -239,9 +239,17 @@ def test_heads_are_told_by_the_access_log_where_it_is_asked_for(tmp_path: Path) 
     assert "logged_headers" not in document_of(recorded(**settings(body_kib=0)))
 
 
-def test_a_header_is_not_both_told_and_withheld() -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"access_log_headers": ["authorization"]},
+        # Told whatever is asked for; a log without it would be taken for that of another configuration.
+        {"access_log_headers": [], "redaction": Redaction(headers=["grpc-message"])},
+    ],
+)
+def test_a_header_is_not_both_told_and_withheld(given: dict[str, Any]) -> None:
     values = {"mesh": NOWHERE, "at": V2, "image": IMAGE, "namespace": "tools"}
-    logged = settings(body_kib=0, access_log_headers=["authorization"])
+    logged = settings(body_kib=0, **given)
     with pytest.raises(ValidationError) as refusal:
         TrafficRecorderArgs(**values, **logged, withhold_headers=True)
     assert refusal.value.field == "settings.access_log_headers"

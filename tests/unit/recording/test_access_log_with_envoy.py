@@ -19,7 +19,9 @@ from tests.support.loopback_collector import LoopbackCollector, running_collecto
 from tests.support.loopback_envoy import Proxy, bootstrap, recorder_filter, running_envoy
 from tests.support.loopback_service import serving
 
-LOGGED = RecorderSettings(body_kib=0, access_log_headers=["user-agent", "x-several", "authorization"]).logged_headers
+LOGGED = RecorderSettings(
+    body_kib=0, access_log_headers=["user-agent", "x-several", "authorization", "set-cookie"]
+).logged_headers
 
 
 async def until_recorded(running: LoopbackCollector, count: int = 1) -> None:
@@ -121,7 +123,7 @@ async def test_what_was_called_is_recorded_without_bodies_and_credentials(
     assert b"fake" not in b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet"))
 
 
-async def one_of(envoy: Path, folder: Path, answer: bytes) -> Exchange:
+async def one_of(envoy: Path, folder: Path, answer: bytes, *, method: str = "GET") -> Exchange:
     async with (
         running_collector(folder / "out", logged_headers=LOGGED) as running,
         answering(answer) as upstream,
@@ -129,7 +131,7 @@ async def one_of(envoy: Path, folder: Path, answer: bytes) -> Exchange:
     ):
         async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
             with suppress(httpx.HTTPError):
-                await client.get(proxy.url)
+                await client.request(method, proxy.url)
         await until_recorded(running)
     return running.exchanges()[0]
 
@@ -158,6 +160,21 @@ async def test_an_answer_that_takes_too_long_is_told_as_such(
         await until_recorded(running)
     (exchange,) = running.exchanges()
     assert (exchange.status, exchange.ending, exchange.response.truncated) == (200, Ending.RESET, True)
+
+
+@pytest.mark.asyncio
+async def test_a_method_that_the_log_has_no_name_for_is_told(tmp_path: Path, envoy: Path) -> None:
+    exchange = await one_of(envoy, tmp_path, ANSWER, method="PROPFIND")
+    assert (exchange.method, exchange.status) == ("PROPFIND", 200)
+    assert all(not name.startswith(":") for name, _ in exchange.request.headers)
+
+
+@pytest.mark.asyncio
+async def test_cookies_of_an_answer_are_told_one_by_one(tmp_path: Path, envoy: Path) -> None:
+    cookies = (b"a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT; Path=/", b"b=fake; HttpOnly")
+    lines = b"".join(b"set-cookie: %b\r\n" % each for each in cookies)
+    exchange = await one_of(envoy, tmp_path, ANSWER.replace(b"x-other: 1\r\n", lines))
+    assert [name for name, _ in exchange.response.headers].count("set-cookie") == 2
 
 
 @pytest.mark.asyncio

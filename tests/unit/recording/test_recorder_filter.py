@@ -116,7 +116,7 @@ def test_an_access_log_stands_in_for_the_filter_and_goes_beside_other_logs() -> 
     (log,) = manager["access_log"]
     assert "filter" not in log
     told = [log["typed_config"][f"additional_{part}_to_log"] for part in ("request_headers", "response_trailers")]
-    assert told == [["accept"], ["accept"]]
+    assert told == [[":method", "accept"], ["accept"]]
     options = kinds["CLUSTER"]["value"]["typed_extension_protocol_options"]
     assert all("common_http_protocol_options" not in each for each in options.values()), "the log's stream lasts"
     sampled: Any = recorder_access_log(recorder_filter(**changes, sample_percent=25), ["accept"])
