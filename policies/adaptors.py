@@ -71,7 +71,7 @@ class Adaptor:
                 return None
             settings = read_settings(rule, args.get_config(), resource.stack)
             findings = run_rules(read_one(resource, self._clock()).mesh, [rule], settings.limits)
-            return mended(args.props, (edit for finding in findings for edit in finding.mend))
+            return mended(args.props, (finding.mend for finding in findings))
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)
@@ -105,7 +105,7 @@ class Adaptor:
                 return None
             settings = read_settings(rule, args.get_config(), resource.stack)
             faults = (each for each in rule.judge(resource, settings.limits) if isinstance(each, Fault))
-            return mended(args.props, (edit for fault in faults for edit in fault.mend))
+            return mended(args.props, (fault.mend for fault in faults))
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             resource = read_resource(args)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Protocol, cast
 
+from pulumi_policy import proxy
 from pulumi_policy.proxy import UnknownValueError
 
 from pulumi_traffic_mirror.model.rules import UNKNOWN, Node
@@ -13,6 +14,16 @@ from .identity_cache import IdentityCache
 
 KUBERNETES: Final = "kubernetes:"
 HELM_GROUP: Final = "helm.sh"
+
+
+_UNKNOWNS: Final = frozenset(
+    {
+        *(proxy.UNKNOWN_BOOLEAN_VALUE, proxy.UNKNOWN_NUMBER_VALUE, proxy.UNKNOWN_STRING_VALUE),
+        *(proxy.UNKNOWN_ARRAY_VALUE, proxy.UNKNOWN_OBJECT_VALUE),
+        *(proxy.UNKNOWN_ASSET_VALUE, proxy.UNKNOWN_ARCHIVE_VALUE),
+    }
+)
+"""Texts that the engine sends for unknown values."""
 
 
 class _Provider(Protocol):
@@ -157,14 +168,17 @@ def _cluster(provider: _Provider | None) -> tuple[str, str]:
 
 
 def plain(value: object) -> object:
-    """Copy a value out of the proxies that raise on an unknown value; there it becomes ``UNKNOWN``."""
+    """Copy a value out of the proxies that raise on an unknown value; there it becomes ``UNKNOWN``.
+
+    The proxy that keeps secrets for remediations does not raise: it hands out the engine's own text.
+    """
     if isinstance(value, Mapping):
         mapping = cast("Mapping[object, object]", value)
         return {str(key): _element(mapping, key) for key in mapping}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         sequence = cast("Sequence[object]", value)
         return [_element(sequence, index) for index in range(len(sequence))]
-    return value
+    return UNKNOWN if isinstance(value, str) and value in _UNKNOWNS else value
 
 
 _PLAIN: Final = IdentityCache[Mapping[str, object], object](plain)

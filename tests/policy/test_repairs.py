@@ -109,6 +109,47 @@ def test_a_limit_that_is_not_known_yet_is_left_alone() -> None:
     assert spec["trafficPolicy"]["connectionPool"]["tcp"]["maxConnections"] == UNKNOWN
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        UNKNOWN,
+        {"connectionPool": UNKNOWN},
+        {"connectionPool": {"tcp": UNKNOWN}},
+        {"connectionPool": "none"},
+    ],
+)
+def test_what_is_no_object_or_not_known_yet_on_the_way_is_left_alone(policy: Any) -> None:
+    given = rule(trafficPolicy=policy)
+    assert remedied(given) == given.props
+
+
+def test_a_mend_within_a_secret_keeps_the_rest_of_it() -> None:
+    def opened(value: Any) -> Any:
+        assert set(value) == set(rpc.wrap_rpc_secret(0))
+        return value["value"]
+
+    limited = {"tcp": {"maxConnections": 5}}
+    policy = opened(
+        remedied(rule(trafficPolicy=rpc.wrap_rpc_secret({"connectionPool": limited})))["spec"]["trafficPolicy"]
+    )
+    assert policy["connectionPool"]["tcp"]["maxConnections"] == 5
+    assert policy["connectionPool"]["http"] == POOL["http"]
+    subsets = rpc.wrap_rpc_secret([{"name": "v2", "trafficPolicy": {"connectionPool": limited}}])
+    (subset,) = opened(remedied(rule(subsets=subsets))["spec"]["subsets"])
+    assert subset["name"] == "v2"
+    assert subset["trafficPolicy"]["connectionPool"]["http"] == POOL["http"]
+    hidden = rpc.wrap_rpc_secret({"mirror": {"host": HOST}, "mirrorPercent": 10})
+    (entry,) = remedied(route(hidden))["spec"]["http"]
+    assert opened(entry) == {"mirror": {"host": HOST}, "mirrorPercentage": {"value": 10.0}}
+
+
+def test_a_secret_share_is_not_written_in_plain_text() -> None:
+    share = rpc.wrap_rpc_secret(10)
+    entry = {"mirror": {"host": HOST}, "mirrorPercent": share}
+    changed = remedied(route(entry, {"mirror": {"host": HOST}, "mirrorPercent": 20}))["spec"]["http"]
+    assert changed == [entry, {"mirror": {"host": HOST}, "mirrorPercentage": {"value": 20.0}}]
+
+
 def test_secrets_stay_secret() -> None:
     secret = rpc.wrap_rpc_secret("Bearer not-a-token")
     headers = {"request": {"set": {"authorization": secret}}}
