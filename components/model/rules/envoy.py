@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -308,6 +308,8 @@ def _percent(policy: Node) -> float | None:
     share = policy.either("runtime_fraction", "runtimeFraction").either("default_value", "defaultValue")
     if not share.given:
         return 100.0
+    if not isinstance(share.known, Mapping):
+        return None
     numerator = share["numerator"].number() if share["numerator"].given else 0.0
     scale = {"HUNDRED": 1.0, "TEN_THOUSAND": 100.0, "MILLION": 10_000.0}.get(share["denominator"].text("HUNDRED"))
     return None if numerator is None or scale is None else numerator / scale

@@ -19,12 +19,22 @@ from .policies import Policy, policies_in
 from .routes import MESH, Route, Target
 
 _POLICIES: Final = frozenset({"request_mirror_policies", "requestMirrorPolicies"})
-_HOLDERS: Final = _POLICIES | {
-    *("value", "route", "routes", "virtual_hosts", "virtualHosts", "route_config", "routeConfig"),
-    *("typed_config", "typedConfig", "filters", "filter_chains", "filterChains"),
-    *("typed_extension_protocol_options", "typedExtensionProtocolOptions"),
-}
-"""Keys below which Envoy has mirrors: what is not known there may hold one."""
+_BY_NAME: Final = frozenset({"typed_extension_protocol_options", "typedExtensionProtocolOptions"})
+"""Keys whose entries are by a name of their own."""
+
+_HOLDERS: Final = (
+    _POLICIES
+    | _BY_NAME
+    | {
+        *("value", "route", "routes", "virtual_hosts", "virtualHosts", "route_config", "routeConfig"),
+        *("typed_config", "typedConfig", "filters", "filter_chains", "filterChains"),
+        *("default_filter_chain", "defaultFilterChain", "listeners", "static_resources", "staticResources"),
+        *("matcher", "scoped_routes", "scopedRoutes", "route_configuration", "routeConfiguration"),
+        *("scoped_route_configurations_list", "scopedRouteConfigurationsList"),
+        *("scoped_route_configurations", "scopedRouteConfigurations"),
+    }
+)
+"""Keys below which Envoy has mirrors: what is not known there, or an element or entry there, may hold one."""
 
 Fault = TypeVar("Fault")
 
@@ -128,26 +138,26 @@ def _mirrors(cluster: ClusterObjects, source: KubeObject) -> Iterator[FilterMirr
     for patch in source.spec["configPatches"].elements():
         kind, change = patch["applyTo"].text(), patch["patch"]
         if cluster.patches_all(kind) and change["operation"].text() != REMOVE:
-            for node, around in _written(change["value"], ()):
+            for node, around in _written(change["value"], (), "value"):
                 policy = MirrorPolicy.of(node)
                 aim = Aim() if policy.cluster else _aim(node, around)
                 own = any(each["match"].given for each in around)
                 yield FilterMirror(source=source, patch=patch, node=node, policy=policy, aim=aim, own_route=own)
 
 
-def _written(node: Node, around: tuple[Node, ...]) -> Iterator[tuple[Node, tuple[Node, ...]]]:
-    """Every mirror policy at or below a place, with the objects around it."""
+def _written(node: Node, around: tuple[Node, ...], name: str) -> Iterator[tuple[Node, tuple[Node, ...]]]:
+    """Every mirror policy at or below a place of a name, with the objects around it."""
     if node.value is UNKNOWN:
-        if node.key in _HOLDERS:
+        if name in _HOLDERS:
             raise NotJudgedError(node.path)
         return
     for key, each in node.entries():
         if key in _POLICIES:
             yield from ((policy, (*around, node)) for policy in each.elements())
         else:
-            yield from _written(each, (*around, node))
+            yield from _written(each, (*around, node), name if name in _BY_NAME else key)
     for each in node.elements():
-        yield from _written(each, around)
+        yield from _written(each, around, name)
 
 
 def _aim(policy: Node, around: tuple[Node, ...]) -> Aim:

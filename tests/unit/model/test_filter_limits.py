@@ -71,6 +71,36 @@ def test_a_share_above_the_limit_is_told(place: str, percent: float, allowed: fl
     assert all(f"{percent:g} % are mirrored; at most {allowed:g} % are allowed" in each.message for each in found)
 
 
+def patching(kind: str, value: Any) -> Object:
+    patch = {"applyTo": kind, "patch": {"operation": "MERGE", "value": value}}
+    return {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": "any", "namespace": "istio-system"},
+        "spec": {"configPatches": [patch]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "told"),
+    [
+        ("VIRTUAL_HOST", {"routes": [UNKNOWN]}, True),
+        ("VIRTUAL_HOST", {"matcher": UNKNOWN}, True),
+        ("LISTENER", {"default_filter_chain": UNKNOWN}, True),
+        ("LISTENER", {"filter_chains": [{"filters": [UNKNOWN]}]}, True),
+        ("BOOTSTRAP", {"static_resources": {"listeners": UNKNOWN}}, True),
+        ("NETWORK_FILTER", {"typed_config": {"scoped_routes": UNKNOWN}}, True),
+        ("CLUSTER", {"typed_extension_protocol_options": {"any.name": UNKNOWN}}, True),
+        ("HTTP_ROUTE", {"route": {"request_mirror_policies": [{"runtime_fraction": {"default_value": "1"}}]}}, True),
+        ("CLUSTER", {"connect_timeout": UNKNOWN}, False),
+        ("VIRTUAL_HOST", {"domains": [UNKNOWN]}, False),
+    ],
+)
+def test_what_may_hold_a_mirror_and_cannot_be_read_is_not_judged(kind: str, value: Any, told: bool) -> None:
+    found = findings(mesh([patching(kind, value)]), "mirror-percent-limit", RuleSettings(max_percent=1))
+    assert {each.outcome for each in found} == ({Outcome.NOT_JUDGED} if told else set())
+
+
 @pytest.mark.parametrize("place", AT)
 def test_a_target_that_is_not_allowed_is_told(place: str) -> None:
     rule = "mirror-target-not-allowed"
