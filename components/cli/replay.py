@@ -197,6 +197,8 @@ def command(
             shard=Shard() if shards is None else shard_of(0 if job_name else shard, shards),
             begin=None if begin is None else moment_of(begin, field="begin"),
         )
+        if processes > 1 and shards is None:
+            replace(job, shard=Shard(number=0, of=processes))  # limits that do not go round are refused by option
     if processes > 1 and shards is not None:
         raise ValidationError(
             field="--processes",

@@ -195,3 +195,5 @@ def test_the_command_adds_up_what_its_processes_did(tmp_path: Path, capsys: pyte
     assert json.loads(capsys.readouterr().out)["sent"] == 10
     assert main([*arguments, "--processes", "2", "--shards", "2", "--shard", "0"]) == 2
     assert "--processes" in capsys.readouterr().err
+    assert main([*arguments, "--processes", "3", "--max-in-flight", "2"]) == 2
+    assert "--max-in-flight = 2: must be from 3" in capsys.readouterr().err
