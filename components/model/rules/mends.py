@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from ..jsontypes import JsonObject, JsonValue
-from .nodes import Node
+from .nodes import Node, NotJudgedError
 
 REMOVED: Final = ""
 """Stands for no value."""
@@ -43,7 +43,7 @@ def rename(node: Node, name: str) -> tuple[Edit, ...]:
     """Changes that give a field another name; none where it holds what is not known yet."""
     try:
         value = json.dumps(node.json(), sort_keys=True)
-    except (TypeError, ValueError, RecursionError):
+    except (NotJudgedError, TypeError, ValueError, RecursionError):
         return ()
     path = node.path.removesuffix(f".{node.key}")
     return Edit(path=f"{path}.{name}", value=value), remove(node)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pulumi_traffic_mirror.model.rules import UNKNOWN, ClusterObjects, Mesh, Outcome, run_rules
-from tests.unit.model.samples import sending
+from tests.unit.model.samples import findings, mesh, sending
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -71,3 +71,14 @@ def test_what_is_known_is_judged_beside_what_is_not() -> None:
     later["spec"]["host"] = UNKNOWN
     mesh = Mesh(clusters=[ClusterObjects(name="staging", objects=[*objects, later], complete=False)])
     assert "mirror-no-brakes" in {found.rule for found in run_rules(mesh) if found.outcome is Outcome.BROKEN}
+
+
+@pytest.mark.parametrize("value", [UNKNOWN, {"value": UNKNOWN}, {"value": 1}])
+def test_a_field_that_istio_does_not_know_is_told_whatever_it_holds(value: Any) -> None:
+    objects = sending()
+    spec = next(found["spec"] for found in objects if found["kind"] == "VirtualService")
+    spec["http"][0] |= {"mirrorpercentage": value, "mirrorsPercentage": 1}
+    found = {each.field: each for each in findings(mesh(objects), "field-unknown")}
+    assert set(found) == {"spec.http[0].mirrorpercentage", "spec.http[0].mirrorsPercentage"}
+    assert {each.outcome for each in found.values()} == {Outcome.BROKEN}
+    assert bool(found["spec.http[0].mirrorpercentage"].mend) is (value == {"value": 1})
