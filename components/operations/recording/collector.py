@@ -102,7 +102,11 @@ class Collector:
         self._counters.dropped_protocol += 1
 
     def _log(self, entry: Any, origin: Origin) -> None:  # noqa: ANN401 -- HTTPAccessLogEntry
-        exchange = exchange_of(entry, origin)
+        try:
+            exchange = exchange_of(entry, origin)
+        except (ValueError, OverflowError):
+            self._refuse("an entry of its access log has a time that is none")
+            return
         if exchange is None:
             return
         self._counters.streams += 1

@@ -12,9 +12,11 @@ import grpc.aio
 import httpx
 import pytest
 
-from pulumi_traffic_mirror.model.recording import RecorderSettings
+from pulumi_traffic_mirror.model.recorder_filter import LOGGED_KEY
+from pulumi_traffic_mirror.model.recording import RecorderSettings, logged_digest
 from pulumi_traffic_mirror.model.request_sampling import is_sampled, sample_threshold
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange, Side
+from pulumi_traffic_mirror.operations.recording.access_log import METHOD, SERVICE, LogMessage
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 from tests.support.loopback_envoy import Proxy, bootstrap, recorder_filter, running_envoy
 from tests.support.loopback_service import serving
@@ -167,6 +169,23 @@ async def test_a_method_that_the_log_has_no_name_for_is_told(tmp_path: Path, env
     exchange = await one_of(envoy, tmp_path, ANSWER, method="PROPFIND")
     assert (exchange.method, exchange.status) == ("PROPFIND", 200)
     assert all(not name.startswith(":") for name, _ in exchange.request.headers)
+
+
+@pytest.mark.asyncio
+async def test_an_entry_that_cannot_be_read_is_counted_and_hides_no_other(tmp_path: Path) -> None:
+    message = LogMessage()
+    for second in (253_402_300_800, 1_800_000_000):
+        entry = message.http_logs.log_entry.add()
+        entry.request.path = f"/{second}"
+        entry.common_properties.start_time.seconds = second
+    async with running_collector(tmp_path / "out", logged_headers=LOGGED) as running:
+        metadata = ((LOGGED_KEY, logged_digest(LOGGED or ())),)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+            call: Any = channel.stream_unary(f"/{SERVICE}/{METHOD}")
+            await call(iter([message.SerializeToString()]), metadata=metadata)
+        await until_recorded(running)
+    assert [exchange.path for exchange in running.exchanges()] == ["/1800000000"]
+    assert running.counters.dropped_protocol == 1
 
 
 @pytest.mark.asyncio
