@@ -10,7 +10,7 @@ from .objects import KubeObject, exported
 from .outlets import own_hosts
 from .patching import cluster_at, sent
 from .placements import standing
-from .policies import faulty, home, proxies, workload_selector
+from .policies import faulty, proxies, workload_selector
 from .ports import port_nodes
 from .reach import pattern_entry, service_entry
 from .reaching import told_to_waypoint
@@ -112,7 +112,8 @@ def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 def _unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
     """Namespace of a waypoint that sends a mirror and has no cluster for its target; empty for none.
 
-    Source: filterWaypointOutboundServices of Istio's pilot.
+    Hosts of ServiceEntries it has for what routes say alone, those of its own namespace as well. Source:
+    filterWaypointOutboundServices of Istio's pilot; held against istiod.
     """
     host = mirror_entry.target.host
     if not port_nodes(cluster, host) or pattern_entry(cluster, host):
@@ -124,7 +125,7 @@ def _unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> s
             for route in cluster.routing.routes
             if MESH in route.bound
         )
-        if home(cluster, host) != place and not named and not told_to_waypoint(cluster, place, host):
+        if not _is_of(cluster, host, place) and not named and not told_to_waypoint(cluster, place, host):
             return place
     return ""
 
