@@ -16,7 +16,7 @@ from .errors import StageError
 from .machine.files import write_text
 from .machine.processes import boot_id
 from .places import RUNTIME_DIRECTORY
-from .queueing import Holder, Patience, read_holder, try_lock, wait_for_lock, write_holder
+from .queueing import Holder, Patience, outlive_holder, read_holder, try_lock, wait_for_lock, write_holder
 
 _LOCK = "lock"
 _CLAIM = "claim.json"
@@ -45,7 +45,7 @@ class Claim:
 
 
 class StageLock:
-    """Held by the one process that may change the stage; the kernel frees it however that process ends."""
+    """Held by the one process that may change the stage; it is free again however that process ends."""
 
     def __init__(self, directory: Path = RUNTIME_DIRECTORY) -> None:
         self._directory = directory
@@ -102,7 +102,7 @@ def lock_holder(directory: Path = RUNTIME_DIRECTORY) -> Holder | None:
 
 
 def _take(descriptor: int, patience: Patience | None) -> None:
-    if try_lock(descriptor):
+    if outlive_holder(descriptor):
         return
     holder = read_holder(descriptor)
     if patience is None or holder.doing != BUILDS:

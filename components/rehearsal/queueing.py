@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .errors import StageError
+from .machine.processes import read_stat
 from .progress import Progress, human_duration
 
 WAIT_SECONDS: Final = 7_200.0
@@ -17,6 +18,12 @@ NOTE_SECONDS: Final = 60.0
 """Time between two lines that tell that the wait goes on."""
 
 POLL_SECONDS: Final = 0.5
+
+ORPHAN_SECONDS: Final = 10.0
+"""Bound on waiting for a lock whose holder is dead: a child has it until it runs its own program, milliseconds later
+on an idle machine."""
+
+_ORPHAN_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +48,43 @@ class Holder:
     doing: str = ""
     """What the holder does, e.g. ``"builds istio"``."""
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is such a process, not ended and forgotten by its parent; False where it cannot be told."""
+        stat = read_stat(int(self.process)) if self.process.isdecimal() else None
+        return stat is not None and stat.state not in {"Z", "X"}
+
     def __str__(self) -> str:
         return f"process {self.process or 'unknown'}" + (f", which {self.doing}" if self.doing else "")
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file if nobody has it; the kernel frees it when this process ends, however it ends."""
+    """Take the lock of an open file if nobody has it.
+
+    The kernel frees it when this process ends, however it ends. If it ends while it starts another one, that one has
+    the lock until it runs its own program; see :func:`outlive_holder`.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def outlive_holder(descriptor: int, *, pause: Callable[[float], None] = time.sleep) -> bool:
+    """Take the lock of an open file unless a living process holds it; returns whether it is taken.
+
+    Args:
+        descriptor: The open file.
+        pause: Sleeps so many seconds.
+    """
+    for _ in range(round(ORPHAN_SECONDS / _ORPHAN_POLL_SECONDS)):
+        if try_lock(descriptor):
+            return True
+        if read_holder(descriptor).is_alive:
+            return False
+        pause(_ORPHAN_POLL_SECONDS)
+    return False
 
 
 def wait_for_lock(descriptor: int, patience: Patience) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pulumi_traffic_mirror.rehearsal.progress import PlainProgress
+from pulumi_traffic_mirror.rehearsal.places import state_directory
+from pulumi_traffic_mirror.rehearsal.progress import PlainProgress, SilentProgress
 from pulumi_traffic_mirror.rehearsal.stage import Stage
+from tests.stage.footprint import Footprint, take_footprint
 from tests.support.lasting import end_unused, in_rows
 
 SLOW_FOLDERS = ("acceptance", "operations")
@@ -52,6 +54,14 @@ def prepared(_capable_machine: None) -> None:
 def _prepared_for_stages(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("stage") is not None:
         request.getfixturevalue("prepared")
+
+
+@pytest.fixture
+def before() -> Iterator[Footprint]:
+    """What there is before the test, without what a run that was killed left; no stage remains after the test."""
+    Stage.end(SilentProgress())
+    yield take_footprint(state_directory())
+    Stage.end(SilentProgress())
 
 
 @pytest.fixture(scope="session")

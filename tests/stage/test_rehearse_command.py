@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pulumi_traffic_mirror.rehearsal.places import state_directory
-from tests.stage.footprint import take_footprint
+from tests.stage.footprint import Footprint, take_footprint
 
 pytestmark = [pytest.mark.stage, pytest.mark.timeout(600)]
 
@@ -21,8 +21,7 @@ def rehearse(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_the_rehearsal_proves_both_mirrors_and_leaves_nothing(tmp_path: Path) -> None:
-    before = take_footprint(state_directory())
+def test_the_rehearsal_proves_both_mirrors_and_leaves_nothing(before: Footprint, tmp_path: Path) -> None:
     done = rehearse("--in-cluster", "50", "--cross-cluster", "100", "--html", str(tmp_path / "report.html"))
     assert done.returncode == 0, done.stderr[-4000:]
     report = json.loads(done.stdout)

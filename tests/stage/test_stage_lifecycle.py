@@ -38,14 +38,6 @@ UP_SECONDS = 8.0
 """Moments of a crash are drawn from this span: about the start of one cluster, and a bit of its life."""
 
 
-@pytest.fixture
-def before() -> Iterator[Footprint]:
-    """What there is before the test; whatever happens in it, no stage remains."""
-    Stage.end(SilentProgress())
-    yield take_footprint(state_directory())
-    Stage.end(SilentProgress())
-
-
 @contextmanager
 def rehearsal(repository: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(

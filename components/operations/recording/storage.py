@@ -1,6 +1,7 @@
 """Where recordings lie: a local directory, a mounted volume, or object storage, all by URL or path."""
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ HIDDEN: Final = "_"
 
 _NATIVE_SCHEMES = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss"})
 """What Arrow itself speaks; anything else is left to fsspec."""
+
+_ONE_SLASH = re.compile(r"([a-z][a-z0-9+.-]+):/(?!/)", re.IGNORECASE)
+"""A URL with a slash too few (RFC 3986, section 3.1, has the letters of a scheme; drives have one letter only)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +54,19 @@ class RecordingStore:
             url: Path, or URL such as ``gs://bucket/prefix``, ``s3://bucket/prefix``, or any that fsspec knows.
 
         Raises:
-            ValidationError: The URL is empty, has no bucket, or nothing on this machine understands its scheme.
+            ValidationError: The URL is empty, has no bucket or a slash too few, or nothing on this machine understands
+                its scheme.
         """
         if not url.strip():
             raise ValidationError(
                 field="recording", value=url, rule="must not be empty", remedy="Give a directory or a bucket's URL"
+            )
+        if mistyped := _ONE_SLASH.match(url):
+            raise ValidationError(
+                field="recording",
+                value=without_credentials(url),
+                rule="must have two slashes behind its scheme",
+                remedy=f"Write {mistyped[1]}:// for a URL, or ./ before a folder of this name",
             )
         scheme = url.partition("://")[0].lower()
         if "://" not in url or scheme == "file":

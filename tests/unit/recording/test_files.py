@@ -313,10 +313,16 @@ def test_any_file_system_that_fsspec_knows_will_do() -> None:
     assert [e.side for e in reader.exchanges()] == [Side.PRIMARY, Side.MIRROR]
 
 
-@pytest.mark.parametrize("url", ["", "  ", "nonsense://x", "s3://two words", "gs://", "s3:///x", "gs://[x"])
+@pytest.mark.parametrize("url", ["", "  ", "nonsense://x", "s3://two words", "gs://", "s3:///x", "gs://[x", "gs:/x"])
 def test_a_place_that_cannot_be_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="recording"):
         RecordingStore.open(url)
+
+
+def test_a_folder_may_have_a_colon_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("./gs:/x", "12:30/x", "at:12", "c:/x"):
+        assert RecordingStore.open(name).root == (tmp_path / name).as_posix()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Waiting for another process that builds: bounded by a clock of its own, shown, and never for one that runs."""
 
 import os
+import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,14 @@ import pytest
 from pulumi_traffic_mirror.rehearsal.claim import StageLock, lock_holder
 from pulumi_traffic_mirror.rehearsal.errors import StageError
 from pulumi_traffic_mirror.rehearsal.progress import SilentProgress
-from pulumi_traffic_mirror.rehearsal.queueing import NOTE_SECONDS, Patience
+from pulumi_traffic_mirror.rehearsal.queueing import (
+    NOTE_SECONDS,
+    ORPHAN_SECONDS,
+    Patience,
+    outlive_holder,
+    try_lock,
+    write_holder,
+)
 
 
 class Waiter(SilentProgress):
@@ -108,3 +116,83 @@ def test_the_holder_is_told_without_waiting(tmp_path: Path) -> None:
     first.release()
     assert lock_holder(tmp_path) is None
     StageLock(tmp_path).acquire()
+
+
+class Orphan:
+    """A child that still has the lock of a process that is dead already."""
+
+    def __init__(self, lock: Path, *, parent: str) -> None:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT)
+        assert try_lock(descriptor)
+        os.pwrite(descriptor, f"{parent}\nhas the stage\n".encode(), 0)
+        self.paused = 0.0
+        self._child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[descriptor])
+        os.close(descriptor)
+
+    def end(self) -> None:
+        self._child.communicate()
+
+    def pause(self, seconds: float) -> None:
+        """Stands in for sleeping; the child goes on to a program of its own after a second."""
+        self.paused += seconds
+        if self.paused >= 1:
+            self.end()
+
+
+def dead_process() -> str:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return str(process.pid)
+
+
+@pytest.mark.parametrize("parent", ["", "dead"])
+def test_a_child_of_a_killed_holder_is_waited_for(tmp_path: Path, parent: str) -> None:
+    orphan = Orphan(tmp_path / "lock", parent=parent and dead_process())
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR)
+    assert outlive_holder(descriptor, pause=orphan.pause)
+    assert orphan.paused == pytest.approx(1, abs=0.1)
+    os.close(descriptor)
+
+
+def test_a_child_of_a_living_holder_is_not_waited_for(tmp_path: Path) -> None:
+    orphan = Orphan(tmp_path / "lock", parent=str(os.getpid()))
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR)
+    assert not outlive_holder(descriptor, pause=orphan.pause)
+    assert orphan.paused == 0
+    orphan.end()
+    os.close(descriptor)
+
+
+def test_whoever_takes_the_lock_of_a_dead_holder_first_has_it(tmp_path: Path) -> None:
+    orphan = Orphan(tmp_path / "lock", parent=dead_process())
+    first, second = (os.open(tmp_path / "lock", os.O_RDWR) for _ in range(2))
+
+    def pause(seconds: float) -> None:
+        orphan.end()
+        assert try_lock(first)
+        write_holder(first, "has the stage")
+
+    assert not outlive_holder(second, pause=pause)
+    os.close(first)
+    assert outlive_holder(second)
+    os.close(second)
+
+
+def test_a_child_that_keeps_the_lock_is_given_up(tmp_path: Path) -> None:
+    orphan = Orphan(tmp_path / "lock", parent=dead_process())
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR)
+    waited: list[float] = []
+    assert not outlive_holder(descriptor, pause=waited.append)
+    assert sum(waited) == pytest.approx(ORPHAN_SECONDS)
+    orphan.end()
+    os.close(descriptor)
+
+
+def test_a_holder_that_ended_and_is_not_collected_yet_is_dead(tmp_path: Path) -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as ended:
+        ended.kill()
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        orphan = Orphan(tmp_path / "lock", parent=str(ended.pid))
+        descriptor = os.open(tmp_path / "lock", os.O_RDWR)
+        assert outlive_holder(descriptor, pause=orphan.pause)
+        os.close(descriptor)
