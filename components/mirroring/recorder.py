@@ -120,9 +120,8 @@ class TrafficRecorderArgs(InNamespace, ComponentArgs):
             DnsLabel(each, field=f"metrics_namespaces[{index}]") for index, each in enumerate(self.metrics_namespaces)
         )
         object.__setattr__(self, "metrics_namespaces", namespaces)
-        withheld = {*DEFAULT_HEADERS, *self.settings.redaction.headers} if self.withhold_headers else set[str]()
-        self._check_session(withheld)
-        if both := withheld.intersection(self.settings.logged_headers or ()):
+        self._check_session()
+        if both := set(self._withheld).intersection(self.settings.logged_headers or ()):
             raise ValidationError(
                 field="settings.access_log_headers",
                 value=sorted(both)[0],
@@ -130,11 +129,16 @@ class TrafficRecorderArgs(InNamespace, ComponentArgs):
                 remedy="Leave it out of what is logged or redacted, or withhold no headers",
             )
 
-    def _check_session(self, withheld: set[str]) -> None:
+    @property
+    def _withheld(self) -> tuple[str, ...]:
+        """Headers that never leave the proxy."""
+        return (*DEFAULT_HEADERS, *self.settings.redaction.headers) if self.withhold_headers else ()
+
+    def _check_session(self) -> None:
         session = self.settings.session
         if session is None:
             return
-        if missing := withheld.intersection(SessionSource.parse(session).headers):
+        if missing := set(self._withheld).intersection(SessionSource.parse(session).headers):
             raise ValidationError(
                 field="settings.session",
                 value=session,
@@ -162,7 +166,7 @@ class TrafficRecorderArgs(InNamespace, ComponentArgs):
             side=self.settings.side,
             bodies=self.settings.body_kib > 0,
             logged_headers=self.settings.logged_headers,
-            withheld_headers=(*DEFAULT_HEADERS, *self.settings.redaction.headers) if self.withhold_headers else (),
+            withheld_headers=self._withheld,
             sample_percent=self.settings.sample_percent,
             keep_request_ids=self.keep_request_ids,
         )

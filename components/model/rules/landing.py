@@ -18,7 +18,7 @@ from .routes import Route
 
 def lands(case: Case, patch: Patch) -> bool:
     """Whether a patch that makes a route, or changes virtual hosts, finds a place for it."""
-    inbound = (_stands_beside_none(patch) or asks_for_default(patch)) and meets_inbound(case.cluster, patch)
+    inbound = (_stands_beside_none(patch) or asks_for_default(patch.match)) and meets_inbound(case.cluster, patch)
     return inbound or _lands_outbound(case, patch)
 
 
@@ -63,7 +63,7 @@ def _names_a_host(match: Node) -> bool:
 def _lands_at_sidecars(cluster: ClusterObjects, patch: Patch, *, beside_none: bool) -> bool:
     """Whether it finds one among what sidecars have of Services by themselves, or for all that they do not know."""
     match = patch.match["routeConfiguration"]
-    if not (beside_none or asks_for_default(patch)):
+    if not (beside_none or asks_for_default(patch.match)):
         return False
     for namespace in sidecars_reached(cluster, patch):
         if not cluster.complete and not _names_a_host(match):

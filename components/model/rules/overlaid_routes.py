@@ -14,7 +14,7 @@ from .hosts import covers
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject, is_ambient
 from .patching import release
-from .reaching import DEFAULT
+from .reaching import asks_for_default
 from .routes import MESH, ROUTE, Route, Target
 from .waypoint_entries import at_waypoint, entering, sending, takes, waypoint_of_gateways
 
@@ -106,9 +106,7 @@ def _before_pods(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]
     match, source, host = addition.match["routeConfiguration"], addition.source, addition.host
     named = match["name"].given or match["portNumber"].given or host["name"].given
     named = named or host["domainName"].text("*") != "*"
-    wanted = host["route"]
-    own = wanted["name"].text(DEFAULT) == DEFAULT and wanted["action"].text("ANY") in ("ANY", ROUTE)
-    if named or not own or targets_of(source):
+    if named or not asks_for_default(addition.match) or targets_of(source):
         return
     for route in sending(cluster, lambda host: _takes_in(cluster, source, host)):
         _require_known(route)

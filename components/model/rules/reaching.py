@@ -120,9 +120,9 @@ def _waypoint_names(cluster: ClusterObjects, namespace: str) -> set[tuple[str, s
     return found | {("Gateway", f"{place}/{marks['istio.io/use-waypoint'].text()}")}
 
 
-def asks_for_default(patch: Patch) -> bool:
-    """Whether the routes that proxies have by themselves are among those that a patch of routes is for."""
-    wanted = patch.match.at("routeConfiguration", "vhost", "route")
+def asks_for_default(match: Node) -> bool:
+    """Whether the routes that proxies have by themselves are among those that the match of a patch is for."""
+    wanted = match.at("routeConfiguration", "vhost", "route")
     return wanted["name"].text(DEFAULT) == DEFAULT and wanted["action"].text("ANY") in ("ANY", ROUTE)
 
 

@@ -14,7 +14,7 @@ from ...model.credentials import without_credentials
 from .arrow import Table, pa, pc
 from .buckets import PartWriter, hashes_of, pair_keys, read_parts
 from .layout import MAX_BUCKETS, Layout, begin_layout, bucket_folder, write_layout
-from .noted_rules import note_of, noted_headers, noted_rules
+from .noted_rules import notes_kept
 from .reading import Damage, RecordingReader
 from .schema import SCHEMA
 from .storage import SUFFIX, RecordingStore
@@ -75,7 +75,7 @@ def compact(
             rule="holds files of a recording already",
             remedy="Name a new directory, or remove the old one",
         )
-    notes = note_of(noted_rules(reader), noted_headers(reader))
+    notes = notes_kept(reader)
     counters: Counter[str] = Counter()
     for _, metadata, _ in reader.metadata():
         counters.update(noted_counters(metadata))

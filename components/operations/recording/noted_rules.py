@@ -89,6 +89,15 @@ def noted_rules(reader: RecordingReader) -> list[RedactionRules]:
     return found
 
 
+def notes_kept(reader: RecordingReader) -> dict[str, str]:
+    """Return what the metadata of a file says that has rows of a recording.
+
+    Raises:
+        ValidationError: A note cannot be read.
+    """
+    return note_of(noted_rules(reader), noted_headers(reader))
+
+
 def _document(rules: RedactionRules) -> dict[str, Any]:
     packed = base64.b64encode(zlib.compress(rules.descriptor_set)).decode() if rules.descriptor_set else None
     return {**asdict(rules), "descriptor_set": packed}

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from .arrow import RecordBatch
 from .endpoints import OTHER, Groups, endpoint_of, is_identifier
 from .exchange import Exchange, Headers, Part, Side
-from .noted_rules import note_of, noted_headers, noted_rules
+from .noted_rules import notes_kept
 from .reading import RecordingReader
 from .schema import from_batch, headers_of
 from .storage import RecordingStore
@@ -240,7 +240,7 @@ def write_sample(reader: RecordingReader, chosen: Sample, store: RecordingStore)
     """
     exchanges = list(sampled(reader, chosen))
     if exchanges:
-        begun, notes = exchanges[0].started_at, note_of(noted_rules(reader), noted_headers(reader))
+        begun, notes = exchanges[0].started_at, notes_kept(reader)
         writer = RecordingWriter(store, instance="sample", now=lambda: begun, notes=notes)
         writer.write(exchanges)
         writer.close()

@@ -18,7 +18,7 @@ from ..errors import OperationError
 from ..recording import RecordingReader, RecordingStore
 from ..recording.buckets import Shard
 from .run import ReplayJob, replay_part, require_empty
-from .statistics import ReplayedPart, ReplayReport, ReplayStatistics, report_of
+from .statistics import ReplayedPart, ReplayReport, ReplayStatistics, report_of, total_of
 
 _LEAD_SECONDS: Final = 2.0
 """Until all parts begin: each process starts and imports meanwhile; one that takes longer begins at once."""
@@ -70,7 +70,7 @@ async def replay_in_processes(
     def show(number: int, statistics: ReplayStatistics) -> None:
         progress[number] = statistics
         if on_progress:
-            on_progress(_sum(progress))
+            on_progress(total_of(progress))
 
     try:
         done = await asyncio.gather(*(worker.result(number, show) for number, worker in enumerate(workers)))
@@ -130,13 +130,6 @@ async def _pass_on(stop: asyncio.Event, workers: Sequence[_Worker]) -> None:
     await stop.wait()
     for worker in workers:
         worker.stop()
-
-
-def _sum(parts: Sequence[ReplayStatistics]) -> ReplayStatistics:
-    total = ReplayStatistics()
-    for part in parts:
-        total.merge(part)
-    return total
 
 
 @contextmanager

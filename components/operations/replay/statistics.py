@@ -1,7 +1,7 @@
 """What a replay did and how well it kept the time."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -130,6 +130,14 @@ class ReplayStatistics:
         return _spread(self._lateness_us)
 
 
+def total_of(parts: Iterable[ReplayStatistics]) -> ReplayStatistics:
+    """Add up what was counted in several places."""
+    total = ReplayStatistics()
+    for part in parts:
+        total.merge(part)
+    return total
+
+
 _TOTALS: Final = (
     *("read", "sent", "completed", "changed_status", "redacted", "without_session", "held_back", "unwritten"),
     *("skipped", "failures", "statuses"),
@@ -158,9 +166,7 @@ def report_of(parts: Sequence[ReplayedPart], *, run_id: str, target: str, is_dry
         target: URL of the target.
         is_dry_run: Whether nothing was sent.
     """
-    total = ReplayStatistics()
-    for part in parts:
-        total.merge(part.statistics)
+    total = total_of(part.statistics for part in parts)
     reasons = [part.stopped_by for part in parts if part.stopped_by]
     return ReplayReport(
         run_id=run_id,
