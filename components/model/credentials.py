@@ -1,6 +1,5 @@
 """What carries credentials: one list for what mirrors lose, what recordings never keep, and what rules look for."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -50,32 +49,47 @@ CREDENTIAL_HEADERS: Final = (
 recording. Each is of one product or in use with several; a team's own are added beside them."""
 
 CREDENTIAL_FIELDS: Final = (
-    "access_token",
-    "api_key",
-    "auth_token",
+    "*access_token",
+    "*api_key",
+    "*api_token",
+    "*auth_token",
+    "*authorization",
+    "*bearer_token",
+    "*client_secret",
+    "*csrf_token",
+    "*passphrase",
+    "*passwd",
+    "*password",
+    "*private_key",
+    "*refresh_token",
+    "*secret",
+    "*secret_access_key",
+    "*security_token",
+    "*session_token",
+    "*xsrf_token",
+    "assertion",
+    "authenticity_token",
     "client_assertion",
-    "client_secret",
+    "code_verifier",
+    "cookie",
     "id_token",
-    "passwd",
-    "password",
-    "private_key",
-    "refresh_token",
-    "secret",
-    "secret_access_key",
-    "security_token",
-    "session_token",
+    "id_token_hint",
+    "password_confirmation",
+    "saml_response",
+    "set_cookie",
     "token",
 )
-"""Names of credentials wherever names are: members of JSON objects, form fields, parameters of queries. Compared
-without regard to case, hyphens and underscores, so that ``accessToken`` is one. Source: OAuth 2.0 (RFC 6749, RFC 7521)
-and common use."""
+"""Names of credentials wherever names are: headers, members of JSON objects, form fields, parameters of queries; see
+:class:`CredentialNames`. Source: OAuth 2.0 (RFC 6749, RFC 7521, RFC 7636), SAML 2.0's bindings and common use."""
 
 CREDENTIAL_PARAMETERS: Final = (
     *CREDENTIAL_FIELDS,
     "auth",
     "awsaccesskeyid",
+    "jsessionid",
     "jwt",
     "key",
+    "phpsessid",
     "pwd",
     "sig",
     "signature",
@@ -85,18 +99,29 @@ CREDENTIAL_PARAMETERS: Final = (
     "x-goog-credential",
     "x-goog-signature",
 )
-"""Parameters of queries and fields of forms that carry credentials; in JSON, ``key`` and the like mean many things.
-Source: the signed URLs of Amazon S3, Google Cloud Storage and Azure Blob Storage, and API keys of Google."""
+"""Parameters of paths and queries and fields of forms that carry credentials; in JSON, ``key`` and the like mean many
+things. Source: the signed URLs of Amazon S3, Google Cloud Storage and Azure Blob Storage, API keys of Google, and the
+sessions that servers of Java and PHP keep in URLs."""
 
 
-def plain_name(name: str) -> str:
-    """Return a name in lower case without hyphens and underscores, by which :data:`CREDENTIAL_FIELDS` are compared."""
+class CredentialNames:
+    """A list of names, compared without regard to case, hyphens and underscores: ``accessToken`` is ``access_token``.
+
+    One that begins with ``*`` stands for all that end so.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        plain = {_plain(name) for name in names}
+        self._exact = frozenset(name for name in plain if not name.startswith("*"))
+        self._ends = tuple(name.removeprefix("*") for name in plain - self._exact)
+
+    def __contains__(self, name: str) -> bool:
+        plain = _plain(name)
+        return plain in self._exact or plain.endswith(self._ends)
+
+
+def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
-
-
-def names_pattern(names: Iterable[str]) -> str:
-    """Return a regular expression for any of the names, with hyphens, underscores or nothing between their words."""
-    return "|".join("[-_]?".join(map(re.escape, re.split("[-_]", name))) for name in names)
 
 
 def without_credentials(url: str) -> str:

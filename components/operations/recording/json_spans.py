@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 MAX_VALUES: Final = 250_000
 """Values of one text that are looked at: about 30 MB as objects."""
@@ -33,6 +33,15 @@ class Document:
     value: Any
     """Where a name comes twice in an object, everything that is under it either time."""
     repeats_names: bool
+
+
+class Forbidden(NamedTuple):
+    """What is meant wherever it is."""
+
+    name: Callable[[str], bool]
+    """Tells of a member's name whether its value is."""
+    text: Callable[[str], bool]
+    """Tells of a text, as it is written in the document, whether it is."""
 
 
 def documents(text: str) -> Iterator[Document]:
@@ -67,7 +76,7 @@ def documents(text: str) -> Iterator[Document]:
 
 
 def spans_of(
-    text: str, document: Document, locations: Iterable[Location], *, is_secret: Callable[[str], bool] | None
+    text: str, document: Document, locations: Iterable[Location], forbidden: Forbidden | None
 ) -> list[tuple[int, int]]:
     """Return the first and last positions of values, outermost ones only, in their order.
 
@@ -75,9 +84,9 @@ def spans_of(
         text: What holds the document.
         document: Which one.
         locations: Which values. Where a name comes twice, both values are meant.
-        is_secret: Tells which names' values are meant as well, wherever they are; ``None`` for none.
+        forbidden: Which values are meant as well; ``None`` for none.
     """
-    return list(_Scanner(_tree_of(locations), is_secret).scan(text, document.first, document.end))
+    return list(_Scanner(_tree_of(locations), forbidden).scan(text, document.first, document.end))
 
 
 _Tree: TypeAlias = dict[int | str, Any]
@@ -113,7 +122,7 @@ class _Container:
 @dataclass(slots=True)
 class _Scanner:
     wanted: _Tree
-    is_name_secret: Callable[[str], bool] | None
+    forbidden: Forbidden | None
     open: list[_Container] = field(default_factory=list[_Container])
 
     def scan(self, text: str, first: int, end: int) -> Iterator[tuple[int, int]]:
@@ -122,7 +131,7 @@ class _Scanner:
             piece, position = match[0], match.end()
             if piece in "[{":
                 tree, is_wanted = self._wanted()
-                if is_wanted or (tree is None and self.is_name_secret is None):
+                if is_wanted or (tree is None and self.forbidden is None):
                     # The library's reader is many times as fast as a look at every token.
                     _, position = _DECODER.raw_decode(text, match.start())
                     if is_wanted:
@@ -148,8 +157,10 @@ class _Scanner:
 
     def _is_scalar_wanted(self, token: str) -> bool:
         tree, is_wanted = self._wanted()
-        # By its name alone, a flag or an empty text is no credential.
-        return is_wanted and (token not in _TELLS_NOTHING or (tree is not None and _HERE in tree))
+        if is_wanted:
+            # By its name alone, a flag or an empty text is no credential.
+            return token not in _TELLS_NOTHING or (tree is not None and _HERE in tree)
+        return self.forbidden is not None and self.forbidden.text(token)
 
     def _next(self) -> None:
         top = self.open[-1]
@@ -161,7 +172,7 @@ class _Scanner:
     def _name(self, token: str) -> None:
         top, name = self.open[-1], json.loads(token, strict=False) if "\\" in token else token[1:-1]
         top.step, top.expects_name = f".{name}", False
-        top.is_secret = self.is_name_secret is not None and self.is_name_secret(name)
+        top.is_secret = self.forbidden is not None and self.forbidden.name(name)
 
 
 def _merge(one: Any, other: Any) -> Any:  # noqa: ANN401 -- JSON values

@@ -7,10 +7,11 @@ keeping it might keep what the rule forbids.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from ...model import HeaderName, ValidationError
-from ...model.credentials import CREDENTIAL_FIELDS
+from ...model.credentials import CREDENTIAL_FIELDS, CredentialNames
 from ...model.recording import DEFAULT_HEADERS, DEFAULT_QUERY, SessionSource
 from .codings import decode, encode
 from .descriptors import Descriptors
@@ -41,6 +42,9 @@ _URL_HEADERS: Final = frozenset(
 
 _DELIMITER: Final = re.compile("([?#])")
 
+_USER: Final = re.compile(rf"(?<=//)(?!{re.escape(URL_REDACTED)}@)[^/?#@]+@")
+"""Name and password, or a token, before a URL's host. Source: RFC 3986 section 3.2.1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RedactionRules:
@@ -51,12 +55,12 @@ class RedactionRules:
     """
 
     headers: Sequence[str] = DEFAULT_HEADERS
-    """Names of headers and trailers in lower case, both directions."""
+    """Names of headers and trailers in lower case, both directions; those of ``json_names`` are meant as well."""
     query: Sequence[str] = DEFAULT_QUERY
-    """Names of parameters in the query string, and of fields in forms, URL-encoded or multipart."""
+    """Names of parameters in paths and the query string, and of fields in forms, URL-encoded or multipart."""
     json_names: Sequence[str] = CREDENTIAL_FIELDS
-    """Names of members of JSON objects at any depth. These and those of parameters are compared without regard to case,
-    hyphens and underscores."""
+    """Names of members of JSON objects at any depth. These and those of parameters are compared as
+    :class:`~pulumi_traffic_mirror.model.credentials.CredentialNames` does."""
     json_paths: Sequence[str] = ()
     """RFC 9535 expressions such as ``$.user.email`` or ``$..password``, for whatever is JSON in both directions, by
     itself, in lines, in parts of a multipart body, in form fields or in server-sent events. A body that cannot be read
@@ -96,7 +100,9 @@ class Redactor:
             ValidationError: A JSON path or protobuf field is wrong.
         """
         self._headers = frozenset(rules.headers)
-        self._looked_at = self._headers | _URL_HEADERS
+        self._names = CredentialNames(rules.json_names)
+        # Clients choose the names, so not all can be remembered.
+        self._is_looked_at = lru_cache(maxsize=1024)(self._may_carry_secret)
         self._json = JsonRedactor(rules.json_paths, rules.json_names)
         self._parameters = ParameterRedactor(rules.query, self._json)
         self._content = ContentRedactor(self._json, self._parameters)
@@ -122,27 +128,36 @@ class Redactor:
         return replace(exchange, path=path, request=request, response=response, redactions=redactions)
 
     def _redact_url(self, url: str) -> tuple[str, int]:
-        """Replace parameters of the query, and of the fragment, where OAuth 2.0's implicit grant has its token."""
-        pieces, count = _DELIMITER.split(url), 0
+        """Replace a user, and parameters of path, query and fragment, where OAuth 2.0's implicit grant has tokens."""
+        pieces = _DELIMITER.split(url)
+        pieces[0], users = _USER.subn(f"{URL_REDACTED}@", pieces[0], count=1)
+        pieces[0], count = self._parameters.redact_path(pieces[0])
+        count += users
         for index in range(2, len(pieces), 2):
             pieces[index], found = self._parameters.redact(pieces[index])
             count += found
         return "".join(pieces), count
 
     def _redact_headers(self, headers: Headers) -> tuple[Headers, int]:
-        if self._looked_at.isdisjoint([name for name, _ in headers]):
+        if not any(map(self._is_looked_at, [name for name, _ in headers])):
             return headers, 0
         redacted: list[tuple[str, str]] = []
         count = 0
         for name, value in headers:
             kept, found = value, 0
-            if name in self._headers:
+            if self._is_secret(name):
                 kept, found = REDACTED, 1
             elif name in _URL_HEADERS:
                 kept, found = self._redact_url(value)
             redacted.append((name, kept))
             count += found
         return (tuple(redacted), count) if count else (headers, 0)
+
+    def _may_carry_secret(self, name: str) -> bool:
+        return name in _URL_HEADERS or self._is_secret(name)
+
+    def _is_secret(self, name: str) -> bool:
+        return name in self._headers or name in self._names
 
     def _redact_part(self, part: Part, exchange: Exchange, *, is_request: bool) -> tuple[Part, int]:
         headers, in_headers = self._redact_headers(part.headers)

@@ -8,7 +8,7 @@ from email.utils import collapse_rfc2231_value
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote_plus, unquote_plus
 
-from ...model.credentials import plain_name
+from ...model.credentials import CredentialNames
 from .redaction_json import JsonRedactor
 
 REDACTED: Final = "[redacted]"
@@ -23,6 +23,9 @@ Payload: TypeAlias = tuple[bytes | None, int]
 """Bytes that may be kept, or ``None``, and how many values were replaced."""
 
 _FORM_LIKE: Final = re.compile(rb"[\w.%+~*\[\]-]+=[^\s&={}<>\"]*(?:&[\w.%+~*\[\]-]+=[^\s&={}<>\"]*)*\s*")
+
+_WITHIN: Final = re.compile(r"[\[\].]+")
+"""Between the names of a field of an object, as Rails, PHP, Spring and ASP.NET read forms."""
 
 _EVENT_STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?::|(?:data|event|id|retry):)")
 """How server-sent events begin. Source: HTML Living Standard, "Parsing an event stream"."""
@@ -47,15 +50,15 @@ class ParameterRedactor:
         """Prepare.
 
         Args:
-            names: Compared by :func:`~pulumi_traffic_mirror.model.credentials.plain_name`.
+            names: As :class:`~pulumi_traffic_mirror.model.credentials.CredentialNames` takes them.
             json: For values that are JSON themselves.
         """
-        self._names = frozenset(map(plain_name, names))
+        self._names = CredentialNames(names)
         self._json = json
 
     def is_secret(self, name: str) -> bool:
-        """Tell whether a parameter's value is forbidden."""
-        return plain_name(name) in self._names
+        """Tell whether a parameter's value is forbidden: by its name, or by one of those in ``a[b]`` and ``a.b``."""
+        return name in self._names or any(part in self._names for part in _WITHIN.split(name) if part)
 
     def redact(self, text: str) -> tuple[str, int]:
         """Replace values in ``a=1&b=2``."""
@@ -71,6 +74,16 @@ class ParameterRedactor:
                 pairs[index], found = self._redact_json(name, value)
                 count += found
         return "&".join(pairs), count
+
+    def redact_path(self, path: str) -> tuple[str, int]:
+        """Replace values in ``/a;b=1/c``."""
+        segments, count = path.split(";"), 0
+        for index, segment in enumerate(segments[1:], 1):
+            pair, slash, rest = segment.partition("/")
+            kept, found = self.redact(pair)
+            segments[index] = f"{kept}{slash}{rest}"
+            count += found
+        return ";".join(segments), count
 
     def _redact_json(self, name: str, value: str) -> tuple[str, int]:
         plain = unquote_plus(value).encode()

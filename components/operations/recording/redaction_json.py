@@ -9,12 +9,23 @@ import jsonpath_rfc9535 as jsonpath
 from jsonpath_rfc9535.selectors import IndexSelector, NameSelector, WildcardSelector
 
 from ...model import ValidationError
-from ...model.credentials import names_pattern, plain_name
-from .json_spans import documents, spans_of
+from ...model.credentials import CredentialNames
+from .json_spans import Forbidden, documents, spans_of
 
 _REPLACEMENT: Final = '"[redacted]"'
 
 _START: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\x1e\s\0]*[{\[]")
+
+_MEMBER: Final = re.compile(r'"([^"\\]*+)\\*+"\s*+:')
+"""A member of an object, in a document that is the text of a value as well."""
+
+_ARGUMENT: Final = re.compile(r"""(?<![\w-])([\w-]++)\s*+[:=]\s*+\\*+["']""")
+"""A name before a quoted value, as GraphQL, YAML and attributes of XML have them."""
+
+_ELEMENT: Final = re.compile(r"<(?:[\w.-]++:)?([\w-]++)[\s>]")
+
+_LINE: Final = re.compile(r"^[ \t-]*+([\w-]++)[ \t]*+[:=][ \t]*+[^\s{\[]", re.MULTILINE)
+"""A name before a value at the beginning of a line, as YAML and properties have them."""
 
 _ESCAPE: Final = re.compile(r"\\u00[4-7]")
 """A letter that is written so that no search for a name finds it."""
@@ -28,17 +39,16 @@ class JsonRedactor:
 
         Args:
             paths: RFC 9535 expressions.
-            names: Members of objects, compared by :func:`~pulumi_traffic_mirror.model.credentials.plain_name`. Flags
-                and empty texts stay.
+            names: Members of objects, as :class:`~pulumi_traffic_mirror.model.credentials.CredentialNames` takes them.
+                Flags and empty texts stay.
 
         Raises:
             ValidationError: A path is no RFC 9535 expression, or selects the whole document.
         """
         self._queries = [_compile(path, f"json_paths[{index}]") for index, path in enumerate(paths)]
         self._are_plain = all(_is_plain(query) for query in self._queries)
-        self._names = frozenset(map(plain_name, names))
-        self._last_words = sorted({re.split("[-_]", name.lower())[-1] for name in names})
-        self._member = _pattern(rf'"(?:{names_pattern(names)})"\s*:') if names else None
+        self._names = CredentialNames(names)
+        self._last_words = sorted({re.split("[-_*]", name.lower())[-1] for name in names})
         selected = sorted({re.escape(name) for query in self._queries for name in _names_in(query)})
         self._mention = _pattern(rf"\b(?:{'|'.join(selected)})\b") if selected else None
 
@@ -55,7 +65,8 @@ class JsonRedactor:
     def suspects(self, data: bytes) -> bool:
         """Tell whether bytes that cannot be read as JSON name something that is forbidden."""
         text = data.decode("utf-8", "replace")
-        return any(pattern is not None and pattern.search(text) for pattern in (self._member, self._mention))
+        names = self._has_word(text) and self._names_any(text, _MEMBER, _ARGUMENT, _ELEMENT, _LINE)
+        return names or (self._mention is not None and self._mention.search(text) is not None)
 
     def redact(self, data: bytes) -> tuple[bytes | None, int]:
         """Return the documents without the forbidden values; ``None`` when they cannot be read."""
@@ -76,17 +87,24 @@ class JsonRedactor:
         pieces.append(text[position:])
         return "".join(pieces).encode(encoding, "surrogatepass"), len(spans)
 
-    def _is_secret(self, name: str) -> bool:
-        return plain_name(name) in self._names
+    def _holds_secret(self, value: str) -> bool:
+        """Tell whether a text within a document is a document or a query itself that names something forbidden."""
+        return '\\"' in value and self._names_any(value, _MEMBER, _ARGUMENT)
 
     def _may_name(self, text: str) -> bool:
-        """Tell whether a text may have a member of a forbidden name."""
-        if self._member is None:
+        """Tell whether a text may have a forbidden name."""
+        if not self._last_words:
             return False
+        has_name = self._has_word(text) and self._names_any(text, _MEMBER, _ARGUMENT)
+        return has_name or ("\\u" in text and _ESCAPE.search(text) is not None)
+
+    def _has_word(self, text: str) -> bool:
         # Most texts have none of the words, which is found out in a tenth of the time.
         lower = text.lower()
-        has_word = any(word in lower for word in self._last_words)
-        return bool((has_word and self._member.search(text)) or ("\\u" in text and _ESCAPE.search(text)))
+        return any(word in lower for word in self._last_words)
+
+    def _names_any(self, text: str, *patterns: re.Pattern[str]) -> bool:
+        return any(name in self._names for pattern in patterns for name in set[str](pattern.findall(text)))
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where forbidden values are.
@@ -94,15 +112,15 @@ class JsonRedactor:
         Raises:
             ValueError: The text is no JSON, or nobody can tell what a path selects in it.
         """
-        is_secret = self._is_secret if self._may_name(text) else None
+        forbidden = Forbidden(self._names.__contains__, self._holds_secret) if self._may_name(text) else None
         found = 0
         for document in documents(text):
             found += 1
             if document.repeats_names and not self._are_plain:
                 raise ValueError
             locations = [node.location for query in self._queries for node in query.find(document.value)]
-            if locations or is_secret:
-                yield from spans_of(text, document, locations, is_secret=is_secret)
+            if locations or forbidden:
+                yield from spans_of(text, document, locations, forbidden)
         if not found:
             raise ValueError
 

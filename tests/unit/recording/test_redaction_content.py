@@ -226,7 +226,14 @@ def test_server_sent_events_are_redacted_line_by_line(media_type: str | None) ->
     assert (kept, count) == (expected.replace("[DONE]", "done"), 2)
 
 
-@pytest.mark.parametrize("name", [*CREDENTIAL_FIELDS, "accessToken", "Client-Secret", "PASSWORD", "pass\\u0077ord"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name.removeprefix("*") for name in CREDENTIAL_FIELDS),
+        *("accessToken", "Client-Secret", "PASSWORD", "pass\\u0077ord"),
+        *("newPassword", "db_password", "user.password", "githubApiKey", "Proxy-Authorization", "webhookSecret"),
+    ],
+)
 def test_credentials_in_json_are_redacted_without_any_rule(name: str) -> None:
     assert _kept(_body(f'{{"a": [{{"{name}" : "x", "n": 1}}]}}'), _DEFAULTS) == (
         f'{{"a": [{{"{name}" : "{REDACTED}", "n": 1}}]}}',
@@ -235,7 +242,12 @@ def test_credentials_in_json_are_redacted_without_any_rule(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ['{"password": null, "token": true, "secret": ""}', '{"tokens": 1, "nextPageToken": "a"}']
+    "body",
+    [
+        '{"password": null, "token": true, "secret": ""}',
+        '{"tokens": 1, "nextPageToken": "a", "paidToken": 1, "passwordless": 1}',
+        r'{"message": "a \"token\" was given; password: none"}',
+    ],
 )
 def test_what_is_no_credential_is_kept(body: str) -> None:
     assert _kept(_body(body), _DEFAULTS) == (body, 0)
@@ -379,3 +391,77 @@ def test_all_but_the_forbidden_stays_to_the_byte(documents: Sequence[Any], separ
 )
 def test_any_body_is_redacted_without_a_traceback(data: bytes, media_type: str) -> None:
     _RULES.apply(_exchange(_body(data, media_type)))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (r'{"n": 1, "body": "{\"user\": {\"password\": \"x\"}}"}', r'{"n": 1, "body": "[redacted]"}'),
+        (r'{"Message": "{\"a\": \"{\\\"apiKey\\\": 1}\"}"}', '{"Message": "[redacted]"}'),
+        (r'{"query": "mutation { login(password: \"x\") { id } }", "id": 2}', '{"query": "[redacted]", "id": 2}'),
+        (r'["token: \"x\"", "token"]', '["[redacted]", "token"]'),
+    ],
+)
+def test_a_text_that_holds_credentials_is_redacted_as_a_whole(body: str, expected: str) -> None:
+    assert _kept(_body(body), _DEFAULTS) == (expected, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<login><user>a</user><password>x</password></login>",
+        '<s:Header><wsse:Password Type="t">x</wsse:Password></s:Header>',
+        '<connection host="h" password="x"/>',
+        "<a b:apiKey = 'x'></a>",
+        "user: a\npassword: x\n",
+        "- client_secret: x",
+        "user=a\napi.key=1\ndb_password=x\n",
+        "login(password: 'x')",
+    ],
+)
+def test_a_text_that_names_a_credential_before_a_value_is_dropped(body: str) -> None:
+    assert _kept(_body(body, "text/plain"), _DEFAULTS) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<user><name>a</name></user>",
+        "Your password is wrong.",
+        "password:\n  {",
+        "a token, a secret",
+        "<tokens>1</tokens>",
+    ],
+)
+def test_a_text_that_names_no_credential_is_kept(body: str) -> None:
+    assert _kept(_body(body, "text/plain"), _DEFAULTS) == (body, 0)
+
+
+@pytest.mark.parametrize("name", ["user[password]", "user%5Bpassword%5D", "user.Password", "a[0][apiKey]", "newPasswd"])
+def test_fields_of_objects_in_forms_and_queries_are_redacted(name: str) -> None:
+    form = _body(f"{name}=x&n=1", "application/x-www-form-urlencoded")
+    assert _kept(form, _DEFAULTS) == (f"{name}={URL_REDACTED}&n=1", 1)
+    assert _DEFAULTS.apply(_exchange(Part(), path=f"/a?n=1&{name}=x")).path == f"/a?n=1&{name}={URL_REDACTED}"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/shop;jsessionid=0A1/cart;n=1?a=b", f"/shop;jsessionid={URL_REDACTED}/cart;n=1?a=b"),
+        ("https://ann:x@shop.example/a?n=1", f"https://{URL_REDACTED}@shop.example/a?n=1"),
+        ("https://x@shop.example", f"https://{URL_REDACTED}@shop.example"),
+        ("/@team/package;a/b@1", "/@team/package;a/b@1"),
+    ],
+)
+def test_paths_and_hosts_of_urls_keep_no_credentials(url: str, expected: str) -> None:
+    exchange = _exchange(Part(headers=(("referer", url),)), path=url)
+    once = _DEFAULTS.apply(exchange)
+    assert (once.path, once.request.headers) == (expected, (("referer", expected),))
+    assert _DEFAULTS.apply(once) == once
+
+
+@pytest.mark.parametrize("name", ["token", "x-refresh-token", "x-shop-api-key", "shop-authorization", "x-db-password"])
+def test_headers_named_like_credentials_are_redacted(name: str) -> None:
+    part = Part(headers=((name, "x"), ("x-token-type", "a"), ("x-request-id", "r")))
+    after = _DEFAULTS.apply(_exchange(part)).request
+    assert after.headers == ((name, REDACTED), ("x-token-type", "a"), ("x-request-id", "r"))
