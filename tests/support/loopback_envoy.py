@@ -17,7 +17,7 @@ from pulumi_traffic_mirror.rehearsal.places import cache_directory
 BINARY_VARIABLE = "TRAFFIC_MIRROR_ENVOY"
 """Names an Envoy to test with; without it the one that the stage has built is taken."""
 
-_CACHE = cache_directory()
+CACHE = cache_directory()
 """Asked for at once: during a test the home directory is another."""
 
 _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -31,7 +31,7 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 def find_envoy() -> Path | None:
     """Return a real Envoy of this machine, if it has one."""
     named = os.environ.get(BINARY_VARIABLE)
-    candidates = [Path(named)] if named else sorted(_CACHE.glob("envoy-*/bin/envoy"))
+    candidates = [Path(named)] if named else sorted(CACHE.glob("envoy-*/bin/envoy"))
     return next((path for path in reversed(candidates) if path.is_file()), None)
 
 
