@@ -18,8 +18,11 @@ _MESSAGE_OVERHEAD = 200
 
 _GRPC = "application/grpc"
 
-_LONGEST = 2**62
-"""Longest body that a column holds; anybody may write any content-length."""
+LARGEST = 2**62
+"""The most that a length or a time may be, so that a column of 64 bits holds it."""
+
+_LENGTH_DIGITS = 20
+"""Of a length, without leading zeros: more than the largest has. Python reads no more than 4,300 at once."""
 
 _CODE_DIGITS = 3
 """Of a status: HTTP's have three, gRPC's fewer. An application may send anything, and a column holds 32 bits."""
@@ -87,8 +90,8 @@ class _Direction:
         if not self.ended:
             self.withheld = self.truncated = True
             self.ended = ends
-            if self.splitter is None and (length := value_of(self.headers, "content-length") or "").isdecimal():
-                self.size = min(int(length), _LONGEST)
+            if self.splitter is None:
+                self.size = stated_length(self.headers) or 0
 
     def feed(self, chunk: bytes, *, offset_us: int, limits: CaptureLimits, budget: MemoryBudget) -> int:
         """Return how many bytes were reserved for this chunk."""
@@ -318,6 +321,17 @@ def is_grpc(headers: Headers) -> bool:
     """Tell whether the body is framed as gRPC; gRPC-Web has other framing and counts as plain HTTP."""
     content_type = value_of(headers, "content-type") or ""
     return content_type.startswith(_GRPC) and content_type[len(_GRPC) :][:1] in ("", "+", ";")
+
+
+def stated_length(headers: Headers) -> int | None:
+    """Return what ``content-length`` says, up to the largest; ``None`` where it is missing or no number.
+
+    Anybody may write anything there.
+    """
+    text = value_of(headers, "content-length") or ""
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    return min(int(text.lstrip("0")[:_LENGTH_DIGITS] or "0"), LARGEST)
 
 
 def cost(exchange: Exchange) -> int:

@@ -13,7 +13,7 @@ from pulumi_traffic_mirror.operations.recording import (
     Origin,
     Side,
 )
-from pulumi_traffic_mirror.operations.recording.assembling import is_grpc, to_int
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST, is_grpc, to_int
 
 _MS = 1_000_000
 _START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -108,12 +108,24 @@ def test_without_bodies_what_has_none_is_whole() -> None:
     assert parts == [(b"", 0, False), (b"", 0, False)]
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "9" * 40])
-def test_a_length_that_is_none_fits_its_column(length: str) -> None:
+@pytest.mark.parametrize(
+    ("length", "size"),
+    [
+        ("-1", 0),
+        ("x", 0),
+        ("²", 0),
+        ("٣", 0),
+        ("0" * 5_000 + "7", 7),
+        (str(LARGEST - 1), LARGEST - 1),
+        ("9" * 40, LARGEST),
+        ("9" * 5_000, LARGEST),
+    ],
+)
+def test_any_length_fits_its_column(length: str, size: int) -> None:
     assembler = _assembler(origin=_HEADS)
     assembler.request_headers((*_REQUEST, ("content-length", length)), end=False, at_ns=0)
     assembler.response_headers(((":status", "200"),), end=True, at_ns=0)
-    assert 0 <= _finished(assembler).request.body_size < 2**63
+    assert _finished(assembler).request.body_size == size
 
 
 def test_without_bodies_a_grpc_call_ends_with_its_trailers() -> None:

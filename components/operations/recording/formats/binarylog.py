@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from google.protobuf.message import DecodeError
 
+from ..assembling import to_int
 from ..exchange import Ending, Exchange, Headers, Message, Part, Side, value_of
 from .binarylog_types import GrpcLogEntry
 from .building import moment_of, octets
@@ -156,10 +157,10 @@ class Calls:
     def _take(self, entry: Any) -> Exchange | None:  # noqa: ANN401 -- generated
         key = (entry.logger, entry.call_id)
         at_ns = entry.timestamp.seconds * 10**9 + entry.timestamp.nanos
+        moment_of(at_ns)
         if entry.type == Event.CLIENT_HEADER:
             if key in self._open or key in self._ended:
                 raise Refused("another call has the same identifier")
-            moment_of(at_ns)
             self._open[key] = _Call(header=entry.client_header, begun_ns=at_ns, cut=entry.payload_truncated)
             return None
         call = self._open.get(key)
@@ -217,7 +218,7 @@ class Calls:
             path=octets(call.header.method_name),
             # gRPC answers with 200 whatever its own status is. Source: gRPC over HTTP/2, "Responses".
             status=200 if is_answered else None,
-            grpc_status=trailer.status_code if trailer is not None else None,
+            grpc_status=to_int(str(trailer.status_code)) if trailer is not None else None,
             is_grpc=True,
             first_byte_us=None if call.first_ns is None else max(0, call.first_ns - call.begun_ns) // 1000,
             duration_us=duration_us,

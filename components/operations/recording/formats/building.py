@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ..assembling import Assembler, CaptureLimits, Origin
+from ..assembling import LARGEST, Assembler, CaptureLimits, Origin
 from ..budget import MemoryBudget
-from ..exchange import Ending, Exchange, Headers, Part, Side, value_of
+from ..exchange import Ending, Exchange, Headers, Part, Side
 from .tally import Refused
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_UNBOUNDED: Final = 2**62
-_LIMITS: Final = CaptureLimits(max_body_bytes=_UNBOUNDED, max_messages=_UNBOUNDED)
+_LIMITS: Final = CaptureLimits(max_body_bytes=LARGEST, max_messages=LARGEST)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +49,16 @@ def built(
         first_byte_us: When the answer began; None where nobody knows.
         duration_us: When it ended; None where nobody knows.
         ending: How it ended, for an answer that was seen.
+
+    Raises:
+        Refused: A time is out of range.
     """
+    if any(abs(us or 0) > LARGEST for us in (first_byte_us, duration_us)):
+        raise Refused("time out of range")
     assembler = Assembler(
         origin=Origin(side=Side.PRIMARY, source=source),
         limits=_LIMITS,
-        budget=MemoryBudget(_UNBOUNDED),
+        budget=MemoryBudget(LARGEST),
         started_at=started_at,
         at_ns=0,
     )
@@ -115,12 +119,6 @@ def octets(text: str) -> str:
         return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-def stated_length(headers: Headers) -> int | None:
-    """Return what ``content-length`` says; None where it is missing or no number."""
-    text = value_of(headers, "content-length") or ""
-    return int(text) if text.isascii() and text.isdecimal() else None
-
-
 def _sized(part: Part, whole: Whole) -> Part:
-    size = max(part.body_size, whole.size or 0)
+    size = min(max(part.body_size, whole.size or 0), LARGEST)
     return replace(part, body_size=size, truncated=part.truncated or whole.cut)

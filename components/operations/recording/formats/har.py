@@ -15,8 +15,9 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ..assembling import stated_length
 from ..exchange import Ending, Exchange, Headers, value_of
-from .building import Whole, built, octets, stated_length
+from .building import Whole, built, octets
 from .tally import Refused, Tally
 
 BEGINNING: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:')

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Final
 
+from ..assembling import stated_length
 from ..exchange import Part, value_of
 from .tally import Refused
 
@@ -58,11 +59,10 @@ class _Seen:
     def part(self, *, cut: bool) -> Part:
         body = b"".join(self.body)
         size = len(body)
-        if cut and (said := value_of(tuple(self.headers), "content-length")) and said.isdecimal():
-            size = max(size, int(said))
-        return Part(
-            headers=tuple(self.headers), body=body, body_size=size, truncated=cut, trailers=tuple(self.trailers)
-        )
+        headers = tuple(self.headers)
+        if cut:
+            size = max(size, stated_length(headers) or 0)
+        return Part(headers=headers, body=body, body_size=size, truncated=cut, trailers=tuple(self.trailers))
 
 
 def read_request(data: bytes) -> tuple[Head, Part]:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ....model import ValidationError
+from ..assembling import stated_length
 from ..exchange import Ending, Exchange, Headers
 from . import mitmproxy_script
-from .building import Whole, built, octets, stated_length
+from .building import Whole, built, octets
 from .tally import Refused, Tally
 
 CHANGED: Final = "flows that were changed in mitmproxy"
@@ -151,4 +152,5 @@ def _moment(seconds: float) -> datetime:
 
 
 def _microseconds(begun: float, at: float | None) -> int | None:
-    return None if not at or not math.isfinite(at) else max(0, round((at - begun) * 1e6))
+    elapsed = (at - begun) * 1e6 if at else math.nan
+    return max(0, round(elapsed)) if math.isfinite(elapsed) else None

@@ -8,7 +8,7 @@ of protobuf merges them into the last one; each piece is one field of the wrappe
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from importlib import import_module
 from typing import Any, Final
@@ -16,8 +16,9 @@ from typing import Any, Final
 from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
 
+from ..assembling import stated_length
 from ..exchange import Exchange, Headers, value_of
-from .building import Whole, built, moment, octets, stated_length
+from .building import Whole, built, moment, octets
 from .tally import Refused, Tally
 from .varints import read_varint
 
@@ -180,9 +181,7 @@ def _buffered(trace: Any, tally: Tally, written_at: datetime, **known: str) -> E
     started_at = moment(begun.headers_received_time) if is_timed else written_at
     first_us = None
     if is_timed and answered.HasField("headers_received_time"):
-        first_us = max(
-            0, (answered.headers_received_time.ToMicroseconds() - begun.headers_received_time.ToMicroseconds())
-        )
+        first_us = max(0, (moment(answered.headers_received_time) - started_at) // timedelta(microseconds=1))
     request = _message(begun.headers, [begun.body], begun.trailers, tally)
     response = None
     if answered.headers:

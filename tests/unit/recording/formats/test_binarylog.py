@@ -15,6 +15,7 @@ from pulumi_traffic_mirror.operations.recording.formats.binarylog_types import G
 from pulumi_traffic_mirror.operations.recording.formats.recognising import recognised
 from pulumi_traffic_mirror.operations.recording.formats.table import Format
 from pulumi_traffic_mirror.operations.recording.formats.tally import Tally
+from pulumi_traffic_mirror.operations.recording.schema import to_batch
 
 DATA = Path(__file__).parents[3] / "data/formats"
 BEGUN = 1_767_225_600
@@ -146,6 +147,21 @@ def test_what_has_no_place_is_counted() -> None:
         "entry of a call whose beginning is missing": 1,
         "time out of range": 1,
     }
+
+
+@pytest.mark.parametrize("event", [Event.SERVER_HEADER, Event.CLIENT_MESSAGE, Event.SERVER_TRAILER])
+@pytest.mark.parametrize("seconds", [2**60, -(2**60)])
+def test_an_entry_with_a_time_that_no_recording_can_tell_is_refused(event: Event, seconds: int) -> None:
+    far = entry(event)
+    far.timestamp.seconds = seconds
+    found, tally = read(go(header(), far, TRAILER))
+    assert (len(found), tally.refused) == (1, {"time out of range": 1})
+
+
+def test_a_status_that_is_no_code_is_none() -> None:
+    found, _ = read(go(header(), entry(Event.SERVER_TRAILER, trailer={"status_code": 2**32 - 1})))
+    assert [(one.grpc_status, one.response.trailers) for one in found] == [(None, (("grpc-status", "4294967295"),))]
+    assert to_batch(found).num_rows == 1
 
 
 def test_a_length_that_nobody_believes_ends_the_reading() -> None:

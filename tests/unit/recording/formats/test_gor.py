@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange, Side
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from pulumi_traffic_mirror.operations.recording.formats import gor
 from pulumi_traffic_mirror.operations.recording.formats.tally import Tally
 from tests.formats.traffic import BINARY, LARGE
@@ -149,6 +150,12 @@ def test_a_body_that_ends_early_is_marked() -> None:
     (one,), _ = read(record(1, "a1", post) + record(2, "a1", OK.replace(b"2\r\n\r\nok", b"9\r\n\r\nok")))
     assert (one.request.body, one.request.truncated, one.request.body_size) == (b"half", True, 10)
     assert (one.response.body, one.response.truncated, one.response.body_size) == (b"ok", True, 9)
+
+
+def test_a_length_beyond_all_is_the_largest_one() -> None:
+    post = b"POST /a HTTP/1.1\r\nHost: a\r\ncontent-length: %d\r\n\r\nhalf" % (2**64 - 1)
+    (one,), _ = read(record(1, "a1", post))
+    assert (one.request.truncated, one.request.body_size) == (True, LARGEST)
 
 
 def test_the_answer_to_head_has_no_body_to_miss() -> None:

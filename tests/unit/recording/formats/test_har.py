@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from pulumi_traffic_mirror.operations.recording.formats import har
 from pulumi_traffic_mirror.operations.recording.formats.tally import Tally
 from pulumi_traffic_mirror.operations.recording.schema import to_batch
@@ -169,6 +170,26 @@ def test_no_entry_breaks_it(value: Any, at: str, inner: bool) -> None:
     found, tally = read(one)
     assert len(found) + sum(tally.refused.values()) == 1
     assert to_batch(found).num_rows == len(found)
+
+
+@pytest.mark.parametrize(
+    ("response_", "size"),
+    [
+        ({"content": {"size": 10**30}}, LARGEST),
+        ({"headers": headers(("content-length", "9" * 5_000))}, LARGEST),
+        ({"content": {"size": -(10**30), "text": "ok"}}, 2),
+    ],
+)
+def test_a_length_beyond_all_is_the_largest_one(response_: dict[str, Any], size: int) -> None:
+    found, _ = read(entry({"bodySize": 10**30}, response_))
+    assert [(one.request.body_size, one.response.body_size) for one in found] == [(LARGEST, size)]
+    assert to_batch(found).num_rows == 1
+
+
+@pytest.mark.parametrize("changes", [{"time": 2**53}, {"timings": {"wait": 2**53}}])
+def test_a_time_that_no_recording_can_tell_is_refused(changes: dict[str, Any]) -> None:
+    found, tally = read(entry(**changes), entry())
+    assert (len(found), tally.refused) == (1, {"time out of range": 1})
 
 
 def test_text_that_is_none_can_be_written() -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pulumi_traffic_mirror.model import ValidationError
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from pulumi_traffic_mirror.operations.recording.formats import mitmproxy
 from pulumi_traffic_mirror.operations.recording.formats.tally import Tally
+from pulumi_traffic_mirror.operations.recording.schema import to_batch
 
 EMPTY: dict[str, Any] = {"scheme": "", "authority": "", "path": ""}
 BEGUN = 1_767_225_600.0
@@ -85,11 +87,18 @@ def test_what_has_to_be_known_is_counted() -> None:
     assert tally.refused == {"no HTTP": 1, "flow without a request": 1}
 
 
-@given(at=st.floats())
-def test_a_time_out_of_range_is_refused(at: float) -> None:
-    request = {**flow()["request"], "begin": at}
-    found, tally = read(flow(request=request))
+@given(at=st.floats(), part=st.sampled_from(["request", "response"]), when=st.sampled_from(["begin", "end"]))
+@example(at=1e15, part="response", when="end")
+@example(at=1.7e308, part="response", when="begin")
+def test_a_time_out_of_range_is_refused_or_none(at: float, part: str, when: str) -> None:
+    found, tally = read(flow(**{part: {**flow()[part], when: at}}))
     assert len(found) + sum(tally.refused.values()) == 1
+    assert to_batch(found).num_rows == len(found)
+
+
+def test_a_length_beyond_all_is_the_largest_one() -> None:
+    found, _ = read(flow(response=message(None, ("content-length", "9" * 5_000), status=200)))
+    assert [one.response.body_size for one in found] == [LARGEST]
 
 
 def program(path: Path, script: str) -> str:

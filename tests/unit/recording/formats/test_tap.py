@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from pulumi_traffic_mirror.operations.recording.formats import tap
 from pulumi_traffic_mirror.operations.recording.formats.tally import Tally
 from tests.formats.traffic import BINARY, CALLS, LARGE
@@ -87,9 +88,10 @@ def buffered(**parts: Any) -> Any:
     return wrapper(http_buffered_trace={"request": {"headers": _headers(method="GET", path="/a")}, **parts})
 
 
-def _timed(seconds: int) -> Any:
-    trace = buffered()
-    trace.http_buffered_trace.request.headers_received_time.seconds = seconds
+def _timed(asked: int, answered: int = 0) -> Any:
+    trace = buffered(response={"headers": _headers(status="200")})
+    trace.http_buffered_trace.request.headers_received_time.seconds = asked
+    trace.http_buffered_trace.response.headers_received_time.seconds = answered
     return trace
 
 
@@ -181,6 +183,12 @@ def test_a_body_of_another_length_than_its_header_says_is_cut() -> None:
     assert (one.response.truncated, one.response.body_size) == (False, 0)
 
 
+def test_a_length_beyond_all_is_the_largest_one() -> None:
+    answer = {"headers": [*_headers(status="200"), {"key": "content-length", "value": "9" * 5_000}]}
+    (one,), _ = read(buffered(response=answer).SerializeToString())
+    assert (one.response.truncated, one.response.body_size) == (True, LARGEST)
+
+
 def test_values_keep_their_bytes() -> None:
     (one,), _ = read(
         buffered(response={"headers": [*_headers(status="200"), {"key": "x", "value": "é"}]}).SerializeToString()
@@ -197,6 +205,8 @@ def test_values_keep_their_bytes() -> None:
             "trace without a request",
         ),
         (_timed(2**50).SerializeToString(), "time out of range"),
+        (_timed(0, 2**50).SerializeToString(), "time out of range"),
+        (_timed(0, -(2**50)).SerializeToString(), "time out of range"),
         (b"\x0a\x02\xff\xff", "no trace that can be read"),
         (b"\x99\x01\x01", "no trace that can be read"),
         (b'{"http_buffered_trace": {"request": 5}}', "no trace that can be read"),
