@@ -5,11 +5,10 @@ the body is another than what was on the wire and is marked as cut.
 """
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.message import Message
 from http import HTTPStatus
 from typing import Any, Final
@@ -101,7 +100,7 @@ def _response(response: Mapping[str, Any], headers: Headers, *, method: str) -> 
     if content.get("encoding") == "base64":
         try:
             body = base64.b64decode(text or "", validate=True)
-        except binascii.Error:
+        except ValueError:
             body = b""
     else:
         body = _encoded(text or "", content.get("mimeType") or "")
@@ -119,10 +118,9 @@ def _encoded(text: str, media_type: str) -> bytes:
     """Return text as bytes again, by the charset that its media type names."""
     header = Message()
     header["content-type"] = media_type
-    charset = header.get_content_charset("utf-8")
     try:
-        return text.encode(charset)
-    except (LookupError, UnicodeError):
+        return text.encode(header.get_content_charset("utf-8"))
+    except (LookupError, ValueError):
         return text.encode("utf-8", "surrogatepass")
 
 
@@ -142,4 +140,4 @@ def _first_byte_us(timings: Mapping[str, float]) -> int | None:
 
 
 def _us(milliseconds: float) -> int:
-    return timedelta(milliseconds=milliseconds) // timedelta(microseconds=1)
+    return round(milliseconds * 1000)

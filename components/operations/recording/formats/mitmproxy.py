@@ -147,7 +147,7 @@ def _headers(fields: Iterable[tuple[str, str]]) -> Headers:
 def _moment(seconds: float) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
+    except (TypeError, OverflowError, ValueError, OSError):
         raise Refused("time out of range") from None
 
 

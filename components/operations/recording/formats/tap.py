@@ -36,6 +36,16 @@ _TEXT_PIECE: Final = re.compile(r"^\w+ \{\n.*?^\}$", re.MULTILINE | re.DOTALL)
 _VISIBLE: Final = re.compile(r"\S")
 _EXACT: Final = re.compile(r"[/+]json|charset=\"?utf-8", re.IGNORECASE)
 
+_UNREADABLE: Final = (
+    DecodeError,
+    json_format.ParseError,
+    text_format.ParseError,
+    TypeError,
+    RecursionError,
+    SystemError,
+)
+"""What protobuf raises of a trace that is none; SystemError, where a name in JSON is no Unicode (measured, 5.29)."""
+
 _NOT_MODIFIED: Final = "304"
 
 _FIELDS: Final = (1, 2, 3, 4)
@@ -113,19 +123,26 @@ def read(content: bytes, tally: Tally, *, source: str, written_at: datetime, nam
 
 
 def _wrappers(content: bytes, tally: Tally) -> Iterator[Any]:
-    form = form_of(content)
-    readers: dict[Form | None, Callable[[bytes], Iterator[Any]]] = {
-        Form.JSON: _json,
-        Form.TEXT: _text,
-        Form.DELIMITED: _delimited,
-        Form.BINARY: _binary,
+    readers: dict[Form, tuple[Callable[[bytes], Iterator[Any]], Callable[[Any], Any]]] = {
+        Form.JSON: (_json, lambda one: json_format.ParseDict(one, TraceWrapper(), ignore_unknown_fields=True)),
+        Form.TEXT: (_text, lambda one: text_format.Parse(one, TraceWrapper(), allow_unknown_field=True)),
+        Form.DELIMITED: (_delimited, TraceWrapper.FromString),
+        Form.BINARY: (_binary, TraceWrapper.FromString),
     }
+    pieces, parse = readers[form_of(content) or Form.BINARY]
     try:
-        yield from readers.get(form, _binary)(content)
+        for piece in pieces(content):
+            try:
+                wrapper = parse(piece)
+            except _UNREADABLE:
+                tally.records += 1
+                tally.refuse("no trace that can be read")
+            else:
+                yield wrapper
     except Refused as refused:
         tally.records += 1
         tally.refuse(refused.reason)
-    except (DecodeError, json_format.ParseError, text_format.ParseError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         tally.records += 1
         tally.refuse("no trace that can be read")
 
@@ -137,31 +154,31 @@ def _json(content: bytes) -> Iterator[Any]:
         at = begin.start()
         try:
             document, at = decoder.raw_decode(text, at)
-        except ValueError:
+        except json.JSONDecodeError:
             raise Refused("cut by the end of the file") from None
-        yield json_format.ParseDict(document, TraceWrapper(), ignore_unknown_fields=True)
+        yield document
 
 
-def _text(content: bytes) -> Iterator[Any]:
+def _text(content: bytes) -> Iterator[str]:
     text, end = content.decode("utf-8"), 0
     for piece in _TEXT_PIECE.finditer(text):
         end = piece.end()
-        yield text_format.Parse(piece.group(), TraceWrapper(), allow_unknown_field=True)
+        yield piece.group()
     if text[end:].strip():
         raise Refused("cut by the end of the file")
 
 
-def _delimited(content: bytes) -> Iterator[Any]:
+def _delimited(content: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(content):
         size, begin = read_varint(content, at)
         if size is None or begin + size > len(content):
             raise Refused("cut by the end of the file")
         at = begin + size
-        yield TraceWrapper.FromString(content[begin:at])
+        yield content[begin:at]
 
 
-def _binary(content: bytes) -> Iterator[Any]:
+def _binary(content: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(content):
         size, begin = read_varint(content, at + 1)
@@ -169,7 +186,7 @@ def _binary(content: bytes) -> Iterator[Any]:
             raise Refused("no trace that can be read")
         if size is None or begin + size > len(content):
             raise Refused("cut by the end of the file")
-        yield TraceWrapper.FromString(content[at : begin + size])
+        yield content[at : begin + size]
         at = begin + size
 
 

@@ -95,8 +95,11 @@ def test_a_request_s_body_is_whole_where_its_size_is_right(request_: dict[str, A
         ({"size": 4, "text": "b2s=", "encoding": "base64"}, True),
         ({"size": 2, "text": "b2s=", "encoding": "base64"}, False),
         ({"size": 2, "text": "?!", "encoding": "base64"}, True),
+        ({"size": 2, "text": "é", "encoding": "base64"}, True),
         ({"size": 1, "text": "é", "mimeType": "text/html; charset=iso-8859-1"}, False),
         ({"size": 2, "text": "é", "mimeType": "text/html; charset=nonsense"}, False),
+        ({"size": 2, "text": "é", "mimeType": "text/html; charset=\0"}, False),
+        ({"size": 2, "text": "é", "mimeType": "text/html; charset=\ud800"}, False),
         ({"size": 9}, True),
         ({"size": 0}, False),
         ({"text": "ok"}, True),
@@ -186,7 +189,7 @@ def test_a_length_beyond_all_is_the_largest_one(response_: dict[str, Any], size:
     assert to_batch(found).num_rows == 1
 
 
-@pytest.mark.parametrize("changes", [{"time": 2**53}, {"timings": {"wait": 2**53}}])
+@pytest.mark.parametrize("changes", [{"time": 2**53}, {"time": 1e300}, {"timings": {"wait": 2**53}}])
 def test_a_time_that_no_recording_can_tell_is_refused(changes: dict[str, Any]) -> None:
     found, tally = read(entry(**changes), entry())
     assert (len(found), tally.refused) == (1, {"time out of range": 1})

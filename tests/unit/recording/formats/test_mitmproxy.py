@@ -96,6 +96,11 @@ def test_a_time_out_of_range_is_refused_or_none(at: float, part: str, when: str)
     assert to_batch(found).num_rows == len(found)
 
 
+def test_a_flow_without_a_time_is_refused() -> None:
+    found, tally = read(flow(request={**flow()["request"], "begin": None}), flow())
+    assert (len(found), tally.refused) == (1, {"time out of range": 1})
+
+
 def test_a_length_beyond_all_is_the_largest_one() -> None:
     found, _ = read(flow(response=message(None, ("content-length", "9" * 5_000), status=200)))
     assert [one.response.body_size for one in found] == [LARGEST]

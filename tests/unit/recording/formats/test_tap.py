@@ -143,6 +143,36 @@ def test_a_cut_file_gives_what_is_whole(form: str) -> None:
     assert tally.refused == {"cut by the end of the file": 1}
 
 
+def _in_json(trace: str) -> bytes:
+    return b'{"http_buffered_trace": %b}' % trace.encode()
+
+
+@pytest.mark.parametrize(
+    ("form", "broken"),
+    [
+        ("json", _in_json('{"request": {"headers_received_time": "yesterday"}}')),
+        ("json", _in_json('{"\\ud800": 1}')),
+        ("json", _in_json('{"request": {"body": {"as_bytes": 5}}}')),
+        ("json", b"5"),
+        ("text", b'http_buffered_trace {\n  request { headers { key: "\\377" } }\n}\n'),
+        ("text", b"http_buffered_trace {\n" + b"a { " * 5_000 + b"\n}\n"),
+        ("binary", b"\x0a\x02\xff\xff"),
+        ("delimited", b"\x04\x0a\x02\xff\xff"),
+    ],
+)
+def test_a_trace_that_cannot_be_read_hides_no_other(form: str, broken: bytes) -> None:
+    whole = ENCODERS[form](buffered())
+    found, tally = read(whole + broken + whole)
+    assert len(found) == 2
+    assert (tally.records, tally.refused) == (3, {"no trace that can be read": 1})
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5_000])
+def test_json_that_nobody_reads_is_refused(value: str) -> None:
+    found, tally = read(ENCODERS["json"](buffered()) + _in_json(value))
+    assert (len(found), tally.refused) == (1, {"no trace that can be read": 1})
+
+
 def test_grpc_is_cut_into_messages_and_a_cut_one_is_marked() -> None:
     body = b"\x00\x00\x00\x00\x02hi\x00\x00\x00\x00\x09short"
     request = {"headers": _headers(method="POST", path="/a.B/C", kind="application/grpc"), "body": {"as_bytes": ""}}
