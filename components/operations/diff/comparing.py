@@ -80,6 +80,7 @@ class Comparer:
         self._messages = MessageComparer(descriptors) if descriptors else None
         self._ignored_headers = ignored_headers
         self._ignored_grpc = ignored_headers | _GRPC_FRAMING
+        self._ignored_without_code = ignored_headers | (_GRPC_FRAMING - {"grpc-status"})
         self._ignored = ignored or FieldRules(())
         self._unordered = unordered or FieldRules(())
 
@@ -98,7 +99,11 @@ class Comparer:
         if primary.ending is not mirror.ending and Ending.CUT not in (primary.ending, mirror.ending):
             found.append(Difference("ending", Change.VALUE, primary.ending.value, mirror.ending.value))
         one, other = primary.response, mirror.response
-        ignored = self._ignored_grpc if primary.is_grpc else self._ignored_headers
+        ignored = self._ignored_headers
+        if primary.is_grpc:
+            # A status that is no code is no field, so only its text tells whether both are the same.
+            has_code = primary.grpc_status is not None or mirror.grpc_status is not None
+            ignored = self._ignored_grpc if has_code else self._ignored_without_code
         if one.headers != other.headers:
             found += _compare_headers(one.headers, other.headers, "header", ignored)
         if one.trailers != other.trailers:

@@ -72,6 +72,16 @@ def test_status_headers_and_trailers_are_compared_by_name() -> None:
     }
 
 
+@pytest.mark.parametrize("mirrored", ["88888", "x", None])
+def test_a_grpc_status_that_is_no_code_is_compared_as_text(mirrored: str | None) -> None:
+    texts = ["99999"] if mirrored is None else ["99999", mirrored]
+    primary, *others = [_answer(Part(trailers=(("grpc-status", text),)), is_grpc=True) for text in texts]
+    mirror = others[0] if others else _answer(is_grpc=True)
+    assert _differences(primary, primary) == set()
+    assert {field for field, _ in _differences(primary, mirror)} == {"trailer grpc-status"}
+    assert _differences(primary, mirror, ignored_headers=frozenset({"grpc-status"})) == set()
+
+
 def test_headers_of_the_moment_are_compared_only_when_asked_for() -> None:
     primary, mirror = (_answer(Part(headers=(("date", day), ("x-request-id", day)))) for day in ("1", "2"))
     assert _differences(primary, mirror) == set()
