@@ -199,7 +199,9 @@ class _Totals:
         """Count rows of the columns above, alike ones together."""
         paths = without_identifiers(table.column("path"), table.column("is_grpc"))
         table = table.set_column(table.schema.get_field_index("path"), "path", paths)
-        sizes = pc.add(table.column("request_body_size"), table.column("response_body_size"))
+        # In floating point, because lengths that only headers told may add up to more than 64 bits hold.
+        parts = [table.column(f"{part}_body_size").cast(pa.float64(), safe=False) for part in ("request", "response")]
+        sizes = pc.add(*parts)
         cut = pc.or_(table.column("request_truncated"), table.column("response_truncated"))
         table = table.append_column("bytes", sizes).append_column("truncated", pc.cast(cut, pa.int64()))
         for row in table.group_by(_KEYS, use_threads=False).aggregate(_AGGREGATES).to_pylist():
@@ -251,7 +253,7 @@ class _Totals:
             endpoints=endpoints,
             first_start=self._first,
             last_start=self._last,
-            body_bytes=self._sums["bytes"],
+            body_bytes=int(self._sums["bytes"]),
             truncated=self._sums["truncated"],
             redactions=self._sums["redactions"],
             counters=counters,

@@ -1,5 +1,6 @@
 """Listing and totals say what is there, what was dropped, and what is damaged."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pulumi_traffic_mirror.operations.recording import (
     RecordingWriter,
     Side,
 )
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from pulumi_traffic_mirror.operations.recording.endpoints import OTHER, Groups, endpoint_of, without_identifiers
 from pulumi_traffic_mirror.operations.recording.quantiles import Quantiles
 from pulumi_traffic_mirror.operations.recording.summary import (
@@ -88,6 +90,11 @@ def test_totals_are_by_side_status_and_endpoint(tmp_path: Path) -> None:
     assert stats.endpoints[0].p50_ms == pytest.approx(2, rel=0.02)
     assert (stats.body_bytes, stats.truncated, stats.redactions, stats.dropped) == (12, 1, 6, 2)
     assert (stats.first_start, stats.last_start) == (_START, _START + timedelta(seconds=5))
+
+
+def test_lengths_that_only_headers_told_add_up(tmp_path: Path) -> None:
+    huge = replace(_exchange(1), request=Part(body_size=LARGEST), response=Part(body_size=LARGEST))
+    assert recording_stats(_record(tmp_path, [huge, huge])).body_bytes == 4 * LARGEST
 
 
 def test_exchanges_are_found_by_their_conditions(tmp_path: Path) -> None:
