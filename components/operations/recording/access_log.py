@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from ...model.recorder_filter import METHOD_HEADER
-from .assembling import Origin, is_grpc, to_int
+from .assembling import LARGEST, Origin, is_grpc, to_int
 from .exchange import Ending, Exchange, Headers, Part, value_of
 
 SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
@@ -21,6 +21,8 @@ _ORIGINAL_HOST: Final = "x-envoy-original-host"
 
 _BETWEEN_COOKIES: Final = re.compile(r",(?=[!#$%&'*+.^_`|~0-9A-Za-z-]+=)")
 """What joins answers' cookies: no comma of a date is followed by a name and its value (RFC 6265, section 4.1.1)."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LAST_BYTE: Final = "time_to_last_downstream_tx_byte"
 """Only an answer that went out to its end has it, whatever broke another one off (measured, Envoy 1.39)."""
@@ -39,6 +41,9 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
     Args:
         entry: The entry.
         origin: Where it was seen.
+
+    Raises:
+        OverflowError: A time is out of range.
     """
     common, asked, answered = entry.common_properties, entry.request, entry.response
     if not asked.path and not asked.authority:
@@ -46,16 +51,18 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
     told = dict(asked.request_headers)
     method = told.pop(METHOD_HEADER, "")
     headers, answer_headers = _headers(told), _headers(answered.response_headers)
-    status = answered.response_code.value or None
+    status = to_int(str(answered.response_code.value)) or None
+    asked_bytes = min(asked.request_body_bytes, LARGEST)
+    answered_bytes = min(answered.response_body_bytes, LARGEST)
     grpc = is_grpc(headers)
     # A gRPC answer of a status alone comes in one block, which is its trailers: see trailers_only.
-    alone = grpc and not answered.response_body_bytes and value_of(answer_headers, "grpc-status") is not None
+    alone = grpc and not answered_bytes and value_of(answer_headers, "grpc-status") is not None
     trailers = answer_headers if alone else _headers(answered.response_trailers)
     broken = status is None or not common.HasField(_LAST_BYTE)
     answer = Part(
         headers=() if alone else answer_headers,
-        body_size=answered.response_body_bytes,
-        truncated=broken or answered.response_body_bytes > 0,
+        body_size=answered_bytes,
+        truncated=broken or answered_bytes > 0,
         trailers=trailers,
     )
     return Exchange(
@@ -73,7 +80,7 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
         first_byte_us=_microseconds(common, "time_to_first_upstream_rx_byte") if status else None,
         duration_us=_microseconds(common, "duration"),
         ending=Ending.RESET if broken else Ending.COMPLETE,
-        request=Part(headers=headers, body_size=asked.request_body_bytes, truncated=asked.request_body_bytes > 0),
+        request=Part(headers=headers, body_size=asked_bytes, truncated=asked_bytes > 0),
         response=answer,
     )
 
@@ -88,11 +95,14 @@ def _headers(values: Mapping[str, str]) -> Headers:
 
 
 def _time(stamp: Any) -> datetime:  # noqa: ANN401 -- Timestamp
-    return datetime.fromtimestamp(stamp.seconds, tz=UTC) + timedelta(microseconds=stamp.nanos // 1000)
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
 def _microseconds(common: Any, name: str) -> int | None:  # noqa: ANN401 -- AccessLogCommon
     if not common.HasField(name):
         return None
     span = getattr(common, name)
-    return int(span.seconds * 1_000_000 + span.nanos // 1000)
+    found = int(span.seconds * 1_000_000 + span.nanos // 1000)
+    if abs(found) > LARGEST:
+        raise OverflowError
+    return found

@@ -104,7 +104,7 @@ class Collector:
     def _log(self, entry: Any, origin: Origin) -> None:  # noqa: ANN401 -- HTTPAccessLogEntry
         try:
             exchange = exchange_of(entry, origin)
-        except (ValueError, OverflowError):
+        except OverflowError:
             self._refuse("an entry of its access log has a time that is none")
             return
         if exchange is None:

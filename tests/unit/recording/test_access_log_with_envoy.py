@@ -17,6 +17,7 @@ from pulumi_traffic_mirror.model.recording import RecorderSettings, logged_diges
 from pulumi_traffic_mirror.model.request_sampling import is_sampled, sample_threshold
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange, Side
 from pulumi_traffic_mirror.operations.recording.access_log import METHOD, SERVICE, LogMessage
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 from tests.support.loopback_envoy import Proxy, bootstrap, recorder_filter, running_envoy
 from tests.support.loopback_service import serving
@@ -174,18 +175,24 @@ async def test_a_method_that_the_log_has_no_name_for_is_told(tmp_path: Path, env
 @pytest.mark.asyncio
 async def test_an_entry_that_cannot_be_read_is_counted_and_hides_no_other(tmp_path: Path) -> None:
     message = LogMessage()
-    for second in (253_402_300_800, 1_800_000_000):
+    for second in (253_402_300_800, 2**60, -(2**60), 1_800_000_000):
         entry = message.http_logs.log_entry.add()
         entry.request.path = f"/{second}"
         entry.common_properties.start_time.seconds = second
+    entry = message.http_logs.log_entry.add(request={"path": "/endless"})
+    entry.common_properties.duration.seconds = 2**60
+    entry = message.http_logs.log_entry.add(request={"path": "/huge", "request_body_bytes": 2**64 - 1})
+    entry.response.response_code.value, entry.response.response_body_bytes = 2**32 - 1, 2**64 - 1
     async with running_collector(tmp_path / "out", logged_headers=LOGGED) as running:
         metadata = ((LOGGED_KEY, logged_digest(LOGGED or ())),)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
             call: Any = channel.stream_unary(f"/{SERVICE}/{METHOD}")
             await call(iter([message.SerializeToString()]), metadata=metadata)
-        await until_recorded(running)
-    assert [exchange.path for exchange in running.exchanges()] == ["/1800000000"]
-    assert running.counters.dropped_protocol == 1
+        await until_recorded(running, 2)
+    huge, usual = running.exchanges()
+    assert (usual.path, huge.path, huge.status) == ("/1800000000", "/huge", None)
+    assert (huge.request.body_size, huge.response.body_size) == (LARGEST, LARGEST)
+    assert running.counters.dropped_protocol == 4
 
 
 @pytest.mark.asyncio
