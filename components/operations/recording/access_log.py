@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ...model.recorder_filter import METHOD_HEADER
 from .assembling import LARGEST, Origin, is_grpc, to_int
-from .exchange import Ending, Exchange, Headers, Part, value_of
+from .exchange import Ending, Exchange, Headers, Part, octets, value_of
 
 SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
 METHOD: Final = "StreamAccessLogs"
@@ -66,14 +66,14 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
         trailers=trailers,
     )
     return Exchange(
-        request_id=asked.request_id,
+        request_id=octets(asked.request_id),
         side=origin.side_of(headers),
         source=origin.source,
         started_at=_time(common.start_time),
         method=method,
         scheme=asked.scheme,
-        authority=value_of(headers, _ORIGINAL_HOST) or asked.authority,
-        path=asked.original_path or asked.path,
+        authority=value_of(headers, _ORIGINAL_HOST) or octets(asked.authority),
+        path=octets(asked.original_path or asked.path),
         status=status,
         grpc_status=to_int(value_of(trailers, "grpc-status")),
         is_grpc=grpc,
@@ -88,7 +88,7 @@ def exchange_of(entry: Any, origin: Origin) -> Exchange | None:  # noqa: ANN401 
 def _headers(values: Mapping[str, str]) -> Headers:
     """Headers by name; the log joins the values of one that comes several times by commas, cookies as well."""
     return tuple(
-        (name, each)
+        (name, octets(each))
         for name, value in sorted(values.items())
         for each in (_BETWEEN_COOKIES.split(value) if name == "set-cookie" else (value,))
     )

@@ -24,6 +24,18 @@ def value_of(headers: Headers, wanted: str) -> str | None:
     return next((value for name, value in headers if name == wanted), None)
 
 
+def octets(text: str) -> str:
+    """Return text as recordings have it: each byte of its UTF-8 one character, so that nothing in it can be refused.
+
+    Args:
+        text: Any text; bytes that were no UTF-8 may stand in it as Python has them, lone surrogates too.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
 @unique
 class Ending(StrEnum):
     """How the recording of one exchange ended."""

@@ -306,3 +306,9 @@ async def test_what_a_proxy_with_another_configuration_tells_is_left_out_and_cou
             while running.counters.dropped_protocol < 3:
                 await asyncio.sleep(0.005)
     assert running.counters.recorded == 0
+
+
+@pytest.mark.asyncio
+async def test_a_header_s_bytes_are_recorded_as_by_the_filter(tmp_path: Path, envoy: Path) -> None:
+    exchange = await one_of(envoy, tmp_path, ANSWER.replace(b"x-other: 1", "x-several: é".encode()))
+    assert dict(exchange.response.headers)["x-several"] == "\xc3\xa9"

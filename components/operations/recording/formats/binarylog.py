@@ -17,9 +17,9 @@ from urllib.parse import quote
 from google.protobuf.message import DecodeError
 
 from ..assembling import to_int
-from ..exchange import Ending, Exchange, Headers, Message, Part, Side, value_of
+from ..exchange import Ending, Exchange, Headers, Message, Part, Side, octets, value_of
 from .binarylog_types import GrpcLogEntry
-from .building import moment_of, octets
+from .building import moment_of
 from .tally import Refused, Tally
 from .varints import read_varint
 

@@ -107,18 +107,6 @@ def moment_of(nanoseconds: int) -> datetime:
         raise Refused("time out of range") from None
 
 
-def octets(text: str) -> str:
-    """Return text as recordings have it: each byte of its UTF-8 one character, so that nothing in it can be refused.
-
-    Args:
-        text: Any text; bytes that were no UTF-8 may stand in it as Python has them, lone surrogates too.
-    """
-    try:
-        return text.encode("utf-8", "surrogateescape").decode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass").decode("latin-1")
-
-
 def _sized(part: Part, whole: Whole) -> Part:
     size = min(max(part.body_size, whole.size or 0), LARGEST)
     return replace(part, body_size=size, truncated=part.truncated or whole.cut)

@@ -15,8 +15,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..assembling import stated_length
-from ..exchange import Ending, Exchange, Headers, value_of
-from .building import Whole, built, octets
+from ..exchange import Ending, Exchange, Headers, octets, value_of
+from .building import Whole, built
 from .tally import Refused, Tally
 
 BEGINNING: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:')

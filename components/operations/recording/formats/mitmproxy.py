@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from ....model import ValidationError
 from ..assembling import stated_length
-from ..exchange import Ending, Exchange, Headers
+from ..exchange import Ending, Exchange, Headers, octets
 from . import mitmproxy_script
-from .building import Whole, built, octets
+from .building import Whole, built
 from .tally import Refused, Tally
 
 CHANGED: Final = "flows that were changed in mitmproxy"

@@ -17,8 +17,8 @@ from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
 
 from ..assembling import stated_length
-from ..exchange import Exchange, Headers, value_of
-from .building import Whole, built, moment, octets
+from ..exchange import Exchange, Headers, octets, value_of
+from .building import Whole, built, moment
 from .tally import Refused, Tally
 from .varints import read_varint
 
