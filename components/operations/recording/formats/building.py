@@ -51,7 +51,7 @@ def built(
         ending: How it ended, for an answer that was seen.
 
     Raises:
-        Refused: A time is out of range.
+        Refused: A time is out of range, or the answer has no status.
     """
     if any(abs(us or 0) > LARGEST for us in (first_byte_us, duration_us)):
         raise Refused("time out of range")
@@ -75,6 +75,8 @@ def built(
     exchange = assembler.finish()
     if exchange is None or not exchange.method:
         return None
+    if response is not None and exchange.status is None:
+        raise Refused("answer without a status")
     return replace(
         exchange,
         request_id=exchange.request_id or request_id,

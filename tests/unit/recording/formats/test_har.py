@@ -129,6 +129,11 @@ def test_what_got_no_answer_has_none() -> None:
     assert (one.status, one.ending, one.first_byte_us) == (None, Ending.RESET, None)
 
 
+def test_an_answer_whose_status_is_none_is_refused() -> None:
+    found, tally = read(entry(response={"status": 1_000}), entry(response={"status": 999}))
+    assert ([one.status for one in found], tally.refused) == ([999], {"answer without a status": 1})
+
+
 def test_what_cannot_be_taken_is_counted() -> None:
     grpc = {"headers": headers(("Content-Type", "application/grpc-web+proto"))}
     socket = entry(response={"status": 101, "content": {"size": 0}}, _webSocketMessages=[{}])

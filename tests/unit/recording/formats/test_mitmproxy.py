@@ -96,6 +96,11 @@ def test_a_time_out_of_range_is_refused_or_none(at: float, part: str, when: str)
     assert to_batch(found).num_rows == len(found)
 
 
+def test_an_answer_whose_status_is_none_is_refused() -> None:
+    found, tally = read(flow(response=message(status=-1)))
+    assert (found, tally.refused) == ([], {"answer without a status": 1})
+
+
 def test_a_flow_without_a_time_is_refused() -> None:
     found, tally = read(flow(request={**flow()["request"], "begin": None}), flow())
     assert (len(found), tally.refused) == (1, {"time out of range": 1})

@@ -234,6 +234,7 @@ def test_values_keep_their_bytes() -> None:
             wrapper(http_buffered_trace={"request": {"headers": _headers(path="/")}}).SerializeToString(),
             "trace without a request",
         ),
+        (buffered(response={"headers": _headers(kind="text/plain")}).SerializeToString(), "answer without a status"),
         (_timed(2**50).SerializeToString(), "time out of range"),
         (_timed(0, 2**50).SerializeToString(), "time out of range"),
         (_timed(0, -(2**50)).SerializeToString(), "time out of range"),
