@@ -30,6 +30,8 @@ _NO_NAME: Final = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 """What no method and no name of a header has. Source: RFC 9110, section 5.6.2."""
 _NO_VALUE: Final = re.compile(r"[\x00\r\n]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_NS: Final = 2**63 - 1
+"""In the year 2262: GoReplay has 64 bits, and no sign is read before a time."""
 _LENGTHS: Final = ("content-length", "transfer-encoding")
 _BODILESS: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _TEMPLATE: Final = b"{{"
@@ -193,6 +195,8 @@ def _identifier(exchange: Exchange) -> str:
 
 
 def _record(kind: int, identifier: str, at_ns: int, took_ns: int, message: bytes) -> bytes:
+    if not (0 <= at_ns <= _LATEST_NS and took_ns <= _LATEST_NS):
+        raise Refused("at times that GoReplay cannot tell")
     if SEPARATOR in message:
         raise Refused("that hold GoReplay's separator")
     return b"%d %b %d %d\n%b%b" % (kind, identifier.encode(), at_ns, took_ns, message, SEPARATOR)

@@ -21,6 +21,7 @@ from pulumi_traffic_mirror.operations.recording import (
     RecordingWriter,
     Side,
 )
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from pulumi_traffic_mirror.operations.recording.formats import Exported, Target, export, gor
 from pulumi_traffic_mirror.operations.recording.formats.exporting import request_bytes, response_bytes
 from pulumi_traffic_mirror.operations.recording.formats.http1 import read_request, read_response
@@ -134,6 +135,8 @@ def test_what_is_written_is_read_as_it_was(headers: Any, body: bytes, trailers: 
         ({"authority": "a\nb"}, "with headers that HTTP/1 does not have"),
         ({"request": Part(truncated=True)}, "that were not recorded whole"),
         ({"request": Part(body=gor.SEPARATOR)}, "that hold GoReplay's separator"),
+        ({"started_at": datetime(1969, 12, 31, tzinfo=UTC)}, "at times that GoReplay cannot tell"),
+        ({"started_at": datetime(2263, 1, 1, tzinfo=UTC)}, "at times that GoReplay cannot tell"),
     ],
 )
 def test_what_cannot_be_exact_is_left_out(change: dict[str, Any], reason: str, tmp_path: Path) -> None:
@@ -141,10 +144,14 @@ def test_what_cannot_be_exact_is_left_out(change: dict[str, Any], reason: str, t
     assert (result.requests, content, result.refused) == (0, b"", {f"requests {reason}": 1})
 
 
-def test_an_answer_that_is_not_whole_is_left_out_alone(tmp_path: Path) -> None:
-    result, content = exported(tmp_path, exchange(response=Part(truncated=True)), exchange(status=None))
-    assert (result.requests, result.answers, content.count(gor.SEPARATOR)) == (2, 0, 2)
-    assert result.refused == {"answers that were not recorded whole": 1}
+def test_an_answer_that_cannot_be_exact_is_left_out_alone(tmp_path: Path) -> None:
+    late = exchange(duration_us=LARGEST)
+    result, content = exported(tmp_path, exchange(response=Part(truncated=True)), exchange(status=None), late)
+    assert (result.requests, result.answers, content.count(gor.SEPARATOR)) == (3, 0, 3)
+    assert result.refused == {
+        "answers that were not recorded whole": 1,
+        "answers at times that GoReplay cannot tell": 1,
+    }
 
 
 def test_redacted_requests_are_counted(tmp_path: Path) -> None:
