@@ -17,7 +17,7 @@ from .layout import MAX_BUCKETS, Layout, begin_layout, bucket_folder, write_layo
 from .noted_rules import notes_kept
 from .reading import Damage, RecordingReader
 from .schema import SCHEMA
-from .storage import SUFFIX, RecordingStore
+from .storage import SUFFIX, RecordingStore, named_after
 from .summary import noted_counters
 from .writing import COUNTERS_KEY, RollLimits, parquet_writer
 
@@ -129,8 +129,8 @@ class _Files:
 
     def _write_file(self, bucket: int, table: Table) -> None:
         begun: datetime = table.column("started_at")[0].as_py().astimezone(UTC)
-        stamp = begun.strftime("%Y%m%dT%H%M%S.%fZ")
-        name = f"day={begun:%Y-%m-%d}/{bucket_folder(bucket)}/{stamp}-compact-{len(self.names) + 1:06d}{SUFFIX}"
+        day, stamp = named_after(begun)
+        name = f"{day}/{bucket_folder(bucket)}/{stamp}-compact-{len(self.names) + 1:06d}{SUFFIX}"
         with self.store.create(name) as file:
             writer = parquet_writer(file.stream)
             for piece in _pieces(table, self.limits.row_group_bytes):

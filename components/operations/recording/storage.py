@@ -4,6 +4,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -143,6 +144,16 @@ class RecordingStore:
             return [root]
         selector = fs.FileSelector(self.root, recursive=True, allow_not_found=True)
         return [info for info in self.filesystem.get_file_info(selector) if info.type == fs.FileType.File]
+
+
+def named_after(moment: datetime) -> tuple[str, str]:
+    """Return the folder of a moment's day, and how names of files begin that were begun then.
+
+    Args:
+        moment: In UTC.
+    """
+    # strftime leaves out zeros of years before 1000.
+    return f"day={moment.date().isoformat()}", f"{moment.year:04}{moment:%m%dT%H%M%S.%fZ}"
 
 
 class PendingFile:

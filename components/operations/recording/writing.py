@@ -10,7 +10,7 @@ from typing import Any
 from .arrow import DAMAGE, RecordBatch, pa, pq
 from .exchange import Exchange
 from .schema import DICTIONARY_COLUMNS, SCHEMA, to_batch
-from .storage import SUFFIX, PendingFile, RecordingStore
+from .storage import SUFFIX, PendingFile, RecordingStore, named_after
 
 COUNTERS_KEY = "traffic_mirror.counters"
 """Key in a file's metadata: what the recorder counted while it wrote the file, as JSON."""
@@ -148,10 +148,8 @@ class RecordingWriter:
     def _begin(self) -> None:
         opened_at = self._opened_at or self._now()
         self._sequence += 1
-        stamp = opened_at.strftime("%Y%m%dT%H%M%S.%fZ")
-        self._file = self._store.create(
-            f"day={opened_at:%Y-%m-%d}/{stamp}-{self._instance}-{self._sequence:06d}{SUFFIX}"
-        )
+        day, stamp = named_after(opened_at)
+        self._file = self._store.create(f"{day}/{stamp}-{self._instance}-{self._sequence:06d}{SUFFIX}")
         self._writer = parquet_writer(self._file.stream)
 
     def _counters_since_last_file(self) -> dict[str, int]:

@@ -141,6 +141,19 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     assert writer.rows_at_risk == 0
 
 
+def test_names_of_files_sort_by_age_in_every_year(tmp_path: Path) -> None:
+    store = RecordingStore.open(str(tmp_path))
+    for year in (2026, 999, 1):
+        moment = datetime(year, 1, 2, tzinfo=UTC)
+        writer = RecordingWriter(store, instance="t", now=lambda at=moment: at)
+        writer.write([replace(_exchange(1), started_at=moment)])
+        writer.close()
+    names = [store.relative(file.path) for file in store.files()]
+    assert names == [
+        f"day={year}-01-02/{year}0102T000000.000000Z-t-000001.parquet" for year in ("0001", "0999", "2026")
+    ]
+
+
 def test_files_roll_by_size(tmp_path: Path) -> None:
     limits = RollLimits(max_bytes=3_000, row_group_bytes=1_000)
     files = _write(tmp_path, [_exchange(n, body=b"x" * 1_000) for n in range(7)], limits=limits)
