@@ -277,7 +277,7 @@ def print_result(result: DiffResult, console: Console) -> None:
 
 
 def _doubts(result: DiffResult) -> Iterator[str]:
-    """Yield what is not known of each endpoint."""
+    """Yield what is not known, of each endpoint and of all."""
     for one in result.endpoints:
         for reason, pairs in one.uncompared.items():
             yield f"Not compared: {one.endpoint}: {pairs:,} of {one.pairs:,} bodies: {reason}"
@@ -285,6 +285,8 @@ def _doubts(result: DiffResult) -> Iterator[str]:
         yield f"Too few pairs to tell: {one.endpoint} ({one.pairs:,})"
     for one in result.without_copies:
         yield f"No copy seen: {one.endpoint} ({one.primary:,} primary answers)"
+    if result.without_id:
+        yield f"Not compared: {result.without_id:,} answers without x-request-id, which pair with nothing"
     if result.overflowed:
         yield "Too many endpoints or fields to tell all apart; the rest is counted together"
 

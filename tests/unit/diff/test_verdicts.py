@@ -207,6 +207,12 @@ def test_an_endpoint_that_is_never_mirrored_is_told(tmp_path: Path, capsys: pyte
     assert main(["diff", recording, "--expected", "100", "--ignore", "GET /lost|copy"]) == 0
 
 
+def test_answers_that_nothing_pairs_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    orders = [_exchange(n, side=side) for n in range(30) for side in Side]
+    main(["diff", _record(tmp_path, [*orders, _exchange(40, request_id=""), _exchange(41, request_id="")])])
+    assert "Not compared: 2 answers without x-request-id" in " ".join(capsys.readouterr().out.split())
+
+
 def test_an_endpoint_that_differs_too_seldom_to_tell_is_not_passed_because_of_others(tmp_path: Path) -> None:
     def answer(wrong: int) -> Callable[[int], Exchange]:
         return lambda n: _exchange(n, _total(n, wrong), path="/few" if n < 2 else "/many")
