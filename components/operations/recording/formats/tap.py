@@ -112,7 +112,7 @@ def read(content: bytes, tally: Tally, *, source: str, written_at: datetime, nam
                 segment = wrapper.http_streamed_trace_segment
                 streams.setdefault(segment.trace_id, []).append(segment)
             else:
-                raise Refused("a socket's bytes, not HTTP")  # noqa: TRY301 -- counted like the rest
+                raise Refused("a socket's bytes, not HTTP" if kind else "no trace that can be read")  # noqa: TRY301 -- counted like the rest
         except Refused as refused:
             tally.refuse(refused.reason)
     for number, segments in streams.items():

@@ -240,6 +240,7 @@ def test_values_keep_their_bytes() -> None:
         (_timed(0, -(2**50)).SerializeToString(), "time out of range"),
         (b"\x0a\x02\xff\xff", "no trace that can be read"),
         (b"\x99\x01\x01", "no trace that can be read"),
+        (b'{"http_buffered_trace": null}', "no trace that can be read"),
         (b'{"http_buffered_trace": {"request": 5}}', "no trace that can be read"),
     ],
 )
