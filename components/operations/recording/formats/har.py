@@ -36,7 +36,9 @@ def read(content: bytes, tally: Tally, *, source: str, name: str) -> Iterator[Ex
         name: Of the file; with its number an exchange without ``x-request-id`` is called so.
     """
     try:
-        entries: list[Any] = list(json.loads(content.decode("utf-8-sig"))["log"]["entries"])
+        # A number of any length and bytes that are no UTF-8 cost their entry or its body, not the archive.
+        archive = json.loads(content.decode("utf-8-sig", "surrogateescape"), parse_int=float)
+        entries: list[Any] = list(archive["log"]["entries"])
     except (ValueError, LookupError, TypeError, RecursionError):
         tally.records += 1
         tally.refuse("no archive that can be read, or cut by the end of the file")

@@ -159,6 +159,21 @@ def test_what_is_no_archive_is_refused(content: bytes) -> None:
     assert tally.refused == {"no archive that can be read, or cut by the end of the file": 1}
 
 
+@pytest.mark.parametrize(
+    ("whole", "odd", "left"),
+    [
+        (b'"time": 30.5', b'"time": ' + b"9" * 5_000, 1),
+        (b'"text": "ok"', b'"text": "\xff"', 2),
+        (b'"url": "https://shop.example/a?b=c"', b'"url": "https://shop.example/\xff"', 2),
+    ],
+)
+def test_what_json_does_not_have_costs_no_other_entry(whole: bytes, odd: bytes, left: int) -> None:
+    content = json.dumps({"log": {"entries": [entry(), entry()]}}).encode().replace(whole, odd, 1)
+    found, tally = read_bytes(content)
+    assert (len(found), tally.refused.total()) == (left, 2 - left)
+    assert to_batch(found).num_rows == left
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
