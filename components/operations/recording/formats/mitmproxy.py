@@ -66,7 +66,10 @@ def flows_of(path: Path, mitmdump: str, tally: Tally) -> Generator[Mapping[str, 
         try:
             with os.fdopen(ours, encoding="ascii") as lines:
                 for line in lines:
-                    document = json.loads(line)
+                    try:
+                        document = json.loads(line)
+                    except json.JSONDecodeError:
+                        break  # it ended within
                     if "end" in document:
                         end = document["end"]
                     else:

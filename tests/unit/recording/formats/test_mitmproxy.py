@@ -135,6 +135,12 @@ def test_a_file_that_ends_early_gives_what_is_whole(tmp_path: Path) -> None:
     assert tally.refused == {"cut by the end of the file, or of a newer mitmproxy": 1}
 
 
+def test_a_program_that_ends_within_a_flow_is_named(tmp_path: Path) -> None:
+    script = f"into.write({json.dumps(flow())[:50]!r})\n"
+    with pytest.raises(ValidationError, match="ended without"):
+        list(mitmproxy.flows_of(tmp_path / "a", program(tmp_path / "mitmdump", script), Tally()))
+
+
 def test_a_program_that_does_not_do_it_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="ended without"):
         list(mitmproxy.flows_of(tmp_path / "a", program(tmp_path / "mitmdump", "raise SystemExit(3)"), Tally()))
