@@ -11,13 +11,16 @@ from typing import Any
 import grpc.aio
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pulumi_traffic_mirror.model.recorder_filter import LOGGED_KEY
 from pulumi_traffic_mirror.model.recording import RecorderSettings, logged_digest
 from pulumi_traffic_mirror.model.request_sampling import is_sampled, sample_threshold
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange, Side
-from pulumi_traffic_mirror.operations.recording.access_log import METHOD, SERVICE, LogMessage
-from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
+from pulumi_traffic_mirror.operations.recording.access_log import METHOD, SERVICE, LogMessage, exchange_of
+from pulumi_traffic_mirror.operations.recording.assembling import LARGEST, Origin
+from pulumi_traffic_mirror.operations.recording.schema import to_batch
 from tests.support.loopback_collector import LoopbackCollector, running_collector
 from tests.support.loopback_envoy import Proxy, bootstrap, recorder_filter, running_envoy
 from tests.support.loopback_service import serving
@@ -193,6 +196,24 @@ async def test_an_entry_that_cannot_be_read_is_counted_and_hides_no_other(tmp_pa
     assert (usual.path, huge.path, huge.status) == ("/1800000000", "/huge", None)
     assert (huge.request.body_size, huge.response.body_size) == (LARGEST, LARGEST)
     assert running.counters.dropped_protocol == 4
+
+
+@given(
+    seconds=st.integers(-(2**63), 2**63 - 1),
+    nanos=st.integers(-(2**31), 2**31 - 1),
+    size=st.integers(0, 2**64 - 1),
+    status=st.integers(0, 2**32 - 1),
+)
+def test_what_an_entry_tells_fits_its_columns_or_is_no_time(seconds: int, nanos: int, size: int, status: int) -> None:
+    entry = LogMessage().http_logs.log_entry.add(request={"path": "/", "request_body_bytes": size})
+    entry.response.response_body_bytes, entry.response.response_code.value = size, status
+    for name in ("start_time", "duration", "time_to_first_upstream_rx_byte"):
+        span = getattr(entry.common_properties, name)
+        span.seconds, span.nanos = seconds, nanos
+    with suppress(OverflowError):
+        exchange = exchange_of(entry, Origin(side=Side.PRIMARY, source="s"))
+        assert exchange is not None
+        assert to_batch([exchange]).num_rows == 1
 
 
 @pytest.mark.asyncio

@@ -157,7 +157,7 @@ class Calls:
     def _take(self, entry: Any) -> Exchange | None:  # noqa: ANN401 -- generated
         key = (entry.logger, entry.call_id)
         at_ns = entry.timestamp.seconds * 10**9 + entry.timestamp.nanos
-        moment_of(at_ns)
+        moment_of(at_ns)  # refuses what no recording can tell
         if entry.type == Event.CLIENT_HEADER:
             if key in self._open or key in self._ended:
                 raise Refused("another call has the same identifier")

@@ -30,6 +30,7 @@ _Segment: Any = import_module("envoy.data.tap.v3.http_pb2").HttpStreamedTraceSeg
 UNTIMED: Final = "exchanges without times of their own; they have the file's"
 TEXT: Final = "bodies as text, in which bytes may have been replaced; marked as cut"
 
+_NO_TRACE: Final = "no trace that can be read"
 _JSON: Final = re.compile(rb'\s*\{\s*"(?:http_buffered_trace|http_streamed_trace_segment|socket_\w+)"')
 _TEXT: Final = re.compile(rb"\s*(?:http_buffered_trace|http_streamed_trace_segment|socket_\w+)\s*\{")
 _TEXT_PIECE: Final = re.compile(r"^\w+ \{\n.*?^\}$", re.MULTILINE | re.DOTALL)
@@ -112,7 +113,7 @@ def read(content: bytes, tally: Tally, *, source: str, written_at: datetime, nam
                 segment = wrapper.http_streamed_trace_segment
                 streams.setdefault(segment.trace_id, []).append(segment)
             else:
-                raise Refused("a socket's bytes, not HTTP" if kind else "no trace that can be read")  # noqa: TRY301 -- counted like the rest
+                raise Refused("a socket's bytes, not HTTP" if kind else _NO_TRACE)  # noqa: TRY301 -- counted like the rest
         except Refused as refused:
             tally.refuse(refused.reason)
     for number, segments in streams.items():
@@ -136,7 +137,7 @@ def _wrappers(content: bytes, tally: Tally) -> Iterator[Any]:
                 wrapper = parse(piece)
             except _UNREADABLE:
                 tally.records += 1
-                tally.refuse("no trace that can be read")
+                tally.refuse(_NO_TRACE)
             else:
                 yield wrapper
     except Refused as refused:
@@ -144,7 +145,7 @@ def _wrappers(content: bytes, tally: Tally) -> Iterator[Any]:
         tally.refuse(refused.reason)
     except (ValueError, RecursionError):
         tally.records += 1
-        tally.refuse("no trace that can be read")
+        tally.refuse(_NO_TRACE)
 
 
 def _json(content: bytes) -> Iterator[Any]:
@@ -183,7 +184,7 @@ def _binary(content: bytes) -> Iterator[bytes]:
     while at < len(content):
         size, begin = read_varint(content, at + 1)
         if content[at] not in _TAGS:
-            raise Refused("no trace that can be read")
+            raise Refused(_NO_TRACE)
         if size is None or begin + size > len(content):
             raise Refused("cut by the end of the file")
         yield content[at : begin + size]

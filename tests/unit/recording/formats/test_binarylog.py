@@ -176,6 +176,24 @@ def test_open_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(found), tally.remarks) == (10, {"calls without an end": 10})
 
 
+@given(
+    event=st.sampled_from(Event),
+    seconds=st.integers(-(2**63), 2**63 - 1),
+    nanos=st.integers(-(2**31), 2**31 - 1),
+    number=st.integers(0, 2**32 - 1),
+)
+def test_no_values_break_it(event: Event, seconds: int, nanos: int, number: int) -> None:
+    payloads: dict[Event, dict[str, Any]] = {
+        Event.CLIENT_HEADER: {"client_header": {}},
+        Event.SERVER_TRAILER: {"trailer": {"status_code": number}},
+    }
+    odd = entry(event, **payloads.get(event, {"message": {"length": number}}))
+    odd.timestamp.seconds, odd.timestamp.nanos = seconds, nanos
+    found, tally = read(go(odd, header(), odd, TRAILER))
+    assert tally.records == 4
+    assert to_batch(found).num_rows == len(found)
+
+
 @given(content=st.binary(max_size=120), at=st.integers(0, 120), framed=st.sampled_from([go, java]))
 def test_no_bytes_break_it(content: bytes, at: int, framed: Any) -> None:
     whole = framed(header(), message(Event.CLIENT_MESSAGE, b"a"), TRAILER)

@@ -1,6 +1,8 @@
 """HTTP Archives: a body is believed where its size is what the archive and its headers say."""
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,17 +183,27 @@ _JSON = st.recursive(
 )
 
 
-@given(
-    value=_JSON, at=st.sampled_from(["startedDateTime", "time", "timings", "request", "response"]), inner=st.booleans()
-)
-def test_no_entry_breaks_it(value: Any, at: str, inner: bool) -> None:
-    one = entry()
-    if inner and isinstance(one[at], dict):
-        one[at] = dict.fromkeys(one[at], value)
-    else:
-        one[at] = value
-    found, tally = read(one)
-    assert len(found) + sum(tally.refused.values()) == 1
+_ODD = st.sampled_from([10**30, -(10**30), 1e300, 2**53, "\ud800", "\0", "9" * 5_000, [None], [{}], {"text": "\ud800"}])
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each place that another value can be put at."""
+    if isinstance(value, dict | list):
+        for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            yield value, key
+            yield from _places(inner)
+
+
+@given(values=st.lists(st.tuples(st.integers(0, 99), _JSON | _ODD), min_size=1, max_size=3))
+def test_no_entry_breaks_it(values: list[tuple[int, Any]]) -> None:
+    coded = headers(("content-type", "text/plain; charset=utf-8"), ("content-length", "2"))
+    one = entry({"headers": coded, "postData": {"text": "ok"}}, {"headers": coded})
+    for at, value in values:
+        places = list(_places(one))
+        inside, key = places[at % len(places)]
+        inside[key] = copy.deepcopy(value)
+    found, tally = read(one, entry())
+    assert len(found) + sum(tally.refused.values()) == 2
     assert to_batch(found).num_rows == len(found)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format, text_format
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pulumi_traffic_mirror.operations.recording import Ending, Exchange
 from pulumi_traffic_mirror.operations.recording.assembling import LARGEST
 from pulumi_traffic_mirror.operations.recording.formats import tap
 from pulumi_traffic_mirror.operations.recording.formats.tally import Tally
+from pulumi_traffic_mirror.operations.recording.schema import to_batch
 from tests.formats.traffic import BINARY, CALLS, LARGE
 
 DATA = Path(__file__).parents[3] / "data/formats"
@@ -248,6 +249,14 @@ def test_what_is_no_http_trace_is_refused(content: bytes, reason: str) -> None:
     found, tally = read(content)
     assert found == []
     assert tally.refused == {reason: 1}
+
+
+@given(asked=st.integers(-(2**63), 2**63 - 1), answered=st.integers(-(2**63), 2**63 - 1))
+@example(asked=-62_135_596_800, answered=253_402_300_799)
+def test_no_time_breaks_it(asked: int, answered: int) -> None:
+    found, tally = read(_timed(asked, answered).SerializeToString())
+    assert len(found) + tally.refused.total() == 1
+    assert to_batch(found).num_rows == len(found)
 
 
 @given(content=st.binary(max_size=200), form=st.sampled_from(sorted(ENCODERS)), at=st.integers(0, 200))
