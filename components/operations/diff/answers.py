@@ -127,15 +127,19 @@ def headers_in(text: str) -> Headers:
 def _texts(headers: Column, ignored: frozenset[str]) -> Column:
     """Return each row's headers as one text, without the ignored ones."""
     lists = headers.combine_chunks() if isinstance(headers, pa.ChunkedArray) else headers
-    names, values = lists.values.field("name"), lists.values.field("value")
-    # Neither can stand in a header that any server took (RFC 9110 section 5.5), but a recording may be anybody's.
-    if _may_hold_separators(values):
-        values = pc.replace_substring_regex(values, f"[{_BETWEEN}{_BEHIND_NAME}]", " ")
+    names, values = (_without_separators(lists.values.field(name)) for name in ("name", "value"))
     wanted = pc.invert(pc.is_in(names, value_set=pa.array(sorted(ignored), pa.string())))
     joined = pc.binary_join_element_wise(names, values, _BEHIND_NAME).filter(wanted)
     before = np.concatenate(([0], np.cumsum(wanted.to_numpy(zero_copy_only=False))))
     offsets = pa.array(before[lists.offsets.to_numpy()], pa.int32())
     return pc.binary_join(pa.ListArray.from_arrays(offsets, joined), _BETWEEN)
+
+
+def _without_separators(texts: Column) -> Column:
+    """Neither can stand in a header that any server took (RFC 9110 section 5.5), but a recording may be anybody's."""
+    if not _may_hold_separators(texts):
+        return texts
+    return pc.replace_substring_regex(texts, f"[{_BETWEEN}{_BEHIND_NAME}]", " ")
 
 
 def _may_hold_separators(texts: Column) -> bool:

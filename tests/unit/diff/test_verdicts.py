@@ -207,6 +207,12 @@ def test_an_endpoint_that_is_never_mirrored_is_told(tmp_path: Path, capsys: pyte
     assert main(["diff", recording, "--expected", "100", "--ignore", "GET /lost|copy"]) == 0
 
 
+def test_a_header_s_name_is_never_taken_for_several_headers(tmp_path: Path) -> None:
+    primary = [_exchange(n, b"{}", ("a", "b"), ("c", "d")) for n in range(30)]
+    mirror = [_exchange(n, b"{}", ("a\0b\1c", "d"), side=Side.MIRROR) for n in range(30)]
+    assert main(["diff", _record(tmp_path, [*primary, *mirror])]) == 1
+
+
 def test_answers_that_nothing_pairs_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     orders = [_exchange(n, side=side) for n in range(30) for side in Side]
     main(["diff", _record(tmp_path, [*orders, _exchange(40, request_id=""), _exchange(41, request_id="")])])
