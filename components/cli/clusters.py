@@ -9,6 +9,7 @@ import yaml
 
 from ..model import JsonValue, ValidationError
 from ..rehearsal.scenario import STAGING, TESTING, RehearsalCluster
+from ..yamlreading import UNREADABLE
 from .options import input_file
 
 SECTIONS: Final = ("istio", "gateway")
@@ -98,7 +99,7 @@ def _read_sections(file: Path | None) -> Mapping[str, Mapping[str, JsonValue]]:
         return {}
     try:
         found: object = yaml.safe_load(input_file(file, option="--settings").read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+    except UNREADABLE:
         found = None
     sections: Mapping[object, object] = cast("Mapping[object, object]", found) if isinstance(found, Mapping) else {}
     fits = all(name in SECTIONS and isinstance(section, Mapping) for name, section in sections.items())

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from ..model import ValidationError
+from ..yamlreading import UNREADABLE
 
 _Mapping: TypeAlias = Mapping[str, object]
 
@@ -67,7 +68,7 @@ def parse(text: str, *, field: str, folder: Path | None = None) -> _Mapping:
         # The parser's own message quotes the text, which may be a key.
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise _error(field, f"is not valid YAML (line {line})", "Give a kubeconfig") from None
-    except yaml.YAMLError:
+    except UNREADABLE:
         raise _error(field, "is not valid YAML", "Give a kubeconfig") from None
     if not isinstance(document, dict):
         kind = "empty" if document is None else "a plain value, not a mapping"

@@ -9,8 +9,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
-import yaml
-
+from ..yamlreading import UNREADABLE
 from .errors import OperationError
 from .forwarding import get_page
 
@@ -62,7 +61,7 @@ def open_client(access: ClusterAccess) -> Any:  # noqa: ANN401 -- the client is 
     config: Any = importlib.import_module("kubernetes.config")
     try:
         return config.new_client_from_config(config_file=access.kubeconfig or None, context=access.context or None)
-    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+    except (config.ConfigException, OSError, *UNREADABLE) as error:
         file = access.kubeconfig or "the default one"
         raise OperationError(
             f"The kubeconfig of {access.name}, {file}, cannot be used: {_first_line(error)}",

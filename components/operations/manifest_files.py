@@ -14,6 +14,7 @@ from ..model.rules import (
     PlannedLoss,
     planned_losses,
 )
+from ..yamlreading import MISFITS
 from .errors import OperationError
 from .unread import Unread, failed_preview, filled, placeholders
 
@@ -239,11 +240,11 @@ def _constructed(loader: Any, node: YamlNode) -> object:  # noqa: ANN401 -- unty
     """The value of a document.
 
     Raises:
-        ValueError: A scalar does not fit its tag, which PyYAML says with errors of many kinds.
+        ValueError: A scalar does not fit its tag.
     """
     try:
         return loader.construct_document(node)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except MISFITS as error:
         line = node.start_mark.line + 1
         raise ValueError(f"a value of the document at line {line} does not fit its type: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from ..model.routing import CLUSTER_DOMAIN
 from ..model.rules import Finding, Node, NotJudgedError
+from ..yamlreading import UNREADABLE
 
 CONFIGURATION: Final = "istio"
 """Name of the ConfigMap that holds a mesh's configuration; that of a revision is called ``istio-<revision>``."""
@@ -33,7 +34,7 @@ def mesh_config(objects: Iterable[Mapping[str, object]], root_namespace: str) ->
     yaml: Any = importlib.import_module("yaml")
     try:
         read: object = yaml.safe_load(found.get(CONFIGURATION) or next(iter(found.values())))
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except UNREADABLE:
         return {}
     return cast("Mapping[str, object]", read) if isinstance(read, Mapping) else {}
 

@@ -142,7 +142,7 @@ def test_a_configuration_that_cannot_be_read_counts_for_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = configured()
-    for text in ("a: [", "- 1", "", 1):
+    for text in ("a: [", "- 1", "", 1, "a: !!bool x", "a: !!timestamp x", "a: !!int ''"):
         broken["data"] = {"mesh": text}
         assert found(tmp_path, capsys, [*OBJECTS, broken]) == found(tmp_path, capsys, OBJECTS)
 

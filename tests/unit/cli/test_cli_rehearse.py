@@ -181,7 +181,9 @@ def test_settings_of_istio_and_gateways_come_from_a_file(
     assert staging.gateway == testing.gateway == {"size": "small"}
 
 
-@pytest.mark.parametrize("content", ["[1]", "a: [", "greeter: {}", "istio: text"])
+@pytest.mark.parametrize(
+    "content", ["[1]", "a: [", "greeter: {}", "istio: text", "istio: !!bool x", "istio: 2027-02-30"]
+)
 def test_a_broken_file_of_settings_is_refused(
     rehearsals: Rehearsals,
     kubeconfigs: tuple[str, str],

@@ -73,6 +73,10 @@ def test_what_is_cut_out_selects_to_itself() -> None:
         (f"token: '{TOKEN}\nx", None, "kubeconfig", r"is not valid YAML \(line \d\)"),
         (f"{TOKEN}\x00", None, "kubeconfig", "is not valid YAML"),
         (f"a: {TOKEN}\n\t- b", None, "kubeconfig", r"is not valid YAML \(line 2\)"),
+        *(
+            (f"token: {value}", None, "kubeconfig", "is not valid YAML")
+            for value in (f"!!int {TOKEN}", f"!!bool {TOKEN}", f"!!timestamp {TOKEN}", "[" * 3_000)
+        ),
         ("", None, "kubeconfig", "is empty"),
         ("~/.kube/config", None, "kubeconfig", "is a plain value"),
         (f"- {TOKEN}", None, "kubeconfig", "is a plain value, not a mapping"),

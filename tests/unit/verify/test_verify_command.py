@@ -145,6 +145,14 @@ def test_an_unknown_context_is_named(kubeconfig: str, capsys: pytest.CaptureFixt
     assert "elsewhere" in said
 
 
+def test_a_kubeconfig_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "kubeconfig"
+    for text in ("a: !!bool x", "[" * 3_000):
+        broken.write_text(text, encoding="utf-8")
+        assert main(["verify", "--staging", str(broken)]) == 2
+        assert f"The kubeconfig of staging, {broken}, cannot be used" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("resource", "verb"), [("virtualservices", "list"), ("services", "list")])
 def test_a_missing_permission_is_named_with_the_role_that_grants_it(
     kubeconfig: str, server: ApiServer, resource: str, verb: str, capsys: pytest.CaptureFixture[str]
