@@ -231,13 +231,17 @@ def _named(value: Mapping[str, object]) -> str:
 
 def _of_another(entry: Entry) -> list[Unread]:
     """Mirrors of other tools in an object that no rule reads; none where it contains itself."""
-    file, remedy = entry.origin.file, f"Look elsewhere: {JUDGED}"
+    found: list[tuple[str, str]] = []
     with suppress(RecursionError):
-        return [
-            Unread(file=file, line=entry.origin.line_of(field), message=f"{what} is not judged", remedy=remedy)
-            for field, what in of_others(entry.value)
-        ]
-    return []
+        try:
+            found += of_others(entry.value)
+        except NotJudgedError as unknown:
+            found.append((unknown.path, f"what another tool may mirror by {unknown.path}, which is not known yet,"))
+    file, remedy = entry.origin.file, f"Look elsewhere: {JUDGED}"
+    return [
+        Unread(file=file, line=entry.origin.line_of(field), message=f"{what} is not judged", remedy=remedy)
+        for field, what in found
+    ]
 
 
 def _repeated(subject: KubeObject, origin: Origin, later: Origin) -> Unread:

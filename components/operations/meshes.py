@@ -3,6 +3,7 @@
 import importlib
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -11,7 +12,7 @@ from ..model.rules import Finding, Node, NotJudgedError
 from ..yamlreading import UNREADABLE
 
 CONFIGURATION: Final = "istio"
-"""Name of the ConfigMap that holds a mesh's configuration; that of a revision is called ``istio-<revision>``."""
+"""Name of the ConfigMap that holds a mesh's configuration; that of a revision is called ``istio-<revision>``, which sorts behind."""
 
 
 def mesh_config(objects: Iterable[Mapping[str, object]], root_namespace: str) -> Mapping[str, object]:
@@ -23,20 +24,28 @@ def mesh_config(objects: Iterable[Mapping[str, object]], root_namespace: str) ->
     """
     found: dict[str, str] = {}
     for value in objects:
-        node = Node(value)
-        metadata = node["metadata"] if node["kind"].value == "ConfigMap" else Node(None)
-        name, text = metadata["name"].value, node["data"]["mesh"].value if metadata.given else None
-        named = isinstance(name, str) and (name == CONFIGURATION or name.startswith(f"{CONFIGURATION}-"))
-        if named and metadata["namespace"].value == root_namespace and isinstance(text, str):
-            found[str(name)] = text
+        with suppress(NotJudgedError):
+            found |= _configuration(Node(value), root_namespace)
     if not found:
         return {}
     yaml: Any = importlib.import_module("yaml")
     try:
-        read: object = yaml.safe_load(found.get(CONFIGURATION) or next(iter(found.values())))
+        read: object = yaml.safe_load(found[min(found)])
     except UNREADABLE:
         return {}
     return cast("Mapping[str, object]", read) if isinstance(read, Mapping) else {}
+
+
+def _configuration(node: Node, root_namespace: str) -> dict[str, str]:
+    """The text of a mesh's configuration by the name of its ConfigMap; nothing for another object.
+
+    Raises:
+        NotJudgedError: Which ConfigMap it is, or what it holds, is not known yet.
+    """
+    if node["kind"].value != "ConfigMap" or node["metadata"]["namespace"].value != root_namespace:
+        return {}
+    name, text = node["metadata"]["name"].text(), node["data"]["mesh"].text()
+    return {name: text} if text and (name == CONFIGURATION or name.startswith(f"{CONFIGURATION}-")) else {}
 
 
 def domain_of(objects: Iterable[Mapping[str, object]]) -> str:

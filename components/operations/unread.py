@@ -1,7 +1,7 @@
 """What files hold that nobody can judge as it is: templates, trees to be built, objects of other tools."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -82,21 +82,28 @@ def chart(folder: Path) -> Unread:
 def kustomization(file: str, document: Mapping[str, object]) -> tuple[Unread | None, set[Path]]:
     """That a kustomization changes what its files hold, and the files that are patches and no objects."""
     path, root = Path(file), Node(document)
-    group = root["apiVersion"].text().partition("/")[0]
+    group = str(root["apiVersion"].value).partition("/")[0]
     if group != KUSTOMIZE and path.name not in KUSTOMIZATIONS:
         return None, set()
-    patches = [each for key in PATCHES for each in root[key].elements()]
-    named = [each.text() or each["path"].text() for each in patches]
     changes = [key for key in (*PATCHES, *CHANGES) if root[key].given]
     if not changes:
         return None, set()
+    lists = _known(root[key] for key in PATCHES)
+    patches = _known(each for listed in lists for each in listed.elements())
+    named = [each.text() or each["path"].value for each in patches]
     said = Unread(
         file=file,
         line=1,
         message=f"its {', '.join(changes)} change what the files hold; they are judged without",
         remedy=f"Build it and give the result: kustomize build {path.parent} > built.yaml",
     )
-    return said, {(path.parent / name).resolve() for name in named if name and "\n" not in name}
+    return said, {
+        (path.parent / name).resolve() for name in named if isinstance(name, str) and name and "\n" not in name
+    }
+
+
+def _known(nodes: Iterable[Node]) -> Iterator[Node]:
+    return (each for each in nodes if each.value is not UNKNOWN)
 
 
 def filled(value: object, found: list[str]) -> object:
@@ -128,13 +135,17 @@ def placeholders(file: str, text: str, values: Sequence[str]) -> Unread:
 
 
 def of_others(value: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Field and words of each thing that mirrors for another tool's data plane."""
+    """Field and words of each thing that mirrors for another tool's data plane.
+
+    Raises:
+        NotJudgedError: A value is not known yet that decides it.
+    """
     root = Node(value)
     kind, group = root["kind"].text(), root["apiVersion"].text().partition("/")[0]
     spec = root["spec"]
     if (kind, group) == ("HTTPProxy", "projectcontour.io"):
         for service in (each for route in spec["routes"].elements() for each in route["services"].elements()):
-            if service["mirror"].value is True:
+            if service["mirror"].known is True:
                 yield service.path, "a mirror of Contour"
     elif kind == "TraefikService" and spec["mirroring"].given:
         yield spec["mirroring"].path, "a mirror of Traefik"
@@ -142,7 +153,7 @@ def of_others(value: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         for key, _ in root["metadata"]["annotations"].entries():
             if key == "nginx.ingress.kubernetes.io/mirror-target":
                 yield "metadata.annotations", "a mirror of ingress-nginx"
-    elif kind in ROUTES and any(_named(spec.value, "mirror", "mirrors", "requestMirror")):
+    elif kind in ROUTES and any(_named(spec.known, "mirror", "mirrors", "requestMirror")):
         yield "apiVersion", f"a mirror in a {kind} of the API group {group}"
 
 

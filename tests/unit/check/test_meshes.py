@@ -147,6 +147,15 @@ def test_a_configuration_that_cannot_be_read_counts_for_none(
         assert found(tmp_path, capsys, [*OBJECTS, broken]) == found(tmp_path, capsys, OBJECTS)
 
 
+def test_the_configuration_of_revisions_does_not_hang_on_the_order_of_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = configured(defaultTrafficPolicy=BRAKES), configured()
+    old["metadata"] = {**old["metadata"], "name": "istio-1-30"}
+    new["metadata"] = {**new["metadata"], "name": "istio-1-31"}
+    assert found(tmp_path, capsys, [*OBJECTS, old, new]) == found(tmp_path, capsys, [*OBJECTS, new, old])
+
+
 def moved(objects: list[Object], domain: str) -> list[Object]:
     """Objects of a cluster with another domain."""
     return json.loads(json.dumps(objects).replace("cluster.local", domain))

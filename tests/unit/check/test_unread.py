@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pulumi_traffic_mirror.cli.app import main
+from pulumi_traffic_mirror.operations.manifest_files import UNKNOWN_TEXT
 from pulumi_traffic_mirror.operations.manifests import load
 
 Object = dict[str, Any]
@@ -57,6 +58,49 @@ def test_values_that_are_to_be_filled_in_are_not_known(tmp_path: Path, capsys: p
     assert code == 2
     assert not result["fails"]
     assert {each["outcome"] for each in result["findings"]} == {"not judged"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{apiVersion: '${X}', kind: VirtualService}",
+        "{apiVersion: v1, kind: '${X}'}",
+        "{apiVersion: v1, kind: ConfigMap, metadata: '${X}'}",
+        "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: istio-system, name: istio}, data: '${X}'}",
+        "{apiVersion: projectcontour.io/v1, kind: HTTPProxy, spec: '${X}'}",
+        "{apiVersion: projectcontour.io/v1, kind: HTTPProxy, spec: {routes: [{services: ['${X}']}]}}",
+        "{apiVersion: projectcontour.io/v1, kind: HTTPProxy, spec: {routes: [{services: [{mirror: '${X}'}]}]}}",
+        "{apiVersion: traefik.io/v1alpha1, kind: TraefikService, spec: '${X}'}",
+        "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: '${X}'}",
+        "{apiVersion: networking.x-k8s.io/v1alpha1, kind: HTTPRoute, spec: '${X}'}",
+        "{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization, patches: '${X}'}",
+        "{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization, patches: ['${X}', {path: '${X}'}]}",
+    ],
+)
+def test_any_value_may_be_one_that_is_to_be_filled_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    code, result = checked(capsys, files(tmp_path, a_yaml=text))
+    assert code == 2
+    assert "${X} is yet to be filled in" in {
+        each["message"].replace(" and 1 more are", " is") for each in result["unread"]
+    }
+
+
+def test_what_a_preview_does_not_know_of_another_tool_s_object_is_said(tmp_path: Path) -> None:
+    inputs = {
+        "apiVersion": "projectcontour.io/v1",
+        "kind": "HTTPProxy",
+        "metadata": {"name": "a"},
+        "spec": UNKNOWN_TEXT,
+    }
+    kind = "kubernetes:projectcontour.io/v1:HTTPProxy"
+    state = {"urn": f"urn:pulumi:a::b::{kind}::a", "type": kind, "provider": "", "inputs": inputs}
+    preview = {"config": {}, "steps": [{"op": "create", "newState": state}]}
+    (tmp_path / "preview.json").write_text(json.dumps(preview), encoding="utf-8")
+    [loaded] = load("only", [tmp_path])
+    [unread] = loaded.unread
+    assert unread.message == "what another tool may mirror by spec, which is not known yet, is not judged"
 
 
 def test_shell_commands_and_annotations_have_such_expressions_of_their_own(tmp_path: Path) -> None:
