@@ -30,8 +30,12 @@ HIDDEN_TEXT: Final = "[secret]"
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi marks secrets and other special values. Source: Pulumi's resource protocol."""
 
-MAX_DEPTH: Final = 500
-"""Deepest nesting that is read; far deeper, the YAML parser in C takes the process with it (measured)."""
+MAX_DEPTH: Final = 200
+"""Deepest nesting that is read, which functions that call themselves can follow; far deeper, the YAML parser in C takes
+the process with it (measured)."""
+
+MAX_REPEATED: Final = 100_000
+"""Most values that aliases may stand for; a few lines of them can stand for billions."""
 
 
 class YamlNode(Protocol):
@@ -145,13 +149,8 @@ def _filled(file: str, text: str, entries: Iterable[Entry]) -> Iterator[Entry]:
     """Entries in which what is yet to be filled in is not known, and that this is so."""
     left: list[str] = []
     for entry in entries:
-        try:
-            if "kind" in entry.value and "apiVersion" in entry.value:
-                yield replace(entry, value=cast("Mapping[str, object]", filled(entry.value, left)))
-                continue
-        except RecursionError:  # it contains itself
-            pass
-        yield entry
+        is_object = "kind" in entry.value and "apiVersion" in entry.value
+        yield replace(entry, value=mapping(filled(entry.value, left))) if is_object else entry
     if left:
         yield Entry(value={}, origin=Origin(file=file), unread=placeholders(file, text, left))
 
@@ -223,6 +222,8 @@ def _documents(text: str, file: str) -> Iterator[Entry]:
         _check_depth(text)
         while loader.check_node():
             node = loader.get_node()
+            if "&" in text:
+                _check_aliases(node)
             origin = Origin(file=file, line=node.start_mark.line + 1, node=node)
             yield from _objects(_constructed(loader, node), origin)
     except yaml.MarkedYAMLError as error:
@@ -265,6 +266,42 @@ def _check_depth(text: str) -> None:
         if depth > MAX_DEPTH:
             line = event.start_mark.line + 1
             raise ValueError(f"line {line} is nested more than {MAX_DEPTH} levels deep")
+
+
+def _check_aliases(root: YamlNode) -> None:
+    """Refuse what aliases make endless, or far larger or deeper than it is written.
+
+    Raises:
+        ValueError: It is.
+    """
+    begun: set[int] = set()
+    measured: dict[int, tuple[int, int]] = {}
+    """Number of values and depth, written out, by the identity of a node all of whose parts are measured."""
+    left = [root]
+    while left:
+        node = left.pop()
+        line = node.start_mark.line + 1
+        parts = _parts(node)
+        if id(node) not in begun:
+            begun.add(id(node))
+            if any(id(part) in begun and id(part) not in measured for part in parts):
+                raise ValueError(f"the value at line {line} contains itself")
+            left += [node, *parts]
+        elif id(node) not in measured:
+            inner = [measured[id(part)] for part in parts]
+            values, depth = 1 + sum(size for size, _ in inner), 1 + max((deep for _, deep in inner), default=0)
+            if values > len(begun) + MAX_REPEATED:
+                raise ValueError(f"aliases of the value at line {line} stand for more than {MAX_REPEATED:,} values")
+            if depth > MAX_DEPTH:
+                raise ValueError(f"line {line} is nested more than {MAX_DEPTH} levels deep")
+            measured[id(node)] = (values, depth)
+
+
+def _parts(node: YamlNode) -> list[YamlNode]:
+    """What a YAML node holds."""
+    if node.id == "mapping":
+        return [part for entry in node.value for part in entry]
+    return list(node.value) if node.id == "sequence" else []
 
 
 def _objects(value: object, origin: Origin) -> Iterator[Entry]:

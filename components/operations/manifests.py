@@ -5,7 +5,6 @@ Each object keeps the place it came from, so that a finding can point at a line.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -195,7 +194,7 @@ def gather(
             continue
         key = (read.kind, read.namespace, read.name if read.name != NAMELESS else str(len(known)))
         if earlier := known.get(key):
-            if _equal(earlier.root.value, read.root.value):
+            if earlier.root.value == read.root.value:
                 continue  # the same object from a second place, e.g. a file that is named beside its folder
             unread.append(_repeated(earlier, origins[str(earlier)], entry.origin))
         known[key] = read
@@ -230,13 +229,11 @@ def _named(value: Mapping[str, object]) -> str:
 
 
 def _of_another(entry: Entry) -> list[Unread]:
-    """Mirrors of other tools in an object that no rule reads; none where it contains itself."""
-    found: list[tuple[str, str]] = []
-    with suppress(RecursionError):
-        try:
-            found += of_others(entry.value)
-        except NotJudgedError as unknown:
-            found.append((unknown.path, f"what another tool may mirror by {unknown.path}, which is not known yet,"))
+    """Mirrors of other tools in an object that no rule reads."""
+    try:
+        found = list(of_others(entry.value))
+    except NotJudgedError as unknown:
+        found = [(unknown.path, f"what another tool may mirror by {unknown.path}, which is not known yet,")]
     file, remedy = entry.origin.file, f"Look elsewhere: {JUDGED}"
     return [
         Unread(file=file, line=entry.origin.line_of(field), message=f"{what} is not judged", remedy=remedy)
@@ -252,11 +249,3 @@ def _repeated(subject: KubeObject, origin: Origin, later: Origin) -> Unread:
         message=f"{subject} is judged as {later.file} has it, line {later.line}, and not as it is here",
         remedy="Give each cluster its own objects, e.g. --cluster dev=dev/ --cluster prod=prod/",
     )
-
-
-def _equal(first: object, second: object) -> bool:
-    """Whether two values are equal; of those that nobody can compare, e.g. that contain themselves, none are."""
-    try:
-        return first == second
-    except RecursionError:
-        return False

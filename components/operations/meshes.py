@@ -12,7 +12,7 @@ from ..model.rules import Finding, Node, NotJudgedError
 from ..yamlreading import UNREADABLE
 
 CONFIGURATION: Final = "istio"
-"""Name of the ConfigMap that holds a mesh's configuration; that of a revision is called ``istio-<revision>``, which sorts behind."""
+"""Name of the ConfigMap that holds a mesh's configuration; those of revisions, ``istio-<revision>``, sort behind it."""
 
 
 def mesh_config(objects: Iterable[Mapping[str, object]], root_namespace: str) -> Mapping[str, object]:
