@@ -4,8 +4,8 @@ A key is the argument of the class that it configures, in camelCase: :meth:`Sect
 so that every argument can be configured and has the class's own default.
 """
 
-import math
 import re
+import sys
 import types
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -253,7 +253,8 @@ class Section:
             ValidationError: It is none.
         """
         value = self._values.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        # Whole numbers have no end, and those beyond floating point fail where they are asked whether they are finite.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
             raise self.fault(key, value, "must be a number", "Write it in digits, without quotes")
         return value
 

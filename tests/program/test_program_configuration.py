@@ -297,6 +297,10 @@ def test_every_guard_of_every_mirror_can_be_configured() -> None:
             "mirrors.crossCluster.percent in Pulumi.staging.yaml = 101",
         ),
         (
+            {"mirrors": {"crossCluster": {"percent": 10**400}}},
+            "mirrors.crossCluster.percent in Pulumi.staging.yaml = 1000",
+        ),
+        (
             {"mirrors": {**ALONE, "inCluster": {"percent": 1, "brakes": {"maxRequests": 0}}}},
             "mirrors.inCluster.brakes.maxRequests in Pulumi",
         ),
