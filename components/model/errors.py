@@ -1,6 +1,9 @@
 """The one error that bad input gets."""
 
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Final, Self, cast
+
+MAX_SHOWN: Final = 2_000
+"""Most characters of a value in a message."""
 
 
 class ValidationError(ValueError):
@@ -26,7 +29,7 @@ class ValidationError(ValueError):
         self.value = value
         self.rule = rule
         self.remedy = remedy
-        super().__init__(f"{field} = {value!r}: {rule}. {remedy}.")
+        super().__init__(f"{field} = {_shown(value)}: {rule}. {remedy}.")
 
     def within(self, outer: str) -> "ValidationError":
         """Return the same error with its field path prefixed by ``outer``.
@@ -40,3 +43,11 @@ class ValidationError(ValueError):
             rule=self.rule,
             remedy=self.remedy,
         )
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits, which Python does not write
+        return f"({type(value).__name__})"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

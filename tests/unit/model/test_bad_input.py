@@ -433,6 +433,15 @@ def test_plain_text_goes_to_private_addresses_only(address: str) -> None:
     assert accepted.address == "10.0.0.7"
 
 
+@pytest.mark.parametrize("value", ["a" * 100_000, 10**5_000, [10**5_000]], ids=["text", "number", "list"])
+def test_a_value_that_is_too_long_to_be_shown_is_refused_like_any_other(value: object) -> None:
+    """Python itself does not write whole numbers of more than 4,300 digits."""
+    with pytest.raises(ValidationError) as refusal:
+        DnsLabel(value, field="name")
+    _complete(refusal.value, "name")
+    assert len(str(refusal.value)) < 3_000
+
+
 def test_a_mirror_s_error_names_its_place_on_the_route() -> None:
     with pytest.raises(ValidationError, match=r"^mirrors\[1\]\.contract\.port"):
         route(port=8001)
