@@ -1,6 +1,6 @@
 """Checks that several values share; each raises the one error that bad input gets."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from enum import StrEnum
 from typing import Final, TypeVar, cast
 
@@ -24,7 +24,7 @@ def member(kind: type[Closed], value: object, *, field: str) -> Closed:
         ) from None
 
 
-_HOW_TO_GIVE: Final = {bool: "Give True or False", str: "Give a text"}
+_HOW_TO_GIVE: Final = {bool: "Give True or False", str: "Give a text", Mapping: "Give a mapping, e.g. a dict"}
 
 
 def instance(value: object, *kinds: type, field: str, optional: bool = False) -> None:

@@ -1,11 +1,12 @@
 """What must hold of mirrors wherever they hang: on a route of ours, or on one that somebody else owns."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
+from .checks import instance, listed
 from .contract import MirrorContract
 from .errors import ValidationError
-from .mirrors import InClusterMirror, Mirror, matched
+from .mirrors import CrossClusterMirror, InClusterMirror, Mirror, matched
 from .routing import Destination
 from .values import Protocol
 
@@ -116,6 +117,18 @@ def check_contract(contract: MirrorContract, *, hosts: Iterable[str], port: int 
                 rule=f"must equal the route's {name} ({ours!s})",
                 remedy="Use one value for both",
             )
+
+
+def all_mirrors(values: object) -> tuple[Mirror, ...]:
+    """Return what must be a list of mirrors.
+
+    Raises:
+        ValidationError: It is none, or something else is in it.
+    """
+    mirrors = listed(values, field="mirrors")
+    for index, mirror in enumerate(mirrors):
+        instance(mirror, InClusterMirror, CrossClusterMirror, field=f"mirrors[{index}]")
+    return tuple(cast("list[Mirror]", mirrors))
 
 
 def check_distinct(mirrors: Sequence[Mirror], protocol: Protocol) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .checks import bounded, instance, listed, member
+from .checks import bounded, instance, member
 from .contract import contract_hosts
 from .errors import ValidationError
 from .guards import Guards, check_guards, guards
 from .istio import IstioBehaviour
-from .mirror_checks import check_beside, check_contract, check_distinct, check_selection
+from .mirror_checks import all_mirrors, check_beside, check_contract, check_distinct, check_selection
 from .mirrors import CrossClusterMirror, InClusterMirror, Mirror
 from .overlay import FIRST_OVERLAY_ISTIO, GatewayHosts, MeshService, OverlayRoute
 from .routing import CLUSTER_DOMAIN, Destination, GatewayRef, HeaderRules
@@ -62,14 +62,12 @@ class MirroredRoute:
         object.__setattr__(self, "port", Port(self.port, field="port"))
         object.__setattr__(self, "protocol", member(Protocol, self.protocol, field="protocol"))
         object.__setattr__(self, "api", member(RouteApi, self.api, field="api"))
-        object.__setattr__(self, "mirrors", tuple(listed(self.mirrors, field="mirrors")))
+        object.__setattr__(self, "mirrors", all_mirrors(self.mirrors))
         instance(self.mesh, bool, field="mesh")
         instance(self.primary, Destination, field="primary")
         instance(self.istio, IstioBehaviour, field="istio")
         instance(self.gateway, GatewayRef, field="gateway", optional=True)
         instance(self.headers, HeaderRules, field="headers")
-        for index, mirror in enumerate(self.mirrors):
-            instance(mirror, InClusterMirror, CrossClusterMirror, field=f"mirrors[{index}]")
         self._check_reach()
         for index, mirror in enumerate(self.mirrors):
             try:

@@ -6,11 +6,12 @@ Matches stay Istio's own, so no request meets a header more; only bound and scru
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
+from ..checks import instance
 from ..contract import MirrorOffer
 from ..errors import ValidationError
 from ..guards import check_guards, guards, scrubs_by_cluster
 from ..jsontypes import JsonObject, JsonValue
-from ..mirror_checks import check_beside, check_contract, check_distinct, check_selection
+from ..mirror_checks import all_mirrors, check_beside, check_contract, check_distinct, check_selection
 from ..mirrored_spec import MirroredSpec, SpecOf
 from ..mirrors import CrossClusterMirror, InClusterMirror, Mirror
 from ..routing import CLUSTER_DOMAIN, Destination, cluster_name, service_host
@@ -52,9 +53,16 @@ def mirrored(
         offers: By the mirror's name what other clusters offer; read it with ``MirrorOffer.accept``.
 
     Raises:
-        ValidationError: A mirror does not fit the spec, or the spec is one that mirrors cannot be put into: an entry
-            that delegates, a condition that cannot be combined with a mirror's, or routes that Flagger writes.
+        ValidationError: An argument is of another type, a mirror does not fit the spec, or the spec is one that mirrors
+            cannot be put into: an entry that delegates, a condition that cannot be combined with a mirror's, or routes
+            that Flagger writes.
     """
+    instance(spec, Mapping, field="spec")
+    instance(at, SpecOf, field="at")
+    instance(offers, Mapping, field="offers", optional=True)
+    for name, offer in (offers or {}).items():
+        instance(offer, MirrorOffer, field=f"offers.{name}")
+    mirrors = all_mirrors(mirrors)
     if spec.get("rules") and not spec.get("http"):
         return mirrored_native(spec, mirrors, at=at, offers=offers or {})
     entries = _entries(spec, at)

@@ -309,6 +309,7 @@ def with_http(*entries: Object, **spec: Any) -> Object:
 
 
 PATH = mirror(match=Match(path_prefixes=["/api"]))
+OFFER = MirrorOffer.of(across().contract, "10.1.2.3")
 REFUSED: list[tuple[str, Callable[[], object], str]] = [
     # what, call, field that the error names
     ("no routes", lambda: mirrored({"hosts": [HOST]}, [mirror()], at=AT), "spec.http"),
@@ -439,6 +440,25 @@ REFUSED: list[tuple[str, Callable[[], object], str]] = [
         "more matches than can be combined",
         lambda: mirrored(SPEC, [mirror(f"n{i}", match=Match(path_prefixes=[f"/p{i}"])) for i in range(5)], at=AT),
         "mirrors",
+    ),
+    *(
+        (f"{spec!r} as a spec", lambda spec=spec: mirrored(spec, [mirror()], at=AT), "spec")
+        for spec in (None, 7, "http", [SPEC], ())
+    ),
+    *(
+        (f"{mirrors!r} as mirrors", lambda mirrors=mirrors: mirrored(SPEC, mirrors, at=AT), "mirrors")
+        for mirrors in (None, 7, "next", {"next"})
+    ),
+    *(
+        (f"{each!r} as a mirror", lambda each=each: mirrored(SPEC, [mirror(), each], at=AT), "mirrors[1]")
+        for each in (None, 7, "next", {})
+    ),
+    ("no place", lambda: mirrored(SPEC, [mirror()], at="shop"), "at"),
+    ("an offer without a name", lambda: mirrored(SPEC, [mirror()], at=AT, offers=[OFFER]), "offers"),
+    (
+        "an offer as it is exported",
+        lambda: mirrored(SPEC, [mirror()], at=AT, offers={"testing": OFFER.to_json()}),
+        "offers.testing",
     ),
     ("entries as one text", lambda: SpecOf(name="a", namespace="b", istio=NEW, entries="orders"), "entries"),
     ("entry without a name", lambda: SpecOf(name="a", namespace="b", istio=NEW, entries=[""]), "entries[0]"),
