@@ -54,21 +54,19 @@ def _count(number: int, word: str) -> str:
 def _print_finding(console: Console, checkup: Checkup, finding: Finding) -> None:
     label = finding.severity.value if finding.outcome is Outcome.BROKEN else finding.outcome.value
     place = checkup.place(finding)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(min_width=8)
-    table.add_column(overflow="fold")
     style = STYLES[finding.severity] if finding.outcome is Outcome.BROKEN else "dim"
     head = Text(f"{finding.cluster}  {finding.object}  {finding.field}")
     head.append(f"  [{finding.rule}]  {checkup.certainty(finding)}", style="dim")
-    table.add_row(Text(label, style=style), head)
-    table.add_row("", Text(f"{finding.message}."))
     said = f"Waived: {finding.reason}" if finding.reason else f"{finding.remedy}."
-    table.add_row("", Text(said, style="green" if not finding.reason else "dim"))
+    rows = [head, Text(f"{finding.message}."), Text(said, style="green" if not finding.reason else "dim")]
     if place:
         mend = "  --fix mends it" if finding.mend else ""
-        table.add_row("", Text(f"{place[0]}:{place[1]}{mend}", style="dim"))
-    console.print()
-    console.print(table, soft_wrap=False)
+        rows.append(Text(f"{place[0]}:{place[1]}{mend}", style="dim"))
+    # A table of Rich's for each finding takes several times as long as judging does.
+    left = Text(f"{label:8}  ", style=style)
+    width = max(console.width - len(left), 20)
+    lines = [line for row in rows for line in row.wrap(console, width, overflow="fold")]
+    console.print(Text("\n") + left + Text(f"\n{' ' * len(left)}").join(lines), soft_wrap=True)
 
 
 def _print_upgrade(console: Console, upgrade: Upgrade) -> None:
