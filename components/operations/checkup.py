@@ -1,8 +1,10 @@
 """The result of judging mirrors, as JSON and as SARIF."""
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum, unique
+from itertools import accumulate
 from typing import Final
 
 from ..extensions import own_rules
@@ -137,8 +139,9 @@ def to_sarif(checkup: Checkup) -> JsonObject:
         ],
     }
     texts: dict[str, str] = {}
+    starts: dict[str, list[int]] = {}
     results: list[JsonValue] = [
-        {**_result(checkup, finding, order[finding.rule]), **_fixes(checkup, finding, texts)}
+        {**_result(checkup, finding, order[finding.rule]), **_fixes(checkup, finding, texts, starts)}
         for finding in checkup.findings
     ]
     run: JsonObject = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
@@ -157,25 +160,35 @@ def _notification(unread: Unread) -> JsonObject:
     }
 
 
-def _fixes(checkup: Checkup, finding: Finding, texts: dict[str, str]) -> JsonObject:
-    """A finding's mend as changes of its file's text, where it can be written."""
+def _fixes(checkup: Checkup, finding: Finding, texts: dict[str, str], starts: dict[str, list[int]]) -> JsonObject:
+    """A finding's mend as changes of its file's text, where it can be written.
+
+    Args:
+        checkup: The result.
+        finding: The finding.
+        texts: Texts of files that were read before; those that are read are added.
+        starts: Where the lines of these begin.
+    """
     found = mend(checkup.loaded, finding, texts)
     if not found:
         return {}
     file, replacements = found
+    if file not in starts:
+        starts[file] = [0, *accumulate(len(line) + 1 for line in texts[file].split("\n"))]
     changes: list[JsonValue] = [
-        {"deletedRegion": _region(texts[file], each), "insertedContent": {"text": each.text}} for each in replacements
+        {"deletedRegion": _region(starts[file], each), "insertedContent": {"text": each.text}} for each in replacements
     ]
     change: JsonObject = {"artifactLocation": {"uri": file}, "replacements": changes}
     return {"fixes": [{"description": {"text": finding.remedy}, "artifactChanges": [change]}]}
 
 
-def _region(text: str, replaced: Replacement) -> JsonObject:
+def _region(starts: Sequence[int], replaced: Replacement) -> JsonObject:
     """Where a replacement is: lines and columns from 1, the end column behind the last character."""
     region: JsonObject = {}
     for name, index in (("start", replaced.start), ("end", replaced.end)):
-        region[f"{name}Line"] = text.count("\n", 0, index) + 1
-        region[f"{name}Column"] = index - text.rfind("\n", 0, index)
+        line = bisect(starts, index)
+        region[f"{name}Line"] = line
+        region[f"{name}Column"] = index - starts[line - 1] + 1
     return region
 
 

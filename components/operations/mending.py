@@ -1,18 +1,23 @@
 """Writing mends into files: only the text of what changes is replaced, comments and all else stay."""
 
-import difflib
 import json
 import re
+from bisect import bisect, insort
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
+from itertools import accumulate, takewhile
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from ..model.rules import REMOVED, Edit, Finding
 from .errors import OperationError
 from .manifest_files import YamlNode
 from .manifests import Loaded
+
+CONTEXT: Final = 3
+"""Lines of a diff before and after what changes."""
 
 _KEY: Final = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _PLAIN: Final = re.compile(r"[A-Za-z][\w./-]*", re.ASCII)
@@ -42,19 +47,48 @@ class Mended:
         file: The file.
         before: Its text.
         after: Its text with all mends that fit together.
+        replaced: These, sorted.
         findings: How many findings that mends.
     """
 
     file: str
     before: str
     after: str
+    replaced: Sequence[Replacement]
     findings: int
 
     @property
     def diff(self) -> str:
         """The change as a unified diff."""
-        lines = (self.before.splitlines(keepends=True), self.after.splitlines(keepends=True))
-        return "".join(difflib.unified_diff(*lines, f"a/{self.file}", f"b/{self.file}"))
+        before, after = (StringIO(text).readlines() for text in (self.before, self.after))
+        hunks: list[list[_Change]] = []
+        for change in self._changes(before, after):
+            if hunks and change.start - hunks[-1][-1].end <= 2 * CONTEXT:
+                hunks[-1].append(change)
+            else:
+                hunks.append([change])
+        lines = [line for hunk in hunks for line in _hunk(hunk, before, after)]
+        return "".join((f"--- a/{self.file}\n", f"+++ b/{self.file}\n", *lines)) if lines else ""
+
+    def _changes(self, before: Sequence[str], after: Sequence[str]) -> "Iterator[_Change]":
+        """Lines that are replaced: to look for them takes minutes where thousands of lines are alike."""
+        starts = [0, *accumulate(map(len, before))]
+        blocks: list[_Change] = []
+        grown = 0
+        for each in self.replaced:
+            start, end = bisect(starts, each.start) - 1, bisect(starts, each.end)
+            new = start + grown
+            if blocks and start <= blocks[-1].end:
+                start, _, new, _ = blocks.pop()
+            grown += each.text.count("\n") - self.before.count("\n", each.start, each.end)
+            blocks.append(_Change(start, end, new, end + grown))
+        for start, end, new, new_end in blocks:
+            old, changed = before[start:end], after[new:new_end]
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, changed, strict=False)))
+            ends = zip(reversed(old[same:]), reversed(changed[same:]), strict=False)
+            tail = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+            if change := _Change(start + same, start + len(old) - tail, new + same, new + len(changed) - tail):
+                yield change
 
     def write(self) -> None:
         """Write the file, with the line ends and the byte order mark that it has.
@@ -125,17 +159,49 @@ def _mended(file: str, before: str, groups: Sequence[Sequence[Replacement]]) -> 
     chosen: list[Replacement] = []
     count = 0
     for group in groups:  # what overlaps an earlier mend is left for the next run
-        if not any(_overlap(one, other) for one in group for other in chosen):
-            chosen += group
+        if not any(_overlaps(one, chosen) for one in group):
+            for one in group:
+                insort(chosen, one)
             count += 1
-    after = before
-    for each in sorted(chosen, reverse=True):
-        after = after[: each.start] + each.text + after[each.end :]
-    return Mended(file=file, before=before, after=after, findings=count)
+    parts: list[str] = []
+    done = 0
+    for each in chosen:
+        parts += (before[done : each.start], each.text)
+        done = each.end
+    return Mended(file=file, before=before, after="".join(parts) + before[done:], replaced=chosen, findings=count)
 
 
-def _overlap(one: Replacement, other: Replacement) -> bool:
-    return one.start < other.end and other.start < one.end
+class _Change(NamedTuple):
+    """Lines ``start:end`` of a text that become lines ``new:new_end``."""
+
+    start: int
+    end: int
+    new: int
+    new_end: int
+
+    def __bool__(self) -> bool:
+        return self.start < self.end or self.new < self.new_end
+
+
+def _hunk(changes: Sequence[_Change], before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
+    """Changes that are near each other, with the lines around them, in the form of a unified diff."""
+    first, last = changes[0], changes[-1]
+    start, end = max(first.start - CONTEXT, 0), min(last.end + CONTEXT, len(before))
+    new, new_end = start + first.new - first.start, end + last.new_end - last.end
+    yield f"@@ -{start + 1},{end - start} +{new + 1},{new_end - new} @@\n"
+    for change in changes:
+        yield from (f" {line}" for line in before[start : change.start])
+        yield from (f"-{line}" for line in before[change.start : change.end])
+        yield from (f"+{line}" for line in after[change.new : change.new_end])
+        start = change.end
+    yield from (f" {line}" for line in before[start:end])
+
+
+def _overlaps(one: Replacement, chosen: Sequence[Replacement]) -> bool:
+    """Whether one replaces what others do, which are sorted and do not overlap: then only its neighbours can."""
+    position = bisect(chosen, one)
+    near = chosen[max(position - 1, 0) : position + 1]
+    return any(one.start < other.end and other.start < one.end for other in near)
 
 
 def replacements(text: str, root: YamlNode | None, edits: Sequence[Edit]) -> list[Replacement]:
@@ -217,7 +283,10 @@ def _end(text: str, node: Any) -> int:  # noqa: ANN401 -- a node of PyYAML
     """Where a node's own text ends; the marks of blocks are at what follows them."""
     held: list[Any] = [] if node.id == "scalar" or node.flow_style else node.value
     if not held:
-        return len(text[: node.end_mark.index].rstrip())
+        end = node.end_mark.index
+        while text[end - 1 : end].isspace():
+            end -= 1
+        return end
     return _end(text, held[-1][1] if node.id == "mapping" else held[-1])
 
 

@@ -1,6 +1,8 @@
 """Mends: written into files without touching anything else, shown as a diff, given as data."""
 
+import difflib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.model.rules import REMOVED, Edit
-from pulumi_traffic_mirror.operations.mending import replacements
+from pulumi_traffic_mirror.operations.mending import Mended, Replacement, replacements
 
 WEB = """\
 # kept above
@@ -81,6 +83,42 @@ def test_a_diff_shows_it_and_changes_nothing(tmp_path: Path, capsys: pytest.Capt
     assert "-      mirror_percent: 5  # of the old kind\n" in shown
     assert "+        port: {number: 8080}\n" in shown
     assert path.read_text(encoding="utf-8") == WEB
+
+
+def many(number: int) -> str:
+    """Routes of different names, far from each other."""
+    lines = "".join(f"# {line}\n" for line in range(100))
+    return "---\n".join(f"{lines}{WEB}".replace("web", f"web{each}") for each in range(number))
+
+
+def test_a_diff_is_that_of_the_whole_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, before = tmp_path / "a.yaml", many(3)
+    path.write_text(before, encoding="utf-8")
+    main(["check", "--diff", str(path)])
+    shown = capsys.readouterr().out
+    main(["check", "--fix", str(path)])
+    after = path.read_text(encoding="utf-8")
+    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
+    assert shown == "".join(lines)
+    assert shown.count("@@\n") > 1
+
+
+def test_a_diff_takes_as_long_as_its_size_explains() -> None:
+    """To look for what changed among thousands of lines that are alike took a minute for a thousand routes."""
+
+    def seconds(number: int) -> float:
+        line = len(WEB) + len("---\n")
+        places = (each * line + WEB.index("      mirror_percent") for each in range(number))
+        replaced = [Replacement(start=place, end=place, text="      # new\n") for place in places]
+        before = "---\n".join([WEB] * number)
+        after = before.replace("      mirror_percent", "      # new\n      mirror_percent")
+        begun = time.process_time()
+        shown = Mended(file="a", before=before, after=after, replaced=replaced, findings=number).diff
+        assert shown.count("+      # new\n") == number
+        return time.process_time() - begun
+
+    seconds(10)
+    assert seconds(2_000) < 3
 
 
 def test_a_mend_is_data_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
