@@ -16,7 +16,7 @@ from ..model.rules import (
 )
 from ..yamlreading import MISFITS
 from .errors import OperationError
-from .unread import Unread, failed_preview, filled, placeholders
+from .unread import Unread, failed_preview, filled, placeholders, repeated_key
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """Files of a folder that are read."""
@@ -124,7 +124,8 @@ def _below(folder: Path) -> list[Path]:
         raise error
 
     found = (Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
-    return sorted(file for file in found if file.suffix in SUFFIXES and file.is_file())
+    # A link to nothing is read, too, which fails: what it should hold is not judged.
+    return sorted(file for file in found if file.suffix in SUFFIXES and (file.is_file() or not file.exists()))
 
 
 def read_entries(file: Path, stack: str) -> Iterator[Entry]:
@@ -173,7 +174,12 @@ def _entries(file: Path, text: str, stack: str) -> Iterator[Entry]:
         return
     except (ValueError, RecursionError) as error:
         raise OperationError(f"{file}: {error}", remedy="Correct the JSON") from error
-    yield from _objects(value, _json_origin(text, str(file))) if pulumi is None else pulumi
+    if pulumi is not None:
+        yield from pulumi
+        return
+    origin = _json_origin(text, str(file))
+    yield from _repeated_keys(origin)
+    yield from _objects(value, origin)
 
 
 def _json(text: str) -> object:
@@ -225,6 +231,7 @@ def _documents(text: str, file: str) -> Iterator[Entry]:
             if "&" in text:
                 _check_aliases(node)
             origin = Origin(file=file, line=node.start_mark.line + 1, node=node)
+            yield from _repeated_keys(origin)  # before it is constructed, which puts merged keys among the others
             yield from _objects(_constructed(loader, node), origin)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -295,6 +302,24 @@ def _check_aliases(root: YamlNode) -> None:
             if depth > MAX_DEPTH:
                 raise ValueError(f"line {line} is nested more than {MAX_DEPTH} levels deep")
             measured[id(node)] = (values, depth)
+
+
+def _repeated_keys(origin: Origin) -> Iterator[Entry]:
+    """That a mapping has a key twice: of such values only the last one is read."""
+    left = [origin.node] if origin.node else []
+    seen: set[int] = set()
+    while left:
+        node = left.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        keys: set[str] = set()
+        for key, _ in node.value if node.id == "mapping" else ():
+            if key.id == "scalar" and key.value in keys and key.value != "<<":
+                said = repeated_key(origin.file, key.start_mark.line + 1, key.value)
+                yield Entry(value={}, origin=origin, unread=said)
+            keys.add(str(key.value))
+        left += _parts(node)
 
 
 def _parts(node: YamlNode) -> list[YamlNode]:

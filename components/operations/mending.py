@@ -229,7 +229,7 @@ def _replacement(text: str, root: YamlNode | None, edit: Edit) -> Replacement | 
     if holder is None or holder.id != "mapping":
         return None
     entries: list[tuple[Any, Any]] = holder.value
-    position = next((index for index, (key, _) in enumerate(entries) if key.value == last), None)
+    position = next((index for index, (key, _) in _from_the_end(entries) if key.value == last), None)
     if edit.value == REMOVED:
         return None if position is None or len(entries) == 1 else _taken_out(text, holder, position)
     spell = json.dumps if text.lstrip().startswith(("{", "[")) else _flow
@@ -254,8 +254,13 @@ def _below(text: str, node: YamlNode | None, key: str | int) -> YamlNode | None:
     if isinstance(key, int):
         name, found = node, node.value[key] if key < len(node.value) else None
     else:
-        name, found = next(((name, value) for name, value in node.value if name.value == key), (None, None))
+        name, found = next((entry for _, entry in _from_the_end(node.value) if entry[0].value == key), (None, None))
     return found if found is not None and _alone(text, found, name) else None
+
+
+def _from_the_end(entries: Sequence[tuple[Any, Any]]) -> Iterator[tuple[int, tuple[Any, Any]]]:
+    """Entries of a mapping with their positions, the last one first: of a key that is given twice it counts."""
+    return zip(range(len(entries) - 1, -1, -1), reversed(entries), strict=True)
 
 
 def _alone(text: str, node: Any, name: Any) -> bool:  # noqa: ANN401 -- nodes of PyYAML

@@ -59,6 +59,16 @@ def failed_preview(file: str) -> Unread:
     )
 
 
+def repeated_key(file: str, line: int, key: str) -> Unread:
+    """That a mapping has a key twice."""
+    return Unread(
+        file=file,
+        line=line,
+        message=f"{key} is given a second time, and what stands before is not judged",
+        remedy="Keep one: some tools take the last, others refuse the file",
+    )
+
+
 def chart_of(file: Path) -> Path | None:
     """Folder of the Helm chart that a file is a part of; None when it is of none."""
     if file.name == CHART:

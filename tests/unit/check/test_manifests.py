@@ -184,6 +184,12 @@ def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
         load("staging", [tmp_path])
 
 
+def test_a_link_to_nothing_is_no_file_that_may_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OperationError, match=r"a\.yaml cannot be read"):
+        load("staging", [tmp_path])
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match=r"cannot be read: .*File name too long"):
         load("staging", [tmp_path / ("a" * 300)])

@@ -64,6 +64,13 @@ def test_only_what_is_wrong_changes(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert mended(tmp_path, MENDED) == MENDED
 
 
+def test_of_a_key_that_is_given_twice_the_value_that_counts_changes(tmp_path: Path) -> None:
+    before = WEB.replace("      mirror:\n", "      mirror: {host: elsewhere}\n      mirror:\n")
+    assert mended(tmp_path, before) == MENDED.replace(
+        "      mirror:\n", "      mirror: {host: elsewhere}\n      mirror:\n"
+    )
+
+
 def test_line_ends_and_byte_order_mark_stay(tmp_path: Path) -> None:
     given = "\ufeff" + WEB.replace("\n", "\r\n").replace("above", "above \U0001f600")
     assert mended(tmp_path, given) == "\ufeff" + MENDED.replace("\n", "\r\n").replace("above", "above \U0001f600")

@@ -103,6 +103,28 @@ def test_what_a_preview_does_not_know_of_another_tool_s_object_is_said(tmp_path:
     assert unread.message == "what another tool may mirror by spec, which is not known yet, is not judged"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.yaml", ROUTE.replace("  http:", "  http: []\n  http:"), 7),
+        ("a.json", '{"apiVersion": "v1", "kind": "Service",\n"spec": {"a": 1, "a": 2}}', 2),
+    ],
+)
+def test_a_key_that_is_given_twice_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, line: int
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    _, result = checked(capsys, tmp_path)
+    [unread] = result["unread"]
+    assert unread["line"] == line
+    assert "is given a second time" in unread["message"]
+
+
+def test_keys_that_are_merged_into_others_are_given_once(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nbase: &base {a: 1}\ndata: {<<: *base, a: 2}\nmore: {a: 2, <<: *base}\n"
+    assert said(files(tmp_path, a_yaml=text)) == []
+
+
 def test_shell_commands_and_annotations_have_such_expressions_of_their_own(tmp_path: Path) -> None:
     workload = {
         "apiVersion": "apps/v1",
