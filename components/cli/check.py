@@ -207,6 +207,13 @@ class Sources:
             raise ValidationError(
                 field="PATH", value=None, rule="must be given, or --cluster, or --context", remedy="Name what to check"
             )
+        if self.kubeconfig and not self.contexts:
+            raise ValidationError(
+                field="--kubeconfig",
+                value=str(self.kubeconfig),
+                rule="is where contexts are looked up, and none is named",
+                remedy="Add --context, or leave it out",
+            )
         loaded = self._files(ONLY, self.paths) if self.paths else []
         for given in self.clusters:
             name, separator, path = given.partition("=")

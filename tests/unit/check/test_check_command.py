@@ -231,6 +231,7 @@ def test_no_mirror_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         (["{here}", "--istio", "1.31", "--to", "2"], "--to = '2'"),
         (["{here}", "--json", "--sarif"], "must not be given with another form"),
         (["--context", "nowhere", "--kubeconfig", "{here}/none"], "kubeconfig of nowhere"),
+        (["{here}", "--kubeconfig", "{here}/none"], "--kubeconfig = "),
     ],
 )
 def test_bad_input_is_explained(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
