@@ -1,5 +1,6 @@
 """The result of a comparison as JSON, and as one self-contained HTML file."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast
@@ -35,10 +36,18 @@ def render_page(result: DiffResult) -> str:
 
 def headline(result: DiffResult) -> str:
     """Return the result in one sentence."""
-    if not result.uncompared:
-        return _finding(result)
-    count = "one pair" if result.uncompared == 1 else f"{result.uncompared:,} pairs"
-    return f"{_finding(result)}; the bodies of {count} could not be compared"
+    return "; ".join((_finding(result), *_uncompared(result)))
+
+
+def _uncompared(result: DiffResult) -> Iterator[str]:
+    if result.uncompared:
+        count = "one pair" if result.uncompared == 1 else f"{result.uncompared:,} pairs"
+        yield f"the bodies of {count} could not be compared"
+    if result.without_id:
+        count = "one answer" if result.without_id == 1 else f"{result.without_id:,} answers"
+        yield f"{count} without x-request-id could not be paired"
+    if result.overflowed:
+        yield "there were too many endpoints or fields to tell all apart"
 
 
 def _finding(result: DiffResult) -> str:

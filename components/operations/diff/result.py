@@ -130,7 +130,7 @@ class DiffResult:
 
     @property
     def exit_code(self) -> int:
-        """0: no difference; 1: differences, or damage; 2: too few pairs to tell, or bodies that were not compared."""
+        """0: no difference; 1: differences, or damage; 2: too few pairs to tell, or something was not compared."""
         if self.findings or self.damage:
             return 1
-        return 2 if self.undecided or self.uncompared else 0
+        return 2 if self.undecided or self.uncompared or self.without_id or self.overflowed else 0

@@ -193,6 +193,12 @@ def test_answers_are_paired_by_request_and_the_rest_is_counted(tmp_path: Path) -
     result = diff(one_recording(_record(tmp_path, "r", primary + mirror)))
     assert (result.pairs, result.unpaired, result.surplus, result.unanswered, result.without_id) == (3, 1, 1, 8, 1)
     assert result.fields == ()
+    assert result.exit_code == 2
+    assert headline(result).endswith("in 3 pairs; one answer without x-request-id could not be paired")
+    everything = replace(result, without_id=0)
+    assert everything.exit_code == 0
+    assert replace(everything, overflowed=True).exit_code == 2
+    assert headline(replace(everything, overflowed=True)).endswith("too many endpoints or fields to tell all apart")
 
 
 def test_a_retry_that_ended_before_the_first_try_pairs_with_the_retry(tmp_path: Path) -> None:
