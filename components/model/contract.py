@@ -196,14 +196,14 @@ def contract_hosts(hosts: Sequence[str], *, field: str = "hosts") -> tuple[Hostn
     Raises:
         ValidationError: None is given, one is malformed or repeats, or a suffixed form clashes or is too long.
     """
-    if isinstance(hosts, str) or not hosts:
+    given = listed(hosts, field=field) if hosts and not isinstance(hosts, str) else ()
+    if not given:
         raise ValidationError(
             field=field,
             value=hosts,
             rule="must be a non-empty list of hosts",
             remedy="List the hosts that clients call",
         )
-    given = listed(hosts, field=field)
     named = tuple(Hostname(cast("str", host), field=f"{field}[{index}]") for index, host in enumerate(given))
     for index, host in enumerate(named):
         where = f"{field}[{index}]"

@@ -227,6 +227,7 @@ BUILT: list[tuple[str, Callable[[], object], str]] = [
     ("TLS without a credential", lambda: cross_cluster(client_credential=""), "client_credential"),
     ("contract as a dict", lambda: CrossClusterMirror(percent=100, contract={"hosts": [HOST]}), "contract"),
     ("no hosts", lambda: contract(hosts=[]), "hosts"),
+    ("hosts of an iterator that is at its end", lambda: contract(hosts=iter([])), "hosts"),
     ("hosts as one text", lambda: contract(hosts=HOST), "hosts"),
     ("host twice", lambda: contract(hosts=[HOST, HOST]), "hosts[1]"),
     ("suffixed host", lambda: contract(hosts=[f"{HOST}-shadow"]), "hosts[0]"),
