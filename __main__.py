@@ -8,6 +8,7 @@ import pulumi_traffic_mirror as tm
 from pulumi_traffic_mirror import program
 
 settings = program.load()
+program.check(settings)
 cluster = program.make_cluster("cluster", settings)
 mesh = tm.IstioControlPlane("istio", program.control_plane_args(settings, cluster.handle)).handle
 hello = tm.MeshNamespace("hello", tm.MeshNamespaceArgs(cluster=cluster.handle, mesh=mesh, namespace=settings.namespace))

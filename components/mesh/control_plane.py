@@ -125,6 +125,26 @@ class IstioControlPlaneArgs(IstiodRevision, ComponentArgs):
                 remedy="Choose a name, e.g. the version with hyphens: '1-31-0'",
             )
 
+    def mesh_handle(self, ready: tuple[pulumi.Resource, ...] = ()) -> MeshHandle:
+        """What the rest of the library knows about this control plane.
+
+        Args:
+            ready: What must be there before the objects in it.
+        """
+        serving = self.serving
+        return MeshHandle(
+            cluster=self.cluster,
+            behaviour=serving.behaviour(self.values),
+            root_namespace=self.namespace,
+            revision=self.revision_tags[0] if self.revision_tags else serving.revision,
+            serving_revision=serving.revision,
+            chart_version=serving.version,
+            charts=serving.charts,
+            image_pull_policy=self.image_pull_policy,
+            cni=self.cni,
+            ready=ready,
+        )
+
     @property
     def _names(self) -> tuple[str, ...]:
         # The chart's own webhooks of the unnamed revision already answer to the name "default".
@@ -212,7 +232,7 @@ class IstioControlPlane(Component):
         istiods = [self._istiod(revision, before) for revision in args.revisions]
         tags = [self._tag(tag, istiods) for tag in args.revision_tags]
         self.ready = (*istiods, *tags)
-        self.handle = self._handle()
+        self.handle = args.mesh_handle(self.ready)
         self.version = pulumi.Output.from_input(args.serving.version)
         self.register_outputs({"version": self.version})
 
@@ -305,19 +325,4 @@ class IstioControlPlane(Component):
             revision=self._args.serving.revision,
             namespace=self._args.namespace,
             opts=self._opts(istiods),
-        )
-
-    def _handle(self) -> MeshHandle:
-        args, serving = self._args, self._args.serving
-        return MeshHandle(
-            cluster=args.cluster,
-            behaviour=serving.behaviour(args.values),
-            root_namespace=args.namespace,
-            revision=args.revision_tags[0] if args.revision_tags else serving.revision,
-            serving_revision=serving.revision,
-            chart_version=serving.version,
-            charts=serving.charts,
-            image_pull_policy=args.image_pull_policy,
-            cni=args.cni,
-            ready=self.ready,
         )

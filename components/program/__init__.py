@@ -10,6 +10,7 @@ from .arguments import (
     with_offer,
 )
 from .branches import branches_args, expiry_guard_args
+from .checking import check
 from .overlays import overlays_args
 from .recorders import recorder_args
 from .replays import replays_args
@@ -30,6 +31,7 @@ __all__ = [
     "StackCluster",
     "StackSettings",
     "branches_args",
+    "check",
     "control_plane_args",
     "expiry_guard_args",
     "gateway_args",

@@ -448,3 +448,33 @@ def test_the_gateway_s_api_is_that_of_the_routes(role: str) -> None:
     kinds = {each.type.rpartition(":")[2] for each in recording.resources if ":gateway.networking.k8s.io/" in each.type}
     assert kinds == {"Gateway", "GRPCRoute"}
     assert not recording.of_type("kubernetes:networking.istio.io/v1:VirtualService")
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("istio.version", {"istio": {"version": "9"}}),
+        ("gateway.", {"gateway": {"namespace": "Not A Label"}}),
+        ("greeter.image", {"greeter": {"image": "registry.example/greeter:latest"}}),
+        ("recorder.image", {"recorder": {"image": "registry.example/recorder:latest"}}),
+        ("recorder.storage.volumeGib", {"recorder": {"image": IMAGE, "storage": {"volumeGib": 0}}}),
+        ("replays.monday.", {"replays": {"monday": {"image": IMAGE, "recording": "gs://a", "target": "x"}}}),
+        ("branches.alice.hours", {"branches": {"alice": {**BRANCH, "hours": "long"}}}),
+        ("expiryGuard.everyMinutes", {"expiryGuard": {"image": IMAGE, "everyMinutes": 60}}),
+        ("mirrors.overlay.api.", {"mirrors": {**ALONE, "overlay": {"api": {"on": {"hosts": ["a b"]}}}}}),
+        ("cluster.peerWithTesting", {"clusterKind": "gke", "kubeconfig": None, **gke(peerWithTesting="yes")}),
+    ],
+)
+def test_nothing_is_registered_where_any_part_is_wrong(key: str, changes: dict[str, Any]) -> None:
+    values = {**config("staging"), **{f"traffic-mirror:{name}": value for name, value in changes.items()}}
+    refusal = refused(
+        ROOT / "__main__.py",
+        ValidationError,
+        config={name: value for name, value in values.items() if value is not None},
+        secret_keys=["traffic-mirror:kubeconfig", "traffic-mirror:mirrorTls"],
+        outputs=ADDRESS,
+        stack="staging",
+        stack_references=TESTING,
+    )
+    assert f"traffic-mirror:{key}" in str(refusal.error)
+    assert not refusal.recording.shape

@@ -11,11 +11,13 @@ from ...model import ValidationError
 from ..addresses import check_disjoint, check_room
 from ..locations import check_location, check_node_zones, is_region, region_of
 from ..names import check_key, check_labels, check_project
+from ..platform import ClusterPlatform
 from .endpoint import AuthorizedNetworks, Credentials, DnsEndpoint
 from .maintenance import MaintenanceWindow, ReleaseChannel
 from .modes import AutopilotMode, StandardMode
 from .networks import ExistingNetwork, NewNetwork
 from .paths import network_paths
+from .platform import GKE, GKE_AUTOPILOT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,11 @@ class GkeClusterArgs(ComponentArgs):
         self._check_mode()
         self._check_ranges()
         self._check_network()
+
+    @property
+    def platform(self) -> ClusterPlatform:
+        """What the cluster wants of its objects."""
+        return GKE if isinstance(self.mode, StandardMode) else GKE_AUTOPILOT
 
     @property
     def region(self) -> str:

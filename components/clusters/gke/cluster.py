@@ -19,7 +19,6 @@ from .modes import StandardMode
 from .network_resources import Placement, create_network, network_children
 from .networks import ExistingNetwork
 from .nodes import account_children, create_account, create_node_pool
-from .platform import GKE, GKE_AUTOPILOT
 from .settings import cluster_settings
 from .state import told, warn_of_state
 
@@ -183,7 +182,7 @@ class GkeCluster(Component):
         return ClusterHandle(
             name=self._name,
             provider=provider,
-            platform=GKE if isinstance(self._args.mode, StandardMode) else GKE_AUTOPILOT,
+            platform=self._args.platform,
             kubernetes_version=cluster.id.apply(lambda _: cluster.master_version).apply(late(_version)),
             ready=ready,
         )
