@@ -216,8 +216,8 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
         met = default and (_for_sidecars_own(cluster, patch) or meets_inbound(cluster, patch))
     else:
         return True  # neither REMOVE nor REPLACE writes anything into a route
-    if met:
-        return False if proxies_at_hand(cluster, patch) else None
+    if met is not False:
+        return False if met and proxies_at_hand(cluster, patch) else None
     if not patch.merges or patch.kind == VIRTUAL_HOST:
         return all_at_hand(cluster, patch) or None
     unknown = default and not patch.name and not all_at_hand(cluster, patch)

@@ -31,9 +31,11 @@ def refused_routes(case: Case, subject: KubeObject) -> Iterator[Report]:
             continue
         if patch.operation in ADDING:
             lacking = _lacking(patch)
-            if lacking and lands(case, patch):
+            landing = lands(case, patch) if lacking else False
+            if landing is not False:
                 message = f"{patch.operation} makes a route without {lacking}"
-                yield problem(subject, patch.node["patch"], message, likely=not proxies_at_hand(case.cluster, patch))
+                likely = landing is None or not proxies_at_hand(case.cluster, patch)
+                yield problem(subject, patch.node["patch"], message, likely=likely)
         elif patch.merges:
             for route in routes_for(case.cluster, patch):
                 met = route.action != ROUTE and patch.value["route"].given and _met(case, patch, route)

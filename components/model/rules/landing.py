@@ -16,8 +16,8 @@ from .registry import Case
 from .routes import Route
 
 
-def lands(case: Case, patch: Patch) -> bool:
-    """Whether a patch that makes a route, or changes virtual hosts, finds a place for it."""
+def lands(case: Case, patch: Patch) -> bool | None:
+    """Whether a patch that makes a route, or changes virtual hosts, finds a place for it; None where it only may."""
     inbound = (_stands_beside_none(patch) or asks_for_default(patch.match)) and meets_inbound(case.cluster, patch)
     return inbound or _lands_outbound(case, patch)
 
@@ -33,8 +33,8 @@ def places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:
             yield each
 
 
-def _lands_outbound(case: Case, patch: Patch) -> bool:
-    """Whether it does where proxies send requests on."""
+def _lands_outbound(case: Case, patch: Patch) -> bool | None:
+    """Whether it does where proxies send requests on; None where it only may."""
     match = patch.match["routeConfiguration"]
     beside_none = _stands_beside_none(patch)
     if SIDECAR in patch.contexts and _lands_at_sidecars(case.cluster, patch, beside_none=beside_none):
@@ -43,11 +43,14 @@ def _lands_outbound(case: Case, patch: Patch) -> bool:
         found = any(fits_outlet(match, each) for each in _listening(case.cluster, patch))
         if found or not case.cluster.complete:
             return True
+    found: bool | None = False
     for route in case.cluster.routing.routes if beside_none else routes_for(case.cluster, patch):
         for each in places(case, patch, route):
             if fits_host(patch, each.outlet) if beside_none else fits(patch, each):
-                return True
-    return False
+                if each.sure:
+                    return True
+                found = None
+    return found
 
 
 def _stands_beside_none(patch: Patch) -> bool:

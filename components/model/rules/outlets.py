@@ -101,18 +101,23 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
         Outlet(context=SIDECAR, namespace=each, port=PLAIN_PORT, config=str(PLAIN_PORT), hosts=hosts, sure=False)
         for each in (*callers(routes), *_others(cluster, routes))
         if not is_ambient(cluster.find("Namespace", "default", each)) and sees_route(each, first, cluster.scopes)
+        if has_plain_port(cluster, each)
         if (hosts := tuple(host for host in own_hosts(first) if not _takes_services(cluster, host, each)))
     ]
     return Outlets(outlets=tuple(found))
 
 
 def _takes_services(cluster: ClusterObjects, host: str, namespace: str) -> bool:
-    """Whether a pattern is for hosts at :data:`PLAIN_PORT` that sidecars know, and so makes no virtual host there."""
-    return host.startswith("*") and any(
+    """Whether a host is for some at :data:`PLAIN_PORT` that sidecars know, and so makes no virtual host there."""
+    return any(
         PLAIN_PORT in cluster.ports_of(name) and visible_subject(cluster, name, namespace, SIDECAR)
-        for name in cluster.registered_hosts
-        if covers(host, name)
+        for name in _covered(cluster, host)
     )
+
+
+def _covered(cluster: ClusterObjects, host: str) -> list[str]:
+    """A host itself, or the known ones of a pattern."""
+    return [each for each in cluster.registered_hosts if covers(host, each)] if host.startswith("*") else [host]
 
 
 def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
@@ -123,7 +128,7 @@ def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
 def _own_outlets(cluster: ClusterObjects, namespace: str) -> Iterator[Outlet]:
     for host in cluster.registered_hosts:
         subject = visible_subject(cluster, host, namespace, SIDECAR)
-        if subject is None or not cluster.scopes.takes_in(namespace, host, subject.namespace):
+        if subject is None:
             continue
         for node in subject.spec["ports"].elements():
             number = port_number(node)

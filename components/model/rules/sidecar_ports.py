@@ -43,9 +43,12 @@ def visible_subject(cluster: ClusterObjects, host: str, namespace: str, context:
     service = cluster.service(host)
     if service:
         own = context == WAYPOINT and service.namespace == namespace
-        return service if own or sees_service(namespace, service) else None
-    entry = service_entry(cluster, host, namespace)
-    return entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
+        seen = service if own or sees_service(namespace, service) else None
+    else:
+        entry = service_entry(cluster, host, namespace)
+        seen = entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
+    hidden = seen and context == SIDECAR and not cluster.scopes.takes_in(namespace, host, seen.namespace)
+    return None if hidden else seen
 
 
 def is_alias(cluster: ClusterObjects, host: str) -> bool:
@@ -72,8 +75,7 @@ def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
     """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
     found: set[int] = set()
     for host in cluster.registered_hosts:
-        subject = None if is_alias(cluster, host) else visible_subject(cluster, host, namespace, SIDECAR)
-        if subject is None or not cluster.scopes.takes_in(namespace, host, subject.namespace):
+        if is_alias(cluster, host) or visible_subject(cluster, host, namespace, SIDECAR) is None:
             continue
         known = port_nodes(cluster, host)
         for node in known[1] if known else ():
