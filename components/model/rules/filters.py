@@ -118,7 +118,7 @@ def policy_drift(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 
 
 def _drift(case: Case, mirror_entry: MirrorEntry, each: Sent) -> Report | None:
-    patch, likely = each.applied[-1], not each.placement.sure
+    patch, likely = each.applied[-1], not each.sure
     name = cluster_at(case.cluster, mirror_entry, each.placement.outlet)
     same = [policy for policy in each.policies if policy.cluster == name]
     alike = [
@@ -241,7 +241,7 @@ def _all_listed(cluster: ClusterObjects, patch: Patch, policy: MirrorPolicy, *, 
                 or not written_at(cluster, mirror_entry, outlet)
                 for mirror_entry in mirror_entries
             ):
-                if each.placement.sure:
+                if each.sure:
                     return False
                 listed = None
     return listed

@@ -35,12 +35,14 @@ class Sent:
         policies: Its mirrors.
         applied: Patches that write mirrors, and that are for it.
         removed_by: The patch that takes the whole route away; None for none.
+        sure: Whether it is surely so: the place is there, and all of these patches reach it.
     """
 
     placement: Placement
     policies: tuple[MirrorPolicy, ...] = ()
     applied: tuple[Patch, ...] = ()
     removed_by: Patch | None = None
+    sure: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +87,18 @@ def _sent(cluster: ClusterObjects, route: Route, placement: Placement) -> Sent:
     if placement.action != ROUTE:
         policies = []
     applied: list[Patch] = []
+    sure = placement.sure
     for patch in cluster.patches.of_route(placement.name):
         if patch.operation in ADDING or not reaches(cluster, patch, route, outlet) or not fits(patch, placement):
             continue
+        chosen = cluster.gateways.chooses(patch.selector, outlet.context, outlet.namespace, route)
         if patch.operation == REMOVE:
-            return Sent(placement=placement, removed_by=patch)
+            return Sent(placement=placement, removed_by=patch, sure=sure and chosen is True)
         if patch.merges and patch.policies and placement.action == ROUTE:
             applied.append(patch)
+            sure = sure and chosen is True
             policies = [*(() if patch.operation == REPLACE_LISTS else policies), *patch.policies]
-    return Sent(placement=placement, policies=tuple(policies), applied=tuple(applied))
+    return Sent(placement=placement, policies=tuple(policies), applied=tuple(applied), sure=sure)
 
 
 def _policy(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outlet) -> MirrorPolicy | None:
