@@ -10,7 +10,7 @@ from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .gateways import HTTP_PROTOCOLS, Listener
 from .hosts import covers, widening
-from .objects import KubeObject, exported, full_name, is_ambient, service_name
+from .objects import KubeObject, exported, full_name, is_ambient, service_name, waypoint_namespace
 from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
 from .sidecar_ports import PLAIN_PORT, has_plain_port, http_ports, is_alias, may_be_elsewhere, visible_subject
@@ -186,16 +186,20 @@ def _of_sidecars(
 ) -> Iterator[Outlet | str]:
     first = routes[0]
     for namespace in namespaces:
-        context = WAYPOINT if is_ambient(cluster.find("Namespace", "default", namespace)) else SIDECAR
+        own = cluster.find("Namespace", "default", namespace)
+        context = WAYPOINT if is_ambient(own) else SIDECAR
         # A Sidecar narrows what sidecars see, and nothing else.
         if not (
             exported(first.owner, namespace) if context == WAYPOINT else sees_route(namespace, first, cluster.scopes)
         ):
             yield f"sidecars in {namespace} do not see {first.owner}"
             continue
-        called = (
-            [host for host in hosts if _behind_waypoint(cluster, host, namespace)] if context == WAYPOINT else hosts
-        )
+        if own and context == WAYPOINT and first.owner.namespace not in (namespace, waypoint_namespace(own)):
+            yield f"the waypoint of {namespace} takes no routes of namespace {first.owner.namespace}"
+            continue
+        called = hosts
+        if context == WAYPOINT:
+            called = [name for host in hosts for name in _behind_waypoint(cluster, host, namespace)]
         ports = _asked_for(first, _sidecar_ports(cluster, called, namespace, context, native=first.native))
         if not ports and context == WAYPOINT:
             yield f"namespace {namespace} is ambient, and its waypoint has none of {', '.join(hosts)}"
@@ -223,12 +227,20 @@ def _asked_for(
     return ports if None in named else {port: found for port, found in ports.items() if port is None or port in named}
 
 
-def _behind_waypoint(cluster: ClusterObjects, host: str, namespace: str) -> bool:
-    """Whether the waypoint of a namespace may stand before a host: one of its own Services that have an address."""
+def _behind_waypoint(cluster: ClusterObjects, host: str, namespace: str) -> list[str]:
+    """Before which of a host's names the waypoint of a namespace may stand: Services of its own that have an address.
+
+    A pattern for none of those at hand is for others that may be there.
+    """
+    own = [each for each in _covered(cluster, host) if _is_in(each, namespace)]
+    if host.startswith("*") and not own and (not cluster.complete or _is_in(host, namespace)):
+        return [host]
+    return [each for each in own if not is_alias(cluster, each)]
+
+
+def _is_in(host: str, namespace: str) -> bool:
     name = service_name(host)
-    if is_alias(cluster, host):
-        return False
-    return (name is not None and name[1] == namespace) or (host.startswith("*") and not cluster.complete)
+    return name is not None and name[1] == namespace
 
 
 def _sidecar_ports(
@@ -275,11 +287,14 @@ def _registered(cluster: ClusterObjects, host: str, namespace: str, context: str
             return None
         unseen = cluster.ports_of(host)
         return [(host, 0)] if unseen and PLAIN_PORT not in unseen else []
-    known = (name for name in cluster.registered_hosts if covers(host, name))
-    # A waypoint has the routes of all that take a host.
-    closer = context != WAYPOINT
-    names = [name for name in known if not (closer and _routed_closer(cluster, name, host, namespace))]
-    visible = [name for name in names if visible_subject(cluster, name, namespace, context)]
+    return None if context == WAYPOINT else _of_pattern(cluster, host, namespace)
+
+
+def _of_pattern(cluster: ClusterObjects, host: str, namespace: str) -> list[tuple[str, int]] | None:
+    """The same for a pattern, at sidecars."""
+    known = _covered(cluster, host)
+    names = [name for name in known if not _routed_closer(cluster, name, host, namespace)]
+    visible = [name for name in names if visible_subject(cluster, name, namespace, SIDECAR)]
     found = [(name, port) for name in visible for port in http_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found

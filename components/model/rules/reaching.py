@@ -10,7 +10,7 @@ from .clusters import ClusterObjects
 from .envoy import GATEWAY, INBOUND, Patch, targets_of
 from .gateways import WAYPOINT_CLASS
 from .nodes import Node
-from .objects import KubeObject, is_ambient, service_name
+from .objects import KubeObject, is_ambient, service_name, waypoint_namespace
 from .ports import carries_http, port_number
 from .routes import ROUTE
 
@@ -116,7 +116,7 @@ def _waypoint_names(cluster: ClusterObjects, namespace: str) -> set[tuple[str, s
     }
     own = cluster.find("Namespace", "default", namespace)
     marks = own.root["metadata"]["labels"] if own else Node(None)
-    place = marks["istio.io/use-waypoint-namespace"].text(namespace)
+    place = waypoint_namespace(own) if own else namespace
     return found | {("Gateway", f"{place}/{marks['istio.io/use-waypoint'].text()}")}
 
 
