@@ -8,7 +8,7 @@ from .filter_mirrors import FilterMirror, faulty_for
 from .mirror_entries import MirrorEntry
 from .nodes import Node
 from .objects import KubeObject
-from .patching import patched_cluster, policies_for
+from .patching import out_of_reach, patched_cluster, policies_for
 from .policies import Policy, faulty
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
 from .routes import Target
@@ -21,11 +21,7 @@ CONNECTION_POOL: Final = (
 IN_FLIGHT: Final = ("connectionPool", "http", "http2MaxRequests")
 """Where a DestinationRule's traffic policy bounds requests in flight."""
 
-WHO: Final = {
-    GATEWAY: "the gateway",
-    SIDECAR: "sidecars",
-    WAYPOINT: "the waypoint, which no EnvoyFilter of clusters reaches",
-}
+WHO: Final = {GATEWAY: "the gateway", SIDECAR: "sidecars", WAYPOINT: "the waypoint"}
 
 KEEP_ALIVE: Final = "keep-alive"
 OUTLIERS: Final = "outlier detection"
@@ -151,18 +147,15 @@ def unbounded_life(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         bound = patched_cluster(case.cluster, mirror_entry.route, outlet, policy.cluster).bound
         if bound and bound <= limit:
             continue
-        who = WHO[outlet.context]
-        message = (
-            _too_long(who, bound, limit)
-            if bound
-            else (f"nothing ends a copy that hangs at {who}: no EnvoyFilter bounds {policy.cluster}")
-        )
+        who, patched = WHO[outlet.context], not out_of_reach(outlet, policy.cluster)
+        lack = f"no EnvoyFilter {'bounds' if patched else 'can bound'} {policy.cluster}"
+        message = _too_long(who, bound, limit) if bound else f"nothing ends a copy that hangs at {who}: {lack}"
         remedy, waived = (
             remedy_beside(case.cluster, mirror_entry),
             mirror_entry.waiver("brakes") or mirror_entry.waiver("life"),
         )
-        # No EnvoyFilter that is not at hand would bound it at a waypoint either.
-        likely = not bound and outlet.context != WAYPOINT
+        # What no EnvoyFilter can bound, none that is not at hand does.
+        likely = not bound and patched
         yield problem(mirror_entry.source, mirror_entry.node, message, remedy=remedy, waived=waived, likely=likely)
         return
 

@@ -325,8 +325,8 @@ class ClusterObjects:
     def applies(self, patch: Patch, context: str, namespace: str, route: Route) -> bool:
         """Whether a patch reaches the gateways or sidecars (``context``) of a namespace that send a route's mirrors.
 
-        One for targets by name reaches gateways of the Gateway API only, and waypoints, which no patch of routes or
-        clusters changes. Which callers a selector of sidecars takes cannot be told; what it says then counts.
+        One for targets by name reaches gateways of the Gateway API only, and waypoints, which have no routes by this
+        context. Which callers a selector of sidecars takes cannot be told; what it says then counts.
         """
         if not patch.applies(context, namespace, self.root_namespace):
             return False

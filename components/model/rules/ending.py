@@ -6,14 +6,13 @@ from typing import Final
 from .braking import route_timeout
 from .clusters import ClusterObjects
 from .effects import named
-from .envoy import WAYPOINT
 from .gateways import labels, selects
 from .lookups import Lookup
 from .mends import remove, write
 from .mirror_entries import MirrorEntry
 from .nodes import UNKNOWN
 from .objects import KubeObject
-from .patching import patched_cluster, policies_for
+from .patching import out_of_reach, patched_cluster, policies_for
 from .policies import Policy, faulty
 from .reach import service_entry
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
@@ -115,7 +114,7 @@ def uploads_unbounded(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
                 mirror_entry.node,
                 message,
                 waived=mirror_entry.waiver("brakes") or mirror_entry.waiver("life"),
-                likely=outlet.context != WAYPOINT,
+                likely=not out_of_reach(outlet, policy.cluster),
             )
             return
 

@@ -32,7 +32,7 @@ VIRTUAL_HOST: Final = "VIRTUAL_HOST"
 """What a patch of virtual hosts is for."""
 
 WAYPOINT: Final = "WAYPOINT"
-"""No context of EnvoyFilters: what they say of routes and their clusters never reaches a waypoint."""
+"""No context of EnvoyFilters: what they say of routes never reaches a waypoint."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ from .envoy import (
     GATEWAY,
     REMOVE,
     REPLACE_LISTS,
+    SIDECAR,
     WAYPOINT,
     MirrorPolicy,
     Patch,
@@ -20,8 +21,10 @@ from .envoy import (
 )
 from .mirror_entries import MirrorEntry
 from .nodes import Node
+from .objects import service_name
 from .outlets import Outlet, port_at
 from .placements import Placement, everywhere, standing
+from .reaching import names_waypoint
 from .references import written_at
 from .routes import ROUTE, Route
 
@@ -130,6 +133,23 @@ def reaches(cluster: ClusterObjects, patch: Patch, route: Route, outlet: Outlet)
     return cluster.applies(patch, outlet.context, outlet.namespace, route) and patch.fits_release(release(cluster))
 
 
+def _reaches_cluster(cluster: ClusterObjects, patch: Patch, route: Route, outlet: Outlet, name: str) -> bool:
+    """Whether a patch reaches a cluster of an outlet's proxies; a waypoint's by a filter for the waypoint."""
+    if outlet.context != WAYPOINT:
+        return reaches(cluster, patch, route, outlet)
+    named = SIDECAR in patch.contexts and names_waypoint(cluster, patch.source, outlet.namespace)
+    return named and not out_of_reach(outlet, name) and patch.fits_release(release(cluster))
+
+
+def out_of_reach(outlet: Outlet, name: str) -> bool:
+    """Whether no EnvoyFilter reaches a cluster: those of a waypoint's own Services.
+
+    Those of others it has in the context of sidecars. Source: BuildClusters of Istio's pilot.
+    """
+    service = service_name(name.rpartition("|")[2])
+    return outlet.context == WAYPOINT and service is not None and service[1] == outlet.namespace
+
+
 def release(cluster: ClusterObjects) -> str:
     """Release of the proxies, the newest known one where it is not told."""
     return str(cluster.istio.version if cluster.istio else NEWEST_ISTIO)
@@ -187,7 +207,7 @@ def patched_cluster(cluster: ClusterObjects, route: Route, outlet: Outlet, name:
     """What the proxies of an outlet have of Envoy's cluster ``name``, after all patches."""
     options: Patch | None = None
     for patch in cluster.patches.of_cluster(name):
-        if not reaches(cluster, patch, route, outlet):
+        if not _reaches_cluster(cluster, patch, route, outlet, name):
             continue
         if patch.operation == REMOVE:
             return PatchedCluster(removed_by=patch)

@@ -6,12 +6,11 @@ from typing import Final
 from ..annotations import CONTRACT
 from ..contract import is_private
 from ..safety import PEER_HEADERS
-from .envoy import WAYPOINT
 from .filter_mirrors import FilterMirror, faulty_for
 from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .objects import KubeObject
-from .patching import patched_cluster, policies_for
+from .patching import out_of_reach, patched_cluster, policies_for
 from .policies import Policy, faulty
 from .reach import Side, entry_addresses, reach, service_entry, side_of
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
@@ -70,10 +69,11 @@ def by_contract(case: Case, mirror_entry: MirrorEntry) -> bool:
 def _may_change_elsewhere(case: Case, mirror_entry: MirrorEntry) -> bool:
     """Whether an EnvoyFilter or a receiving route that is not at hand may change the headers of a copy.
 
-    No filter does at a waypoint; where one at hand writes the mirror's policy, it says what is changed.
+    No filter does for a waypoint's own Services; where one at hand writes the mirror's policy, it says what is changed.
     """
-    found = [each for each, _ in policies_for(case.cluster, mirror_entry)]
-    if not all(each.applied or each.placement.outlet.context == WAYPOINT for each in found) or not found:
+    found = policies_for(case.cluster, mirror_entry)
+    told = [each.applied or out_of_reach(each.placement.outlet, policy.cluster) for each, policy in found]
+    if not told or not all(told):
         return True
     remote = reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target).side is Side.REMOTE
     return remote and at_receiver(case, mirror_entry) is None

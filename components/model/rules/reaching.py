@@ -103,7 +103,12 @@ def told_to_waypoint(cluster: ClusterObjects, namespace: str, host: str) -> bool
     listing = [
         each for each in cluster.of("EnvoyFilter") if not wanted.isdisjoint(each.annotation(REFERENCED).split(","))
     ]
-    return any(not _waypoint_names(cluster, namespace).isdisjoint(targets_of(each)) for each in listing)
+    return any(names_waypoint(cluster, each, namespace) for each in listing)
+
+
+def names_waypoint(cluster: ClusterObjects, source: KubeObject, namespace: str) -> bool:
+    """Whether an EnvoyFilter is for the waypoint of a namespace."""
+    return not _waypoint_names(cluster, namespace).isdisjoint(targets_of(source))
 
 
 def _waypoint_names(cluster: ClusterObjects, namespace: str) -> set[tuple[str, str]]:
