@@ -298,7 +298,7 @@ def _of_pattern(cluster: ClusterObjects, host: str, namespace: str) -> list[tupl
     found = [(name, port) for name in visible for port in http_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found
-    if not visible and any(PLAIN_PORT in cluster.ports_of(name) for name in names):
+    if any(PLAIN_PORT in cluster.ports_of(name) for name in names) and not _takes_services(cluster, host, namespace):
         return []
     return None if may_be_elsewhere(cluster, host) else [(host, 0)]
 
