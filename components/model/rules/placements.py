@@ -85,10 +85,11 @@ def standing(cluster: ClusterObjects, route: Route) -> Standing:
 def _standings(cluster: ClusterObjects, owner: KubeObject) -> dict[int, Standing]:
     routes = cluster.routing.of_owner(owner)
     found = _found(cluster, routes, outlets(cluster, routes))
-    if MESH in routes[0].bound and not all(each.placements for each in found.values()):
+    absent = [key for key, each in found.items() if not any(known.outlet.hosts for known in each.placements)]
+    if MESH in routes[0].bound and absent:
         others = _of_others(cluster, owner)
-        for key, each in found.items():
-            each.placements = each.placements or others[key].placements
+        for key in absent:  # a gateway that is not at hand may be nowhere
+            found[key].placements = [*found[key].placements, *others[key].placements]
     return {
         key: Standing(placements=tuple(each.placements), absences=tuple(each.absences)) for key, each in found.items()
     }
