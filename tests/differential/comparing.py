@@ -110,11 +110,19 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Result:
-    """A mesh, compared."""
+    """A mesh, compared.
+
+    Attributes:
+        disagreements: What does not hold.
+        mirrors: How many istiod renders.
+        milliseconds: How long istiod took.
+        ended: Why istiod ended at it, so that nothing could be compared; empty where it did not.
+    """
 
     disagreements: list[Disagreement]
     mirrors: int
     milliseconds: float
+    ended: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,7 +214,7 @@ def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
     try:
         answer = oracle.ask(question)
     except OracleError as error:
-        return Result([Disagreement("istiod-ended", "", str(error)[:160])], 0, 0)
+        return Result([], 0, 0, str(error))
     if reason := answer.get("error"):
         return Result([Disagreement("istiod-failed", "", reason[:160])], 0, answer["milliseconds"])
     claims = claims_of(objects)
