@@ -333,8 +333,8 @@ class _Mirror:
         others = [each.target for each in together if each.target.port is not None]
         alone = [each for each in own if not any(leads_to(each["cluster"], other) for other in others)]
         port = found.host["name"].rpartition(":")[2]
-        of_listener = [each for each in own if each["cluster"].split("|")[1] == port]
-        return alone or (of_listener if found.proxy.kind is ProxyKind.SIDECAR else own)
+        of_listener = [each for each in alone or own if each["cluster"].split("|")[1] == port]
+        return of_listener if found.proxy.kind is ProxyKind.SIDECAR and (of_listener or not alone) else alone or own
 
     def _callable(self, found: Rendering) -> bool:
         """Whether requests may come to a virtual host of sidecars: not where a Service lacks its port."""
@@ -370,10 +370,7 @@ class _Mirror:
         if self.claims.external(mirror_entry):  # beyond: external
             return []
         if self._nothing(mirror_entry):
-            told = self.claims.patched(mirror_entry) or "envoy-filter-mirrors" in self.claims.naming(
-                mirror_entry.target.host
-            )
-            return self._say("rests-but-sent") if self.sent and not alike and not told else []
+            return self._say("rests-but-sent") if self.sent and not alike and not self._told_of_filters() else []
         if not self.sent:
             return self._unsent()
         if "mirror-never-sent" in self.mine:
@@ -384,6 +381,11 @@ class _Mirror:
         found = [*self._share(), *self._clusters(), *(() if ended else self._credentials())]
         hidden = self._is_hidden()
         return [each for each in found if not (hidden and each.kind.endswith("-claimed"))]  # beyond: twice
+
+    def _told_of_filters(self) -> bool:
+        """Whether an EnvoyFilter is said to change it, or to make one to the same host."""
+        made = "envoy-filter-mirrors" in self.claims.naming(self.mirror_entry.target.host)
+        return made or self.claims.patched(self.mirror_entry)
 
     def _is_hidden(self) -> bool:
         """Whether another route for the host keeps it from a proxy that the linter counts with."""
@@ -418,12 +420,13 @@ class _Mirror:
 
     def _sent_by_another(self) -> bool:
         """Whether another entry of a delegate sends what the entry that delegates says for all of them."""
-        alike = [
-            each
-            for each in self.claims.cluster.routing.mirror_entries
-            if each is not self.mirror_entry and each.node.value is self.mirror_entry.node.value
-        ]
-        return any(_Mirror(each, self.claims, self.question, self.answer).sent for each in alike)
+        return any(each.sent for each in self._alike())
+
+    def _alike(self) -> Iterable["_Mirror"]:
+        """What is written in the same place for other entries of a delegate, and so is found fault with there."""
+        for each in self.claims.cluster.routing.mirror_entries:
+            if each is not self.mirror_entry and each.node.value is self.mirror_entry.node.value:
+                yield _Mirror(each, self.claims, self.question, self.answer)
 
     def _share(self) -> list[Disagreement]:
         percent = self.mirror_entry.percent
@@ -451,7 +454,7 @@ class _Mirror:
         sent = [(each, own) for each, own in self.sent if self._expected(each.proxy)]
         if not sent:
             taken = all(each.removed_by for each in patching.sent(self.claims.cluster, self.mirror_entry.route))
-            told = taken or self.claims.patched(self.mirror_entry) or "host-routed-twice" in self.rules
+            told = taken or self._told_of_filters() or "host-routed-twice" in self.rules
             return [] if told else self._say("sent-by-others-only")
         host = self.mirror_entry.target.host
         told = self.mine & VANISHING or self.claims.naming(host) & {"service-entry-hidden", "mirror-target-hidden"}
@@ -499,13 +502,9 @@ class _Mirror:
         return self._say("endpoints-absent-claimed", str(sorted(told))) if told and not empty else []
 
     def _life(self, sent: list[tuple[Rendering, Any]]) -> list[Disagreement]:
-        unbounded = [
-            each
-            for each, own in sent
-            if not each.clusters[own[0]["cluster"]]["max_stream_duration"] and not each.route.get("timeout")
-        ]
+        unbounded = _unbounded(sent)
         told = "mirror-unbounded-life" in self.mine
-        if bool(unbounded) == told:
+        if unbounded == told or (told and any(_unbounded(each.sent) for each in self._alike())):
             return []
         return self._say("unbounded-claimed" if told else "unbounded-silent")
 
@@ -525,14 +524,25 @@ class _Mirror:
         return found
 
     def _credentials(self) -> list[Disagreement]:
-        wanted = set(CREDENTIALS)
         sent = [(each, own) for each, own in self.sent if self._expected(each.proxy)]
-        dirty = [
-            each
-            for each, own in sent
-            if any(wanted - {*mirror.get("remove", []), *each.route.get("remove", [])} for mirror in own)
-        ]
+        dirty = _dirty(sent)
         told = "mirror-credentials" in self.mine
-        if not sent or bool(dirty) == told:
+        if not sent or dirty == told or (told and any(_dirty(each.sent) for each in self._alike())):
             return []
         return self._say("credentials-claimed" if told else "credentials-silent")
+
+
+def _unbounded(sent: list[tuple[Rendering, list[MirrorFact]]]) -> bool:
+    """Whether nothing ends a copy somewhere; where its cluster is not there, nobody sends it."""
+    clusters = ((each, each.clusters.get(own[0]["cluster"])) for each, own in sent)
+    return any(
+        cluster and not cluster["max_stream_duration"] and not each.route.get("timeout") for each, cluster in clusters
+    )
+
+
+def _dirty(sent: list[tuple[Rendering, list[MirrorFact]]]) -> bool:
+    """Whether some copy has credentials."""
+    wanted = set(CREDENTIALS)
+    return any(
+        wanted - {*mirror.get("remove", []), *each.route.get("remove", [])} for each, own in sent for mirror in own
+    )
