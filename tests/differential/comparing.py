@@ -332,9 +332,10 @@ class _Mirror:
         together = self.claims.cluster.routing.of_route(self.mirror_entry.route)
         others = [each.target for each in together if each.target.port is not None]
         alone = [each for each in own if not any(leads_to(each["cluster"], other) for other in others)]
+        if found.proxy.kind is not ProxyKind.SIDECAR:
+            return alone or own
         port = found.host["name"].rpartition(":")[2]
-        of_listener = [each for each in alone or own if each["cluster"].split("|")[1] == port]
-        return of_listener if found.proxy.kind is ProxyKind.SIDECAR and (of_listener or not alone) else alone or own
+        return [each for each in alone or own if each["cluster"].split("|")[1] == port]
 
     def _callable(self, found: Rendering) -> bool:
         """Whether requests may come to a virtual host of sidecars: not where a Service lacks its port."""
@@ -386,6 +387,11 @@ class _Mirror:
         """Whether an EnvoyFilter is said to change it, or to make one to the same host."""
         made = "envoy-filter-mirrors" in self.claims.naming(self.mirror_entry.target.host)
         return made or self.claims.patched(self.mirror_entry)
+
+    def _told_where_written(self) -> bool:
+        """Whether an EnvoyFilter that writes it, perhaps with another port, is said to name what is not there."""
+        found = patching.sent(self.claims.cluster, self.mirror_entry.route)
+        return any(self.claims.about(str(patch.source)) & VANISHING for each in found for patch in each.applied)
 
     def _is_hidden(self) -> bool:
         """Whether another route for the host keeps it from a proxy that the linter counts with."""
@@ -462,7 +468,7 @@ class _Mirror:
         if any(self.claims.naming(f"{name} is taken away", str(self.mirror_entry.source)) for name in names):
             told = {*told, "mirror-policy-drift"}
         absent = [each for each, own in sent if own[0]["cluster"] not in each.clusters]
-        if absent and not told:
+        if absent and not told and not self._told_where_written():
             elsewhere = may_be_elsewhere(self.claims.cluster, host)  # beyond: elsewhere
             return [] if elsewhere else self._say("cluster-absent-silent", self._target())
         unsure = told == {"mirror-target-no-port"} and "mirror-target-no-port" not in self.sure
