@@ -155,6 +155,23 @@ def test_a_pattern_makes_a_host_of_its_own_where_it_takes_no_service_at_the_plai
     assert bool(found) is said
 
 
+@pytest.mark.parametrize(("protocol", "said"), [("http", True), ("tcp", False)])
+def test_a_new_route_finds_no_place_beside_one_of_a_service_that_carries_no_http(protocol: str, said: bool) -> None:
+    known = service("a", ports=[{"name": protocol, "port": 80}])
+    match = {"context": "SIDECAR_OUTBOUND", "routeConfiguration": {"vhost": {"route": {"name": "first"}}}}
+    found = findings(mesh([bare(name="first"), known, patch("INSERT_FIRST", match)]), "envoy-filter-refused-routes")
+    assert bool(found) is said
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_new_route_that_only_may_find_a_place_is_not_called_certain(given: bool) -> None:
+    client: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "c", "namespace": "hello"}}
+    match = {"context": "SIDECAR_OUTBOUND", "routeConfiguration": {"vhost": {"route": {"name": "first"}}}}
+    objects = [bare(name="first"), client, *([service("a")] if given else []), patch("INSERT_FIRST", match)]
+    [found] = findings(mesh(objects), "envoy-filter-refused-routes")
+    assert found.likely is not given
+
+
 @pytest.mark.parametrize(
     ("hosts", "sent"),
     [("./*", False), ("~/*", False), ("*/*", True), ("istio-system/*", True), ("other/*", False)],
