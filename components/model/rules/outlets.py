@@ -194,6 +194,7 @@ def _of_sidecars(
         ):
             yield f"sidecars in {namespace} do not see {first.owner}"
             continue
+        # Source: getVirtualServiceForWaypoint of Istio's pilot.
         if own and context == WAYPOINT and first.owner.namespace not in (namespace, waypoint_namespace(own)):
             yield f"the waypoint of {namespace} takes no routes of namespace {first.owner.namespace}"
             continue
