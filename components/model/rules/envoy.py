@@ -64,6 +64,11 @@ class Patch:
         """What it is for."""
         return self.node["match"]
 
+    @cached_property
+    def virtual_host(self) -> str:
+        """Name of the virtual host that a patch of routes is for; empty for any."""
+        return self.match.at("routeConfiguration", "vhost", "name").text()
+
     @property
     def merges(self) -> bool:
         """Whether it changes what is there, rather than taking it away or adding to it."""

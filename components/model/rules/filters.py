@@ -1,6 +1,7 @@
 """Rules on EnvoyFilters: what they do to mirrors, and to the routes that carry them."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -20,7 +21,6 @@ from .patching import (
     fits_host,
     patched_cluster,
     release,
-    routes_for,
     sent,
     sent_everywhere,
 )
@@ -28,7 +28,7 @@ from .privacy import MIRROR_POLICY
 from .reaching import all_at_hand, asks_for_default, meets_inbound, proxies_at_hand, sidecars_reached
 from .references import written_at
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, object_rule, problem
-from .routes import MESH
+from .routes import MESH, Route
 
 FILTER_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/envoy-filter/"
 REPLACES_LISTS: Final = IstioVersion(1, 31)
@@ -227,24 +227,42 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
 def _all_listed(cluster: ClusterObjects, patch: Patch, policy: MirrorPolicy, *, unknown: bool) -> bool | None:
     """Whether each route at hand has it; None where some may not, or where other routes are ``unknown``."""
     listed = None if unknown else True
-    for route in routes_for(cluster, patch):
-        if cluster.refusals(route.owner) or cluster.refusals(route.source):
-            continue
+    for route, each in _where_applied(cluster, patch):
+        outlet = each.placement.outlet
         mirror_entries = [mirror_entry for mirror_entry in cluster.routing.of_route(route) if not mirror_entry.nothing]
         named = (each.target for each in mirror_entries if not route.native and each.target.port is not None)
         if any(target.cluster_name == policy.cluster for target in named):
-            continue  # wherever it is sent from, and so it is with nearly all
-        for each in sent_everywhere(cluster, route):
-            outlet = each.placement.outlet
-            if patch in each.applied and all(
-                cluster_at(cluster, mirror_entry, outlet) != policy.cluster
-                or not written_at(cluster, mirror_entry, outlet)
-                for mirror_entry in mirror_entries
-            ):
-                if each.sure:
-                    return False
-                listed = None
+            continue  # wherever it is sent from
+        if all(
+            cluster_at(cluster, mirror_entry, outlet) != policy.cluster or not written_at(cluster, mirror_entry, outlet)
+            for mirror_entry in mirror_entries
+        ):
+            if each.sure:
+                return False
+            listed = None
     return listed
+
+
+def _where_applied(cluster: ClusterObjects, patch: Patch) -> Sequence[tuple[Route, Sent]]:
+    """The entries that nothing refuses, with what is sent where a patch writes mirrors into them."""
+    if patch.name:
+        routes = cluster.routes_named(patch.name)
+        return [(route, each) for route in routes for each in _standing(cluster, route) if patch in each.applied]
+    # Of all patches at once: looking at every route for each of them takes time by the square.
+    return cluster.once(("sent by patch",), lambda: _by_patch(cluster)).get(patch, ())
+
+
+def _by_patch(cluster: ClusterObjects) -> dict[Patch, list[tuple[Route, Sent]]]:
+    found: dict[Patch, list[tuple[Route, Sent]]] = defaultdict(list)
+    for route in cluster.routing.routes:
+        for each in _standing(cluster, route):
+            for patch in each.applied:
+                found[patch].append((route, each))
+    return dict(found)
+
+
+def _standing(cluster: ClusterObjects, route: Route) -> Sequence[Sent]:
+    return () if cluster.refusals(route.owner) or cluster.refusals(route.source) else sent_everywhere(cluster, route)
 
 
 def _for_sidecars_own(cluster: ClusterObjects, patch: Patch) -> bool:

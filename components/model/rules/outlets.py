@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 
 from ..routing import CLUSTER_DOMAIN
@@ -38,6 +39,12 @@ class Outlet:
     config: str = ""
     hosts: tuple[str, ...] = ()
     sure: bool = True
+
+    @cached_property
+    def virtual_hosts(self) -> frozenset[str]:
+        """Names of the virtual hosts; nothing where they are not known."""
+        # Where a proxy looks itself what a port carries, the only virtual host has the configuration's name.
+        return frozenset({self.config, *(f"{host}:{self.port}" for host in self.hosts)} if self.hosts else ())
 
     @property
     def words(self) -> str:

@@ -92,7 +92,7 @@ def _sent(cluster: ClusterObjects, route: Route, placement: Placement) -> Sent:
     applied: list[Patch] = []
     sure = placement.sure
     for patch in cluster.patches.of_route(placement.name):
-        if patch.operation in ADDING or not reaches(cluster, patch, route, outlet) or not fits(patch, placement):
+        if patch.operation in ADDING or not fits(patch, placement) or not reaches(cluster, patch, route, outlet):
             continue
         chosen = cluster.gateways.chooses(patch.selector, outlet.context, outlet.namespace, route)
         if patch.operation == REMOVE:
@@ -167,17 +167,16 @@ def fits(patch: Patch, placement: Placement) -> bool:
 
 def fits_host(patch: Patch, outlet: Outlet) -> bool:
     """Whether a patch is for a virtual host of an outlet."""
+    # First, because it tells most apart where each route has a filter of its own.
+    if patch.virtual_host and outlet.hosts and patch.virtual_host not in outlet.virtual_hosts:
+        return False
     match = patch.match["routeConfiguration"]
     if not match.given:
         return True
     if not fits_outlet(match, outlet):
         return False
-    name, domain = match["vhost"]["name"].text(), match["vhost"]["domainName"].text()
-    if not outlet.hosts:
-        return True
-    # Where a proxy looks itself what a port carries, the only virtual host has the configuration's name.
-    named = not name or name in {outlet.config, *(f"{host}:{outlet.port}" for host in outlet.hosts)}
-    return named and (not domain or any(_has_domain(host, domain) for host in outlet.hosts))
+    domain = match["vhost"]["domainName"].text()
+    return not domain or not outlet.hosts or any(_has_domain(host, domain) for host in outlet.hosts)
 
 
 def fits_outlet(match: Node, outlet: Outlet) -> bool:
