@@ -196,11 +196,11 @@ def contract_hosts(hosts: Sequence[str], *, field: str = "hosts") -> tuple[Hostn
     Raises:
         ValidationError: None is given, one is malformed or repeats, or a suffixed form clashes or is too long.
     """
-    given = listed(hosts, field=field) if hosts and not isinstance(hosts, str) else ()
-    if not given:
+    given = listed(hosts, field=field) if hosts and not isinstance(hosts, str) else hosts
+    if isinstance(given, str) or not given:
         raise ValidationError(
             field=field,
-            value=hosts,
+            value=given,
             rule="must be a non-empty list of hosts",
             remedy="List the hosts that clients call",
         )
