@@ -463,7 +463,9 @@ class _Mirror:
             told = taken or self._told_of_filters() or "host-routed-twice" in self.rules
             return [] if told else self._say("sent-by-others-only")
         host = self.mirror_entry.target.host
-        told = self.mine & VANISHING or self.claims.naming(host) & {"service-entry-hidden", "mirror-target-hidden"}
+        of_senders = (self.claims.naming(f"in {each.proxy.namespace} that mirror to {host}") for each, _ in sent)
+        hiding = {rule for told in of_senders for rule in told} & {"service-entry-hidden", "mirror-target-hidden"}
+        told = self.mine & VANISHING or hiding
         names = {own[0]["cluster"] for _, own in sent}
         if any(self.claims.naming(f"{name} is taken away", str(self.mirror_entry.source)) for name in names):
             told = {*told, "mirror-policy-drift"}
