@@ -6,6 +6,7 @@ from typing import Final
 from .clusters import ClusterObjects
 from .envoy import GATEWAY
 from .filter_mirrors import FilterMirror
+from .gateways import labels, selects
 from .hosts import covers
 from .mends import Edit, write
 from .mirror_entries import MirrorEntry
@@ -21,6 +22,8 @@ from .routes import Target
 from .settings import RuleSettings
 
 DESTINATION_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination"
+_BY_DNS: Final = frozenset({"DNS", "DNS_ROUND_ROBIN"})
+"""Resolutions of ServiceEntries whose clusters hold their endpoints themselves: without any there is no cluster."""
 
 
 @mirror_rule(
@@ -194,7 +197,8 @@ def port_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     title="The target's subset is defined",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
-    why="A subset that no DestinationRule in reach defines has no cluster: copies vanish without an error.",
+    why="A subset that no DestinationRule in reach defines has no cluster, nor has one of a ServiceEntry resolved by"
+    " DNS none of whose endpoints has its labels: copies vanish without an error.",
     source="https://istio.io/latest/docs/reference/config/networking/destination-rule/#Subset",
     remedy="Define the subset in the DestinationRule of its host",
 )
@@ -214,6 +218,25 @@ def subset_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         message = f"subset {target.subset!r} is unknown: {where}"
         likely = found.rule is None or found.by_order
         yield problem(mirror_entry.source, mirror_entry.destination, message, likely=likely)
+        return
+    yield from _takes_no_endpoint(case, mirror_entry)
+
+
+def _takes_no_endpoint(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
+    """Report subsets of a ServiceEntry that is resolved by DNS and none of whose endpoints has their labels."""
+    target = mirror_entry.target
+    entry = service_entry(case.cluster, target.host)
+    if not entry or entry.spec["resolution"].text() not in _BY_DNS or entry.spec["workloadSelector"].given:
+        return
+    endpoints = [labels(node["labels"]) for node in entry.spec["endpoints"].elements()]
+
+    def takes_none(found: Policy) -> bool:
+        wanted = labels(found.subset["labels"])
+        return bool(wanted) and not any(selects(wanted, each) for each in endpoints)
+
+    for _, found, _ in faulty(case.cluster, mirror_entry.route, target, takes_none):
+        message = f"no endpoint of {entry} has the labels of subset {target.subset!r} in {found.rule}"
+        yield problem(mirror_entry.source, mirror_entry.destination, message, likely=found.by_order)
         return
 
 
