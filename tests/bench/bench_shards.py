@@ -123,10 +123,11 @@ def _pair(corpus: Corpus, *, with_bodies: bool) -> tuple[int, int]:
     """
     counts, size = PairCounts(), 0
     columns = ("side", "source", "request_id", "started_at", *(("response_body",) if with_bodies else ()))
+    readers = {url: RecordingReader(store=RecordingStore.open(url)) for url in corpus.groups}
     for number in corpus.parts():
         sides: dict[str, list[Any]] = {role: [] for role in corpus.choice.sources}
         for url, group in corpus.part(number):
-            table = RecordingReader(store=RecordingStore.open(url)).table(group, columns=columns)
+            table = readers[url].table(group, columns=columns)
             for role, source in corpus.choice.sources.items():
                 if source.recording == url:
                     rows = selected(table, source, Selection())

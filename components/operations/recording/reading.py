@@ -51,6 +51,8 @@ class RecordingReader:
     """What was skipped so far; complete once everything was read."""
     header_notes: set[bytes] = field(default_factory=set[bytes])
     """What the files that were opened so far note of their headers; empty bytes of one that has all."""
+    _open: tuple[str, ParquetFile] | None = field(default=None, init=False, repr=False, compare=False)
+    """The file that was read last, which stays open: its row groups follow each other, and its footer is read once."""
 
     @classmethod
     def open(cls, url: str) -> "RecordingReader":
@@ -131,16 +133,18 @@ class RecordingReader:
     def table(self, group: RowGroup, *, columns: Sequence[str] | None = None) -> Table | None:
         """Return one row group as a whole; ``None`` when any of it is damaged."""
         try:
-            with (
-                self.store.filesystem.open_input_file(group.file.path) as source,
-                pq.ParquetFile(source, page_checksum_verification=True) as parquet,
-            ):
-                table = parquet.read_row_group(group.index, columns=columns, use_threads=False)
+            table = self._opened(group.file.path).read_row_group(group.index, columns=columns, use_threads=False)
             check_values(table)
         except DAMAGE as error:
             self._note(group.file, error, row_group=group.index, rows=group.rows)
             return None
         return table
+
+    def _opened(self, path: str) -> ParquetFile:
+        if self._open is None or self._open[0] != path:
+            source = self.store.filesystem.open_input_file(path)
+            self._open = path, pq.ParquetFile(source, page_checksum_verification=True)
+        return self._open[1]
 
     def _open_file(self, file: StoredFile) -> ParquetFile | None:
         try:
