@@ -156,7 +156,7 @@ def _in_json(trace: str) -> bytes:
         ("json", _in_json('{"request": {"body": {"as_bytes": 5}}}')),
         ("json", b"5"),
         ("text", b'http_buffered_trace {\n  request { headers { key: "\\377" } }\n}\n'),
-        ("text", b"http_buffered_trace {\n" + b"a { " * 5_000 + b"\n}\n"),
+        ("text", b"http_buffered_trace {\n" + b"a { " * 1_500 + b"\n}\n"),
         ("binary", b"\x0a\x02\xff\xff"),
         ("delimited", b"\x04\x0a\x02\xff\xff"),
     ],
@@ -168,7 +168,7 @@ def test_a_trace_that_cannot_be_read_hides_no_other(form: str, broken: bytes) ->
     assert (tally.records, tally.refused) == (3, {"no trace that can be read": 1})
 
 
-@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5_000])
+@pytest.mark.parametrize("value", ["[" * 1_500 + "]" * 1_500, "9" * 5_000])
 def test_json_that_nobody_reads_is_refused(value: str) -> None:
     found, tally = read(ENCODERS["json"](buffered()) + _in_json(value))
     assert (len(found), tally.refused) == (1, {"no trace that can be read": 1})
