@@ -1,11 +1,12 @@
 """What a cluster's own objects say of its mesh as a whole: its configuration, and the domain of its Services."""
 
-import importlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Final, cast
+
+import yaml
 
 from ..model.routing import CLUSTER_DOMAIN
 from ..model.rules import Finding, Node, NotJudgedError
@@ -28,7 +29,6 @@ def mesh_config(objects: Iterable[Mapping[str, object]], root_namespace: str) ->
             found |= _configuration(Node(value), root_namespace)
     if not found:
         return {}
-    yaml: Any = importlib.import_module("yaml")
     try:
         read: object = yaml.safe_load(found[min(found)])
     except UNREADABLE:

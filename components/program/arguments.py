@@ -42,13 +42,23 @@ def make_cluster(name: str, settings: StackSettings) -> StackCluster:
     Raises:
         ValidationError: The settings do not fit the kind of cluster.
     """
-    section = settings.cluster
+    args = cluster_args(settings)
+    if isinstance(args, ExistingClusterArgs):
+        with settings.cluster.naming_keys():
+            return StackCluster(handle=ExistingCluster(name, args).handle)
+    made = gke.GkeCluster(name, args)
+    return StackCluster(handle=made.handle, network=made.network, ranges=made.ranges)
+
+
+def cluster_args(settings: StackSettings) -> "gke.GkeClusterArgs | ExistingClusterArgs":
+    """Arguments of the stack's cluster.
+
+    Raises:
+        ValidationError: A key of ``cluster`` is wrong, or they do not fit the kind of cluster.
+    """
     if settings.cluster_kind is ClusterChoice.GKE:
-        made = gke.GkeCluster(name, gke_cluster_args(section))
-        return StackCluster(handle=made.handle, network=made.network, ranges=made.ranges)
-    args = section.fill(ExistingClusterArgs, {"kubeconfig": settings.kubeconfig})
-    with section.naming_keys():
-        return StackCluster(handle=ExistingCluster(name, args).handle)
+        return gke_cluster_args(settings.cluster)
+    return settings.cluster.fill(ExistingClusterArgs, {"kubeconfig": settings.kubeconfig})
 
 
 def peer_with_testing(

@@ -4,16 +4,15 @@ from typing import Any, TypeVar
 
 import pulumi_kubernetes as k8s
 
-from ..clusters import ClusterHandle, ExistingClusterArgs
+from ..clusters import ClusterHandle
 from ..mesh import MeshGateway, MeshNamespace
 from ..mirroring import MirroredService, MirrorOverlay
-from .arguments import control_plane_args, gateway_args, greeter_args
+from .arguments import cluster_args, control_plane_args, gateway_args, greeter_args
 from .branches import branches_args, expiry_guard_args
-from .gke import gke_cluster_args
 from .overlays import overlays_args
 from .recorders import recorder_args
 from .replays import replays_args
-from .settings import ClusterChoice, Role, StackSettings
+from .settings import Role, StackSettings
 
 _Made = TypeVar("_Made")
 
@@ -29,7 +28,9 @@ def check(settings: StackSettings) -> None:
     Raises:
         ValidationError: A key is missing or wrong.
     """
-    cluster = _cluster(settings)
+    platform = cluster_args(settings).platform
+    settings.cluster.flag("peerWithTesting", default=False)
+    cluster = ClusterHandle(name="cluster", provider=_unregistered(k8s.Provider), platform=platform)
     mesh = control_plane_args(settings, cluster).mesh_handle()
     namespace = _unregistered(MeshNamespace, namespace=settings.namespace, cluster=cluster)
     entrance = gateway_args(settings, mesh)
@@ -42,16 +43,6 @@ def check(settings: StackSettings) -> None:
         branches_args(settings, mesh, namespace)
         overlays = {name: _unregistered(MirrorOverlay) for name in settings.overlay_names}
         expiry_guard_args(settings, mesh, _unregistered(MirroredService), overlays)
-
-
-def _cluster(settings: StackSettings) -> ClusterHandle:
-    section = settings.cluster
-    provider = _unregistered(k8s.Provider)
-    if settings.cluster_kind is ClusterChoice.GKE:
-        section.flag("peerWithTesting", default=False)
-        return ClusterHandle(name="cluster", provider=provider, platform=gke_cluster_args(section).platform)
-    args = section.fill(ExistingClusterArgs, {"kubeconfig": settings.kubeconfig})
-    return ClusterHandle(name="cluster", provider=provider, platform=args.platform)
 
 
 def _unregistered(kind: type[_Made], **known: Any) -> _Made:  # noqa: ANN401 -- attributes of a component

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from importlib import import_module
 from typing import Any, Final
 
 from ...model.recorder_filter import METHOD_HEADER
 from .assembling import LARGEST, Origin, is_grpc, to_int
-from .exchange import Ending, Exchange, Headers, Part, octets, value_of
+from .exchange import Ending, Exchange, Headers, Part, moment_at, octets, value_of
 
 SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
 METHOD: Final = "StreamAccessLogs"
@@ -21,8 +21,6 @@ _ORIGINAL_HOST: Final = "x-envoy-original-host"
 
 _BETWEEN_COOKIES: Final = re.compile(r",(?=[!#$%&'*+.^_`|~0-9A-Za-z-]+=)")
 """What joins answers' cookies: no comma of a date is followed by a name and its value (RFC 6265, section 4.1.1)."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LAST_BYTE: Final = "time_to_last_downstream_tx_byte"
 """Only an answer that went out to its end has it, whatever broke another one off (measured, Envoy 1.39)."""
@@ -95,7 +93,7 @@ def _headers(values: Mapping[str, str]) -> Headers:
 
 
 def _time(stamp: Any) -> datetime:  # noqa: ANN401 -- Timestamp
-    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+    return moment_at(stamp.seconds * 10**9 + stamp.nanos)
 
 
 def _microseconds(common: Any, name: str) -> int | None:  # noqa: ANN401 -- AccessLogCommon

@@ -1,11 +1,13 @@
 """One recorded request with its answer, as plain values."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ...model.recording import Side as Side  # noqa: PLC0414 -- part of this module's interface
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Names in lower case with their values, in the order seen.
@@ -34,6 +36,15 @@ def octets(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("latin-1")
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def moment_at(nanoseconds: int) -> datetime:
+    """Return nanoseconds since 1970 as a time in UTC.
+
+    Raises:
+        OverflowError: It is out of range.
+    """
+    return EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 @unique

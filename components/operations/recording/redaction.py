@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from ...model import HeaderName, ValidationError
-from ...model.credentials import CREDENTIAL_FIELDS, CredentialNames
+from ...model.credentials import CREDENTIAL_FIELDS
 from ...model.recording import DEFAULT_HEADERS, DEFAULT_QUERY, SessionSource
 from .codings import decode, encode
 from .descriptors import Descriptors
@@ -100,7 +100,6 @@ class Redactor:
             ValidationError: A JSON path or protobuf field is wrong.
         """
         self._headers = frozenset(rules.headers)
-        self._names = CredentialNames(rules.json_names)
         # Clients choose the names, so not all can be remembered.
         self._is_looked_at = lru_cache(maxsize=1024)(self._may_carry_secret)
         self._json = JsonRedactor(rules.json_paths, rules.json_names)
@@ -157,7 +156,7 @@ class Redactor:
         return name in _URL_HEADERS or self._is_secret(name)
 
     def _is_secret(self, name: str) -> bool:
-        return name in self._headers or name in self._names
+        return name in self._headers or self._json.is_secret(name)
 
     def _redact_part(self, part: Part, exchange: Exchange, *, is_request: bool) -> tuple[Part, int]:
         headers, in_headers = self._redact_headers(part.headers)

@@ -87,6 +87,10 @@ class JsonRedactor:
         pieces.append(text[position:])
         return "".join(pieces).encode(encoding, "surrogatepass"), len(spans)
 
+    def is_secret(self, name: str) -> bool:
+        """Tell whether a name is forbidden."""
+        return name in self._names
+
     def _holds_secret(self, value: str) -> bool:
         """Tell whether a text within a document is a document or a query itself that names something forbidden."""
         return '\\"' in value and self._names_any(value, _MEMBER, _ARGUMENT)
@@ -112,7 +116,7 @@ class JsonRedactor:
         Raises:
             ValueError: The text is no JSON, or nobody can tell what a path selects in it.
         """
-        forbidden = Forbidden(self._names.__contains__, self._holds_secret) if self._may_name(text) else None
+        forbidden = Forbidden(self.is_secret, self._holds_secret) if self._may_name(text) else None
         found = 0
         for document in documents(text):
             found += 1

@@ -1,15 +1,14 @@
 """Making an exchange of two whole messages, by the rules of the recorder itself."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from ..assembling import LARGEST, Assembler, CaptureLimits, Origin
 from ..budget import MemoryBudget
-from ..exchange import Ending, Exchange, Headers, Part, Side
+from ..exchange import Ending, Exchange, Headers, Part, Side, moment_at
 from .tally import Refused
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LIMITS: Final = CaptureLimits(max_body_bytes=LARGEST, max_messages=LARGEST)
 
 
@@ -104,7 +103,7 @@ def moment_of(nanoseconds: int) -> datetime:
         Refused: It is out of range.
     """
     try:
-        return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+        return moment_at(nanoseconds)
     except OverflowError:
         raise Refused("time out of range") from None
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum, unique
 from http import HTTPStatus
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Final
 from ....model import RpcMethod, ValidationError
 from ....model.recording import SESSION_HEADER
 from ..codings import decode
-from ..exchange import Exchange, Headers, Part, Side, value_of
+from ..exchange import EPOCH, Exchange, Headers, Part, Side, value_of
 from ..ordering import OrderedReader
 from ..own_files import create_file
 from ..reading import RecordingReader
@@ -29,7 +29,6 @@ _NO_TARGET: Final = re.compile(r"[\x00-\x20\x7f]")
 _NO_NAME: Final = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 """What no method and no name of a header has. Source: RFC 9110, section 5.6.2."""
 _NO_VALUE: Final = re.compile(r"[\x00\r\n]")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_NS: Final = 2**63 - 1
 """In the year 2262: GoReplay has 64 bits, and no sign is read before a time."""
 _LENGTHS: Final = ("content-length", "transfer-encoding")
@@ -168,7 +167,7 @@ def _varint(number: int) -> bytes:
 def _gor(exchange: Exchange, refused: Counter[str]) -> list[tuple[str, bytes]]:
     """Return a request and its answer as GoReplay has them; an answer alone would be of no use."""
     identifier = _identifier(exchange)
-    begun_ns = (exchange.started_at - _EPOCH) // timedelta(microseconds=1) * 1000
+    begun_ns = (exchange.started_at - EPOCH) // timedelta(microseconds=1) * 1000
     first_ns = 1000 * (exchange.first_byte_us or 0)
     took_ns = max(0, 1000 * (exchange.duration_us or 0) - first_ns)
     try:
