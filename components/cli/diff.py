@@ -285,6 +285,9 @@ def _doubts(result: DiffResult) -> Iterator[str]:
         yield f"Too few pairs to tell: {one.endpoint} ({one.pairs:,})"
     for one in result.without_copies:
         yield f"No copy seen: {one.endpoint} ({one.primary:,} primary answers)"
+    if result.ignored_pairs:
+        count = f"{result.ignored_pairs:,} of {result.pairs:,} pairs"
+        yield f"Not compared: {count}, of whose endpoints every field is ignored"
     if result.without_id:
         yield f"Not compared: {result.without_id:,} answers without x-request-id, which pair with nothing"
     if result.overflowed:

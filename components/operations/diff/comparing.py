@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from ..recording.codings import UnopenedError, opened
 from ..recording.descriptors import Descriptors
-from ..recording.exchange import Ending, Headers, Message, Part, value_of
+from ..recording.exchange import Ending, Headers, Message, Part, value_of, values_of
 from .answers import Answer
 from .bodies import compare_bodies
 from .differences import Change, Difference, compare_wire
@@ -88,7 +88,8 @@ class Comparer:
         """Compare two answers to the same request."""
         found: list[Difference] = []
         if primary.status is None and mirror.status is None:
-            return Compared(found, self._wanted(primary.endpoint, _payload(primary), "no answer came on either side"))
+            # Not only a body is missing, so leaving bodies out does not make it up.
+            return Compared(found, self._wanted(primary.endpoint, "response", "no answer came on either side"))
         if primary.status is None or mirror.status is None:
             change = Change.MISSING if mirror.status is None else Change.ADDED
             return Compared([Difference("response", change, primary.status, mirror.status)], "")
@@ -105,11 +106,12 @@ class Comparer:
             has_code = primary.grpc_status is not None or mirror.grpc_status is not None
             ignored = self._ignored_grpc if has_code else self._ignored_without_code
         if one.headers != other.headers:
-            found += _compare_headers(one.headers, other.headers, "header", ignored)
+            found += _compare_headers(one.headers, other.headers, "header", ignored, is_grpc=primary.is_grpc)
         if one.trailers != other.trailers:
-            found += _compare_headers(one.trailers, other.trailers, "trailer", ignored)
+            found += _compare_headers(one.trailers, other.trailers, "trailer", ignored, is_grpc=primary.is_grpc)
         try:
-            found.extend(self._compare_payloads(primary, mirror))
+            # All or nothing: rates are of the pairs that were compared as a whole.
+            found += list(self._compare_payloads(primary, mirror))
         except _UncomparedError as error:
             return Compared(found, self._wanted(primary.endpoint, _payload(primary), str(error)))
         return Compared(found, "")
@@ -148,10 +150,10 @@ class Comparer:
     ) -> Iterable[Difference]:
         if self._ignored.covers(endpoint, "body"):
             return ()
-        first, second = map(dict, headers)
-        types = first.get("content-type", ""), second.get("content-type", "")
-        body = _opened(primary, first.get("content-encoding", ""))
-        other_body = _opened(mirror, second.get("content-encoding", ""))
+        first, second = headers
+        types = value_of(first, "content-type") or "", value_of(second, "content-type") or ""
+        body = _opened(primary, values_of(first, "content-encoding"))
+        other_body = _opened(mirror, values_of(second, "content-encoding"))
         return compare_bodies(body, other_body, types, unordered=self._unordered.of(endpoint))
 
     def _compare_messages(self, primary: Answer, mirror: Answer) -> Iterator[Difference]:
@@ -201,11 +203,17 @@ def _opened(data: bytes, coding: str) -> bytes:
 
 
 def _plain(message: Message, coding: str) -> bytes:
-    return _opened(message.data, coding) if message.compressed else message.data
+    if not message.compressed:
+        return message.data
+    if not coding:
+        raise _UncomparedError("its content is compressed, and nothing says how")
+    return _opened(message.data, coding)
 
 
-def _compare_headers(primary: Headers, mirror: Headers, where: str, ignored: frozenset[str]) -> Iterator[Difference]:
-    one, other = _by_name(primary, ignored), _by_name(mirror, ignored)
+def _compare_headers(
+    primary: Headers, mirror: Headers, where: str, ignored: frozenset[str], *, is_grpc: bool
+) -> Iterator[Difference]:
+    one, other = _by_name(primary, ignored, is_grpc=is_grpc), _by_name(mirror, ignored, is_grpc=is_grpc)
     for name, values in one.items():
         if name not in other:
             yield Difference(f"{where} {name}", Change.MISSING, values, None)
@@ -216,10 +224,20 @@ def _compare_headers(primary: Headers, mirror: Headers, where: str, ignored: fro
             yield Difference(f"{where} {name}", Change.ADDED, None, values)
 
 
-def _by_name(headers: Headers, ignored: frozenset[str]) -> Mapping[str, str]:
+def _by_name(headers: Headers, ignored: frozenset[str], *, is_grpc: bool) -> Mapping[str, str]:
     """Return all values of each name as one text, as RFC 9110 section 5.3 lets them be joined."""
     joined: dict[str, str] = {}
     for name, value in headers:
         if name not in ignored:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    if is_grpc:
+        joined |= {name: _unpadded(value) for name, value in joined.items() if name.endswith("-bin")}
     return joined
+
+
+def _unpadded(values: str) -> str:
+    """Return base64 as gRPC prefers it: some libraries pad it, and join several values by a comma alone.
+
+    Source: gRPC over HTTP/2, "Custom-Metadata".
+    """
+    return ", ".join(value.strip().rstrip("=") for value in values.split(","))

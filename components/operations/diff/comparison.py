@@ -230,12 +230,14 @@ def verdict(job: DiffJob, tallies: Tallies) -> DiffResult:
         expected=None if job.expected_percent is None else job.expected_percent / 100,
     )
     fields, endpoints = judge(mirror, tallies.baseline, requests, has_baseline=bool(job.baseline), level=job.level)
+    rules = FieldRules(job.ignore)
     offsets = [offset for _, offset in tallies.offsets]
     return DiffResult(
         pairs=tallies.counts.paired,
         baseline_pairs=tallies.baseline_counts.paired,
         unpaired=tallies.counts.unpaired,
         unanswered=tallies.selections["primary"].chosen - tallies.counts.paired,
+        ignored_pairs=sum(one.pairs for endpoint, one in mirror.endpoints.items() if rules.cover_all(endpoint)),
         surplus=tallies.counts.surplus,
         without_id=sum(selection.without_id for selection in tallies.selections.values()),
         sampled_out=tallies.selections["primary"].sampled_out,

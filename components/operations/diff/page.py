@@ -60,6 +60,8 @@ def _finding(result: DiffResult) -> str:
     if untested:
         missing = "without a baseline" if not result.has_baseline else "without a baseline of the same calls"
         return f"{_fields(untested)} in {pairs}; {missing} nothing tells how much {_itself(untested)}"
+    if result.compares_nothing:
+        return f"Nothing was compared in {pairs}, because every field is ignored"
     if result.undecided:
         few = sum(endpoint.pairs for endpoint in result.undecided)
         return f"{few:,} of {pairs} differ somewhere and are too few to tell from noise"

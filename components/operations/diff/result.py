@@ -86,6 +86,8 @@ class DiffResult:
     """Mirror answers without a primary one."""
     unanswered: int
     """Primary answers without a mirror one: not mirrored, not recorded, or lost."""
+    ignored_pairs: int
+    """Pairs of endpoints of which no field is compared, because somebody said so of all."""
     surplus: int
     """Mirror answers beyond the primary's to the same request."""
     without_id: int
@@ -129,8 +131,14 @@ class DiffResult:
         return tuple(one for one in self.endpoints if not one.pairs)
 
     @property
+    def compares_nothing(self) -> bool:
+        """Whether all that there is was not to be compared."""
+        return self.ignored_pairs == self.pairs
+
+    @property
     def exit_code(self) -> int:
         """0: no difference; 1: differences, or damage; 2: too few pairs to tell, or something was not compared."""
         if self.findings or self.damage:
             return 1
-        return 2 if self.undecided or self.uncompared or self.without_id or self.overflowed else 0
+        doubts = (self.undecided, self.uncompared, self.without_id, self.overflowed, self.compares_nothing)
+        return 2 if any(doubts) else 0

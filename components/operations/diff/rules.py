@@ -10,6 +10,12 @@ from .differences import Unordered
 
 _SEPARATOR: Final = "|"
 
+_EVERYTHING: Final = (
+    *("response", "status", "grpc-status", "ending", "header a", "header z", "trailer a", "trailer z"),
+    *("body", "message", "duration"),
+)
+"""Fields that stand for all there are; of headers two, because no rule that names one covers both."""
+
 
 class FieldRules:
     """Patterns such as ``header x-pod``, ``body $.meta.*`` or ``GET /things/*|body $.updated``.
@@ -42,6 +48,10 @@ class FieldRules:
             if len(self._known) < 100_000:  # noqa: PLR2004 -- about 20 MB
                 self._known[key] = answer
         return answer
+
+    def cover_all(self, endpoint: str) -> bool:
+        """Tell whether whatever an endpoint answers is meant, so that nothing of it is left to compare."""
+        return all(self.covers(endpoint, field) for field in _EVERYTHING)
 
     def of(self, endpoint: str) -> Unordered | None:
         """Return what tells of an endpoint's fields by their paths; ``None`` without any rule."""

@@ -26,6 +26,19 @@ def value_of(headers: Headers, wanted: str) -> str | None:
     return next((value for name, value in headers if name == wanted), None)
 
 
+def values_of(headers: Headers, wanted: str) -> str:
+    """Return all values of a header with commas between them, as RFC 9110 section 5.3 lets them be joined.
+
+    Args:
+        headers: The headers.
+        wanted: Its name in lower case, of a header whose value is a list, such as codings.
+
+    Returns:
+        Empty without one.
+    """
+    return ", ".join([value for name, value in headers if name == wanted])
+
+
 def octets(text: str) -> str:
     """Return text as recordings have it: each byte of its UTF-8 one character, so that nothing in it can be refused.
 

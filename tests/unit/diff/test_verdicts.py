@@ -14,7 +14,15 @@ from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.model import ValidationError
 from pulumi_traffic_mirror.operations.diff import DiffResult, Source, Standing, diff, one_recording
 from pulumi_traffic_mirror.operations.diff.page import headline, render_page
-from pulumi_traffic_mirror.operations.recording import Ending, Exchange, Part, RecordingStore, RecordingWriter, Side
+from pulumi_traffic_mirror.operations.recording import (
+    Ending,
+    Exchange,
+    Message,
+    Part,
+    RecordingStore,
+    RecordingWriter,
+    Side,
+)
 from pulumi_traffic_mirror.operations.recording.codings import encode
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -256,3 +264,52 @@ def test_the_command_names_the_option(
 ) -> None:
     assert main(["diff", str(tmp_path), *option]) == 2
     assert option[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ignore", [["*"], ["*|*"], ["GET /orders|*"], ["GET /*|*"]])
+def test_a_comparison_of_which_everything_is_ignored_tells_nothing(
+    tmp_path: Path, ignore: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = _diff(tmp_path, lambda n: _exchange(n, _total(n)), lambda n: _exchange(n, _total(n, 1)), ignore=ignore)
+    assert (result.exit_code, result.ignored_pairs) == (2, 200)
+    assert headline(result) == "Nothing was compared in 200 pairs, because every field is ignored"
+    assert "200 pairs of endpoints of which every field is ignored" in render_page(result)
+    assert main(["diff", str(tmp_path / "r"), *(word for one in ignore for word in ("--ignore", one))]) == 2
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Not compared: 200 of 200 pairs, of whose endpoints every field is ignored" in shown
+
+
+@pytest.mark.parametrize("ignore", [["GET /health|*"], ["header *", "trailer *", "body*"], ["nothing like this"]])
+def test_what_is_left_of_a_comparison_decides(tmp_path: Path, ignore: list[str]) -> None:
+    exchanges = [_exchange(n, path=path, side=side) for n, path in enumerate(("/orders", "/health")) for side in Side]
+    job = replace(one_recording(_record(tmp_path, exchanges)), ignore=ignore)
+    assert (diff(job).exit_code, diff(job).ignored_pairs) == (0, int("health" in ignore[0]))
+
+
+def test_answers_that_came_on_neither_side_are_no_matter_of_bodies(tmp_path: Path) -> None:
+    def lost(number: int) -> Exchange:
+        return _exchange(number, status=None, response=Part(), ending=Ending.RESET)
+
+    for ignore in (["body"], ["body", "message"], ["GET /orders|body*"]):
+        result = _diff(tmp_path, lost, lost, count=5, ignore=ignore)
+        assert (result.exit_code, result.uncompared) == (2, 5)
+    assert _diff(tmp_path, lost, lost, count=5, ignore=["response"]).uncompared == 0
+
+
+def test_streams_of_which_a_part_cannot_be_opened_have_rates_of_those_that_can(tmp_path: Path) -> None:
+    def call(wrong: int) -> Callable[[int], Exchange]:
+        def answer(number: int) -> Exchange:
+            data = (bytes((8, 1 + wrong)), bytes((8, 3 + wrong)))
+            messages = tuple(
+                Message(offset_us=0, size=2, data=each, compressed=number % 2 == place == 1)
+                for place, each in enumerate(data)
+            )
+            headers = (("content-type", "application/grpc"), ("grpc-encoding", "made-up"))
+            part = Part(headers=headers, body_size=14, messages=messages, trailers=(("grpc-status", "0"),))
+            return _exchange(number, path="/s.S/M", is_grpc=True, grpc_status=0, response=part)
+
+        return answer
+
+    result = _diff(tmp_path, call(0), call(1), call(0))
+    assert [(one.field, one.differing, one.pairs) for one in result.findings] == [("message $.1", 100, 100)]
+    assert result.uncompared == 100
