@@ -40,6 +40,12 @@ _END_OF_HEAD: Final = re.compile(rb"(?:\A|\r?\n)\r?\n")
 _MAX_DEPTH: Final = 3
 """Bodies within bodies."""
 
+_NESTED: Final = re.compile(r"(%3F|%26|%23|\?|#)([^&=%?#]+)(=|%3D)((?:(?!%26|%23)[^&])+)", re.IGNORECASE)
+"""A parameter of a URL that is the value of another one, encoded once or not at all."""
+
+_NAMED_BINARY: Final = re.compile(r"\b(?:bson|cbor|flexbuffers|msgpack|smile|ubjson)\b")
+"""Media types of objects with names that are no text."""
+
 _NO_TEXT: Final = ("image/", "video/", "audio/", "font/")
 
 
@@ -61,19 +67,40 @@ class ParameterRedactor:
         return name in self._names or any(part in self._names for part in _WITHIN.split(name) if part)
 
     def redact(self, text: str) -> tuple[str, int]:
-        """Replace values in ``a=1&b=2``."""
+        """Replace values in ``a=1&b=2``, also where semicolons stand between parameters, as some servers read them."""
         pairs, count = text.split("&"), 0
         for index, pair in enumerate(pairs):
-            name, equals, value = pair.partition("=")
-            if not equals or not value or value == URL_REDACTED:
-                continue
-            if self.is_secret(unquote_plus(name)):
-                pairs[index] = f"{name}={URL_REDACTED}"
-                count += 1
-            elif value.startswith(("{", "[", "%7B", "%7b", "%5B", "%5b")):
-                pairs[index], found = self._redact_json(name, value)
-                count += found
+            pairs[index], found = self._redact_pair(pair)
+            count += found
         return "&".join(pairs), count
+
+    def _redact_pair(self, pair: str) -> tuple[str, int]:
+        first = 0
+        for piece in pair.split(";"):
+            name, equals, value = piece.partition("=")
+            # Whether a semicolon ends a value or is part of it, only the server knows.
+            rest = pair[first + len(name) + 1 :]
+            if equals and value and value != URL_REDACTED:
+                if self.is_secret(unquote_plus(name)):
+                    return f"{pair[:first]}{name}={URL_REDACTED}", 1
+                if value.startswith(("{", "[", "%7B", "%7b", "%5B", "%5b")):
+                    kept, count = self._redact_json(name, rest)
+                    return f"{pair[:first]}{kept}", count
+            first += len(piece) + 1
+        return self._redact_nested(pair)
+
+    def _redact_nested(self, pair: str) -> tuple[str, int]:
+        """Replace values of parameters in URLs that are values themselves, such as the next page's."""
+        count = 0
+
+        def replaced(match: re.Match[str]) -> str:
+            nonlocal count
+            if match[4] == URL_REDACTED or not self.is_secret(match[2]):
+                return match[0]
+            count += 1
+            return f"{match[1]}{match[2]}{match[3]}{URL_REDACTED}"
+
+        return (_NESTED.sub(replaced, pair), count) if "=" in pair else (pair, 0)
 
     def redact_path(self, path: str) -> tuple[str, int]:
         """Replace values in ``/a;b=1/c``."""
@@ -127,7 +154,8 @@ class ContentRedactor:
             found = redact(body)
             if found is not None:
                 return found
-        return (None, 1) if self._json.suspects(data) else (data, 0)
+        is_suspect = self._json.mentions if _NAMED_BINARY.search(body.declared) else self._json.suspects
+        return (None, 1) if is_suspect(data) else (data, 0)
 
     def _json_body(self, body: _Body) -> Payload | None:
         is_declared = "json" in body.declared
@@ -161,9 +189,10 @@ class ContentRedactor:
         return b"".join((*pieces, data[position:])), count
 
     def _multipart(self, body: _Body) -> Payload | None:
-        boundary = _boundary_of(body.data, body.media_type if body.declared.startswith("multipart/") else "")
+        is_declared = body.declared.startswith("multipart/")
+        boundary = _boundary_of(body.data, body.media_type if is_declared else "")
         if not boundary:
-            return None
+            return (None, 1) if is_declared else None
         if body.depth >= _MAX_DEPTH:
             return None, 1
         data, pieces = body.data, list[bytes]()
@@ -199,7 +228,10 @@ def _boundary_of(data: bytes, media_type: str) -> bytes:
     headers["content-type"] = media_type
     declared = headers.get_param("boundary") if media_type else None
     if isinstance(declared, str) and declared:
-        return declared.encode("latin-1", "replace")
+        boundary = declared.encode("latin-1", "replace")
+        # What stands in the body decides, as it does for whoever reads it without a look at the header.
+        if b"--" + boundary in data:
+            return boundary
     found = _FIRST_BOUNDARY.match(data)
     return found[1].rstrip() if found else b""
 

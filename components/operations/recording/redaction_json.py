@@ -19,6 +19,9 @@ _START: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\x1e\s\0]*[{\[
 _MEMBER: Final = re.compile(r'"([^"\\]*+)\\*+"\s*+:')
 """A member of an object, in a document that is the text of a value as well."""
 
+_QUOTED: Final = re.compile(r"'([^'\\]*+)\\*+'\s*+:")
+"""The same in single quotes, as Python, JavaScript and JSON5 write it."""
+
 _ARGUMENT: Final = re.compile(r"""(?<![\w-])([\w-]++)\s*+[:=]\s*+\\*+["']""")
 """A name before a quoted value, as GraphQL, YAML and attributes of XML have them."""
 
@@ -49,8 +52,9 @@ class JsonRedactor:
         self._are_plain = all(_is_plain(query) for query in self._queries)
         self._names = CredentialNames(names)
         self._last_words = sorted({re.split("[-_*]", name.lower())[-1] for name in names})
-        selected = sorted({re.escape(name) for query in self._queries for name in _names_in(query)})
-        self._mention = _pattern(rf"\b(?:{'|'.join(selected)})\b") if selected else None
+        self._selected = sorted({name for query in self._queries for name in _names_in(query)})
+        selected = "|".join(map(re.escape, self._selected))
+        self._mention = _pattern(rf"\b(?:{selected})\b") if selected else None
 
     @property
     def has_paths(self) -> bool:
@@ -65,8 +69,13 @@ class JsonRedactor:
     def suspects(self, data: bytes) -> bool:
         """Tell whether bytes that cannot be read as JSON name something that is forbidden."""
         text = data.decode("utf-8", "replace")
-        names = self._has_word(text) and self._names_any(text, _MEMBER, _ARGUMENT, _ELEMENT, _LINE)
+        names = self._has_word(text) and self._names_any(text, _MEMBER, _QUOTED, _ARGUMENT, _ELEMENT, _LINE)
         return names or (self._mention is not None and self._mention.search(text) is not None)
+
+    def mentions(self, data: bytes) -> bool:
+        """Tell whether bytes that are no text may name something that is forbidden, whatever stands around it."""
+        text = data.decode("latin-1").lower()
+        return any(word.lower() in text for word in (*self._last_words, *self._selected))
 
     def redact(self, data: bytes) -> tuple[bytes | None, int]:
         """Return the documents without the forbidden values; ``None`` when they cannot be read."""
@@ -93,13 +102,14 @@ class JsonRedactor:
 
     def _holds_secret(self, value: str) -> bool:
         """Tell whether a text within a document is a document or a query itself that names something forbidden."""
-        return '\\"' in value and self._names_any(value, _MEMBER, _ARGUMENT)
+        quotes = '\\"' in value and self._names_any(value, _MEMBER, _ARGUMENT)
+        return quotes or ("'" in value and self._names_any(value, _QUOTED))
 
     def _may_name(self, text: str) -> bool:
         """Tell whether a text may have a forbidden name."""
         if not self._last_words:
             return False
-        has_name = self._has_word(text) and self._names_any(text, _MEMBER, _ARGUMENT)
+        has_name = self._has_word(text) and self._names_any(text, _MEMBER, _QUOTED, _ARGUMENT)
         return has_name or ("\\u" in text and _ESCAPE.search(text) is not None)
 
     def _has_word(self, text: str) -> bool:

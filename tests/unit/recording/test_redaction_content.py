@@ -16,7 +16,7 @@ from pulumi_traffic_mirror.model.credentials import CREDENTIAL_FIELDS, CREDENTIA
 from pulumi_traffic_mirror.model.recording import DEFAULT_HEADERS
 from pulumi_traffic_mirror.model.safety import Scrub
 from pulumi_traffic_mirror.operations.recording import Exchange, Message, Part, Side
-from pulumi_traffic_mirror.operations.recording.codings import encode
+from pulumi_traffic_mirror.operations.recording.codings import decode, encode
 from pulumi_traffic_mirror.operations.recording.descriptors import Descriptors
 from pulumi_traffic_mirror.operations.recording.redaction import (
     MAX_LOOKED_INTO_BYTES,
@@ -465,3 +465,75 @@ def test_headers_named_like_credentials_are_redacted(name: str) -> None:
     part = Part(headers=((name, "x"), ("x-token-type", "a"), ("x-request-id", "r")))
     after = _DEFAULTS.apply(_exchange(part)).request
     assert after.headers == ((name, REDACTED), ("x-token-type", "a"), ("x-request-id", "r"))
+
+
+@pytest.mark.parametrize(
+    "codings", [("identity", "gzip"), ("gzip", "identity"), ("gzip", "br"), ("gzip",), (" GZIP ",)]
+)
+def test_a_secret_is_found_within_codings_of_several_headers(codings: tuple[str, ...]) -> None:
+    coding = ", ".join(codings)
+    content = encode(b'{"password": "made-up", "a": 1}', coding)
+    part = _body(content, "application/json", *(("content-encoding", each) for each in codings))
+    kept = _DEFAULTS.apply(_exchange(part))
+    assert kept.redactions == 1
+    assert decode(kept.request.body or b"", coding) == b'{"password": "[redacted]", "a": 1}'
+    assert carries_redacted(kept)
+
+
+_PART = '--B\r\nContent-Disposition: form-data; name="password"\r\n\r\nmade-up\r\n--B--\r\n'
+
+
+@pytest.mark.parametrize(
+    "media_type", ["multipart/form-data; boundary=C", "multipart/form-data", "Multipart/Mixed; boundary="]
+)
+def test_multipart_is_read_by_the_boundary_that_it_has(media_type: str) -> None:
+    assert _kept(_body(_PART, media_type), _DEFAULTS) == (_PART.replace("made-up", REDACTED), 1)
+
+
+def test_multipart_without_any_boundary_is_dropped() -> None:
+    assert _kept(_body(f"preamble\r\n{_PART}", "multipart/form-data; boundary=C"), _DEFAULTS) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{'password': 'made-up'}", ""),
+        ("[{'a': 1, 'accessToken': 'made-up',}]", ""),
+        ("""{"log": "{'password': 'made-up'}", "a": 1}""", '{"log": "[redacted]", "a": 1}'),
+        ("""{"log": "it's a password: yes", "a": 1}""", """{"log": "it's a password: yes", "a": 1}"""),
+        ("{'passwords': 'made-up'}", "{'passwords': 'made-up'}"),
+    ],
+)
+def test_names_in_single_quotes_are_names(before: str, after: str) -> None:
+    assert _kept(_body(before), _DEFAULTS)[0] == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a=1;password=x", "a=1;password=%5Bredacted%5D"),
+        ("a;token=x&b=2", "a;token=%5Bredacted%5D&b=2"),
+        ("password=x;y&b=2", "password=%5Bredacted%5D&b=2"),
+        ('a={"password":"x;y=1"}&b=;', "a=%7B%22password%22%3A%22%5Bredacted%5D%22%7D&b=;"),
+        (
+            "next=https%3A%2F%2Fx%2F%3Ftoken%3Dx%26a%3D1&b=2",
+            "next=https%3A%2F%2Fx%2F%3Ftoken%3D%5Bredacted%5D%26a%3D1&b=2",
+        ),
+        ("next=/reset?token=x&b=2", "next=/reset?token=%5Bredacted%5D&b=2"),
+        ("next=%2fa%23access_token%3dx", "next=%2fa%23access_token%3d%5Bredacted%5D"),
+        ("next=/a?b=1;c=2&d=%3Fe", "next=/a?b=1;c=2&d=%3Fe"),
+    ],
+)
+def test_parameters_are_found_behind_semicolons_and_within_urls(before: str, after: str) -> None:
+    once, count = _kept(_body(before, "application/x-www-form-urlencoded"), _DEFAULTS)
+    assert (once, count) == (after, int(before != after))
+    assert _kept(_body(once, "application/x-www-form-urlencoded"), _DEFAULTS)[0] == after
+    path = _DEFAULTS.apply(replace(_exchange(Part()), path=f"/p?{before}")).path
+    assert path == f"/p?{after}"
+
+
+@pytest.mark.parametrize("media_type", ["application/msgpack", "application/x-msgpack", "application/vnd.x+cbor; q=1"])
+def test_objects_in_binary_that_may_name_a_credential_are_dropped(media_type: str) -> None:
+    assert _kept(_body(b"\xa1hpasswordgmade-up", media_type), _DEFAULTS) == ("", 1)
+    assert _kept(_body(b"\xa1eemaildx@yz", media_type)) == ("", 1)
+    assert _kept(_body(b"\xa1edelaydx@yz", media_type)) == ("\udca1edelaydx@yz", 0)
