@@ -206,17 +206,30 @@ def parts_of(batch: RecordBatch, part: str) -> Iterator[Part]:
 
 
 def check_values(table: Table) -> None:
-    """Look whether every value that an exchange must have is there.
+    """Look whether every value that an exchange must have is there, and whether texts are texts.
 
     Raises:
         ValueError: One is not, or says what no recorder says.
     """
+    table.validate(full=True)
     for name in (name for name in table.column_names if name not in _MAY_BE_UNKNOWN):
         column = table.column(name)
         if column.null_count:
             raise ValueError(f"{column.null_count:,} of its rows have no {name}")
+        if any(map(_lacks_any, column.chunks)):
+            raise ValueError(f"{name} lack some of their values")
         if name in _CHOICES and (strange := sorted({*column.unique().to_pylist()} - _CHOICES[name])):
             raise ValueError(f"{strange[0]!r} is no {name}")
+
+
+def _lacks_any(values: Column) -> bool:
+    """Tell whether a value is missing within the lists of a column."""
+    inside: list[Column] = []
+    if pa.types.is_list(values.type):
+        inside = [values.flatten()]
+    elif pa.types.is_struct(values.type):
+        inside = values.flatten()
+    return any(one.null_count or _lacks_any(one) for one in inside)
 
 
 def from_batch(batch: RecordBatch) -> Iterator[Exchange]:

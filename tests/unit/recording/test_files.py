@@ -251,9 +251,12 @@ def test_a_damaged_row_group_is_skipped_and_counted(tmp_path: Path, damage: Call
         ("response_headers", None, "1 of its rows have no response_headers"),
         ("side", "sideways", "'sideways' is no side"),
         ("ending", "well", "'well' is no ending"),
+        ("response_headers", [{"name": "a", "value": None}], "response_headers lack some of their values"),
+        ("request_trailers", [None], "request_trailers lack some of their values"),
+        ("request_messages", [{"offset_us": 0, "size": 1}], "request_messages lack some of their values"),
     ],
 )
-def test_rows_that_no_recorder_writes_are_damage(tmp_path: Path, column: str, value: str | None, reason: str) -> None:
+def test_rows_that_no_recorder_writes_are_damage(tmp_path: Path, column: str, value: object, reason: str) -> None:
     table = pa.Table.from_batches([to_batch([_exchange(0), _exchange(1)])])
     index = table.schema.get_field_index(column)
     values = [table.column(column)[0].as_py(), value]
@@ -263,6 +266,23 @@ def test_rows_that_no_recorder_writes_are_damage(tmp_path: Path, column: str, va
     reader = RecordingReader.open(str(tmp_path))
     assert [e.request_id for e in reader.exchanges()] == ["id-9"]
     assert [damage.reason for damage in reader.damage] == [reason]
+
+
+@pytest.mark.parametrize("column", ["request_id", "path", "response_headers"])
+def test_text_that_is_none_is_damage(tmp_path: Path, column: str) -> None:
+    table = pa.Table.from_batches([to_batch([_exchange(0)])])
+    index = table.schema.get_field_index(column)
+    text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    kind = table.schema.field(index).type
+    if column == "response_headers":
+        headers = pa.StructArray.from_arrays([text, text], fields=list(kind.value_type))
+        text = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), headers, type=kind)
+    foreign = table.set_column(index, table.schema.field(index), text)
+    pq.write_table(foreign, tmp_path / "foreign.parquet")
+    _write(tmp_path / "more", [_exchange(9)])
+    reader = RecordingReader.open(str(tmp_path))
+    assert [e.request_id for e in reader.exchanges()] == ["id-9"]
+    assert len(reader.damage) == 1
 
 
 def test_a_file_without_its_footer_is_skipped_and_counted(tmp_path: Path) -> None:
