@@ -149,8 +149,10 @@ def _unary(exchange: Exchange) -> bytes:
     if len(request.messages) != 1:
         raise Refused("requests of another number of messages than one")
     (message,) = request.messages
-    coding = (value_of(request.headers, "grpc-encoding") or "") if message.compressed else ""
-    plain = decode(message.data, coding)
+    coding = value_of(request.headers, "grpc-encoding") or ""
+    plain = message.data
+    if message.compressed:
+        plain = decode(plain, coding) if coding else None
     if plain is None:
         raise Refused("requests in a coding that is not known here")
     if _TEMPLATE in plain:
@@ -242,7 +244,7 @@ def _message(line: str, first: Headers, part: Part, *, has_body: bool) -> bytes:
     if has_body and chunked:
         chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
         body = chunk + b"0\r\n" + _lines(part.trailers) + b"\r\n"
-    return line.encode("latin-1") + b"\r\n" + _lines(headers) + b"\r\n" + body
+    return _octets(line) + b"\r\n" + _lines(headers) + b"\r\n" + body
 
 
 def _measured(headers: Headers, length: tuple[str, str], *, must: bool) -> Headers:
@@ -257,4 +259,11 @@ def _measured(headers: Headers, length: tuple[str, str], *, must: bool) -> Heade
 
 
 def _lines(headers: Headers) -> bytes:
-    return b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in headers)
+    return b"".join(_octets(f"{name}: {value}\r\n") for name, value in headers)
+
+
+def _octets(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise Refused("with characters that are no bytes") from None

@@ -230,3 +230,27 @@ def test_after_an_error_the_file_is_gone(tmp_path: Path) -> None:
 def test_a_request_that_is_refused_says_why() -> None:
     with pytest.raises(Refused, match="of gRPC"):
         request_bytes(call(b"a"))
+
+
+def test_a_compressed_message_of_which_nothing_says_how_is_left_out(tmp_path: Path) -> None:
+    message = Message(offset_us=0, size=4, data=b"\x1f\x8b\0\0", compressed=True)
+    result, content = exported(
+        tmp_path,
+        exchange(is_grpc=True, path=GET.path, request=Part(messages=(message,))),
+        call(b"\x08\1"),
+        target=Target.GHZ,
+        rpc=GET,
+    )
+    assert (content, result.refused) == (b"\2\x08\1", {"requests in a coding that is not known here": 1})
+
+
+def test_text_that_is_no_bytes_is_left_out(tmp_path: Path) -> None:
+    odd = Part(headers=(("x-a", "\u6f22"),))
+    result, _ = exported(
+        tmp_path, exchange(request=odd), exchange(response=odd), exchange(authority="\u6f22"), exchange(path="/\u6f22")
+    )
+    assert (result.requests, result.answers) == (1, 0)
+    assert result.refused == {
+        "requests with characters that are no bytes": 3,
+        "answers with characters that are no bytes": 1,
+    }
