@@ -46,6 +46,9 @@ class Answer:
     response: Part
     """Without the headers and trailers that nobody compares."""
     ending: Ending = Ending.COMPLETE
+    method: str = ""
+    target: str = ""
+    """The path with its query, as it was recorded."""
 
 
 def condensed(rows: Any, ignored: frozenset[str]) -> Table:  # noqa: ANN401 -- a table or record batch
@@ -103,6 +106,8 @@ def answers_of(rows: RecordBatch) -> Iterator[Answer]:
             duration_us,
             trailers_only(response) if is_grpc else response,
             _ENDINGS[ending],
+            method,
+            path,
         )
 
 

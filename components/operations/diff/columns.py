@@ -5,6 +5,7 @@ Most pairs are alike, or differ in their bodies alone, and columns tell so witho
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,6 +20,8 @@ Numbers: TypeAlias = Any
 
 _RANKS: Final = 2**32
 """More answers than one request has."""
+
+_BETWEEN_NAMES: Final = pa.scalar("\0", pa.large_string())
 
 _STEP_PAIRS: Final = 8_192
 _STEP_BYTES: Final = 64 * 1024 * 1024
@@ -137,8 +140,44 @@ def endpoints_of(rows: Table) -> Endpoints:
     return Endpoints(names=names, numbers=numbers)
 
 
+class _Ranked:
+    """Rows by a name that they have, and those of one name in the order of their starts."""
+
+    def __init__(self, rows: Table, which: Numbers, names: Column) -> None:
+        """Put rows in order.
+
+        Args:
+            rows: As :func:`joined` returns them.
+            which: Places of the rows in question.
+            names: One for each of these.
+        """
+        encoded = names.dictionary_encode()
+        self.known = encoded.dictionary
+        self.codes = encoded.indices.to_numpy().astype(np.int64)
+        self._order, self._spots = _in_order(rows, which, self.codes)
+
+    def pairs_with(self, others: Table, which: Numbers, codes: Numbers) -> Places:
+        """Bring the first rows of both of a name together, then the second ones, and so on.
+
+        Args:
+            others: As :func:`joined` returns them.
+            which: Places of those in question.
+            codes: Of each of these the place of its name among those known here.
+        """
+        found, wanted = _in_order(others, which, codes)
+        spots = self._spots.searchsorted(wanted).clip(max=len(self._spots) - 1)
+        paired = self._spots[spots] == wanted
+        return Places(self._order[spots[paired]], found[paired])
+
+
 class Requests:
-    """The primary's answers, to bring those of others together with."""
+    """The primary's answers, to bring those of others together with.
+
+    One identifier may be that of several requests: a service hands it on with whatever it asks others, a client gives
+    all of its own the same, somebody tries again. So answers to the same method and path belong together, the first
+    with the first. Where a path was rewritten on the way, what is left of an identifier and method is brought together
+    likewise, unless nobody can tell which belong together. What has another method is another request.
+    """
 
     def __init__(self, rows: Table) -> None:
         """Put the answers to each request in the order of their starts.
@@ -146,26 +185,78 @@ class Requests:
         Args:
             rows: As :func:`joined` returns them.
         """
-        keys = column(rows, "pair_key").dictionary_encode()
-        self._known = keys.dictionary
-        self._rows, self._places = _in_order(rows, np.arange(len(keys)), keys.indices.to_numpy().astype(np.int64))
+        self._rows = rows
+        self._keys = column(rows, "pair_key").dictionary_encode().dictionary
+
+    @cached_property
+    def _calls(self) -> _Ranked:
+        return _Ranked(self._rows, np.arange(len(self._rows)), _names_of(self._rows, "pair_key", "method", "path"))
 
     def pairs_with(self, others: Table, counts: PairCounts) -> Places:
-        """Bring the first answers of both to a request together, then the second ones, and so on.
+        """Bring answers to the same requests together.
 
         Args:
             others: As :func:`joined` returns them.
             counts: Takes how many came together.
         """
-        codes = pc.index_in(column(others, "pair_key"), value_set=self._known)
-        known = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
-        found, places = _in_order(others, known, pc.drop_null(codes).to_numpy().astype(np.int64))
-        spots = self._places.searchsorted(places).clip(max=len(self._places) - 1)
-        paired = self._places[spots] == places
-        counts.paired += (several := int(np.count_nonzero(paired)))
-        counts.unpaired += len(codes) - len(known)
-        counts.surplus += len(known) - several
-        return Places(self._rows[spots[paired]], found[paired])
+        which, codes = _known(column(others, "pair_key"), self._keys)
+        if len(self._keys) == len(self._rows) and len(np.unique(codes)) == len(codes):
+            return self._pairs_of_single(others, Places(codes, which), counts)
+        which, codes = _known(_names_of(others, "pair_key", "method", "path"), self._calls.known)
+        pairs = self._calls.pairs_with(others, which, codes)
+        if len(pairs.other) < len(others):
+            rewritten = self._pairs_of_rest(others, pairs, counts)
+            pairs = Places(*map(np.concatenate, zip(pairs, rewritten, strict=True)))
+        counts.paired += len(pairs.other)
+        return pairs
+
+    def _pairs_of_single(self, others: Table, same_key: Places, counts: PairCounts) -> Places:
+        """Bring answers together where no identifier comes twice on either side, as most do not."""
+        one, other = (
+            column(rows, "method").take(pa.array(places))
+            for rows, places in zip((self._rows, others), same_key, strict=True)
+        )
+        same = np.flatnonzero(pc.equal(one, other).to_numpy(zero_copy_only=False))
+        same = same[np.argsort(same_key.primary[same])]
+        counts.paired += len(same)
+        counts.unpaired += len(others) - len(same)
+        return Places(same_key.primary[same], same_key.other[same])
+
+    def _pairs_of_rest(self, others: Table, pairs: Places, counts: PairCounts) -> Places:
+        """Bring answers together whose paths differ, and count those that have no partner."""
+        mine, theirs = (_but(place, rows) for place, rows in zip(pairs, (self._rows, others), strict=True))
+        keys, other_keys = (_names_of(rows, "pair_key", "method") for rows in (self._rows, others))
+        known = int(pc.sum(pc.is_in(other_keys.take(pa.array(theirs)), value_set=keys)).as_py())
+        rest = _Ranked(self._rows, mine, keys.take(pa.array(mine)))
+        which, codes = _known(other_keys.take(pa.array(theirs)), rest.known)
+        count = len(rest.known)
+        calls = np.unique(rest.codes * (len(self._calls.known) + 1) + self._calls.codes[mine])
+        of_one_path = np.bincount(calls // (len(self._calls.known) + 1), minlength=count) == 1
+        as_many = np.bincount(rest.codes, minlength=count) == np.bincount(codes, minlength=count)
+        sure = (of_one_path | as_many)[codes]
+        found = rest.pairs_with(others, theirs[which[sure]], codes[sure])
+        counts.unpaired += len(theirs) - known
+        counts.surplus += known - len(found.other)
+        return found
+
+
+def _names_of(rows: Table, *columns: str) -> Column:
+    """Return several columns of text as one."""
+    return pc.binary_join_element_wise(*(column(rows, name) for name in columns), _BETWEEN_NAMES)
+
+
+def _known(names: Column, known: Column) -> tuple[Numbers, Numbers]:
+    """Return the places of names that are known, and the place of each among those."""
+    codes = pc.index_in(names, value_set=known)
+    which = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
+    return which, pc.drop_null(codes).to_numpy().astype(np.int64)
+
+
+def _but(places: Numbers, rows: Table) -> Numbers:
+    """Return all places of a table but some."""
+    rest = np.ones(len(rows), bool)
+    rest[places] = False
+    return np.flatnonzero(rest)
 
 
 def _in_order(rows: Table, which: Numbers, codes: Numbers) -> tuple[Numbers, Numbers]:

@@ -1,6 +1,6 @@
 """Comparing recordings while they grow: each finished file is read once, and answers wait for their partners."""
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -27,11 +27,52 @@ _ANSWER_BYTES: Final = 500
 """What an answer takes beside its body, at least."""
 
 
+class _Alone:
+    """Answers that have no partner yet."""
+
+    def __init__(self) -> None:
+        # Nobody looks through all of them: one identifier may be that of very many requests.
+        self._by_target: dict[str, deque[Answer]] = {}
+
+    def add(self, answer: Answer) -> None:
+        """Put an answer behind those to the same path."""
+        self._by_target.setdefault(answer.target, deque()).append(answer)
+
+    def take(self, target: str) -> Answer | None:
+        """Take the first answer to a path out; ``None`` without one."""
+        answers = self._by_target.get(target)
+        if answers is None:
+            return None
+        answer = answers.popleft()
+        if not answers:
+            del self._by_target[target]
+        return answer
+
+    def take_all(self) -> list[Answer]:
+        """Take all out, in the order of their starts."""
+        found = sorted(chain.from_iterable(self._by_target.values()), key=lambda one: one.started_us)
+        self._by_target.clear()
+        return found
+
+    @property
+    def targets(self) -> int:
+        """How many paths there are."""
+        return len(self._by_target)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_target.values()))
+
+
 @dataclass(slots=True)
 class _Request:
-    """The answers to one request so far, by role, each in the order of their coming."""
+    """The answers to requests of one identifier and method so far."""
 
-    answers: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict[str, list[Answer]](list))
+    primary: int = 0
+    """Answers of the primary."""
+    open: dict[str, _Alone] = field(default_factory=lambda: defaultdict[str, _Alone](_Alone))
+    """Those that have no partner of a role yet, by that role."""
+    waiting: dict[str, _Alone] = field(default_factory=lambda: defaultdict[str, _Alone](_Alone))
+    """Answers of each other role that have no partner yet."""
     bytes: int = 0
 
 
@@ -62,7 +103,8 @@ class Follower:
         self._read: dict[str, set[str]] = {url: set() for url in self._readers}
         self._unreadable: dict[str, tuple[str, list[Damage]]] = {}
         self._selections = {role: Selection() for role in self._sources}
-        self._requests: OrderedDict[str, _Request] = OrderedDict()
+        self._requests: OrderedDict[tuple[str, str], _Request] = OrderedDict()
+        self._touched: dict[tuple[str, str], None] = {}
         self._bytes = 0
         self._let_go = PairCounts()
         self._comparison = Comparison(job)
@@ -90,6 +132,10 @@ class Follower:
                 if file.path not in read and self._take(url, reader, file):
                     read.add(file.path)
                     taken += 1
+        for key in self._touched:
+            if (request := self._requests.get(key)) is not None:
+                self._pair_rest(request)
+        self._touched.clear()
         require_same_headers(self._readers.values())
         return taken
 
@@ -140,26 +186,47 @@ class Follower:
                 yield answer
 
     def _add(self, role: str, answer: Answer) -> None:
-        """Compare an answer with those that it is the partner of: the first with the first, and so on."""
-        request = self._requests.setdefault(answer.pair_key, _Request())
-        own = request.answers[role]
-        position = len(own)
-        own.append(answer)
+        """Compare an answer with those to the same method and path: the first with the first, and so on."""
+        key = (answer.pair_key, answer.method)
+        request = self._requests.setdefault(key, _Request())
+        self._touched[key] = None
         size = _size(answer)
         request.bytes += size
         self._bytes += size
         if role != PRIMARY:
-            if position < len(request.answers[PRIMARY]):
-                self._compare(role, request.answers[PRIMARY][position], answer)
+            partner = request.open[role].take(answer.target)
+            if partner is not None:
+                self._compare(role, partner, answer)
+            else:
+                request.waiting[role].add(answer)
         else:
+            request.primary += 1
             self._comparison.note_primary(answer.endpoint, 1)
-            for other, answers in request.answers.items():
-                if other != PRIMARY and position < len(answers):
-                    self._compare(other, answer, answers[position])
+            for other in self._sources:
+                if other != PRIMARY:
+                    partner = request.waiting[other].take(answer.target)
+                    if partner is not None:
+                        self._compare(other, answer, partner)
+                    else:
+                        request.open[other].add(answer)
         while len(self._requests) > self._max_waiting or self._bytes > MAX_WAITING_BYTES:
             _, oldest = self._requests.popitem(last=False)
             self._bytes -= oldest.bytes
             _count_alone(oldest, self._let_go)
+
+    def _pair_rest(self, request: _Request) -> None:
+        """Compare answers whose paths were rewritten on the way, unless nobody can tell which belong together."""
+        for role, waiting in request.waiting.items():
+            mine = request.open[role]
+            if len(mine) != len(waiting) and mine.targets > 1:
+                continue
+            left, right = mine.take_all(), waiting.take_all()
+            several = min(len(left), len(right))
+            for primary, other in zip(left[:several], right[:several], strict=True):
+                self._compare(role, primary, other)
+            for alone, answers in ((mine, left), (waiting, right)):
+                for answer in answers[several:]:
+                    alone.add(answer)
 
     def _compare(self, role: str, primary: Answer, other: Answer) -> None:
         if role == MIRROR:
@@ -171,11 +238,11 @@ class Follower:
 
 
 def _count_alone(request: _Request, counts: PairCounts) -> None:
-    primary, mirror = (len(request.answers.get(role, ())) for role in (PRIMARY, MIRROR))
-    if primary:
-        counts.surplus += max(0, mirror - primary)
+    alone = len(request.waiting[MIRROR])
+    if request.primary:
+        counts.surplus += alone
     else:
-        counts.unpaired += mirror
+        counts.unpaired += alone
 
 
 def _size(answer: Answer) -> int:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 from pulumi_traffic_mirror.operations.diff.answers import Answer
 from pulumi_traffic_mirror.operations.diff.comparison import Comparison
@@ -26,24 +27,37 @@ def count_answers(comparison: Comparison, answers: Mapping[str, Iterable[Answer]
             comparison.add_baseline(one, other)
 
 
-def _by_request(answers: Iterable[Answer]) -> Mapping[str, list[Answer]]:
-    grouped: dict[str, list[Answer]] = {}
+_Key: TypeAlias = tuple[str, str]
+"""What is handed on with a request, and its method, which nobody rewrites."""
+
+
+def _by_request(answers: Iterable[Answer]) -> Mapping[_Key, list[Answer]]:
+    grouped: dict[_Key, list[Answer]] = {}
     for answer in answers:
-        grouped.setdefault(answer.pair_key, []).append(answer)
+        grouped.setdefault((answer.pair_key, answer.method), []).append(answer)
     for group in grouped.values():
         group.sort(key=lambda answer: (answer.started_us, repr(answer)))
     return grouped
 
 
 def _pairs_of(
-    primary: Mapping[str, list[Answer]], others: Iterable[Answer], counts: PairCounts
+    primary: Mapping[_Key, list[Answer]], others: Iterable[Answer], counts: PairCounts
 ) -> Iterator[tuple[Answer, Answer]]:
     for key, found in _by_request(others).items():
-        group = primary.get(key)
-        if group is None:
+        group = [*primary.get(key, ())]
+        if not group:
             counts.unpaired += len(found)
             continue
-        counts.surplus += max(0, len(found) - len(group))
-        for pair in zip(group, found, strict=False):
-            counts.paired += 1
-            yield pair
+        pairs: list[tuple[Answer, Answer]] = []
+        for other in [*found]:
+            same = [one for one in group if one.target == other.target]
+            if same:
+                pairs.append((same[0], other))
+                group.remove(same[0])
+                found.remove(other)
+        if len(group) == len(found) or len({one.target for one in group}) == 1:
+            pairs += zip(group, found, strict=False)
+            del found[: len(group)]
+        counts.surplus += len(found)
+        counts.paired += len(pairs)
+        yield from pairs

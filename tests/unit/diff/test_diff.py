@@ -352,3 +352,75 @@ def test_holm_s_correction_is_the_known_example() -> None:
 def test_an_interval_without_pairs_says_nothing() -> None:
     assert interval(0, 0) == (0.0, 1.0)
     assert interval(0, 100)[1] == pytest.approx(0.036, abs=0.001)
+
+
+def _handed_on(number: int, method: str, path: str, answer: Any, *, late: int = 0, **changes: Any) -> Exchange:
+    started_at = _START + timedelta(seconds=number, milliseconds=late)
+    return replace(_exchange(number, answer, started_at=started_at, **changes), method=method, path=path)
+
+
+@pytest.mark.parametrize("form", ["whole", "cut", "followed"])
+def test_requests_that_share_an_identifier_pair_with_their_own_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Only reads are replayed, so of a write and a read with one identifier only the read has a copy."""
+    primary, mirror, again = list[Exchange](), list[Exchange](), list[Exchange]()
+    for number in range(30):
+        primary.append(_handed_on(number, "POST", "/cart", {"made": True}))
+        for late, (path, answer) in enumerate(
+            (("/cart", 1), ("/user?id=1", 2), ("/user?id=2", 3), ("/user?id=1", 4)), 1
+        ):
+            primary.append(_handed_on(number, "GET", path, {"a": answer}, late=late))
+            if path != "/cart":
+                again.append(_handed_on(number, "GET", path, {"a": answer}, late=late))
+                wrong = answer == 3
+                mirror.append(
+                    _handed_on(number, "GET", path, {"a": answer + wrong}, late=9 - late % 3, side=Side.MIRROR)
+                )
+    if form == "cut":
+        monkeypatch.setattr(pairing_module, "PARTITION_BYTES", 5_000)
+    recording = _record(tmp_path, "r", [*mirror[::-1], *primary])
+    baseline = Source(recording=_record(tmp_path, "b", again), side=Side.PRIMARY)
+    job = one_recording(recording, baseline=[baseline])
+    if form == "followed":
+        follower = Follower(job)
+        follower.step()
+        result = follower.result()
+    else:
+        result = diff(job)
+    assert (result.pairs, result.baseline_pairs, result.unanswered, result.surplus, result.unpaired) == (
+        90,
+        90,
+        60,
+        0,
+        0,
+    )
+    assert [(one.field, one.differing, one.baseline_differing) for one in result.fields] == [("body $.a", 30, 0)]
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize(
+    ("calls", "copies", "paired"),
+    [
+        (["/v1/a"], ["/v2/a"], 1),
+        (["/v1/a", "/v1/b"], ["/v2/a", "/v2/b"], 2),
+        (["/v1/a", "/v1/a"], ["/v2/a"], 1),
+        (["/v1/a", "/v1/b"], ["/v2/b"], 0),
+        (["/v1/a", "/same"], ["/same", "/v2/a", "/v2/a"], 2),
+    ],
+)
+def test_copies_whose_path_was_rewritten_pair_where_that_can_be_told(
+    tmp_path: Path, calls: list[str], copies: list[str], paired: int, follow: bool
+) -> None:
+    mirror = [_handed_on(1, "GET", path, {}, late=late, side=Side.MIRROR) for late, path in enumerate(copies)]
+    primary = [_handed_on(1, "GET", path, {}, late=late) for late, path in enumerate(calls)]
+    others = [replace(one, method="PUT") for one in mirror[:1]]
+    usual = [_exchange(2, {}, side=side) for side in Side]
+    job = one_recording(_record(tmp_path, "r", [*primary, *mirror, *others, *usual]))
+    if follow:
+        follower = Follower(job)
+        follower.step()
+        result = follower.result()
+    else:
+        result = diff(job)
+    assert (result.pairs, result.surplus, result.unpaired) == (paired + 1, len(copies) - paired, 1)

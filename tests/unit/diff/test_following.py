@@ -110,7 +110,7 @@ def test_memory_is_bounded_also_when_one_identifier_comes_again_and_again(
     follower = Follower(one_recording(str(tmp_path)))
     _append(tmp_path, [replace(_exchange(1, 1, Side.MIRROR), response=Part()) for _ in range(1_000)])
     follower.step()
-    assert sum(len(each.answers[MIRROR]) for each in follower._requests.values()) < 50
+    assert sum(len(each.waiting[MIRROR]) for each in follower._requests.values()) < 50
 
 
 def test_surplus_answers_and_those_without_identifier_are_counted(tmp_path: Path) -> None:
