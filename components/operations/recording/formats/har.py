@@ -22,6 +22,9 @@ from .tally import Refused, Tally
 BEGINNING: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:')
 
 WEBSOCKET: Final = "WebSocket conversations, of which only the handshake is kept"
+_SCHEMES: Final = ("http", "https", "ws", "wss", "")
+"""Browsers also archive what they take from files, extensions and the page itself. Some writers leave the host out."""
+
 _BEFORE_ANSWER: Final = ("blocked", "dns", "connect", "send", "wait")
 """Timings of an entry up to its answer; those that are not known are -1, and ``ssl`` is within ``connect``."""
 
@@ -66,6 +69,10 @@ def _exchange(entry: Mapping[str, Any], tally: Tally, *, source: str, request_id
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     pseudo = ((":method", method), (":scheme", url.scheme), (":authority", url.netloc), (":path", path))
     status = int(response["status"])
+    if isinstance(response["status"], bool) or status != float(response["status"]):
+        raise Refused("answer without a status")
+    if url.scheme.lower() not in _SCHEMES:
+        raise Refused("address that is not of HTTP")
     exchange = built(
         _request(request, (*pseudo, *asked)),
         # Nothing came back where there is no status.
@@ -99,7 +106,8 @@ def _request(request: Mapping[str, Any], headers: Headers) -> Whole:
 def _response(response: Mapping[str, Any], headers: Headers, *, method: str) -> Whole:
     content = response["content"]
     text, stated = content.get("text"), int(content.get("size", -1))
-    if content.get("encoding") == "base64":
+    encoding = content.get("encoding") or ""
+    if encoding == "base64":
         try:
             body = base64.b64decode(text or "", validate=True)
         except ValueError:
@@ -112,7 +120,9 @@ def _response(response: Mapping[str, Any], headers: Headers, *, method: str) -> 
     has_body = method != "HEAD" and response["status"] != HTTPStatus.NOT_MODIFIED
     known = stated_length(headers) if has_body else None
     size = known if known is not None else stated
-    cut = has_body and (len(body) != stated or len(body) != size)
+    # HAR 1.2 leaves encodings to whoever writes: of another one nobody knows what the bytes were.
+    is_known = encoding in ("", "base64")
+    cut = has_body and (not is_known or len(body) != stated or len(body) != size)
     return Whole(headers=headers, body=body, cut=cut, size=size if cut else None)
 
 

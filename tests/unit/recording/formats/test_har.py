@@ -102,6 +102,8 @@ def test_a_request_s_body_is_whole_where_its_size_is_right(request_: dict[str, A
         ({"size": 2, "text": "é", "mimeType": "text/html; charset=nonsense"}, False),
         ({"size": 2, "text": "é", "mimeType": "text/html; charset=\0"}, False),
         ({"size": 2, "text": "é", "mimeType": "text/html; charset=\ud800"}, False),
+        ({"size": 2, "text": "ok", "encoding": ""}, False),
+        ({"size": 2, "text": "bx", "encoding": "rot13"}, True),
         ({"size": 9}, True),
         ({"size": 0}, False),
         ({"text": "ok"}, True),
@@ -134,6 +136,23 @@ def test_what_got_no_answer_has_none() -> None:
 def test_an_answer_whose_status_is_none_is_refused() -> None:
     found, tally = read(entry(response={"status": 1_000}), entry(response={"status": 999}))
     assert ([one.status for one in found], tally.refused) == ([999], {"answer without a status": 1})
+
+
+@pytest.mark.parametrize(("status", "taken"), [("200", 200), (200.0, 200), (200.5, None), (True, None), ("ok", None)])
+def test_a_status_is_no_other_number(status: object, taken: int | None) -> None:
+    found, tally = read(entry(response={"status": status}))
+    assert [one.status for one in found] == ([] if taken is None else [taken])
+    assert sum(tally.refused.values()) == (taken is None)
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"),
+    [("HTTPS://a/b", "https"), ("ws://a/b", "ws"), ("/b", ""), ("ftp://a/b", None), ("data:text/plain,b", None)],
+)
+def test_what_was_not_asked_by_http_is_refused(url: str, scheme: str | None) -> None:
+    found, tally = read(entry({"url": url}))
+    assert [one.scheme for one in found] == ([] if scheme is None else [scheme])
+    assert tally.refused == ({} if found else {"address that is not of HTTP": 1})
 
 
 def test_what_cannot_be_taken_is_counted() -> None:
