@@ -55,8 +55,9 @@ def count_shard(
     if found is not None and found[0] == head:
         return found[1]
     tallies = count_corpus(corpus, processes=processes, on_progress=on_progress)
+    counted = tallies.to_bytes()
     with store.create(_name(shard), again=True) as file:
-        file.stream.write(json.dumps(astuple(head)).encode() + b"\n" + tallies.to_bytes())
+        file.stream.write(json.dumps([*astuple(head), _digest(counted)]).encode() + b"\n" + counted)
     return tallies
 
 
@@ -91,6 +92,10 @@ def sum_shards(job: DiffJob, shards: int, place: str) -> Tallies:
     return total
 
 
+def _digest(counted: bytes) -> str:
+    return sha256(counted).hexdigest()
+
+
 def _question(job: DiffJob) -> str:
     asked: dict[str, Any] = {one.name: getattr(job, one.name) for one in fields(job) if one.name not in _JUDGED}
     return sha256(json.dumps(asked, default=_plain, sort_keys=True).encode()).hexdigest()
@@ -113,9 +118,12 @@ def _read(store: RecordingStore, shard: Shard) -> tuple[_Head, Tallies] | None:
         return None
     head, _, tally = data.partition(b"\n")
     try:
-        shards, question, listing = json.loads(head)
-    except (ValueError, TypeError):
+        shards, question, listing, digest = json.loads(head)
+    except (ValueError, TypeError, RecursionError):
         raise _wrong(store.url, f"has a {_name(shard)} that is no tally") from None
+    # A number that became another one would be another verdict.
+    if digest != _digest(tally):
+        raise _wrong(store.url, f"has a {_name(shard)} that is not as it was written")
     return _Head(shards=shards, question=question, listing=listing), Tallies.from_bytes(tally)
 
 

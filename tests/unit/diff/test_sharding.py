@@ -76,7 +76,23 @@ def test_recordings_that_grow_meanwhile_are_said(tmp_path: Path) -> None:
     sum_shards(job, 2, place)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1, 2]", b"[1, 2, 3]", b'[1, "a", "b"]\n{"version":1'])
+def test_a_tally_of_which_a_number_changed_is_refused(tmp_path: Path) -> None:
+    job, place = job_of(record(tmp_path, 30)), tmp_path / "tallies"
+    count_shard(job, Shard(), str(place))
+    (file,) = place.iterdir()
+    written = file.read_bytes()
+    for changed in (written.replace(b'"differing_pairs":', b'"differing_pairs":1', 1), written[:-1], written + b" "):
+        assert changed != written
+        file.write_bytes(changed)
+        for read in (lambda: sum_shards(job, 1, str(place)), lambda: count_shard(job, Shard(), str(place))):
+            with pytest.raises(ValidationError, match="not as it was written"):
+                read()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[1, 2]", b"[1, 2, 3]", b'[1, "a", "b", "c"]\n{"version":1', b"[" * 1_400, b'[1, [], {}, "c"]\n{}'],
+)
 def test_what_is_no_tally_is_refused(tmp_path: Path, content: bytes) -> None:
     job = job_of(record(tmp_path, 5))
     (tmp_path / "tallies").mkdir()
