@@ -21,6 +21,7 @@ from ..ordering import OrderedReader
 from ..own_files import create_file
 from ..reading import RecordingReader
 from ..redaction import carries_redacted
+from ..storage import HIDDEN, UNFINISHED
 from .gor import SEPARATOR
 from .tally import Refused
 
@@ -96,12 +97,12 @@ def export(
             remedy="Give --rpc with --format ghz, and with nothing else",
         )
     counts, refused = Counter[str](), Counter[str]()
-    try:
-        descriptor = create_file(file)
-    except FileExistsError:
-        raise ValidationError(
-            field="FILE", value=str(file), rule="must not be there yet", remedy="Choose another name"
-        ) from None
+    if os.path.lexists(file):
+        raise ValidationError(field="FILE", value=str(file), rule="must not be there yet", remedy="Choose another name")
+    # Whoever is killed leaves nothing that looks like a whole file; what an earlier one left is of no use.
+    unfinished = file.with_name(f"{HIDDEN}{file.name}{UNFINISHED}")
+    unfinished.unlink(missing_ok=True)
+    descriptor = create_file(unfinished)
     try:
         with os.fdopen(descriptor, "wb") as into:
             for exchange in OrderedReader(reader).exchanges():
@@ -114,9 +115,10 @@ def export(
                     into.write(data)
                 counts["redacted"] += bool(pieces) and carries_redacted(exchange)
                 progress()
+        unfinished.rename(file)
     except BaseException:
         with suppress(OSError):
-            file.unlink()
+            unfinished.unlink()
         raise
     return Exported(
         exchanges=counts["exchanges"],

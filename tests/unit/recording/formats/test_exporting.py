@@ -254,3 +254,24 @@ def test_text_that_is_no_bytes_is_left_out(tmp_path: Path) -> None:
         "requests with characters that are no bytes": 3,
         "answers with characters that are no bytes": 1,
     }
+
+
+def test_an_export_that_is_killed_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
+    writer = RecordingWriter(RecordingStore.open(str(tmp_path / "recording")), instance="t", now=lambda: BEGUN)
+    writer.write([exchange(), exchange(request_id="s")])
+    writer.close()
+    reader, file = RecordingReader.open(str(tmp_path / "recording")), tmp_path / "out.gor"
+    seen: list[list[str]] = []
+
+    def look() -> None:
+        seen.append(sorted(each.name for each in tmp_path.iterdir() if each.is_file()))
+
+    (tmp_path / "_out.gor.unfinished").write_bytes(b"of an earlier one")
+    assert export(reader, file, Target.GOR, progress=look).requests == 2
+    look()
+    assert seen == [["_out.gor.unfinished"], ["_out.gor.unfinished"], ["out.gor"]]
+    assert len(read_gor(file.read_bytes())) == 2
+    file.unlink()
+    file.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValidationError, match="must not be there yet"):
+        export(reader, file, Target.GOR)
