@@ -1,6 +1,7 @@
 """``traffic-mirror ramp``: raise a mirror's share step by step, by deployments, as long as nothing suffers."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -246,7 +247,8 @@ def _calls(options: JsonObject) -> VerifyJob:
         rpc=given["rpc"],
         http=HttpCall(method="GET", path=given["path"]) if given.get("path") else None,
         watch_seconds=given.get("watch", 0.0),
-        calls=max(1, round(given["rate"] * given["hold"])),
+        # Two numbers that are none too many by themselves may have no product.
+        calls=max(1, round(min(given["rate"] * given["hold"], sys.maxsize))),
         calls_per_second=given["rate"],
         concurrency=MOST_IN_FLIGHT,
         patience_seconds=PATIENCE_SECONDS,

@@ -167,6 +167,8 @@ def test_a_dry_run_says_the_steps_and_changes_nothing(
         (["--hold", "nan"], "--hold = nan: must be above 0"),
         (["--rate", "100001", "--hold", "1"], "--rate = 100001.0: must be from 0"),
         (["--hold", "1e9"], "--rate times --hold = 20000000000: must be from 1"),
+        (["--hold", "1e308"], "--rate times --hold = 9223372036854775807: must be from 1"),
+        (["--rate", "1e308"], "--rate"),
         (["--gateway", "gate.example"], "--gateway = 'gate.example': must be HOST:PORT"),
         (["--path", "orders"], "--path = 'orders': must begin with /"),
         (["--watch", "-1"], "--watch = -1.0: must be from 0"),
