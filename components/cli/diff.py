@@ -27,7 +27,7 @@ from ..operations.recording import Side
 from .console import open_console
 from .longwork import Timeout, showing, within
 from .options import Json, input_file, named_as_options, output_file
-from .sharding import JobClaim, JobImage, JobName, ShardNumber, print_job, shard_of
+from .sharding import JobClaim, JobImage, JobName, ShardNumber, print_job, require_shards, shard_of
 
 EPILOG: Final = """\
 Examples: "traffic-mirror diff recordings/ --baseline replayed-to-v1/ --html diff.html" tells differences from noise;
@@ -121,6 +121,7 @@ def command(
     0: no finding; 1: findings, or a damaged recording; 2: bad input, too few pairs to tell, or bodies that could not be
     compared and are not ignored.
     """
+    require_shards(context)
     page = output_file(html, option="--html")
     baselines = [Source(recording=one, side=Side.PRIMARY) for one in baseline or []]
     if baseline_source:

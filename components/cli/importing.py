@@ -13,6 +13,7 @@ from rich.text import Text
 from ..model import ValidationError
 from ..model.recording import DEFAULT_HEADERS, DEFAULT_QUERY, SessionSource
 from ..operations.recording import RecordingStore, Side
+from ..operations.recording.descriptors import Descriptors
 from ..operations.recording.formats import TABLE, Format, Imported, import_files
 from ..operations.recording.redaction import RedactionRules
 from .console import open_console
@@ -70,7 +71,9 @@ def import_(
     nothing could be imported.
     """
     redacting = dict.fromkeys(_KINDS.values(), "--redact")
-    with named_as_options(**redacting, descriptor_set="--descriptor-set", recording="--to", session="--session"):
+    with named_as_options(
+        **redacting, descriptor_set="--descriptor-set", recording="--to", session="--session", source="--source"
+    ):
         rules, store = rules_of(redact or [], descriptor_set), RecordingStore.open(to)
         with showing("import") as show:
             result = import_files(
@@ -113,6 +116,8 @@ def rules_of(words: Sequence[str], descriptor_set: Path | None) -> RedactionRule
             )
         found[_KINDS[kind]].append(name.lower() if kind == "header" else name)
     content = input_file(descriptor_set, option="--descriptor-set").read_bytes() if descriptor_set else None
+    if content is not None:
+        Descriptors.parse(content)
     return RedactionRules(**found, descriptor_set=content)
 
 

@@ -36,7 +36,7 @@ from .app import INTERRUPTED
 from .console import open_console
 from .longwork import in_time, within
 from .options import Json, named_as_options, texts_of
-from .sharding import JobClaim, JobImage, JobName, ShardNumber, print_job, shard_of
+from .sharding import JobClaim, JobImage, JobName, ShardNumber, print_job, require_shards, shard_of
 
 EPILOG: Final = """\
 Examples: "traffic-mirror replay recordings/ http://203.0.113.7:8000 --dry-run" tells what would be sent;
@@ -147,6 +147,7 @@ def command(
     Without further words only HTTP's GET, HEAD and OPTIONS are sent. Every request carries the header x-traffic-replay.
     Exit code 0: all were answered; 1: some were not, or the recording is damaged; 2: bad input, or nothing to send.
     """
+    require_shards(context)
     with named_as_options(
         target="TARGET",
         speed="--speed",

@@ -81,6 +81,22 @@ def print_job(
     typer.echo(json.dumps(job.manifest(), indent=2))
 
 
+def require_shards(context: typer.Context) -> None:
+    """Refuse a part of nothing that is divided; in a Job's pod the part is known whatever the command does.
+
+    Raises:
+        ValidationError: ``--shard`` was given, and ``--shards`` was not.
+    """
+    source = context.get_parameter_source("shard")
+    if context.params["shards"] is None and source is not None and source.name == "COMMANDLINE":
+        raise ValidationError(
+            field="--shard",
+            value=context.params["shard"],
+            rule="needs --shards",
+            remedy="Say in how many parts the work is done",
+        )
+
+
 def _words(context: typer.Context) -> list[str]:
     """Return the command's words once more, without those about the Job."""
     words, options = [str(context.info_name)], list[str]()

@@ -58,6 +58,20 @@ def listed(values: object, *, field: str) -> list[object]:
     return list(elements)
 
 
+def encodable(text: str, *, field: str) -> None:
+    """Refuse a text that has no form in UTF-8, such as an argument whose bytes are another encoding's.
+
+    Raises:
+        ValidationError: It has none.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValidationError(
+            field=field, value=text, rule="must be UTF-8", remedy="Write it in UTF-8, or rename what it names"
+        ) from None
+
+
 def bounded(value: object, name: str, low: float, high: float, unit: str = "") -> None:
     """Refuse what is no number from ``low`` to ``high``.
 

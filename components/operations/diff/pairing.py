@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ...model.checks import encodable
 from ...model.request_sampling import WHOLE, is_sampled, sample_threshold
 from ..recording import Side
 from ..recording.arrow import Column, Table, pa, pc
@@ -24,7 +25,11 @@ MAX_PARTITIONS: Final = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Which exchanges of which recording."""
+    """Which exchanges of which recording.
+
+    Raises:
+        ValidationError: The source's name is no UTF-8.
+    """
 
     recording: str
     """Path or URL."""
@@ -33,6 +38,9 @@ class Source:
     """Only what this recorder or replay saw; ``None`` for all."""
     without: tuple[str, ...] = ()
     """Not what these saw."""
+
+    def __post_init__(self) -> None:
+        encodable(self.source or "", field="source")
 
 
 @dataclass(kw_only=True)

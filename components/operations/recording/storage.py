@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from ...model import ValidationError
+from ...model.checks import encodable
 from ...model.credentials import without_credentials
 from .arrow import FileSystem, fs, url_to_fs
 from .own_files import create_file, make_folder
@@ -62,6 +63,7 @@ class RecordingStore:
             raise ValidationError(
                 field="recording", value=url, rule="must not be empty", remedy="Give a directory or a bucket's URL"
             )
+        encodable(url, field="recording")
         if mistyped := _ONE_SLASH.match(url):
             raise ValidationError(
                 field="recording",

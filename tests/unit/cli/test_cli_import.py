@@ -143,6 +143,8 @@ def test_foreign_and_broken_files_are_refused(
         (["--redact", "json:$["], "--redact"),
         (["--redact", "protobuf:shop.v1.Order.card"], "needs a descriptor set"),
         (["--descriptor-set", "nowhere"], "--descriptor-set"),
+        (["--descriptor-set", __file__], "--descriptor-set"),
+        (["--source", "\udcff"], "--source = '\\udcff': must be UTF-8"),
         (["--to", ""], "--to"),
         (["--timeout", "0"], "--timeout"),
     ],

@@ -294,6 +294,11 @@ def test_nothing_to_send_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFi
         (["replay", "RECORDING", "http://a", "--server-name", "a"], "--server-name"),
         (["diff", "RECORDING", "--descriptor-set", "/nowhere"], "--descriptor-set"),
         (["diff", "RECORDING", "--html", "/nowhere/x.html"], "--html"),
+        (["diff", "\udcff"], "recording = '\\udcff': must be UTF-8"),
+        (["diff", "RECORDING", "--mirror-source", "\udcff"], "must be UTF-8"),
+        (["replay", "RECORDING", "http://a", "--result", "a\udcff", "--dry-run"], "must be UTF-8"),
+        (["diff", "RECORDING", "--shard", "0"], "--shard = 0: needs --shards"),
+        (["replay", "RECORDING", "http://a", "--shard", "1", "--dry-run"], "--shard = 1: needs --shards"),
     ],
 )
 def test_bad_input_is_a_sentence(
@@ -303,6 +308,11 @@ def test_bad_input_is_a_sentence(
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+
+
+def test_a_pod_of_a_job_may_compare_everything(recording: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "3")
+    assert main(["replay", recording, "http://127.0.0.1:1", "--dry-run"]) == 0
 
 
 @pytest.mark.parametrize("content", ["[1]", "{", '{"a": 1}'])

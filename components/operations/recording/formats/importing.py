@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ....model import ValidationError
+from ....model.checks import encodable
 from ....model.credentials import without_credentials
 from ....model.recording import SessionSource
 from ..exchange import Exchange, Side
@@ -123,6 +124,7 @@ def import_files(
         ValidationError: The files cannot be imported, or something is there already.
         OSError: A file cannot be read, or the store not be written.
     """
+    encodable(source, field="source")
     files = [each for path in files for each in _within(path)]
     chosen = formats_of(files, wanted)
     if not store.is_empty:
