@@ -6,7 +6,8 @@ of (namespaces, control groups, processes, mounts) ends with the boot, as the fi
 
 import json
 import os
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from .errors import StageError
 from .machine.files import write_text
 from .machine.processes import boot_id
 from .places import RUNTIME_DIRECTORY
-from .queueing import Holder, Patience, outlive_holder, read_holder, try_lock, wait_for_lock, write_holder
+from .queueing import Holder, Patience, outlive_holder, read_holder, wait_for_lock, write_holder
 
 _LOCK = "lock"
 _CLAIM = "claim.json"
@@ -89,14 +90,19 @@ class StageLock:
             self._descriptor = None
 
 
-def lock_holder(directory: Path = RUNTIME_DIRECTORY) -> Holder | None:
-    """Return who holds the stage's lock just now, None if nobody does."""
+def lock_holder(directory: Path = RUNTIME_DIRECTORY, *, pause: Callable[[float], None] = time.sleep) -> Holder | None:
+    """Return who holds the stage's lock just now, None if nobody does.
+
+    Args:
+        directory: Where the lock is.
+        pause: Sleeps so many seconds; a child that still has the lock of a dead process is waited for.
+    """
     try:
         descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        return None if try_lock(descriptor) else read_holder(descriptor)
+        return None if outlive_holder(descriptor, pause=pause) else read_holder(descriptor)
     finally:
         os.close(descriptor)
 

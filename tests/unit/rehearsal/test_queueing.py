@@ -154,6 +154,14 @@ def test_a_child_of_a_killed_holder_is_waited_for(tmp_path: Path, parent: str) -
     os.close(descriptor)
 
 
+def test_nobody_is_named_for_the_lock_of_a_killed_holder(tmp_path: Path) -> None:
+    lock = StageLock(tmp_path)
+    lock.acquire()
+    lock.release()
+    orphan = Orphan(next(tmp_path.iterdir()), parent=dead_process())
+    assert lock_holder(tmp_path, pause=orphan.pause) is None
+
+
 def test_a_child_of_a_living_holder_is_not_waited_for(tmp_path: Path) -> None:
     orphan = Orphan(tmp_path / "lock", parent=str(os.getpid()))
     descriptor = os.open(tmp_path / "lock", os.O_RDWR)
