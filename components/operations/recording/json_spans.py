@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final, NamedTuple, TypeAlias
 
 MAX_VALUES: Final = 250_000
@@ -18,6 +19,13 @@ _BLANK: Final = re.compile(r"[\x1e\s]*")
 _DECODER: Final = json.JSONDecoder(parse_int=float)
 
 _TELLS_NOTHING: Final = frozenset({"null", "true", "false", '""'})
+
+NAME_MEMBERS: Final = frozenset({"field", "header", "key", "name"})
+"""Members, in lower case, that say in an object what another one is the value of: HAR's and Kubernetes' ``name``, the
+``key`` of Postman, OpenTelemetry and Amazon's tags."""
+
+VALUE_MEMBERS: Final = frozenset({"val", "value", "values"})
+"""The members beside them that hold it."""
 
 Location: TypeAlias = Sequence[int | str]
 """Names and indices from the root to a value."""
@@ -39,7 +47,8 @@ class Forbidden(NamedTuple):
     """What is meant wherever it is."""
 
     name: Callable[[str], bool]
-    """Tells of a member's name whether its value is."""
+    """Tells of a name whether its value is: a member's, or one that stands beside the value, as in ``{"name": "token",
+    "value": 1}`` and in the lists of ``[["token", 1]]``."""
     text: Callable[[str], bool]
     """Tells of a text, as it is written in the document, whether it is."""
 
@@ -86,7 +95,10 @@ def spans_of(
         locations: Which values. Where a name comes twice, both values are meant.
         forbidden: Which values are meant as well; ``None`` for none.
     """
-    return list(_Scanner(_tree_of(locations), forbidden).scan(text, document.first, document.end))
+    found = sorted(_Scanner(_tree_of(locations), forbidden).scan(text, document.first, document.end))
+    # What a name that comes behind its value forbids may hold what was found before.
+    ends = accumulate((end for _, end in found), max, initial=0)
+    return [span for span, end in zip(found, ends, strict=False) if span[0] >= end]
 
 
 _Tree: TypeAlias = dict[int | str, Any]
@@ -111,12 +123,21 @@ class _Container:
     """An object or list that is open."""
 
     is_object: bool
+    first: int
     tree: _Tree | None
     """What is wanted inside of it; ``None`` for nothing."""
     step: int | str = 0
     expects_name: bool = False
     is_secret: bool = False
     """Whether the value at hand is wanted because of its name."""
+    names_secret: bool = False
+    """Whether one of its values is a name whose value is forbidden."""
+    valued: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Where the values are that such a name is for."""
+
+    def named_values(self) -> Sequence[tuple[int, int]]:
+        """Return where the values are that are forbidden by a name beside them; a list is a pair only with two."""
+        return self.valued if self.names_secret and (self.is_object or self.step == 1) else ()
 
 
 @dataclass(slots=True)
@@ -137,15 +158,19 @@ class _Scanner:
                     if is_wanted:
                         yield match.start(), position
                 else:
-                    self.open.append(_Container(piece == "{", tree, expects_name=piece == "{"))
+                    self.open.append(_Container(piece == "{", match.start(), tree, expects_name=piece == "{"))
             elif piece in "]}":
-                self.open.pop()
+                closed = self.open.pop()
+                yield from closed.named_values()
+                self._note(piece, (closed.first, position))
             elif piece == ",":
                 self._next()
             elif self.open and self.open[-1].expects_name:
                 self._name(piece)
-            elif self._is_scalar_wanted(piece):
-                yield match.span()
+            else:
+                if self._is_scalar_wanted(piece):
+                    yield match.span()
+                self._note(piece, match.span())
 
     def _wanted(self) -> tuple[_Tree | None, bool]:
         """Return what is wanted inside of the value at hand, and whether it is wanted itself."""
@@ -162,6 +187,22 @@ class _Scanner:
             return token not in _TELLS_NOTHING or (tree is not None and _HERE in tree)
         return self.forbidden is not None and self.forbidden.text(token)
 
+    def _note(self, token: str, span: tuple[int, int]) -> None:
+        """Note of a value that has ended whether it is a name, or what a name beside it may be for."""
+        if self.forbidden is None or not self.open:
+            return
+        top = self.open[-1]
+        is_pair = len(self.open) > 1 and not self.open[-2].is_object
+        if isinstance(top.step, str):
+            member = top.step[1:].lower()
+            is_name, is_value = member in NAME_MEMBERS, member in VALUE_MEMBERS
+        else:
+            is_name, is_value = is_pair and top.step == 0, is_pair and top.step == 1
+        if is_name and token.startswith('"'):
+            top.names_secret |= self.forbidden.name(_text_of(token))
+        elif is_value and token not in _TELLS_NOTHING:
+            top.valued.append(span)
+
     def _next(self) -> None:
         top = self.open[-1]
         if top.is_object:
@@ -170,9 +211,13 @@ class _Scanner:
             top.step += 1
 
     def _name(self, token: str) -> None:
-        top, name = self.open[-1], json.loads(token, strict=False) if "\\" in token else token[1:-1]
+        top, name = self.open[-1], _text_of(token)
         top.step, top.expects_name = f".{name}", False
         top.is_secret = self.forbidden is not None and self.forbidden.name(name)
+
+
+def _text_of(token: str) -> str:
+    return json.loads(token, strict=False) if "\\" in token else token[1:-1]
 
 
 def _merge(one: Any, other: Any) -> Any:  # noqa: ANN401 -- JSON values

@@ -9,10 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote_plus, unquote_plus
 
 from ...model.credentials import CredentialNames
-from .redaction_json import JsonRedactor
-
-REDACTED: Final = "[redacted]"
-"""Stands where a value was."""
+from .redaction_json import REDACTED, JsonRedactor
 
 URL_REDACTED: Final = quote_plus(REDACTED)
 """The same in URLs and forms, where brackets would be refused by some servers. Source: RFC 3986 section 3.4."""
@@ -154,8 +151,10 @@ class ContentRedactor:
             found = redact(body)
             if found is not None:
                 return found
-        is_suspect = self._json.mentions if _NAMED_BINARY.search(body.declared) else self._json.suspects
-        return (None, 1) if is_suspect(data) else (data, 0)
+        if _NAMED_BINARY.search(body.declared):
+            return (None, 1) if self._json.mentions(data) else (data, 0)
+        kept, count = self._json.redact_tags(data)
+        return (None, 1) if self._json.suspects(kept) else (kept, count)
 
     def _json_body(self, body: _Body) -> Payload | None:
         is_declared = "json" in body.declared

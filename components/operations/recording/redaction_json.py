@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import jsonpath_rfc9535 as jsonpath
@@ -10,9 +10,10 @@ from jsonpath_rfc9535.selectors import IndexSelector, NameSelector, WildcardSele
 
 from ...model import ValidationError
 from ...model.credentials import CredentialNames
-from .json_spans import Forbidden, documents, spans_of
+from .json_spans import NAME_MEMBERS, VALUE_MEMBERS, Forbidden, documents, spans_of
 
-_REPLACEMENT: Final = '"[redacted]"'
+REDACTED: Final = "[redacted]"
+"""Stands where a value was."""
 
 _START: Final = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\x1e\s\0]*[{\[]")
 
@@ -29,6 +30,26 @@ _ELEMENT: Final = re.compile(r"<(?:[\w.-]++:)?([\w-]++)[\s>]")
 
 _LINE: Final = re.compile(r"^[ \t-]*+([\w-]++)[ \t]*+[:=][ \t]*+[^\s{\[]", re.MULTILINE)
 """A name before a value at the beginning of a line, as YAML and properties have them."""
+
+_NAMES: Final = "|".join(sorted(NAME_MEMBERS))
+
+_STRING: Final = re.compile(r'"([^"\\]*+)\\*+"\s*+[,}\]]')
+"""A text that is a value, perhaps the name of another one."""
+
+_NAMED_VALUE: Final = re.compile(rf'"(?:{"|".join(sorted(VALUE_MEMBERS))})\\*+"\s*+:|\[\s*+\[', re.IGNORECASE)
+"""What is there where a name stands beside its value: a member for it, or lists in a list."""
+
+_NAME_BEFORE_VALUE: Final = re.compile(
+    rf"(?:^[ \t-]*+(?:{_NAMES})[ \t]*+:[ \t]*+[\"']?|<(?:{_NAMES})>\s*+)([\w.-]++)[\"']?(?:[ \t]*+$|\s*+</)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line of YAML or an element of XML whose text is the name of a value beside it."""
+
+_TAG: Final = re.compile(
+    r"""<(?=[^<>]*?\s(?:id|key|name|property)\s*+=\s*+["']?(?P<name>[\w.-]++)(?:["'\s/>]|\Z))"""
+    r"""[^<>]*?\s(?:content|value)\s*+=\s*+(?:"(?P<double>[^"]++)|'(?P<single>[^']++)|(?P<bare>[^\s"'<>]++))"""
+)
+"""A tag of HTML or XML that has a value and its name: hidden fields, ``meta``, settings."""
 
 _ESCAPE: Final = re.compile(r"\\u00[4-7]")
 """A letter that is written so that no search for a name finds it."""
@@ -68,8 +89,11 @@ class JsonRedactor:
 
     def suspects(self, data: bytes) -> bool:
         """Tell whether bytes that cannot be read as JSON name something that is forbidden."""
-        text = data.decode("utf-8", "replace")
-        names = self._has_word(text) and self._names_any(text, _MEMBER, _QUOTED, _ARGUMENT, _ELEMENT, _LINE)
+        text = data.decode(_encoding_of(data), "replace")
+        names = self._has_word(text) and (
+            self._names_any(text, _MEMBER, _QUOTED, _ARGUMENT, _ELEMENT, _LINE, _NAME_BEFORE_VALUE)
+            or self._names_beside(text)
+        )
         return names or (self._mention is not None and self._mention.search(text) is not None)
 
     def mentions(self, data: bytes) -> bool:
@@ -88,13 +112,13 @@ class JsonRedactor:
             return None, 1
         if not spans:
             return data, 0
-        pieces: list[str] = []
-        position = 0
-        for first, end in spans:
-            pieces += text[position:first], _REPLACEMENT
-            position = end
-        pieces.append(text[position:])
-        return "".join(pieces).encode(encoding, "surrogatepass"), len(spans)
+        return _without(text, spans, f'"{REDACTED}"').encode(encoding, "surrogatepass"), len(spans)
+
+    def redact_tags(self, data: bytes) -> tuple[bytes, int]:
+        """Return markup without the values of tags that have a forbidden name as well."""
+        text = data.decode("latin-1")
+        spans = [tag.span(tag.lastgroup or 0) for tag in _TAG.finditer(text) if self.is_secret(tag["name"])]
+        return _without(text, spans, REDACTED).encode("latin-1"), len(spans)
 
     def is_secret(self, name: str) -> bool:
         """Tell whether a name is forbidden."""
@@ -102,14 +126,17 @@ class JsonRedactor:
 
     def _holds_secret(self, value: str) -> bool:
         """Tell whether a text within a document is a document or a query itself that names something forbidden."""
-        quotes = '\\"' in value and self._names_any(value, _MEMBER, _ARGUMENT)
-        return quotes or ("'" in value and self._names_any(value, _QUOTED))
+        if '\\"' in value and (self._names_any(value, _MEMBER, _ARGUMENT) or self._names_beside(value)):
+            return True
+        return "'" in value and self._names_any(value, _QUOTED)
 
     def _may_name(self, text: str) -> bool:
         """Tell whether a text may have a forbidden name."""
         if not self._last_words:
             return False
-        has_name = self._has_word(text) and self._names_any(text, _MEMBER, _QUOTED, _ARGUMENT)
+        has_name = self._has_word(text) and (
+            self._names_any(text, _MEMBER, _QUOTED, _ARGUMENT) or self._names_beside(text)
+        )
         return has_name or ("\\u" in text and _ESCAPE.search(text) is not None)
 
     def _has_word(self, text: str) -> bool:
@@ -119,6 +146,9 @@ class JsonRedactor:
 
     def _names_any(self, text: str, *patterns: re.Pattern[str]) -> bool:
         return any(name in self._names for pattern in patterns for name in set[str](pattern.findall(text)))
+
+    def _names_beside(self, text: str) -> bool:
+        return _NAMED_VALUE.search(text) is not None and self._names_any(text, _STRING)
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where forbidden values are.
@@ -137,6 +167,14 @@ class JsonRedactor:
                 yield from spans_of(text, document, locations, forbidden)
         if not found:
             raise ValueError
+
+
+def _without(text: str, spans: Iterable[tuple[int, int]], replacement: str) -> str:
+    pieces, position = list[str](), 0
+    for first, end in spans:
+        pieces += text[position:first], replacement
+        position = end
+    return "".join((*pieces, text[position:]))
 
 
 def _pattern(expression: str) -> re.Pattern[str]:

@@ -242,11 +242,72 @@ def test_credentials_in_json_are_redacted_without_any_rule(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        # HAR, Kubernetes
+        ('[{"name": "Authorization", "value": "x"}, {"name": "accept", "value": "y"}]', {"x"}),
+        ('{"env": [{"value": "x", "name": "DB_PASSWORD"}]}', {"x"}),
+        # Postman, tags of Amazon
+        ('{"header": [{"key": "x-shop-api-key", "disabled": false, "value": "x"}]}', {"x"}),
+        ('{"Tags": [{"Key": "client_secret", "Value": "x"}, {"Key": "owner", "Value": "y"}]}', {"x"}),
+        (r'[{"name": "pass\u0077ord", "value": "x"}]', {"x"}),
+        # what names the headers of requests in several languages
+        ('{"headers": [["cookie", "x"], ["accept", "y"]]}', {"x"}),
+    ],
+)
+def test_values_beside_their_names_are_redacted(body: str, expected: set[str]) -> None:
+    wanted = body
+    for value in expected:
+        wanted = wanted.replace(f'"{value}"', f'"{REDACTED}"')
+    assert _kept(_body(body), _DEFAULTS) == (wanted, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        # OpenTelemetry, several values, what the value holds was found before its name came
+        ('{"key": "token", "value": {"stringValue": "x"}}', '{"key": "token", "value": "[redacted]"}'),
+        ('{"name": "set-cookie", "values": ["x", "y"]}', '{"name": "set-cookie", "values": "[redacted]"}'),
+        ('{"value": {"password": "x"}, "name": "secret"}', '{"value": "[redacted]", "name": "secret"}'),
+        (r'{"log": "{\"name\": \"password\", \"value\": \"x\"}"}', '{"log": "[redacted]"}'),
+    ],
+)
+def test_a_value_beside_its_name_is_redacted_as_a_whole(body: str, expected: str) -> None:
+    assert _kept(_body(body), _DEFAULTS) == (expected, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            '<p>a</p><input type="hidden" name="authenticity_token" value="x/+=" id="a"><b>',
+            '<p>a</p><input type="hidden" name="authenticity_token" value="[redacted]" id="a"><b>',
+        ),
+        ("<meta content='x' name='csrf-token'/>", "<meta content='[redacted]' name='csrf-token'/>"),
+        ("<input name=api_key value=x>", "<input name=api_key value=[redacted]>"),
+        ('<add key="DbPassword" value="x" />', '<add key="DbPassword" value="[redacted]" />'),
+    ],
+)
+def test_tags_that_have_a_name_and_a_value_are_redacted(body: str, expected: str) -> None:
+    assert _kept(_body(body, "text/html"), _DEFAULTS) == (expected, 1)
+
+
+def test_a_tag_that_breaks_off_within_its_value_keeps_nothing_of_it() -> None:
+    kept = _kept(_body('<input name="csrf_token" value="x', "text/html", truncated=True), _DEFAULTS)
+    assert kept == ('<input name="csrf_token" value="[redacted]', 1)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         '{"password": null, "token": true, "secret": ""}',
         '{"tokens": 1, "nextPageToken": "a", "paidToken": 1, "passwordless": 1}',
         r'{"message": "a \"token\" was given; password: none"}',
+        '{"name": "token", "type": "string"}',
+        '{"name": "token", "value": null}',
+        '{"value": "token", "name": "a"}',
+        '{"fields": ["token", "email"], "value": 1}',
+        '[["token", "email", "name"], ["a", "b", "c"]]',
     ],
 )
 def test_what_is_no_credential_is_kept(body: str) -> None:
@@ -417,10 +478,20 @@ def test_a_text_that_holds_credentials_is_redacted_as_a_whole(body: str, expecte
         "- client_secret: x",
         "user=a\napi.key=1\ndb_password=x\n",
         "login(password: 'x')",
+        "env:\n- name: DB_PASSWORD\n  value: x\n",
+        "<dict><key>password</key><string>x</string></dict>",
+        '{"headers": [{"name": "authorization", "value": "x',
+        '[["authorization", "x"], ["a',
     ],
 )
 def test_a_text_that_names_a_credential_before_a_value_is_dropped(body: str) -> None:
     assert _kept(_body(body, "text/plain"), _DEFAULTS) == ("", 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16", "utf-32-be"])
+def test_a_text_in_another_encoding_is_dropped_as_well(encoding: str) -> None:
+    body = "<login><password>x</password></login>".encode(encoding)
+    assert _kept(_body(body, "application/soap+xml"), _DEFAULTS) == ("", 1)
 
 
 @pytest.mark.parametrize(
@@ -431,6 +502,7 @@ def test_a_text_that_names_a_credential_before_a_value_is_dropped(body: str) -> 
         "password:\n  {",
         "a token, a secret",
         "<tokens>1</tokens>",
+        '<label for="password">Password</label><input name="password">',
     ],
 )
 def test_a_text_that_names_no_credential_is_kept(body: str) -> None:
