@@ -75,13 +75,12 @@ class ParameterRedactor:
         first = 0
         for piece in pair.split(";"):
             name, equals, value = piece.partition("=")
-            # Whether a semicolon ends a value or is part of it, only the server knows.
-            rest = pair[first + len(name) + 1 :]
             if equals and value and value != URL_REDACTED:
                 if self.is_secret(unquote_plus(name)):
                     return f"{pair[:first]}{name}={URL_REDACTED}", 1
                 if value.startswith(("{", "[", "%7B", "%7b", "%5B", "%5b")):
-                    kept, count = self._redact_json(name, rest)
+                    # Whether a semicolon ends a value or is part of it, only the server knows.
+                    kept, count = self._redact_json(name, pair[first + len(name) + 1 :])
                     return f"{pair[:first]}{kept}", count
             first += len(piece) + 1
         return self._redact_nested(pair)
@@ -171,7 +170,11 @@ class ContentRedactor:
         if not body.is_whole:
             return None, 1
         text, count = self._parameters.redact(body.data.decode("latin-1"))
-        return text.encode("latin-1"), count
+        kept = text.encode("latin-1")
+        # Some tools call whatever they send a form, JSON that cannot be read as well.
+        if self._json.could_read(kept) and self._json.suspects(kept):
+            return None, 1
+        return kept, count
 
     def _events(self, body: _Body) -> Payload | None:
         if body.declared != "text/event-stream" and not _EVENT_STREAM.match(body.data):

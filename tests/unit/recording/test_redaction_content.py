@@ -176,6 +176,12 @@ def test_forms_are_told_by_their_content(media_type: str | None) -> None:
     assert _kept(part) == (f"user=u&pass%77ord={URL_REDACTED}&note=a%20b", 1)
 
 
+def test_what_is_called_a_form_and_is_broken_json_is_dropped() -> None:
+    form = "application/x-www-form-urlencoded"
+    assert _kept(_body('{"password": "x",}', form), _DEFAULTS) == ("", 1)
+    assert _kept(_body('{"name": "x",}', form), _DEFAULTS) == ('{"name": "x",}', 0)
+
+
 def test_json_in_a_form_field_and_in_a_query_is_looked_into() -> None:
     part = _body("payload=%7B%22email%22%3A%22a%40b%22%7D&n=1", "application/x-www-form-urlencoded")
     assert _kept(part) == ("payload=%7B%22email%22%3A%22%5Bredacted%5D%22%7D&n=1", 1)
