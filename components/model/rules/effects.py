@@ -21,6 +21,7 @@ from .ports import spoken_at, spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
 from .routes import MESH, Target
 from .settings import RuleSettings
+from .waypoint_entries import waypoint_of
 
 SAFE_METHODS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2"
 _RPC_VERB: Final = "POST"
@@ -257,11 +258,9 @@ def ambient(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         service = case.cluster.service(primary.host)
         place = service.namespace if service else mirror_entry.source.namespace
         namespace = case.cluster.find("Namespace", "default", place)
-        if not namespace:
+        if not namespace or not is_ambient(namespace):
             continue
-        marks = namespace.root["metadata"]["labels"]
-        own = service.root["metadata"]["labels"]["istio.io/use-waypoint"].text() if service else ""
-        if is_ambient(namespace) and not (marks["istio.io/use-waypoint"].text() or own):
+        if not waypoint_of(case.cluster, place, service):
             yield problem(mirror_entry.source, mirror_entry.node, f"namespace {place} is ambient and has no waypoint")
             return
 

@@ -28,9 +28,15 @@ def waypoint_of_gateways(cluster: ClusterObjects, host: str) -> str:
     own, around = labels(service.root["metadata"]["labels"]), _labels_of(cluster, service.namespace)
     if own.get(_INGRESS, around.get(_INGRESS, "")).lower() not in _TRUE:
         return ""
-    said = own if _USE in own else around
+    return waypoint_of(cluster, service.namespace, service)
+
+
+def waypoint_of(cluster: ClusterObjects, namespace: str, service: KubeObject | None = None) -> str:
+    """The waypoint that a Service or its Namespace says to use, as ``namespace/name``; empty for none."""
+    own = labels(service.root["metadata"]["labels"]) if service else {}
+    said = own if _USE in own else _labels_of(cluster, namespace)
     name = said.get(_USE, _NONE)
-    return "" if name == _NONE else f"{said.get(_USE_NAMESPACE, service.namespace)}/{name}"
+    return "" if name in ("", _NONE) else f"{said.get(_USE_NAMESPACE, namespace)}/{name}"
 
 
 def _labels_of(cluster: ClusterObjects, namespace: str) -> dict[str, str]:

@@ -209,3 +209,16 @@ def test_a_waypoint_chooses_a_pod_of_a_headless_target() -> None:
     headless = service("b", clusterIP="None")
     assert findings(mesh([bare(), headless, namespace()]), "mirror-target-headless")
     assert findings(mesh([bare(), headless, ambient]), "mirror-target-headless") == []
+
+
+@pytest.mark.parametrize(
+    ("around", "own", "has_one"),
+    [("way", "", True), ("none", "", False), ("way", "none", False), ("none", "way", True), ("", "way", True)],
+)
+def test_a_service_or_its_namespace_may_do_without_a_waypoint(around: str, own: str, has_one: bool) -> None:
+    use = "istio.io/use-waypoint"
+    ambient = namespace(**{"istio.io/dataplane-mode": "ambient", **({use: around} if around else {})})
+    primary = service("a")
+    primary["metadata"]["labels"] = {use: own} if own else {}
+    found = findings(mesh([bare(), primary, service("b"), ambient]), "mirror-ambient-without-waypoint")
+    assert (not found) is has_one
