@@ -59,7 +59,9 @@ class Quantiles:
 
     def add(self, value: float) -> None:
         """Count a value; what is below one counts as one."""
-        self.add_bucket(bucket_of(value), 1, maximum=value)
+        self._buckets[bucket_of(value)] += 1
+        self._count += 1
+        self._maximum = max(self._maximum, value)
 
     def add_bucket(self, bucket: int, count: int, *, maximum: float) -> None:
         """Count values of one bucket at once.

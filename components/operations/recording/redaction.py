@@ -229,10 +229,12 @@ def carries_redacted(exchange: Exchange) -> bool:
     """
     part = exchange.request
     # Joined by what no mark has: one look at all of them is several times as fast as one at each.
-    text = "\0".join([exchange.path, *[value for _, value in (*part.headers, *part.trailers)]])
+    text = "\0".join([exchange.path, *[value for _, value in part.headers], *[value for _, value in part.trailers]])
+    if REDACTED in text or URL_REDACTED in text:
+        return True
+    if not part.body and not part.messages:
+        return False
     contents = [part.body or b"", *(message.data for message in part.messages if not message.compressed)]
     if part.body and (coding := values_of(part.headers, "content-encoding")):
         contents[0] = decode(part.body, coding) or b""
-    return any(
-        mark in text or any(mark.encode() in content for content in contents) for mark in (REDACTED, URL_REDACTED)
-    )
+    return any(mark.encode() in content for mark in (REDACTED, URL_REDACTED) for content in contents)
