@@ -6,6 +6,7 @@ from ..recording import Part
 from ..recording.assembling import CaptureLimits, is_grpc, to_int
 from ..recording.exchange import trailers_only, value_of
 from ..recording.frames import FrameSplitter
+from .outcome import microseconds_since
 from .wire import headers_and_trailers
 
 _MAX_MESSAGES: Final = CaptureLimits().max_messages
@@ -30,14 +31,19 @@ class Answer:
         self._kept = 0
         self._size = 0
 
-    def feed(self, chunk: bytes, *, offset_us: int) -> None:
-        """Take a piece of the body."""
+    def feed(self, chunk: bytes, *, started: float) -> None:
+        """Take a piece of the body.
+
+        Args:
+            chunk: The piece.
+            started: When the request began, by ``time.perf_counter()``.
+        """
         if not self._size and self._to_grpc and is_grpc(headers_and_trailers(self.lines)[0]):
             self._splitter = FrameSplitter(max_messages=_MAX_MESSAGES)
         self._size += len(chunk)
         room = self._max_body_bytes - self._kept
         if self._splitter is not None:
-            self._kept += self._splitter.feed(chunk, offset_us=offset_us, allowance=room)
+            self._kept += self._splitter.feed(chunk, offset_us=microseconds_since(started), allowance=room)
         elif room > 0:
             part = chunk[:room]
             self._kept += len(part)

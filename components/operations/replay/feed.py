@@ -11,14 +11,13 @@ _AHEAD: Final = 64
 """Exchanges read at once; twice as many are held at most."""
 
 
-async def read_ahead(exchanges: Iterator[Exchange]) -> AsyncGenerator[Exchange, None]:
-    """Yield exchanges while the next ones are being read in a thread."""
+async def read_ahead(exchanges: Iterator[Exchange]) -> AsyncGenerator[list[Exchange], None]:
+    """Yield some exchanges at once while the next ones are being read in a thread."""
     upcoming = asyncio.ensure_future(asyncio.to_thread(_take, exchanges))
     try:
         while chunk := await upcoming:
             upcoming = asyncio.ensure_future(asyncio.to_thread(_take, exchanges))
-            for exchange in chunk:
-                yield exchange
+            yield chunk
     finally:
         upcoming.cancel()
         await asyncio.gather(upcoming, return_exceptions=True)

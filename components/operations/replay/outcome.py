@@ -1,16 +1,14 @@
 """What came back for one request."""
 
 import time
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..recording import Ending, Part
 
 US_PER_SECOND: Final = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The response, as far as it came."""
 
     status: int | None = None
@@ -19,7 +17,7 @@ class Outcome:
     first_byte_us: int | None = None
     duration_us: int = 0
     """Microseconds from sending to the end."""
-    response: Part = field(default_factory=Part)
+    response: Part = Part()
     failure: str = ""
     """Why there is no whole answer, in words that can be counted; empty if there is one."""
     ending: Ending = Ending.COMPLETE

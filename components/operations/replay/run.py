@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -213,6 +213,7 @@ class _Run:
         self._sessions: dict[str, deque[Callable[[], None]]] = {}
         self._in_flight = 0
         self._fewer = asyncio.Event()
+        self._headers_for = job.target.headers_for(mark=(job.mark_header, job.run_id))
         self._sender = Sender(
             job.target,
             timeout_seconds=job.timeout_seconds,
@@ -225,9 +226,13 @@ class _Run:
 
     async def plan(self, ordered: OrderedReader) -> str:
         """Count what would be sent."""
-        async with aclosing(self._wanted(ordered)) as wanted:
-            async for _ in wanted:
-                self.statistics.sent += 1
+        self._sender.close()
+        async with aclosing(read_ahead(ordered.exchanges())) as chunks:
+            async for chunk in chunks:
+                for _ in self._wanted(chunk):
+                    self.statistics.sent += 1
+                if self._stopped_by:
+                    break
         return self._stopped_by
 
     async def send_all(self, ordered: OrderedReader, first: datetime | None) -> str:
@@ -239,7 +244,7 @@ class _Run:
             await self._finish()
             if self._results:
                 await self._results.close()
-            await self._sender.close()
+            self._sender.close()
 
     async def _finish(self) -> None:
         """Wait for what was sent. Each call has a limit of its own, which for a stream is longer than the usual one."""
@@ -260,51 +265,57 @@ class _Run:
     async def _send_in_time(self, ordered: OrderedReader, first: datetime | None) -> str:
         due = schedule(self._job.pace, shard=self._job.shard, origin=first)
         origin: float | None = None
-        async with aclosing(self._wanted(ordered)) as wanted:
-            async for exchange in wanted:
-                if origin is None:
-                    origin = time.perf_counter() + max(_LEAD_SECONDS, self._until_begin())
-                moment = origin + due(exchange.started_at)
-                if (wait := moment - time.perf_counter()) > 0:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(wait):
-                            await self._stop.wait()
-                if self._in_flight >= self._max_in_flight:
-                    self.statistics.held_back += 1
-                    await self._fewer_than(self._max_in_flight)
-                if self._results:
-                    await self._results.room()
-                if self._stop.is_set():
-                    return "interrupted"
-                self._send(exchange, moment)
+        async with aclosing(read_ahead(ordered.exchanges())) as chunks:
+            async for chunk in chunks:
+                for exchange in self._wanted(chunk):
+                    if origin is None:
+                        origin = time.perf_counter() + max(_LEAD_SECONDS, self._until_begin())
+                    moment = origin + due(exchange.started_at)
+                    await self._turn_of(moment)
+                    if self._stop.is_set():
+                        return "interrupted"
+                    self._send(exchange, moment)
+                if self._stopped_by:
+                    break
         return self._stopped_by
+
+    async def _turn_of(self, moment: float) -> None:
+        """Wait until a request is due and there is room for it and for its answer, or the replay is stopped."""
+        if (wait := moment - time.perf_counter()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._stop.wait()
+        if self._in_flight >= self._max_in_flight:
+            self.statistics.held_back += 1
+            await self._fewer_than(self._max_in_flight)
+        if self._results:
+            await self._results.room()
 
     def _until_begin(self) -> float:
         begin = self._job.begin
         return 0.0 if begin is None else (begin - datetime.now(UTC)).total_seconds()
 
-    async def _wanted(self, ordered: OrderedReader) -> AsyncGenerator[Exchange, None]:
-        """Yield what may be sent, until it is enough."""
-        async with aclosing(read_ahead(ordered.exchanges())) as exchanges:
-            async for exchange in exchanges:
-                if self._stop.is_set():
-                    self._stopped_by = "interrupted"
-                    return
-                if self._is_own is not None and not self._is_own(exchange):
-                    continue
-                if not self._may_send(exchange):
-                    continue
-                if self._max_requests is not None and self._chosen >= self._max_requests:
-                    self._stopped_by = "limit"
-                    return
-                self._chosen += 1
-                self.statistics.redacted += carries_redacted(exchange)
-                if self._job.session_header:
-                    self.statistics.without_session += not self._session_of(exchange)
-                if REDACTED in exchange.path:
-                    # Brackets are no part of a path, and some servers refuse them (RFC 3986 section 3.4).
-                    exchange = replace(exchange, path=exchange.path.replace(REDACTED, URL_REDACTED))  # noqa: PLW2901
-                yield exchange
+    def _wanted(self, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+        """Yield what may be sent, until it is enough; then it is noted why."""
+        for exchange in exchanges:
+            if self._stop.is_set():
+                self._stopped_by = "interrupted"
+                return
+            if self._is_own is not None and not self._is_own(exchange):
+                continue
+            if not self._may_send(exchange):
+                continue
+            if self._max_requests is not None and self._chosen >= self._max_requests:
+                self._stopped_by = "limit"
+                return
+            self._chosen += 1
+            self.statistics.redacted += carries_redacted(exchange)
+            if self._job.session_header:
+                self.statistics.without_session += not self._session_of(exchange)
+            if REDACTED in exchange.path:
+                # Brackets are no part of a path, and some servers refuse them (RFC 3986 section 3.4).
+                exchange = replace(exchange, path=exchange.path.replace(REDACTED, URL_REDACTED))  # noqa: PLW2901
+            yield exchange
 
     def _send(self, exchange: Exchange, moment: float) -> None:
         """Send a request, or put it behind the one of its session that has no answer yet."""
@@ -318,8 +329,7 @@ class _Run:
         self._send_now(exchange, moment, session)
 
     def _send_now(self, exchange: Exchange, moment: float, session: str) -> None:
-        job = self._job
-        headers = job.target.headers_for(exchange.request.headers, mark=(job.mark_header, job.run_id))
+        headers = self._headers_for(exchange.request.headers)
         sent_at = datetime.now(UTC)
         self.statistics.started(late_seconds=max(0.0, time.perf_counter() - moment))
 

@@ -1,14 +1,14 @@
 """Sending recorded requests again, HTTP/1.1, HTTP/2 and gRPC alike, by libcurl."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
 from ..recording import Exchange, Headers
 from .guard import ReplayGuard
-from .libcurl import pycurl
+from .multi import Multi
 from .outcome import Outcome
 from .target import Target
 from .transfer import Transfer
@@ -48,8 +48,7 @@ class Sender:
         self._speed = speed
         self._guard = guard
         self._free: dict[tuple[bool, bool, bool], list[Transfer]] = defaultdict(list)
-        self._multi = pycurl.AsyncCurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, max_in_flight)
+        self._multi = Multi(max_connections=max_in_flight)
 
     def send(self, exchange: Exchange, headers: Headers, on_end: Callable[[Outcome], None]) -> None:
         """Send one request.
@@ -60,52 +59,57 @@ class Sender:
             on_end: Told what came, whatever it is; perhaps at once.
         """
         exchange = replace(exchange, path=self._target.path_of(exchange.path)) if self._target.rewrites else exchange
-        authority = self._target.authority_of(exchange.authority)
         kind = Transfer.kind_of(self._target, exchange)
         free = self._free[kind]
         transfer = free.pop() if free else Transfer(self._target, *kind)
+        self._begin(_Sending(exchange, headers, on_end, transfer, free), self._end_or_repeat)
 
-        def begin(end: Callable[["asyncio.Future[Any]"], None]) -> None:
-            try:
-                transfer.begin(
-                    exchange,
-                    headers,
-                    authority=authority,
-                    timeout_seconds=self._timeout_seconds,
-                    max_body_bytes=self._max_body_bytes,
-                    speed=self._speed,
-                    may_be_called_again=self._guard.names(exchange),
-                )
-                ending = self._multi.add_handle(transfer.curl)
-            except Exception as error:  # one request that cannot be sent must not end the others
-                reason = str(error) if isinstance(error, UnsendableError) else type(error).__name__
-                on_end(Outcome(failure=f"cannot be sent: {reason}"))
-                return
-            ending.add_done_callback(end)
+    def _begin(self, sending: "_Sending", end: "Callable[[_Sending, BaseException | None], None]") -> None:
+        exchange, transfer = sending.exchange, sending.transfer
+        try:
+            transfer.begin(
+                exchange,
+                sending.headers,
+                authority=self._target.authority_of(exchange.authority),
+                timeout_seconds=self._timeout_seconds,
+                max_body_bytes=self._max_body_bytes,
+                speed=self._speed,
+                may_be_called_again=self._guard.names(exchange),
+            )
+            self._multi.add(transfer.curl, partial(end, sending))
+        except Exception as error:  # one request that cannot be sent must not end the others
+            reason = str(error) if isinstance(error, UnsendableError) else type(error).__name__
+            sending.on_end(Outcome(failure=f"cannot be sent: {reason}"))
 
-        def end_or_repeat(ending: "asyncio.Future[Any]") -> None:
-            error = None if ending.cancelled() else ending.exception()
-            if error is not None and transfer.may_repeat(error):
-                begin(end)
-            else:
-                end(ending)
+    def _end_or_repeat(self, sending: "_Sending", error: BaseException | None) -> None:
+        if error is not None and sending.transfer.may_repeat(error):
+            self._begin(sending, self._end)
+        else:
+            self._end(sending, error)
 
-        def end(ending: "asyncio.Future[Any]") -> None:
-            error = asyncio.CancelledError() if ending.cancelled() else ending.exception()
-            try:
-                outcome = transfer.outcome(error)
-            except Exception as unexpected:  # nor one that nobody can read
-                outcome = Outcome(failure=f"cannot be read: {type(unexpected).__name__}")
-            free.append(transfer)
-            on_end(outcome)
-
-        begin(end_or_repeat)
+    def _end(self, sending: "_Sending", error: BaseException | None) -> None:
+        try:
+            outcome = sending.transfer.outcome(error)
+        except Exception as unexpected:  # nor one that nobody can read
+            outcome = Outcome(failure=f"cannot be read: {type(unexpected).__name__}")
+        sending.free.append(sending.transfer)
+        sending.on_end(outcome)
 
     def abandon(self) -> None:
         """End what is still in flight; each is told of as cut off."""
-        for ending in self._multi.futures():
-            ending.cancel()
+        self._multi.cancel()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close all connections."""
-        await self._multi.aclose()
+        self._multi.close()
+
+
+class _Sending(NamedTuple):
+    """A request on its way."""
+
+    exchange: Exchange
+    headers: Headers
+    on_end: Callable[[Outcome], None]
+    transfer: Transfer
+    free: list[Transfer]
+    """Where the transfer goes when it is done."""

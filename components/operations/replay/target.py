@@ -1,7 +1,7 @@
 """Where requests are sent, and how to reach it."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from pathlib import Path
@@ -132,19 +132,23 @@ class Target:
         rest = path[len(old.rstrip("/")) :]
         return f"{self.rewrites[old].rstrip('/')}{rest}{mark}{query}" if rest else f"{self.rewrites[old]}{mark}{query}"
 
-    def headers_for(self, recorded: Headers, *, mark: tuple[str, str]) -> Headers:
-        """Return the headers to send: the recorded ones that may go, this target's own, and the mark."""
+    def headers_for(self, *, mark: tuple[str, str]) -> Callable[[Headers], Headers]:
+        """Return what gives the headers to send: the recorded ones that may go, this target's own, and the mark."""
         own = {**self.headers, mark[0]: mark[1]}
-        kept = [
-            (name, value)
-            for name, value in recorded
-            if name not in _NOT_SENT
-            and name not in own
-            and value != REDACTED
-            # A proxy's own notes on the first sending: attempts, time-outs, its view of the caller.
-            and not name.startswith("x-envoy-")
-        ]
-        return (*kept, *own.items())
+        added, left_out = tuple(own.items()), _NOT_SENT.union(own)
+
+        def headers_for(recorded: Headers) -> Headers:
+            kept = [
+                (name, value)
+                for name, value in recorded
+                if name not in left_out
+                and value != REDACTED
+                # A proxy's own notes on the first sending: attempts, time-outs, its view of the caller.
+                and not name.startswith("x-envoy-")
+            ]
+            return (*kept, *added)
+
+        return headers_for
 
     def certificate_files(self) -> list[tuple[int, Path | str]]:
         """Return the files of TLS by libcurl's options; authorities are the system's where none are given."""

@@ -61,6 +61,7 @@ class Transfer:
             curl.setopt(pycurl.READFUNCTION, self._give)
             curl.setopt(pycurl.SEEKFUNCTION, self._rewind)
             curl.setopt(pycurl.DEBUGFUNCTION, self._note)
+        self._options: dict[int, str | int] = {}
         self._is_grpc = self._is_idempotent = self._is_refused = False
         self._late = TIMEOUT
         self._started = 0.0
@@ -114,13 +115,13 @@ class Transfer:
         self._answer = answer = Answer(max_body_bytes=max_body_bytes, to_grpc=exchange.is_grpc)
         curl = self.curl
         method, path = request_line(exchange.method, exchange.path)
-        curl.setopt(pycurl.CUSTOMREQUEST, method)
+        self._set(pycurl.CUSTOMREQUEST, method)
         curl.setopt(pycurl.REQUEST_TARGET, path)
         lines = header_lines(authority, headers)
         # gRPC's clients do not tell the size, which is known here.
         curl.setopt(pycurl.HTTPHEADER, [*lines, b"Content-Length:"] if exchange.is_grpc else lines)
         curl.setopt(pycurl.HEADERFUNCTION, answer.lines.append)
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, round(limit_us / 1000)))
+        self._set(pycurl.TIMEOUT_MS, max(1, round(limit_us / 1000)))
         if self.kind[1]:
             self._load(exchange, turns)
 
@@ -188,6 +189,12 @@ class Transfer:
             limit_us = deadline + _DEADLINE_GRACE_US
         return headers, limit_us
 
+    def _set(self, option: int, value: str | int) -> None:
+        """Set an option that mostly is what it was for the request before."""
+        if self._options.get(option) != value:
+            self._options[option] = value
+            self.curl.setopt(option, value)
+
     def _load(self, exchange: Exchange, turns: list[Turn]) -> None:
         curl, trailers = self.curl, exchange.request.trailers
         if trailers and self.kind[0]:
@@ -203,12 +210,12 @@ class Transfer:
         else:
             curl.unsetopt(pycurl.TRAILERFUNCTION)
         # Only what libcurl notes tells a refused stream from one that was perhaps answered.
-        curl.setopt(pycurl.VERBOSE, not self._is_idempotent)
+        self._set(pycurl.VERBOSE, not self._is_idempotent)
         # Where no byte has to be sent twice libcurl asks nobody; on a new connection it does not try again.
-        curl.setopt(pycurl.FRESH_CONNECT, not (turns or self._is_idempotent))
+        self._set(pycurl.FRESH_CONNECT, not (turns or self._is_idempotent))
 
     def _take(self, chunk: bytes) -> None:
-        self._answer.feed(chunk, offset_us=microseconds_since(self._started))
+        self._answer.feed(chunk, started=self._started)
         if self._outgoing is not None:
             self._outgoing.answered()
 

@@ -92,7 +92,7 @@ def test_nothing_is_kept_unless_it_is_asked_for() -> None:
 
 def test_it_is_sent_to_nobody() -> None:
     kept = exchange((SESSION_HEADER, "0" * 32), ("accept", "*/*"))
-    sent = Target(url="http://a").headers_for(kept.request.headers, mark=("x-traffic-replay", "run"))
+    sent = Target(url="http://a").headers_for(mark=("x-traffic-replay", "run"))(kept.request.headers)
     assert sent == (("accept", "*/*"), ("x-traffic-replay", "run"))
     assert request_bytes(kept) == b"GET / HTTP/1.1\r\nhost: a\r\naccept: */*\r\n\r\n"
 
