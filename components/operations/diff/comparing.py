@@ -1,6 +1,7 @@
 """Comparing two answers to the same request, field by field."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..recording.codings import UnopenedError, opened
@@ -150,11 +151,13 @@ class Comparer:
     ) -> Iterable[Difference]:
         if self._ignored.covers(endpoint, "body"):
             return ()
-        first, second = headers
-        types = value_of(first, "content-type") or "", value_of(second, "content-type") or ""
-        body = _opened(primary, values_of(first, "content-encoding"))
-        other_body = _opened(mirror, values_of(second, "content-encoding"))
-        return compare_bodies(body, other_body, types, unordered=self._unordered.of(endpoint))
+        (media_type, coding), (other_type, other_coding) = map(_type_and_coding, headers)
+        return compare_bodies(
+            _opened(primary, coding),
+            _opened(mirror, other_coding),
+            (media_type, other_type),
+            unordered=self._unordered.of(endpoint),
+        )
 
     def _compare_messages(self, primary: Answer, mirror: Answer) -> Iterator[Difference]:
         one, other = primary.response, mirror.response
@@ -191,6 +194,11 @@ def _why_not_whole(answer: Answer) -> str:
             return "the recorder stopped before the answer did"
         case Ending.COMPLETE:
             return "not recorded whole"
+
+
+@lru_cache(maxsize=10_000)
+def _type_and_coding(headers: Headers) -> tuple[str, str]:
+    return value_of(headers, "content-type") or "", values_of(headers, "content-encoding")
 
 
 def _opened(data: bytes, coding: str) -> bytes:

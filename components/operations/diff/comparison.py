@@ -184,14 +184,17 @@ class Comparison:
         compared = chain(self._compare_bodies(step, pairs.but_bodies), self._compare_answers(step, pairs.rest))
         for number, (endpoint, request_id, found) in enumerate(compared, 1):
             counter.add_compared(endpoint, request_id, found)
-            self._settle_now_and_then(number)
+            if number % _SETTLED_PAIRS == 0:
+                counter.settle()
+                self.tallies.settle_if_large()
+        counter.settle()
         self.tallies.settle_if_large()
 
     def _compare_bodies(self, step: "_Step", which: Numbers) -> Iterator[tuple[str, str, Compared]]:
-        places = pa.array(np.flatnonzero(which))
-        names = ("request_id", "headers", "response_body")
-        ids, headers, bodies = (column(step.primary, name).take(places).to_pylist() for name in names)
-        others = column(step.other, "response_body").take(places).to_pylist()
+        places, names = np.flatnonzero(which), ["request_id", "headers", "response_body"]
+        rows, other_rows = rows_at(step.primary.select(names), places), rows_at(step.other.select(names), places)
+        ids, headers, bodies = (rows.column(name).to_pylist() for name in names)
+        others = other_rows.column("response_body").to_pylist()
         endpoints = map(step.called.names.__getitem__, step.called.numbers[which].tolist())
         for endpoint, request_id, text, one, other in zip(endpoints, ids, headers, bodies, others, strict=True):
             found = self._comparer.compare_bodies(endpoint, headers_in(text), one or b"", other or b"")

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 from zlib import crc32
 
@@ -25,22 +26,34 @@ _MAX_PATTERN: Final = 64
 _MAX_SHAPES: Final = 2_000
 """Combinations of differences that are remembered."""
 
+_FIELD_AND_CHANGE: Final = itemgetter(0, 1)
+
 _SLOWER: Final[Way] = (DURATION, Change.SLOWER)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Shape:
     """Which fields of a pair differ."""
+
+    endpoint: str
 
     firsts: dict[Way, int]
     """Fields that count, each with the place of its first difference."""
     lasts: tuple[Way, ...]
     """Of each kind of change the last field."""
     pattern: Pattern
+    pairs: int = 0
+    """Those that are not counted yet."""
+    bound: tuple[int, str] | None = None
+    """Where an example's place lies beyond this, none of its fields wants it; ``None`` where that is not known."""
 
 
 class PairCounter:
-    """Counts pairs of the primary's answers and others."""
+    """Counts pairs of the primary's answers and others.
+
+    Pairs mostly differ in the same fields as others before. Those are counted together, so that what is in the tally is
+    whole only after :meth:`settle`.
+    """
 
     def __init__(self, tally: Tally, rules: FieldRules, *, slower: float, with_examples: bool) -> None:
         """Begin to count.
@@ -56,11 +69,13 @@ class PairCounter:
         self._slower = slower
         self._with_examples = with_examples
         self._shapes: dict[Hashable, _Shape] = {}
+        self._waiting: list[_Shape] = []
 
     def add(self, primary: Answer, other: Answer, compared: Compared) -> None:
         """Count one pair."""
         self.add_pairs(primary.endpoint, 1)
         self.add_compared(primary.endpoint, primary.request_id, compared)
+        self.settle()
         self._time(primary, other)
 
     def add_pairs(self, endpoint: str, pairs: int) -> None:
@@ -72,7 +87,7 @@ class PairCounter:
         self._tally.endpoints[endpoint].payload_pairs += pairs
 
     def add_compared(self, endpoint: str, request_id: str, compared: Compared) -> None:
-        """Count what comparing one pair gave."""
+        """Count what comparing one pair gave; which fields differ, when it is settled."""
         one = self._tally.endpoints[endpoint]
         if compared.uncompared:
             one.uncompared[compared.uncompared] += 1
@@ -80,6 +95,22 @@ class PairCounter:
             one.payload_pairs += 1
         if compared.differences:
             self._note(one, endpoint, request_id, compared.differences)
+
+    def settle(self) -> None:
+        """Count what waits for it."""
+        for shape in self._waiting:
+            one, pairs = self._tally.endpoints[shape.endpoint], shape.pairs
+            one.differing_pairs += pairs
+            for way in shape.firsts:
+                one.differing[way] += pairs
+            for way in shape.lasts:
+                one.last[way] += pairs
+            if len(shape.pattern) > _MAX_PATTERN:
+                one.lost_patterns += pairs
+            else:
+                one.patterns[shape.pattern] += pairs
+            shape.pairs = 0
+        self._waiting.clear()
 
     def add_times(self, endpoints: Endpoints, primary: Times, other: Times, request_ids: Column) -> None:
         """Count the durations of many pairs.
@@ -115,20 +146,19 @@ class PairCounter:
         shape = self._shape_of(endpoint, differences)
         if not shape.firsts:
             return
-        one.differing_pairs += 1
-        for way in shape.firsts:
-            one.differing[way] += 1
-        for way in shape.lasts:
-            one.last[way] += 1
-        if len(shape.pattern) > _MAX_PATTERN:
-            one.lost_patterns += 1
-        else:
-            one.patterns[shape.pattern] += 1
-        self._keep_examples(one, request_id, shape.firsts, differences)
+        if not shape.pairs:
+            self._waiting.append(shape)
+        shape.pairs += 1
+        if self._with_examples:
+            order = _order_of(request_id)
+            # A field's bound only falls, and one that was folded has better examples elsewhere.
+            if shape.bound is None or order <= shape.bound:
+                self._keep_examples(one, request_id, shape.firsts, differences)
+                shape.bound = one.bound_of(shape.firsts)
 
     def _shape_of(self, endpoint: str, differences: Sequence[Difference]) -> _Shape:
-        """Return what a pair's differences amount to; pairs mostly differ in the same fields as others."""
-        key = (endpoint, *[(one.field, one.change) for one in differences])
+        """Return what a pair's differences amount to."""
+        key = (endpoint, *map(_FIELD_AND_CHANGE, differences))
         shape = self._shapes.get(key)
         if shape is None:
             # Once for each pair: ten elements of a list that differ are one pair in which the list's elements differ.
@@ -138,7 +168,7 @@ class PairCounter:
                     firsts.setdefault((one.field, one.change), index)
             pattern = tuple(sorted(firsts, key=order_of_way))
             lasts = {change: (field, change) for field, change in pattern}
-            shape = _Shape(firsts, tuple(lasts.values()), pattern)
+            shape = _Shape(endpoint, firsts, tuple(lasts.values()), pattern)
             if len(self._shapes) < _MAX_SHAPES:
                 self._shapes[key] = shape
         return shape
@@ -146,9 +176,7 @@ class PairCounter:
     def _keep_examples(
         self, one: EndpointTally, request_id: str, ways: dict[Way, int], differences: Sequence[Difference]
     ) -> None:
-        if not self._with_examples:
-            return
-        order = (crc32(request_id.encode()), request_id)
+        order = _order_of(request_id)
         for way, index in ways.items():
             if one.wants(way, order):
                 difference = differences[index]
@@ -182,7 +210,13 @@ class PairCounter:
         one = self._tally.endpoints[endpoint]
         one.differing[_SLOWER] += 1
         slower = Difference(DURATION, Change.SLOWER, f"{short_us / 1000:.1f} ms", f"{long_us / 1000:.1f} ms")
-        self._keep_examples(one, request_id, {_SLOWER: 0}, [slower])
+        if self._with_examples:
+            self._keep_examples(one, request_id, {_SLOWER: 0}, [slower])
+
+
+def _order_of(request_id: str) -> tuple[int, str]:
+    """Return the beginning of the place of a request's examples."""
+    return crc32(request_id.encode()), request_id
 
 
 def _in_buckets(endpoints: Endpoints, times: Times) -> Iterator[tuple[str, int, int, int]]:

@@ -51,6 +51,9 @@ class Change(StrEnum):
     SLOWER = "slower"
     """The mirror took much longer."""
 
+    # That of enumerations is in Python, and counting asks for it a dozen times for each pair.
+    __hash__ = str.__hash__
+
 
 class Difference(NamedTuple):
     """One field that differs between two answers."""

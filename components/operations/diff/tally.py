@@ -7,7 +7,7 @@ first by length and alphabet. Whoever sees fewer names keeps at least these, so 
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -150,6 +150,11 @@ class EndpointTally:
         """
         bound = self._bounds.get(way)
         return bound is None or order <= bound
+
+    def bound_of(self, ways: Iterable[Way]) -> tuple[int, str] | None:
+        """Return the place beyond which no example is wanted of any of these; ``None`` where any would be."""
+        bounds = [self._bounds.get(way) for way in ways]
+        return None if None in bounds else max(filter(None, bounds))
 
     def fold_fields(self, kept: set[str]) -> bool:
         """Count fields that do not stay together; True when there were any."""
