@@ -146,6 +146,14 @@ class ClusterObjects:
         """
         return self.once(("refusals", subject), lambda: list(refusals_of(subject)))
 
+    def refuses(self, route: Route) -> bool:
+        """Whether an entry's object is refused, or the one that delegates to it, so that nobody has the entry.
+
+        Raises:
+            NotJudgedError: A value that decides about it is not known yet.
+        """
+        return bool(self.refusals(route.owner) or self.refusals(route.source))
+
     def taken(self, *kinds: str) -> list[KubeObject]:
         """Its objects of these kinds but for those that are refused, which nobody ever sees."""
         return [each for each in self.of(*kinds) if not self._refused(each)]

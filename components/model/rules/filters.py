@@ -262,7 +262,7 @@ def _by_patch(cluster: ClusterObjects) -> dict[Patch, list[tuple[Route, Sent]]]:
 
 
 def _standing(cluster: ClusterObjects, route: Route) -> Sequence[Sent]:
-    return () if cluster.refusals(route.owner) or cluster.refusals(route.source) else sent_everywhere(cluster, route)
+    return () if cluster.refuses(route) else sent_everywhere(cluster, route)
 
 
 def _for_sidecars_own(cluster: ClusterObjects, patch: Patch) -> bool:

@@ -4,20 +4,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import GATEWAY, SIDECAR, WAYPOINT
+from .envoy import GATEWAY, SIDECAR
+from .known_targets import led_to, unknowing_sidecars, unknowing_waypoint
 from .mirror_entries import MirrorEntry
 from .objects import KubeObject, exported
-from .outlets import own_hosts
 from .patching import cluster_at, sent
-from .placements import standing
 from .policies import faulty, proxies, workload_selector
-from .ports import port_nodes
-from .reach import pattern_entry, service_entry
-from .reaching import told_to_waypoint
+from .reach import service_entry
 from .references import ungranted
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .routes import MESH, Route
-from .sharing import destinations
+from .routes import MESH
 from .visibility import EXPORT, sees_service
 
 EXPORTS: Final = "https://istio.io/latest/docs/reference/config/annotations/#NetworkingExportTo"
@@ -71,7 +67,7 @@ def entry_hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     cluster, host = case.cluster, mirror_entry.target.host
     for context, namespace in proxies(cluster, mirror_entry.route):
         entry = service_entry(cluster, host, namespace)
-        if entry and not exported(entry, namespace) and not _taken_in(entry, context, namespace):
+        if entry and not exported(entry, namespace) and not _taken_in(cluster, entry, host, (context, namespace)):
             bound = (each for each in mirror_entry.route.gateways if each != MESH)
             at = [each for each in bound if namespace in cluster.gateways.namespaces_of(each)]
             known = (
@@ -88,65 +84,42 @@ def entry_hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     severity=Severity.ERROR,
     scope=Scope.CLUSTER,
     why="A Service that does not export itself to the proxy's namespace has no cluster there: copies vanish. A waypoint"
-    " has clusters for its own Services, and for what routes for them by their full names lead to.",
+    " has clusters for its own Services, and for what routes for them by their full names lead to. What its Sidecar"
+    " leaves out, a proxy knows where entries lead there, but for those whose matches name other namespaces alone.",
     source=f"Held against istiod; {EXPORTS}",
     remedy=f"Add the namespace to the annotation {EXPORT} of the Service",
 )
 def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report Services that a sender does not see."""
-    service = case.cluster.service(mirror_entry.target.host)
-    for context, namespace in proxies(case.cluster, mirror_entry.route) if service else ():
-        if service and not sees_service(namespace, service) and not _taken_in(service, context, namespace):
-            message = f"proxies in {namespace} that mirror to {mirror_entry.target.host} do not see it"
+    host = mirror_entry.target.host
+    service = case.cluster.service(host)
+    for sender in proxies(case.cluster, mirror_entry.route) if service else ():
+        namespace = sender[1]
+        if service and not sees_service(namespace, service) and not _taken_in(case.cluster, service, host, sender):
+            message = f"proxies in {namespace} that mirror to {host} do not see it"
             yield problem(service, f"metadata.annotations.{EXPORT}", message)
             return
-    place = _unknowing_waypoint(case.cluster, mirror_entry)
-    if place:
-        message = (
-            f"the waypoint of {place} knows no {mirror_entry.target.host}: the route is for a pattern of its hosts"
-        )
+    if place := unknowing_waypoint(case.cluster, mirror_entry):
+        message = f"the waypoint of {place} knows no {host}: the route is for a pattern of its hosts"
         remedy = "Name the Services in the route's hosts"
+        yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
+    elif place := unknowing_sidecars(case.cluster, mirror_entry):
+        message = (
+            f"sidecars in {place} know no {host}: their Sidecar leaves it out, and the entry's matches name others"
+        )
+        remedy = "Name the target in the Sidecar, or give the match without sourceNamespace an entry of its own"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
 
 
-def _unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
-    """Namespace of a waypoint that sends a mirror and has no cluster for its target; empty for none.
-
-    Hosts of ServiceEntries it has for what routes say alone, those of its own namespace as well. Source:
-    filterWaypointOutboundServices of Istio's pilot; held against istiod.
-    """
-    host = mirror_entry.target.host
-    if not port_nodes(cluster, host) or pattern_entry(cluster, host):
-        return ""  # nobody has it
-    placed = standing(cluster, mirror_entry.route).placements
-    for place in sorted({each.outlet.namespace for each in placed if each.outlet.context == WAYPOINT}):
-        named = any(
-            _leads_to(cluster, route, host) and any(_is_of(cluster, own, place) for own in own_hosts(route))
-            for route in cluster.routing.routes
-            if MESH in route.bound
-        )
-        if not _is_of(cluster, host, place) and not named and not told_to_waypoint(cluster, place, host):
-            return place
-    return ""
-
-
-def _is_of(cluster: ClusterObjects, host: str, namespace: str) -> bool:
-    service = cluster.service(host)
-    return service is not None and service.namespace == namespace
-
-
-def _leads_to(cluster: ClusterObjects, route: Route, host: str) -> bool:
-    mirrored = (each.target for each in cluster.routing.of_route(route))
-    return any(each.host == host for each in (*mirrored, *destinations(route)))
-
-
-def _taken_in(subject: KubeObject, context: str, namespace: str) -> bool:
+def _taken_in(cluster: ClusterObjects, subject: KubeObject, host: str, sender: tuple[str, str]) -> bool:
     """Whether sidecars have what a VirtualService of theirs leads to, whoever sees it: where it is in their namespace.
 
     What is exported to nobody has no endpoints there. Source: collectImportedServices of Istio's pilot.
     """
+    context, namespace = sender
     exports = subject.annotation(EXPORT) if subject.kind == "Service" else subject.exported_to
-    return context == SIDECAR and subject.namespace == namespace and "~" not in exports
+    own = context == SIDECAR and subject.namespace == namespace and "~" not in exports
+    return own and led_to(cluster, namespace, host)
 
 
 @mirror_rule(

@@ -25,7 +25,7 @@ def lands(case: Case, patch: Patch) -> bool | None:
 def places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:
     """Where proxies that a patch reaches have an entry; one that is refused they have nowhere."""
     cluster = case.cluster
-    if cluster.refusals(route.owner):
+    if cluster.refuses(route):
         return
     for each in refusable(cluster, route):
         gone = cluster.complete and each.outlet.gateway and not cluster.gateways.named(each.outlet.gateway)

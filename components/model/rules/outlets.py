@@ -315,7 +315,8 @@ def _routed_closer(cluster: ClusterObjects, name: str, pattern: str, namespace: 
     """Whether a route of the mesh for a host itself, or for a narrower pattern, takes it before that of ``pattern``."""
     for closer in takewhile(lambda each: each != pattern, widening(name)):
         for route in cluster.route_index.exactly(closer):
-            if MESH in route.bound and exported(route.owner, namespace) and not cluster.refusals(route.owner):
+            seen = MESH in route.bound and sees_route(namespace, route, cluster.scopes)
+            if seen and not cluster.refusals(route.owner):
                 return True
     return False
 

@@ -173,21 +173,22 @@ def _in_order(cluster: ClusterObjects, routes: Sequence[Route], *, at_gateway: b
     """Entries, their matches or why Istio leaves them out, and whether they end the list for want of a match."""
     if routes and routes[0].native:
         of_port = not at_gateway and _names_ports(routes[0])
-        absences = {id(route): _absence(cluster, route, at_gateway=at_gateway) for route in routes}
+        absence = _absence(cluster, routes[0], at_gateway=at_gateway)
         ordered = native_order(routes, of_port=of_port)
-        return [(route, absences[id(route)] or [condition], False) for route, condition in ordered]
-    return [(route, found := _asked(route), not isinstance(found, str) and not found[0].parts) for route in routes]
+        return [(route, absence or [condition], False) for route, condition in ordered]
+    return [(route, found := asked(route), not isinstance(found, str) and not found[0].parts) for route in routes]
 
 
 def _absence(cluster: ClusterObjects, route: Route, *, at_gateway: bool) -> str:
-    """Why a rule of the Gateway API is left out; empty where it is not, or where that cannot be told."""
+    """Why a route of the Gateway API is left out; empty where it is not, or where that cannot be told."""
     with suppress(NotJudgedError):
         reason = left_out(cluster, route, at_gateway=at_gateway)
-        return f"{route.entry.path} is left out because of {reason}" if reason else ""
+        return f"all of it is left out because of {reason}" if reason else ""
     return ""
 
 
-def _asked(route: Route) -> list[Condition] | str:
+def asked(route: Route) -> list[Condition] | str:
+    """The matches of an Istio entry, or why Istio leaves it out, which then is nowhere and leads nowhere."""
     home = route.owner.namespace
     if route.source is not route.owner and not exported(route.source, home):
         return f"{route.source} does not export itself to {home}, whose {route.owner} delegates to it"

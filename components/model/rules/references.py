@@ -36,14 +36,18 @@ def written_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outle
     return True
 
 
-def left_out(cluster: ClusterObjects, route: Route, *, at_gateway: bool = True) -> str:
-    """What keeps Istio from taking a rule of a GRPCRoute: a mirror to nothing. It is not so for an HTTPRoute."""
+def left_out(cluster: ClusterObjects, route: Route, *, at_gateway: bool) -> str:
+    """What keeps Istio from taking a GRPCRoute: a mirror to nothing, at whichever of its rules, even one that rests.
+
+    It is not so for an HTTPRoute. Source: convertGRPCRoute and computeRoute of Istio's pilot.
+    """
     if route.source.kind != "GRPCRoute":
         return ""
-    for mirror_entry in cluster.routing.of_route(route):
+    routing = cluster.routing
+    for mirror_entry in (each for rule in routing.of_owner(route.owner) for each in routing.of_route(rule)):
         refused = at_gateway and ungranted(cluster, mirror_entry)
         if refused or unknown_service(cluster, mirror_entry.target.host):
-            return f"its mirror to {mirror_entry.target.host}"
+            return f"the mirror of {mirror_entry.route.entry.path} to {mirror_entry.target.host}"
     return ""
 
 

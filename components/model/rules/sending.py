@@ -32,9 +32,9 @@ def never_sent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     cluster = case.cluster
     if not cluster.complete:
         return
-    reason = left_out(case.cluster, mirror_entry.route)
+    reason = left_out(cluster, mirror_entry.route, at_gateway=MESH not in mirror_entry.route.bound)
     if reason:
-        message = f"its rule is left out, primary and all, because of {reason}"
+        message = f"the whole {mirror_entry.source.kind} is left out, primaries and all, because of {reason}"
         yield problem(mirror_entry.source, mirror_entry.node, message, remedy="Mend or remove that mirror")
         return
     if next(policies_for(cluster, mirror_entry), None) or _sent_by_another(case, mirror_entry):

@@ -58,6 +58,41 @@ def test_another_route_by_name_makes_a_target_known_to_the_waypoint() -> None:
     assert found == []
 
 
+def delegating(outer: Object, inner: Object) -> list[Object]:
+    """A route by name whose only entry is a delegate's, with the match of each."""
+    root, delegate = bare(), bare(match=[inner])
+    root["metadata"]["name"] = "named"
+    root["spec"]["http"] = [{"match": [outer], "delegate": {"name": "child", "namespace": "lab"}}]
+    delegate["metadata"] = {"name": "child", "namespace": "lab"}
+    del delegate["spec"]["hosts"]
+    delegate["spec"]["http"][0]["mirror"]["host"] = "b.lab.svc.cluster.local"
+    return [root, delegate]
+
+
+WITHIN, BESIDE = {"uri": {"prefix": "/a/b"}}, {"uri": {"prefix": "/b"}}
+
+
+@pytest.mark.parametrize(
+    ("inner", "exports", "refused", "said"),
+    [
+        (WITHIN, "*", False, False),
+        (BESIDE, "*", False, True),
+        (WITHIN, ".", False, True),
+        (WITHIN, "*", True, True),
+    ],
+    ids=["merged", "outside the root's match", "hidden from its root", "refused"],
+)
+def test_an_entry_that_istio_leaves_out_makes_nothing_known_to_the_waypoint(
+    inner: Object, exports: str, refused: bool, said: bool
+) -> None:
+    root, delegate = delegating({"uri": {"prefix": "/a"}}, inner)
+    delegate["spec"]["exportTo"] = [exports]
+    if refused:
+        del delegate["spec"]["http"][0]["route"]
+    found = findings(mesh([*ambient("*.hello.svc.cluster.local"), root, delegate]), "mirror-target-hidden")
+    assert [each.object for each in found] == (["VirtualService hello/a"] if said else [])
+
+
 REFERENCED = "envoyfilter.istio.io/referenced-services"
 
 
@@ -121,6 +156,16 @@ def test_mirrors_are_refused_for_a_redirect_that_no_request_meets_as_well() -> N
     assert "sends nothing on" in found.message
 
 
+@pytest.mark.parametrize(("timeout", "said"), [("5s", True), ("0s", False)])
+def test_mirrors_are_refused_for_no_answer_of_a_delegate_that_is_refused_itself(timeout: str, said: bool) -> None:
+    root, delegate = delegating({"uri": {"prefix": "/a"}}, WITHIN)
+    entry = delegate["spec"]["http"][0]
+    del entry["route"], entry["mirror"]
+    entry |= {"directResponse": {"status": 200}, "timeout": timeout}
+    found = findings(mesh([root, delegate, patch("MERGE", {}), service("a")]), "envoy-filter-refused-routes")
+    assert bool(found) is said
+
+
 @pytest.mark.parametrize(("port", "unsent"), [(None, "spec.rules[0]"), (8000, "spec.rules[1]")])
 def test_a_grpc_rule_without_matches_is_asked_last_unless_a_port_is_asked_for(port: int | None, unsent: str) -> None:
     mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 8000}}}
@@ -131,6 +176,42 @@ def test_a_grpc_rule_without_matches_is_asked_last_unless_a_port_is_asked_for(po
     route["spec"] = {"parentRefs": [parent], "rules": [rule, {**rule, "matches": [{}]}]}
     [found] = findings(mesh([route, service("a"), service("b")]), "mirror-never-sent")
     assert found.field.startswith(unsent)
+
+
+@pytest.mark.parametrize("resting", [False, True])
+@pytest.mark.parametrize("kind", ["GRPCRoute", "HTTPRoute"])
+def test_a_mirror_to_nothing_at_any_rule_leaves_a_whole_grpc_route_out(kind: str, resting: bool) -> None:
+    def rule(name: str, **mirror: object) -> Object:
+        copied = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": name, "port": 8000}, **mirror}}
+        return {"filters": [copied], "backendRefs": [{"name": "a", "port": 8000}]}
+
+    route: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind}
+    route["metadata"] = {"name": "native", "namespace": "hello"}
+    first = {
+        **rule("gone", **({"percent": 0} if resting else {})),
+        "matches": [{"headers": [{"name": "x", "value": "1"}]}],
+    }
+    route["spec"] = {"parentRefs": [{"group": "", "kind": "Service", "name": "a"}], "rules": [first, rule("b")]}
+    found = findings(mesh([route, service("a"), service("b")]), "mirror-never-sent")
+    unsent = [each for each in found if each.field.startswith("spec.rules[1]")]
+    assert bool(unsent) is (kind == "GRPCRoute")
+    assert all("because of the mirror of spec.rules[0] to gone.hello" in each.message for each in unsent)
+
+
+def test_sidecars_have_a_grpc_route_that_only_gateways_leave_out() -> None:
+    """A reference to another namespace needs a grant at a gateway alone."""
+    copied = {"backendRef": {"name": "b", "namespace": "lab", "port": 8000}}
+    rule = {
+        "filters": [{"type": "RequestMirror", "requestMirror": copied}],
+        "backendRefs": [{"name": "a", "port": 8000}],
+    }
+    parents: list[Object] = [{"group": "", "kind": "Service", "name": "a"}, {"name": "edge"}]
+    route: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute"}
+    route["metadata"] = {"name": "native", "namespace": "hello"}
+    both, gateway = ({**route, "spec": {"parentRefs": each, "rules": [rule]}} for each in (parents, parents[1:]))
+    for given, said in ((both, False), (gateway, True)):
+        found = findings(mesh([given, service("a"), service("b", "lab")]), "mirror-never-sent")
+        assert bool(found) is said
 
 
 @pytest.mark.parametrize(("hosts", "sent"), [("*/*", True), ("*/a.hello.svc.cluster.local", False)])
@@ -199,3 +280,57 @@ def test_a_pattern_takes_a_service_that_its_callers_do_not_see_unless_a_closer_r
     own["metadata"]["name"] = "own"
     objects = [hidden, pattern, service("b", "lab"), *([own] if closer else [])]
     assert (findings(mesh(objects), "mirror-never-sent") == []) is sent
+
+
+@pytest.mark.parametrize(("hosts", "sent"), [("./*", True), ("*/*", False)])
+def test_a_closer_route_takes_no_service_from_a_pattern_where_a_sidecar_hides_it(hosts: str, sent: bool) -> None:
+    sidecar: Object = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar"}
+    sidecar |= {"metadata": {"name": "narrow", "namespace": "hello"}, "spec": {"egress": [{"hosts": [hosts]}]}}
+    pattern, closer = bare(), bare(mirror=None)
+    pattern["spec"]["hosts"] = ["*.hello.svc.cluster.local"]
+    pattern["spec"]["http"][0]["mirror"]["host"] = "b.lab.svc.cluster.local"
+    closer["metadata"] = {"name": "closer", "namespace": "lab"}
+    objects = [pattern, closer, sidecar, service("a"), service("b", "lab")]
+    assert (findings(mesh(objects), "mirror-never-sent") == []) is sent
+
+
+def narrowed(*matches: Object) -> list[Object]:
+    """A route whose callers' Sidecar takes in its host and leaves out what it mirrors to."""
+    sidecar: Object = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar"}
+    sidecar |= {"metadata": {"name": "narrow", "namespace": "hello"}}
+    sidecar["spec"] = {"egress": [{"hosts": ["*/a.hello.svc.cluster.local"]}]}
+    return [bare(match=list(matches)), sidecar, service("a"), service("b")]
+
+
+FOR_ALL, FOR_LAB = {"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/a"}, "sourceNamespace": "lab"}
+FOR_OWN = {"uri": {"prefix": "/b"}, "sourceNamespace": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("matches", "said"),
+    [((FOR_ALL,), False), ((FOR_ALL, FOR_LAB), True), ((FOR_LAB, FOR_ALL), True), ((FOR_LAB, FOR_OWN), False)],
+    ids=["for all", "for all and another namespace", "for another namespace and all", "for another and its own"],
+)
+def test_sidecars_know_a_hidden_target_by_an_entry_that_names_no_other_namespaces_alone(
+    matches: tuple[Object, ...], said: bool
+) -> None:
+    found = findings(mesh(narrowed(*matches)), "mirror-target-hidden")
+    assert [each.object for each in found] == (["VirtualService hello/a"] if said else [])
+    assert all("sidecars in hello know no b.hello" in each.message for each in found)
+
+
+def test_sidecars_know_a_hidden_target_by_another_entry_that_leads_there() -> None:
+    objects = narrowed(FOR_ALL, FOR_LAB)
+    other = bare(mirror=None)["spec"]["http"][0] | {"match": [{"method": {"exact": "GET"}}]}
+    other["route"][0]["destination"] = {"host": "b.hello.svc.cluster.local"}
+    objects[0]["spec"]["http"].append(other)
+    assert findings(mesh(objects), "mirror-target-hidden") == []
+
+
+def test_so_they_know_one_that_is_exported_to_others() -> None:
+    objects = [each for each in narrowed(FOR_ALL) if each["kind"] != "Sidecar"]
+    objects[-1]["metadata"]["annotations"] = {"networking.istio.io/exportTo": "lab"}
+    assert findings(mesh(objects), "mirror-target-hidden") == []
+    objects[0]["spec"]["http"][0]["match"].append(FOR_LAB)
+    [found] = findings(mesh(objects), "mirror-target-hidden")
+    assert found.object == "Service hello/b"

@@ -1,0 +1,100 @@
+"""What sidecars and waypoints know of targets because routes lead there, and where they do not.
+
+Written after collectImportedServices and filterWaypointOutboundServices of Istio's pilot, and held against istiod
+itself.
+"""
+
+from .clusters import ClusterObjects
+from .envoy import SIDECAR, WAYPOINT
+from .mirror_entries import MirrorEntry
+from .outlets import own_hosts
+from .placements import asked, standing
+from .policies import home
+from .ports import port_nodes
+from .reach import pattern_entry
+from .reaching import told_to_waypoint
+from .references import left_out
+from .routes import MESH, Route
+from .sharing import destinations
+from .visibility import sees_route
+
+
+def unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
+    """Namespace of a waypoint that sends a mirror and has no cluster for its target; empty for none.
+
+    Hosts of ServiceEntries it has for what routes say alone, those of its own namespace as well.
+    """
+    host = mirror_entry.target.host
+    if not port_nodes(cluster, host) or pattern_entry(cluster, host):
+        return ""  # nobody has it
+    for place in _senders(cluster, mirror_entry, WAYPOINT):
+        named = any(
+            _leads_to(cluster, route, host) and any(_is_of(cluster, own, place) for own in own_hosts(route))
+            for route in cluster.routing.routes
+            if MESH in route.bound and _is_there(cluster, route)
+        )
+        if not _is_of(cluster, host, place) and not named and not told_to_waypoint(cluster, place, host):
+            return place
+    return ""
+
+
+def unknowing_sidecars(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
+    """Namespace whose sidecars send a mirror and have no cluster for its target; empty for none.
+
+    Their Sidecar leaves it out, and istiod asks no entry where that leads which names other namespaces in its matches
+    and not theirs, even where another match of it lets them through.
+    """
+    host = mirror_entry.target.host
+    if not cluster.scopes.narrow or not port_nodes(cluster, host) or pattern_entry(cluster, host):
+        return ""
+    for place in _senders(cluster, mirror_entry, SIDECAR):
+        hidden = not cluster.scopes.takes_in(place, host, home(cluster, host, place))
+        if hidden and not _tells(mirror_entry.route, place) and not led_to(cluster, place, host):
+            return place
+    return ""
+
+
+def led_to(cluster: ClusterObjects, namespace: str, host: str) -> bool:
+    """Whether some entry makes a target known to the sidecars of a namespace."""
+    return any(
+        MESH in route.bound
+        and _leads_to(cluster, route, host)
+        and sees_route(namespace, route, cluster.scopes)
+        and _is_there(cluster, route)
+        and _tells(route, namespace)
+        for route in cluster.routing.routes
+    )
+
+
+def _senders(cluster: ClusterObjects, mirror_entry: MirrorEntry, context: str) -> list[str]:
+    """Namespaces of proxies of a kind that have a mirror's entry."""
+    placed = standing(cluster, mirror_entry.route).placements
+    return sorted({each.outlet.namespace for each in placed if each.outlet.context == context})
+
+
+def _is_of(cluster: ClusterObjects, host: str, namespace: str) -> bool:
+    service = cluster.service(host)
+    return service is not None and service.namespace == namespace
+
+
+def _is_there(cluster: ClusterObjects, route: Route) -> bool:
+    """Whether Istio has an entry: neither refused nor left out, with all of its route or by the one that delegates."""
+    if cluster.refuses(route):
+        return False
+    return not left_out(cluster, route, at_gateway=False) if route.native else not isinstance(asked(route), str)
+
+
+def _leads_to(cluster: ClusterObjects, route: Route, host: str) -> bool:
+    mirrored = (each.target for each in cluster.routing.of_route(route))
+    return any(each.host == host for each in (*mirrored, *destinations(route)))
+
+
+def _tells(route: Route, namespace: str) -> bool:
+    """Whether sidecars of a namespace know where an entry leads: those that its matches name, or all without names.
+
+    Source: virtualServiceDestinationsFilteredBySourceNamespace.
+    """
+    found = "" if route.native else asked(route)
+    matches = () if isinstance(found, str) else found
+    named = {each["sourceNamespace"].text() for each in matches} - {""}
+    return not named or namespace in named
