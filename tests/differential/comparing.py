@@ -1,7 +1,8 @@
 """What the linter says or implies about each mirror, against what istiod renders for each proxy."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from pulumi_traffic_mirror.model.istio import IstioBehaviour, IstioVersion
@@ -34,6 +35,7 @@ from pulumi_traffic_mirror.operations.oracle.rendered import (
     renderings,
 )
 from tests.differential.maker import CREDENTIALS, Object
+from tests.differential.naming import told_apart
 
 REFUSED: Final = {"object-refused", "mirror-and-mirrors", "mirror-percent-range"}
 """Rules whose findings may say that the API server or the webhook refuses an object."""
@@ -117,12 +119,14 @@ class Result:
         mirrors: How many istiod renders.
         milliseconds: How long istiod took.
         ended: Why istiod ended at it, so that nothing could be compared; empty where it did not.
+        refused: Objects that the API server or Istio's webhook refuses.
     """
 
     disagreements: list[Disagreement]
     mirrors: int
     milliseconds: float
     ended: str = ""
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,7 @@ def claims_of(objects: Sequence[Object]) -> Claims:
 
 def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
     """Hold every claim about a mesh against istiod."""
+    objects = told_apart(objects)
     question = question_of(named_entries(objects))
     try:
         answer = oracle.ask(question)
@@ -218,12 +223,10 @@ def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
     if reason := answer.get("error"):
         return Result([Disagreement("istiod-failed", "", reason[:160])], 0, answer["milliseconds"])
     claims = claims_of(objects)
-    found = [*_refusals(answer, claims), *_frozen(answer, claims)]
+    found = [*_refusals(answer, claims), *_frozen(answer, claims, partial(_of_callers, question, claims, oracle))]
     refused = {fact["object"] for fact in answer.get("objects", []) if fact.get("refused")}
     mirror_entries = claims.cluster.routing.mirror_entries
-    frozen = any(
-        config.get("refused") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []
-    )
+    frozen = bool(_refused_routes(answer))
     for mirror_entry in mirror_entries if not frozen else ():  # beyond: frozen
         if (
             not {str(mirror_entry.source), str(mirror_entry.route.owner), str(mirror_entry.route.source)} & refused
@@ -231,7 +234,7 @@ def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
             found += _Mirror(mirror_entry, claims, question, answer).disagreements()
     found += [*_unlisted(answer, claims, refused), *_unmade(answer, claims)] if not frozen else ()
     mirrors = sum(1 for _ in _mirrors(answer))
-    return Result(sorted(set(found)), mirrors, answer["milliseconds"])
+    return Result(sorted(set(found)), mirrors, answer["milliseconds"], refused=frozenset(refused))
 
 
 def _refusals(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
@@ -249,10 +252,25 @@ def _refusals(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
             yield Disagreement("pruned-silent", fact["object"], pruned[0])
 
 
-def _frozen(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
-    reasons = {
-        config.get("refused", "") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []
-    } - {""}
+def _refused_routes(answer: Answer) -> set[str]:
+    """Why Envoy refuses route configurations of some proxies."""
+    configs = (config for fact in answer.get("proxies", {}).values() for config in fact["routes"] or [])
+    return {config.get("refused", "") for config in configs} - {""}
+
+
+def _of_callers(question: Question, claims: Claims, oracle: Oracle) -> Answer:
+    """What istiod renders for the sidecars of all workloads, whose labels may let other entries through."""
+    places = {each.namespace for each in question.proxies if each.kind is ProxyKind.SIDECAR}
+    callers = [
+        Proxy(kind=ProxyKind.SIDECAR, namespace=each.namespace, labels=own, gateway=each.name)
+        for each, own in claims.cluster.workloads
+        if each.namespace in places
+    ]
+    return oracle.ask(replace(question, proxies=callers))
+
+
+def _frozen(answer: Answer, claims: Claims, ask_callers: Callable[[], Answer]) -> Iterable[Disagreement]:
+    reasons = _refused_routes(answer)
     told = {each.rule for each in claims.findings}
     owners = {route.owner: route.bound for route in claims.cluster.routing.routes}
     unlabelled = any(claims.unlabelled(owner.namespace, bound) for owner, bound in owners.items())  # beyond: labels
@@ -262,7 +280,9 @@ def _frozen(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
     claimed = {each.rule for each in claims.findings if each not in unsure} & FREEZING
     if reasons and not told & FREEZING:
         yield Disagreement("envoy-refuses-routes", "", sorted(reasons)[0])
-    if claimed and not reasons and "host-routed-twice" not in told:  # beyond: twice
+    if (
+        claimed and not reasons and "host-routed-twice" not in told and not _refused_routes(ask_callers())
+    ):  # beyond: twice
         yield Disagreement("envoy-refusal-claimed", "", ", ".join(claimed))
 
 
@@ -367,7 +387,12 @@ class _Mirror:
     def disagreements(self) -> list[Disagreement]:
         mirror_entry = self.mirror_entry
         together = self.claims.cluster.routing.of_route(mirror_entry.route)
-        alike = [each for each in together if not self._nothing(each) and each.target.host == mirror_entry.target.host]
+        stand_ins, host = self.claims.stand_ins, mirror_entry.target.host
+        alike = [
+            each
+            for each in together
+            if not self._nothing(each) and stand_ins.get(each.target.host, each.target.host) == host
+        ]
         if self.claims.external(mirror_entry):  # beyond: external
             return []
         if self._nothing(mirror_entry):

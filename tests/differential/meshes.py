@@ -10,6 +10,8 @@ from tests.differential.targets import TargetMaker
 Object = dict[str, Any]
 
 NAMESPACES: Final = ("shop", "lab", "infra")
+ENTRANCE: Final = "entrance"
+"""Name of a Service that every mesh has."""
 STYLES: Final = (*["mesh"] * 4, "gateway", "gateway and mesh", "native gateway", "native mesh", "waypoint")
 
 
@@ -39,7 +41,7 @@ class Mesh(TargetMaker, RouteMaker, FilterMaker):
 
     def _make_services(self) -> None:
         # As in any mesh, some Service has port 80: only then sidecars route hosts that nothing defines.
-        self.add("v1", "Service", "entrance", "istio-system", {"ports": [{"name": "http", "port": 80}]})
+        self.add("v1", "Service", ENTRANCE, "istio-system", {"ports": [{"name": "http", "port": 80}]})
         self.make_service("web", self.home)
         self.make_service("shadow", self.pick(*self.namespaces))
         for namespace in self.namespaces:
