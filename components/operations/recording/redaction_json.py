@@ -73,8 +73,9 @@ class JsonRedactor:
         self._are_plain = all(_is_plain(query) for query in self._queries)
         self._names = CredentialNames(names)
         self._last_words = sorted({re.split("[-_*]", name.lower())[-1] for name in names})
-        self._selected = sorted({name for query in self._queries for name in _names_in(query)})
-        selected = "|".join(map(re.escape, self._selected))
+        found = sorted({name for query in self._queries for name in _names_in(query)})
+        self._squeezed = sorted({_squeezed(name).removeprefix("*") for name in (*names, *found)})
+        selected = "|".join(map(re.escape, found))
         self._mention = _pattern(rf"\b(?:{selected})\b") if selected else None
 
     @property
@@ -98,8 +99,8 @@ class JsonRedactor:
 
     def mentions(self, data: bytes) -> bool:
         """Tell whether bytes that are no text may name something that is forbidden, whatever stands around it."""
-        text = data.decode("latin-1").lower()
-        return any(word.lower() in text for word in (*self._last_words, *self._selected))
+        text = _squeezed(data.decode("latin-1"))
+        return any(name in text for name in self._squeezed)
 
     def redact(self, data: bytes) -> tuple[bytes | None, int]:
         """Return the documents without the forbidden values; ``None`` when they cannot be read."""
@@ -175,6 +176,11 @@ def _without(text: str, spans: Iterable[tuple[int, int]], replacement: str) -> s
         pieces += text[position:first], replacement
         position = end
     return "".join((*pieces, text[position:]))
+
+
+def _squeezed(text: str) -> str:
+    """Return text without what names are compared without."""
+    return text.lower().replace("-", "").replace("_", "")
 
 
 def _pattern(expression: str) -> re.Pattern[str]:
