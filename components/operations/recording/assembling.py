@@ -319,7 +319,7 @@ def split_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], H
 
 def is_grpc(headers: Headers) -> bool:
     """Tell whether the body is framed as gRPC; gRPC-Web has other framing and counts as plain HTTP."""
-    content_type = value_of(headers, "content-type") or ""
+    content_type = (value_of(headers, "content-type") or "").lower()
     return content_type.startswith(_GRPC) and content_type[len(_GRPC) :][:1] in ("", "+", ";")
 
 

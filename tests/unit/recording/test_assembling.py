@@ -253,6 +253,7 @@ def test_the_mark_decides_the_side_when_none_is_fixed(marked: bool, side: Side) 
         ("application/grpc", True),
         ("application/grpc+proto", True),
         ("application/grpc;x=y", True),
+        ("Application/GRPC+Proto", True),
         ("application/grpc-web", False),
         ("application/json", False),
     ],
