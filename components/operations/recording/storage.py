@@ -2,6 +2,8 @@
 
 import os
 import re
+import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -129,8 +131,8 @@ class RecordingStore:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of a recording is there, finished or not."""
-        return not (self.files() or self.unfinished())
+        """Whether nothing of a recording is there, finished or not, nor anything in the place of its folder."""
+        return not (self.files() or self.unfinished() or (self.is_local and Path(self.root).is_file()))
 
     def relative(self, path: str) -> str:
         """Return a file's path below the root, for people."""
@@ -144,8 +146,52 @@ class RecordingStore:
         root = self.filesystem.get_file_info(self.root)
         if root.type == fs.FileType.File:
             return [root]
+        if self.is_local:
+            return list(_local_files(self.root))
         selector = fs.FileSelector(self.root, recursive=True, allow_not_found=True)
         return [info for info in self.filesystem.get_file_info(selector) if info.type == fs.FileType.File]
+
+
+def _local_files(root: str) -> Iterator[Any]:
+    """Yield every file of a folder once, however many links lead to it or around in circles."""
+    start = Path(root).resolve().as_posix()
+    yield from _files_in(root, start, {start})
+
+
+def _files_in(folder: str, place: str, seen: set[str]) -> Iterator[Any]:
+    """Yield the files of a folder and of those within that were not seen yet.
+
+    Args:
+        folder: The folder, by the name that it was found by.
+        place: Where it lies without any link.
+        seen: Places of all files and folders so far.
+    """
+    try:
+        with os.scandir(folder) as found:
+            # Links last, so that what they lead to goes by its own name.
+            entries = sorted(found, key=lambda entry: (entry.is_symlink(), entry.name))
+    except (FileNotFoundError, NotADirectoryError):  # it is not there yet, or its owner has removed it meanwhile
+        return
+    folders: list[tuple[str, str]] = []
+    for entry in entries:
+        try:
+            about = entry.stat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            if entry.is_symlink():  # to itself
+                continue
+            raise
+        its_place = Path(entry.path).resolve().as_posix() if entry.is_symlink() else f"{place}/{entry.name}"
+        if its_place in seen:
+            continue
+        seen.add(its_place)
+        if stat.S_ISREG(about.st_mode):
+            yield fs.FileInfo(entry.path, fs.FileType.File, size=about.st_size)
+        elif stat.S_ISDIR(about.st_mode):
+            folders.append((entry.path, its_place))
+    for one, its_place in folders:
+        yield from _files_in(one, its_place, seen)
 
 
 def named_after(moment: datetime) -> tuple[str, str]:

@@ -156,6 +156,15 @@ def test_bad_options_are_named(words: list[str], said: str, tmp_path: Path, caps
     assert not (tmp_path / "to").exists()
 
 
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    file, link = capture(tmp_path / "in" / "a.gor", 1), tmp_path / "link.gor"
+    link.symlink_to(file)
+    code, out, _ = run(capsys, file, tmp_path / "in", link, "--to", tmp_path / "to", "--json")
+    result = json.loads(out)
+    assert (code, result["records"], result["exchanges"], result["refused"]) == (0, 2, 1, {})
+
+
 def test_a_folder_stands_for_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, DATA / "tap-json-streamed", "--to", tmp_path / "to", "--json")
     result = json.loads(out)

@@ -418,3 +418,33 @@ def test_recordings_are_read_where_the_machine_has_no_time_zones(tmp_path: Path)
         [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "1 []\n"
+
+
+def test_a_file_is_there_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "recording"
+    _write(folder, [_exchange(0)])
+    _write(tmp_path / "elsewhere", [_exchange(1)])
+    for name, place in {
+        "circle": folder,
+        "other": tmp_path / "elsewhere",
+        "again": tmp_path / "elsewhere",
+        "itself": folder / "itself",
+        "dead.parquet": folder / "nowhere",
+        "loop.parquet": folder / "loop.parquet",
+    }.items():
+        (folder / name).symlink_to(place)
+    (day,) = (each for each in folder.iterdir() if each.name.startswith("day="))
+    (day / "up").symlink_to(folder)
+    (file,) = day.glob("*.parquet")
+    (day / "a-link.parquet").symlink_to(file)
+    os.mkfifo(folder / "pipe.parquet")
+    reader = RecordingReader.open(str(folder))
+    assert sorted(one.request_id for one in reader.exchanges()) == ["id-0", "id-1"]
+    assert reader.damage == []
+    assert file.name in {Path(each.path).name for each in reader.store.files()}
+
+
+def test_a_file_in_the_place_of_a_folder_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert not RecordingStore.open(str(tmp_path / "file")).is_empty
+    assert RecordingStore.open(str(tmp_path / "nothing")).is_empty

@@ -165,14 +165,17 @@ class BrokenGuard(ReplayGuard):
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"guard": BrokenGuard()}, r"with RuntimeError: cannot tell of GET"), ({"result": "file"}, r"file/shard=00\d'")],
+    [
+        ({"guard": BrokenGuard()}, r"with RuntimeError: cannot tell of GET"),
+        ({"result": "file"}, r"file/in/shard=00\d'"),
+    ],
 )
 async def test_what_fails_in_a_process_is_told_in_its_words_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
 ) -> None:
     (tmp_path / "file").touch()
     if "result" in changes:
-        changes = {"result": str(tmp_path / "file")}
+        changes = {"result": str(tmp_path / "file" / "in")}
     with pytest.raises(OperationError, match=said):
         await replay_in_processes(job_of(record(tmp_path, *requests(4)), "http://127.0.0.1:1", **changes), 2)
     assert capfd.readouterr().err == ""

@@ -125,7 +125,8 @@ def import_files(
         OSError: A file cannot be read, or the store not be written.
     """
     encodable(source, field="source")
-    files = [each for path in files for each in _within(path)]
+    # Patterns of a shell may overlap, and a file that is read twice would tell of requests that nobody sent.
+    files = list({each.resolve(): each for path in files for each in _within(path)}.values())
     chosen = formats_of(files, wanted)
     if not store.is_empty:
         raise ValidationError(
