@@ -144,10 +144,8 @@ class Redactor:
         count = 0
         for name, value in headers:
             kept, found = value, 0
-            if self._is_secret(name):
-                kept, found = REDACTED, 1
-            elif name in _URL_HEADERS:
-                kept, found = self._redact_url(value)
+            if self._is_looked_at(name):
+                kept, found = (REDACTED, 1) if self._is_secret(name) else self._redact_url(value)
             redacted.append((name, kept))
             count += found
         return (tuple(redacted), count) if count else (headers, 0)
