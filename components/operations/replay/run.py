@@ -5,10 +5,10 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from ...model import HeaderName, ValidationError
 from ...model.credentials import without_credentials
@@ -237,18 +237,18 @@ class _Run:
 
     async def send_all(self, ordered: OrderedReader, first: datetime | None) -> str:
         """Send everything that may be sent, and wait for the responses."""
+        stopping = asyncio.ensure_future(self._stop.wait())
         try:
-            return await self._send_in_time(ordered, first)
+            return await self._send_in_time(ordered, first, stopping)
         finally:
             # Also after Ctrl-C: nothing that was sent is forgotten.
-            await self._finish()
+            await self._finish(stopping)
             if self._results:
                 await self._results.close()
             self._sender.close()
 
-    async def _finish(self) -> None:
+    async def _finish(self, stopping: asyncio.Future[Any]) -> None:
         """Wait for what was sent. Each call has a limit of its own, which for a stream is longer than the usual one."""
-        stopping = asyncio.ensure_future(self._stop.wait())
         ended = asyncio.ensure_future(self._fewer_than(1))
         await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -262,7 +262,7 @@ class _Run:
             self._fewer.clear()
             await self._fewer.wait()
 
-    async def _send_in_time(self, ordered: OrderedReader, first: datetime | None) -> str:
+    async def _send_in_time(self, ordered: OrderedReader, first: datetime | None, stopping: asyncio.Future[Any]) -> str:
         due = schedule(self._job.pace, shard=self._job.shard, origin=first)
         origin: float | None = None
         async with aclosing(read_ahead(ordered.exchanges())) as chunks:
@@ -271,7 +271,7 @@ class _Run:
                     if origin is None:
                         origin = time.perf_counter() + max(_LEAD_SECONDS, self._until_begin())
                     moment = origin + due(exchange.started_at)
-                    await self._turn_of(moment)
+                    await self._turn_of(moment, stopping)
                     if self._stop.is_set():
                         return "interrupted"
                     self._send(exchange, moment)
@@ -279,12 +279,10 @@ class _Run:
                     break
         return self._stopped_by
 
-    async def _turn_of(self, moment: float) -> None:
+    async def _turn_of(self, moment: float, stopping: asyncio.Future[Any]) -> None:
         """Wait until a request is due and there is room for it and for its answer, or the replay is stopped."""
         if (wait := moment - time.perf_counter()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._stop.wait()
+            await asyncio.wait([stopping], timeout=wait)
         if self._in_flight >= self._max_in_flight:
             self.statistics.held_back += 1
             await self._fewer_than(self._max_in_flight)
