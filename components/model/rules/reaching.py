@@ -6,13 +6,15 @@ Written after EnvoyFilters and ShouldAttachPolicy of Istio's pilot, and held aga
 from typing import Final
 
 from ..render.overlay import REFERENCED
+from ..routing import service_host
 from .clusters import ClusterObjects
-from .envoy import GATEWAY, INBOUND, Patch, targets_of
+from .envoy import GATEWAY, INBOUND, WAYPOINT, Patch, targets_of
 from .gateways import WAYPOINT_CLASS
 from .nodes import Node
 from .objects import KubeObject, is_ambient, service_name, waypoint_namespace
+from .placements import refusable
 from .ports import carries_http, port_number
-from .routes import ROUTE
+from .routes import MESH, ROUTE
 
 DEFAULT: Final = "default"
 """Name of the routes that proxies have of Services by themselves, and of all that they take in."""
@@ -74,23 +76,53 @@ def _gateways_at_hand(cluster: ClusterObjects, patch: Patch) -> bool:
     )
 
 
-def reaches_waypoint(cluster: ClusterObjects, patch: Patch, port: int | None = None) -> bool:
-    """Whether a patch reaches some waypoint, for which it must name it or, in the root namespace, its class.
+def reaches_waypoint(cluster: ClusterObjects, patch: Patch) -> bool:
+    """Whether a patch reaches some waypoint, for which it must name it or, in the root namespace, its class."""
+    return bool(_waypoints_reached(cluster, patch))
 
-    With ``port`` one in whose namespace a Service has that port.
+
+def _waypoints_reached(cluster: ClusterObjects, patch: Patch) -> list[KubeObject]:
+    of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")
+    return [
+        each
+        for each in cluster.of("KubernetesGateway")
+        if _is_waypoint(each)
+        and any(target in (of_class, ("Gateway", f"{each.namespace}/{each.name}")) for target in patch.targets)
+    ]
+
+
+def _meets_waypoint(cluster: ClusterObjects, patch: Patch, port: int) -> bool:
+    """Whether a waypoint that a patch reaches has routes of a Service by itself at a port.
+
+    Those of a Service that some route is for are never patched. Source: buildWaypointInboundHTTPRouteConfig of Istio's
+    pilot.
     """
-    for each in cluster.of("KubernetesGateway"):
-        of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")
-        wanted = (("Gateway", f"{each.namespace}/{each.name}"), of_class)
-        near = port is None or any(
-            port == port_number(node) and carries_http(service, node)
-            for service in cluster.of("Service")
-            if service.namespace == each.namespace
-            for node in service.spec["ports"].elements()
-        )
-        if near and _is_waypoint(each) and any(target in wanted for target in patch.targets):
+    for waypoint in _waypoints_reached(cluster, patch):
+        ports = [port_number(node) for node in waypoint.spec["listeners"].elements()]
+        if port in ports and _has_own_service(cluster, waypoint):
             return True
+        for service in (each for each in cluster.of("Service") if each.namespace == waypoint.namespace):
+            numbers = [port_number(node) for node in service.spec["ports"].elements() if carries_http(service, node)]
+            if port in numbers and not _is_routed(cluster, service, port):
+                return True
     return False
+
+
+def _has_own_service(cluster: ClusterObjects, waypoint: KubeObject) -> bool:
+    """Whether a waypoint stands before the Service that Istio makes for it, which only routes for patterns are for."""
+    around = cluster.find("Namespace", "default", waypoint.namespace)
+    used = around.root["metadata"]["labels"]["istio.io/use-waypoint"].text() if around else waypoint.name
+    host = service_host(waypoint.name, waypoint.namespace)
+    routes = (each for each in cluster.route_index.covering(host) if MESH in each.bound and not cluster.refuses(each))
+    return used == waypoint.name and not any(each.owner.namespace == waypoint.namespace for each in routes)
+
+
+def _is_routed(cluster: ClusterObjects, service: KubeObject, port: int) -> bool:
+    """Whether the waypoint of a Service has some route for it at a port."""
+    host = service_host(service.name, service.namespace)
+    routes = (each for each in cluster.route_index.covering(host) if MESH in each.bound and not cluster.refuses(each))
+    outlets = (placed.outlet for each in routes for placed in refusable(cluster, each))
+    return any(each.context == WAYPOINT and each.port == port and host in each.hosts for each in outlets)
 
 
 def told_to_waypoint(cluster: ClusterObjects, namespace: str, host: str) -> bool:
@@ -144,7 +176,7 @@ def meets_inbound(cluster: ClusterObjects, patch: Patch) -> bool:
     if match["name"].text() or host["name"].text() or host["domainName"].text("*") != "*":
         return False
     if port := match["portNumber"].integer():
-        return reaches_waypoint(cluster, patch, port)
+        return _meets_waypoint(cluster, patch, port)
     return bool(sidecars_reached(cluster, patch)) or reaches_waypoint(cluster, patch)
 
 

@@ -137,14 +137,32 @@ def patch(operation: str, match: Object, **spec: object) -> Object:
     }
 
 
-@pytest.mark.parametrize(("port", "said"), [(8000, True), (9000, False)])
-def test_a_new_route_without_a_match_is_refused_for_the_port_of_a_waypoint_s_service(port: int, said: bool) -> None:
+@pytest.mark.parametrize(
+    ("host", "port", "said"),
+    [
+        ("", 8000, True),
+        ("", 9000, False),
+        ("", 15008, True),
+        ("a.hello.svc.cluster.local", 8000, False),
+        ("a.hello.svc.cluster.local", 15008, True),
+        ("*.hello.svc.cluster.local", 15008, False),
+        ("*.hello.svc.cluster.local", None, True),
+    ],
+)
+def test_a_new_route_without_a_match_is_refused_for_what_a_waypoint_has_of_its_services_by_itself(
+    host: str, port: int | None, said: bool
+) -> None:
+    """Routes that somebody wrote for a Service are not patched there; the waypoint has a Service of its own as well.
+
+    What comes for pods themselves has no port.
+    """
     way: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
     way["metadata"] = {"name": "way", "namespace": "hello"}
     way["spec"] = {"gatewayClassName": "istio-waypoint", "listeners": [{"port": 15008, "protocol": "HBONE"}]}
     target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "way"}
-    adding = patch("ADD", {"routeConfiguration": {"portNumber": port}}, targetRefs=[target])
-    found = findings(mesh([*ambient("a.hello.svc.cluster.local"), way, adding]), "envoy-filter-refused-routes")
+    adding = patch("ADD", {"routeConfiguration": {"portNumber": port} if port else {}}, targetRefs=[target])
+    objects = [each for each in ambient(host) if host or each["kind"] != "VirtualService"]
+    found = findings(mesh([*objects, way, adding]), "envoy-filter-refused-routes")
     assert bool(found) is said
 
 
