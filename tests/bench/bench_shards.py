@@ -46,11 +46,13 @@ _GROUPS = 32
 _TOLD_GROUPS = 32
 """Row groups after which it is told how far the writing is."""
 
+_PAIRED_BY = ("request_id", "method", "path")
+
 _HEADERS = (("content-type", "application/json"), ("server", "envoy"), ("cache-control", "no-store"))
 
 
 def _write(folder: Path, side: Side, pairs: int) -> None:
-    """Write a recording: about 1 KiB a row, of which compression leaves 500 bytes."""
+    """Write a recording: about 1 KiB a row, of which compression leaves 550 bytes."""
     one = Exchange(
         request_id="",
         side=side,
@@ -107,7 +109,7 @@ def _bodies(rows: range, side: Side) -> list[bytes]:
 
 @cache
 def _noises() -> list[bytes]:
-    return [shake_256(number.to_bytes(8)).hexdigest(450).encode() for number in range(_ROWS)]
+    return [shake_256(number.to_bytes(8)).hexdigest(520).encode() for number in range(_ROWS)]
 
 
 def _job(folder: Path) -> DiffJob:
@@ -122,7 +124,7 @@ def _pair(corpus: Corpus, *, with_bodies: bool) -> tuple[int, int]:
     Reads what that needs, as DuckDB does. A comparison reads the rest of the answers in the same go.
     """
     counts, size = PairCounts(), 0
-    columns = ("side", "source", "request_id", "started_at", *(("response_body",) if with_bodies else ()))
+    columns = ("side", "source", *_PAIRED_BY, "started_at", *(("response_body",) if with_bodies else ()))
     readers = {url: RecordingReader(store=RecordingStore.open(url)) for url in corpus.groups}
     for number in corpus.parts():
         sides: dict[str, list[Any]] = {role: [] for role in corpus.choice.sources}
@@ -152,7 +154,8 @@ def _join(folder: Path, wanted: str) -> Any:
     connection = duckdb.connect()
     connection.execute("SET threads = 1")
     places = [f"'{folder}/{side}/**/*.parquet'" for side in ("primary", "mirror")]
-    query = f"SELECT {wanted} FROM read_parquet({places[0]}) p JOIN read_parquet({places[1]}) m USING (request_id)"  # noqa: S608 -- own names
+    by = ", ".join(_PAIRED_BY)
+    query = f"SELECT {wanted} FROM read_parquet({places[0]}) p JOIN read_parquet({places[1]}) m USING ({by})"  # noqa: S608 -- own names
     return connection.execute(query).fetchone()
 
 
