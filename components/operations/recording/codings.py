@@ -23,6 +23,13 @@ _BY_ZLIB: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _BY_ARROW: Final = {"br": "brotli", "zstd": "zstd"}
 """Arrow brings these codecs for Parquet, so nothing else need be installed. Names: RFC 7932, RFC 8878."""
 
+_TOLD: Final = frozenset(
+    {"aes128gcm", "compress", "dcb", "dcz", "exi", "lz4", "lzma", "pack200-gzip", "snappy", "x-compress", "xz"}
+)
+"""Other codings that reasons name; servers may make up any number more.
+
+Source: IANA's registry of HTTP content codings, and compressors that gRPC's libraries have."""
+
 
 class UnopenedError(ValueError):
     """A body or message cannot be decoded; the text says why and fits behind "its content"."""
@@ -50,7 +57,7 @@ def opened(data: bytes, coding: str, *, limit: int = MAX_DECODED_BYTES) -> bytes
     """
     names = _names(coding)
     if len(names) > _MAX_CODINGS:
-        raise UnopenedError(f"has {len(names)} codings")
+        raise UnopenedError(f"has more than {_MAX_CODINGS} codings")
     # The last one was applied last. Source: RFC 9110 section 8.4.
     for name in reversed(names):
         if not data:  # an answer to HEAD, a 304: headers of a body that is not there
@@ -60,7 +67,8 @@ def opened(data: bytes, coding: str, *, limit: int = MAX_DECODED_BYTES) -> bytes
         elif name in _BY_ARROW:
             pieces = _read_by_arrow(data, _BY_ARROW[name])
         else:
-            raise UnopenedError(f"is coded as {name[:20]!r}, which is not known here")
+            coding = repr(name) if name in _TOLD else "something"
+            raise UnopenedError(f"is coded as {coding}, which is not known here")
         data = _gathered(pieces, name, limit)
     return data
 

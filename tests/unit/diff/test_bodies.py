@@ -88,7 +88,7 @@ def test_deflate_without_its_header_is_opened() -> None:
         ("gzip", gzip.compress(b"\0" * (17 << 20)), "its content is larger than 16,384 KiB once decoded"),
         ("zstd", encode(b"\0" * (17 << 20), "zstd"), "its content is larger than 16,384 KiB once decoded"),
         ("br", encode(b"\0" * (17 << 20), "br"), "its content is larger than 16,384 KiB once decoded"),
-        ("gzip,gzip,gzip,gzip,gzip", b"x", "its content has 5 codings"),
+        ("gzip,gzip,gzip,gzip,gzip", b"x", "its content has more than 4 codings"),
     ],
     ids=["unknown", "no br", "cut zstd", "cut gzip", "gzip and more", "large gzip", "large zstd", "large br", "many"],
 )
@@ -356,7 +356,7 @@ def test_of_a_stream_that_cannot_be_compared_as_a_whole_no_message_counts() -> N
     one, other = (
         _call(_message(b"\x08%b" % n), _message(n, compressed=True), coding="made-up") for n in (b"\1", b"\2")
     )
-    assert _compare(one, other) == (set(), "its content is coded as 'made-up', which is not known here")
+    assert _compare(one, other) == (set(), "its content is coded as something, which is not known here")
 
 
 @pytest.mark.parametrize(
