@@ -111,16 +111,17 @@ class CredentialNames:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        plain = {_plain(name) for name in names}
+        plain = {plain_name(name) for name in names}
         self._exact = frozenset(name for name in plain if not name.startswith("*"))
         self._ends = tuple(name.removeprefix("*") for name in plain - self._exact)
 
     def __contains__(self, name: str) -> bool:
-        plain = _plain(name)
+        plain = plain_name(name)
         return plain in self._exact or plain.endswith(self._ends)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a name, or a text with names in it, without what names are compared without."""
     return name.lower().replace("-", "").replace("_", "")
 
 

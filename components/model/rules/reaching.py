@@ -3,6 +3,7 @@
 Written after EnvoyFilters and ShouldAttachPolicy of Istio's pilot, and held against istiod itself.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from ..render.overlay import REFERENCED
@@ -14,7 +15,7 @@ from .nodes import Node
 from .objects import KubeObject, is_ambient, service_name, waypoint_namespace
 from .placements import refusable
 from .ports import carries_http, port_number
-from .routes import MESH, ROUTE
+from .routes import MESH, ROUTE, Route
 
 DEFAULT: Final = "default"
 """Name of the routes that proxies have of Services by themselves, and of all that they take in."""
@@ -113,16 +114,20 @@ def _has_own_service(cluster: ClusterObjects, waypoint: KubeObject) -> bool:
     around = cluster.find("Namespace", "default", waypoint.namespace)
     used = around.root["metadata"]["labels"]["istio.io/use-waypoint"].text() if around else waypoint.name
     host = service_host(waypoint.name, waypoint.namespace)
-    routes = (each for each in cluster.route_index.covering(host) if MESH in each.bound and not cluster.refuses(each))
-    return used == waypoint.name and not any(each.owner.namespace == waypoint.namespace for each in routes)
+    namespaces = {each.owner.namespace for each in _mesh_routes(cluster, host)}
+    return used == waypoint.name and waypoint.namespace not in namespaces
 
 
 def _is_routed(cluster: ClusterObjects, service: KubeObject, port: int) -> bool:
     """Whether the waypoint of a Service has some route for it at a port."""
     host = service_host(service.name, service.namespace)
-    routes = (each for each in cluster.route_index.covering(host) if MESH in each.bound and not cluster.refuses(each))
-    outlets = (placed.outlet for each in routes for placed in refusable(cluster, each))
+    outlets = (placed.outlet for each in _mesh_routes(cluster, host) for placed in refusable(cluster, each))
     return any(each.context == WAYPOINT and each.port == port and host in each.hosts for each in outlets)
+
+
+def _mesh_routes(cluster: ClusterObjects, host: str) -> Iterator[Route]:
+    """Routes of the mesh that are for a host, but for those that are refused."""
+    return (each for each in cluster.route_index.covering(host) if MESH in each.bound and not cluster.refuses(each))
 
 
 def told_to_waypoint(cluster: ClusterObjects, namespace: str, host: str) -> bool:

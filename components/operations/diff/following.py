@@ -194,21 +194,14 @@ class Follower:
         request.bytes += size
         self._bytes += size
         if role != PRIMARY:
-            partner = request.open[role].take(answer.target)
-            if partner is not None:
+            if partner := _met(answer, request.open[role], request.waiting[role]):
                 self._compare(role, partner, answer)
-            else:
-                request.waiting[role].add(answer)
         else:
             request.primary += 1
             self._comparison.note_primary(answer.endpoint, 1)
             for other in self._sources:
-                if other != PRIMARY:
-                    partner = request.waiting[other].take(answer.target)
-                    if partner is not None:
-                        self._compare(other, answer, partner)
-                    else:
-                        request.open[other].add(answer)
+                if other != PRIMARY and (partner := _met(answer, request.waiting[other], request.open[other])):
+                    self._compare(other, answer, partner)
         while len(self._requests) > self._max_waiting or self._bytes > MAX_WAITING_BYTES:
             _, oldest = self._requests.popitem(last=False)
             self._bytes -= oldest.bytes
@@ -235,6 +228,14 @@ class Follower:
         else:
             self._comparison.tallies.baseline_counts.paired += 1
             self._comparison.add_baseline(primary, other)
+
+
+def _met(answer: Answer, partners: _Alone, own: _Alone) -> Answer | None:
+    """Take the partner of an answer out, or put the answer to those that have none yet."""
+    partner = partners.take(answer.target)
+    if partner is None:
+        own.add(answer)
+    return partner
 
 
 def _count_alone(request: _Request, counts: PairCounts) -> None:

@@ -9,7 +9,7 @@ import jsonpath_rfc9535 as jsonpath
 from jsonpath_rfc9535.selectors import IndexSelector, NameSelector, WildcardSelector
 
 from ...model import ValidationError
-from ...model.credentials import CredentialNames
+from ...model.credentials import CredentialNames, plain_name
 from .json_spans import NAME_MEMBERS, VALUE_MEMBERS, Forbidden, documents, spans_of
 
 REDACTED: Final = "[redacted]"
@@ -74,7 +74,7 @@ class JsonRedactor:
         self._names = CredentialNames(names)
         self._last_words = sorted({re.split("[-_*]", name.lower())[-1] for name in names})
         found = sorted({name for query in self._queries for name in _names_in(query)})
-        self._squeezed = sorted({_squeezed(name).removeprefix("*") for name in (*names, *found)})
+        self._plain_names = sorted({plain_name(name).removeprefix("*") for name in (*names, *found)})
         selected = "|".join(map(re.escape, found))
         self._mention = _pattern(rf"\b(?:{selected})\b") if selected else None
 
@@ -99,8 +99,8 @@ class JsonRedactor:
 
     def mentions(self, data: bytes) -> bool:
         """Tell whether bytes that are no text may name something that is forbidden, whatever stands around it."""
-        text = _squeezed(data.decode("latin-1"))
-        return any(name in text for name in self._squeezed)
+        text = plain_name(data.decode("latin-1"))
+        return any(name in text for name in self._plain_names)
 
     def redact(self, data: bytes) -> tuple[bytes | None, int]:
         """Return the documents without the forbidden values; ``None`` when they cannot be read."""
@@ -176,11 +176,6 @@ def _without(text: str, spans: Iterable[tuple[int, int]], replacement: str) -> s
         pieces += text[position:first], replacement
         position = end
     return "".join((*pieces, text[position:]))
-
-
-def _squeezed(text: str) -> str:
-    """Return text without what names are compared without."""
-    return text.lower().replace("-", "").replace("_", "")
 
 
 def _pattern(expression: str) -> re.Pattern[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 from ...model import HeaderName, ValidationError
@@ -214,7 +215,13 @@ class _Run:
         self._in_flight = 0
         self._fewer = asyncio.Event()
         self._headers_for = job.target.headers_for(mark=(job.mark_header, job.run_id))
-        self._sender = Sender(
+        self._results = self._result_writer([RedactionRules(), *rules])
+
+    @cached_property
+    def _sender(self) -> Sender:
+        """What sends, made when something is sent: a plan needs none."""
+        job = self._job
+        return Sender(
             job.target,
             timeout_seconds=job.timeout_seconds,
             max_body_bytes=job.max_body_bytes,
@@ -222,11 +229,9 @@ class _Run:
             max_in_flight=self._max_in_flight,
             guard=job.guard,
         )
-        self._results = self._result_writer([RedactionRules(), *rules])
 
     async def plan(self, ordered: OrderedReader) -> str:
         """Count what would be sent."""
-        self._sender.close()
         async with aclosing(read_ahead(ordered.exchanges())) as chunks:
             async for chunk in chunks:
                 for _ in self._wanted(chunk):

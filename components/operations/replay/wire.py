@@ -53,12 +53,11 @@ def header_lines(authority: str, headers: Headers) -> list[bytes]:
         UnsendableError: One of them is no header.
     """
     # Looked at and encoded all at once, which takes a third of the time of one after the other.
-    text = "\n".join(
-        [_line("Host", authority), *[f"{name}: {value}" if value else f"{name};" for name, value in headers]]
-    )
+    all_headers = (("Host", authority), *headers)
+    text = "\n".join([_line(name, value) for name, value in all_headers])
     forbidden = _forbidden(tuple([name for name, _ in headers]))
     if forbidden is None or text.count("\n") != len(headers) or "\r" in text or "\0" in text:
-        return [header_line(name, value) for name, value in (("Host", authority), *headers)]
+        return [header_line(name, value) for name, value in all_headers]
     return [*_as_bytes(text).split(b"\n"), *forbidden]
 
 
