@@ -465,7 +465,8 @@ class _Mirror:
             return []
         together = [each for each in self.claims.cluster.routing.of_route(self.mirror_entry.route) if not each.disabled]
         alike = [each for each in together if each.target == self.mirror_entry.target]
-        loose = [each for each in together if each.target.host == self.mirror_entry.target.host]
+        stand_ins, host = self.claims.stand_ins, self.mirror_entry.target.host
+        loose = [each for each in together if stand_ins.get(each.target.host, each.target.host) == host]
         if len(loose) > len(alike) or len({each.percent for each in alike}) > 1:  # beyond: shares
             return []
         for each, own in self.sent:
@@ -491,10 +492,9 @@ class _Mirror:
         of_senders = (self.claims.naming(f"in {each.proxy.namespace} that mirror to {host}") for each, _ in sent)
         hiding = {rule for told in of_senders for rule in told} & {"service-entry-hidden", "mirror-target-hidden"}
         told = self.mine & VANISHING or hiding
-        names = {own[0]["cluster"] for _, own in sent}
-        if any(self.claims.naming(f"{name} is taken away", str(self.mirror_entry.source)) for name in names):
-            told = {*told, "mirror-policy-drift"}
         absent = [each for each, own in sent if own[0]["cluster"] not in each.clusters]
+        if any(self._told_of_removal(name) for name in {own[0]["cluster"] for _, own in sent}):
+            told = {*told, "mirror-policy-drift"}
         if absent and not told and not self._told_where_written():
             elsewhere = may_be_elsewhere(self.claims.cluster, host)  # beyond: elsewhere
             return [] if elsewhere else self._say("cluster-absent-silent", self._target())
@@ -512,6 +512,27 @@ class _Mirror:
         if absent:
             return []
         return [*self._endpoints(sent), *self._life(sent), *self._brakes(sent)]
+
+    def _told_of_removal(self, name: str) -> bool:
+        """Whether an EnvoyFilter is said to take a cluster of the mirror's away.
+
+        That is said of the whole object, so that it may be true of another mirror that lacks the cluster, and not of
+        this one.
+        """
+        if not self.claims.naming(f"{name} is taken away", self.subject):
+            return False
+        beside = [each for each in self.claims.cluster.routing.mirror_entries if str(each.source) == self.subject]
+        others = (each for each in beside if each is not self.mirror_entry)
+        return self._lacks(name) or not any(
+            _Mirror(each, self.claims, self.question, self.answer)._lacks(name) for each in others
+        )
+
+    def _lacks(self, name: str) -> bool:
+        """Whether a sender of the mirror has no such cluster, to which it mirrors."""
+        return any(
+            own[0]["cluster"] == name and name not in each.clusters and self._expected(each.proxy)
+            for each, own in self.sent
+        )
 
     def _target(self) -> str:
         target = self.mirror_entry.target
