@@ -9,11 +9,12 @@ from .known_targets import led_to, unknowing_sidecars, unknowing_waypoint
 from .mirror_entries import MirrorEntry
 from .objects import KubeObject, exported
 from .patching import cluster_at, sent
+from .placements import standing
 from .policies import faulty, proxies, workload_selector
 from .reach import service_entry
 from .references import ungranted
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .routes import MESH
+from .routes import MESH, ROUTE, Route
 from .visibility import EXPORT, sees_service
 
 EXPORTS: Final = "https://istio.io/latest/docs/reference/config/annotations/#NetworkingExportTo"
@@ -65,17 +66,30 @@ def rule_out_of_reach(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
 def entry_hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ServiceEntries that a sender does not see."""
     cluster, host = case.cluster, mirror_entry.target.host
-    for context, namespace in proxies(cluster, mirror_entry.route):
+    for sender in _senders(cluster, mirror_entry.route):
+        namespace = sender[1]
         entry = service_entry(cluster, host, namespace)
-        if entry and not exported(entry, namespace) and not _taken_in(cluster, entry, host, (context, namespace)):
-            bound = (each for each in mirror_entry.route.gateways if each != MESH)
-            at = [each for each in bound if namespace in cluster.gateways.namespaces_of(each)]
-            known = (
-                any(map(cluster.gateways.has_pods_of, at)) if context == GATEWAY else namespace in cluster.namespaces
-            )
+        if entry and not exported(entry, namespace) and not _taken_in(cluster, entry, host, sender):
             message = f"proxies in {namespace} that mirror to {host} do not see it"
-            yield problem(entry, "spec.exportTo", message, likely=not known)
+            yield problem(entry, "spec.exportTo", message, likely=not _at_hand(cluster, mirror_entry.route, sender))
             return
+
+
+def _senders(cluster: ClusterObjects, route: Route) -> list[tuple[str, str]]:
+    """Who sends an entry's mirrors, but for gateways that are nowhere, of which another rule tells."""
+    if not cluster.complete:
+        return proxies(cluster, route)
+    placed = [each.outlet for each in standing(cluster, route).placements if each.action == ROUTE]
+    there = (each for each in placed if not each.gateway or cluster.gateways.named(each.gateway))
+    return list(dict.fromkeys((each.context, each.namespace) for each in there))
+
+
+def _at_hand(cluster: ClusterObjects, route: Route, sender: tuple[str, str]) -> bool:
+    """Whether pods of a sender are at hand, or for sidecars any workloads of its namespace."""
+    context, namespace = sender
+    bound = (each for each in route.gateways if each != MESH)
+    at = [each for each in bound if namespace in cluster.gateways.namespaces_of(each)]
+    return any(map(cluster.gateways.has_pods_of, at)) if context == GATEWAY else namespace in cluster.namespaces
 
 
 @mirror_rule(
@@ -93,7 +107,7 @@ def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report Services that a sender does not see."""
     host = mirror_entry.target.host
     service = case.cluster.service(host)
-    for sender in proxies(case.cluster, mirror_entry.route) if service else ():
+    for sender in _senders(case.cluster, mirror_entry.route) if service else ():
         namespace = sender[1]
         if service and not sees_service(namespace, service) and not _taken_in(case.cluster, service, host, sender):
             message = f"proxies in {namespace} that mirror to {host} do not see it"

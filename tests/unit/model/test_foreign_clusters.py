@@ -54,6 +54,14 @@ def through(gateway: str) -> Object:
     return given
 
 
+def listening(namespace: str) -> Object:
+    """A Gateway that takes requests for the host."""
+    server = {"port": {"number": 8000, "name": "grpc", "protocol": "GRPC"}, "hosts": [HOST]}
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": [server]}
+    metadata = {"name": "gw", "namespace": namespace}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}
+
+
 @pytest.mark.parametrize(("export", "seen"), [("istio-system", True), (".", False)])
 @pytest.mark.parametrize(
     "front",
@@ -64,20 +72,23 @@ def through(gateway: str) -> Object:
     ids=["pods", "service"],
 )
 def test_a_gateway_is_where_its_pods_are(front: Object, export: str, seen: bool) -> None:
-    server = {"port": {"number": 8000, "name": "grpc", "protocol": "GRPC"}, "hosts": [HOST]}
-    spec = {"selector": {"istio": "ingressgateway"}, "servers": [server]}
-    metadata = {"name": "gw", "namespace": "hello"}
-    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}
-    judged = mesh([through("gw"), gateway, front, outside("b", "hello", export)])
+    judged = mesh([through("gw"), listening("hello"), front, outside("b", "hello", export)])
     assert (findings(judged, "service-entry-hidden") == []) is seen
 
 
 def test_of_two_service_entries_a_proxy_takes_the_one_that_it_sees() -> None:
     hidden, seen = outside("a", "other", "."), outside("b", "istio-system", ".")
-    route = through("istio-system/gw")
-    assert findings(mesh([route, hidden, seen]), "service-entry-hidden") == []
-    [found] = findings(mesh([route, hidden]), "service-entry-hidden")
+    sending = [through("istio-system/gw"), listening("istio-system")]
+    assert findings(mesh([*sending, hidden, seen]), "service-entry-hidden") == []
+    [found] = findings(mesh([*sending, hidden]), "service-entry-hidden")
     assert found.object == "ServiceEntry other/a"
+
+
+@pytest.mark.parametrize(("complete", "said"), [(True, False), (False, True)])
+def test_a_gateway_that_is_nowhere_sees_nothing_and_needs_nothing(complete: bool, said: bool) -> None:
+    """What a gateway would need that may be elsewhere is told all the same."""
+    objects = [through("istio-system/gw"), outside("a", "other", ".")]
+    assert bool(findings(mesh(objects, complete=complete), "service-entry-hidden")) is said
 
 
 def test_a_name_that_a_wildcard_service_entry_covers_is_no_short_one() -> None:
