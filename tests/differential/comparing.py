@@ -22,7 +22,7 @@ from pulumi_traffic_mirror.model.rules.hosts import covers
 from pulumi_traffic_mirror.model.rules.outlets import callers, own_hosts
 from pulumi_traffic_mirror.model.rules.policies import proxies
 from pulumi_traffic_mirror.model.rules.reach import pattern_entry
-from pulumi_traffic_mirror.model.rules.sidecar_ports import may_be_elsewhere
+from pulumi_traffic_mirror.model.rules.sidecar_ports import has_plain_port, may_be_elsewhere
 from pulumi_traffic_mirror.model.rules.visibility import EXPORT
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
@@ -487,7 +487,7 @@ class _Mirror:
         if not sent:
             taken = all(each.removed_by for each in patching.sent(self.claims.cluster, self.mirror_entry.route))
             told = taken or self._told_of_filters() or "host-routed-twice" in self.rules
-            return [] if told else self._say("sent-by-others-only")
+            return [] if told or self._behind_hosts_elsewhere() else self._say("sent-by-others-only")
         host = self.mirror_entry.target.host
         of_senders = (self.claims.naming(f"in {each.proxy.namespace} that mirror to {host}") for each, _ in sent)
         hiding = {rule for told in of_senders for rule in told} & {"service-entry-hidden", "mirror-target-hidden"}
@@ -512,6 +512,15 @@ class _Mirror:
         if absent:
             return []
         return [*self._endpoints(sent), *self._life(sent), *self._brakes(sent)]
+
+    def _behind_hosts_elsewhere(self) -> bool:
+        """Whether Sidecars leave all that send it Services alone that are not at hand, which may make its port."""
+        cluster = self.claims.cluster
+        unsure = [
+            context == SIDECAR and has_plain_port(cluster, place) is None
+            for context, place in proxies(cluster, self.mirror_entry.route)
+        ]
+        return bool(unsure) and all(unsure)  # beyond: elsewhere
 
     def _told_of_removal(self, name: str) -> bool:
         """Whether an EnvoyFilter is said to take a cluster of the mirror's away.

@@ -38,6 +38,8 @@ class Mesh(TargetMaker, RouteMaker, FilterMaker):
         if self.chance(0.2):
             self.make_namespaces()
         self.random.shuffle(self.objects)
+        if self.style == "waypoint" and self.chance(0.5):  # last, so that all others stay as they were
+            self.change_waypoints()
 
     def _make_services(self) -> None:
         # As in any mesh, some Service has port 80: only then sidecars route hosts that nothing defines.

@@ -150,6 +150,41 @@ class TargetMaker(Maker):
         made = self.add("gateway.networking.k8s.io/v1", "Gateway", "way", self.home, spec)
         made["metadata"]["labels"] = {"istio.io/waypoint-for": "service"}
 
+    def change_waypoints(self) -> None:
+        """Let Services and namespaces choose other waypoints than that of the home namespace, or none."""
+        use, place = "istio.io/use-waypoint", "istio.io/use-waypoint-namespace"
+        way = next(each for each in self.objects if each["kind"] == "Gateway" and each["metadata"]["name"] == "way")
+        home = next(
+            each for each in self.objects if each["kind"] == "Namespace" and each["metadata"]["name"] == self.home
+        )
+        there = {use: "way", place: self.home}
+        if self.chance(0.7):
+            namespaces: Object = {"from": self.pick("All", "All", "All", "Same")}
+            way["spec"]["listeners"][0]["allowedRoutes"] = {"namespaces": namespaces}
+        if self.chance(0.25):  # another one stands in another namespace
+            elsewhere = self.pick(*self.namespaces)
+            allowed = {"allowedRoutes": {"namespaces": {"from": "All"}}}
+            listener = {"name": "mesh", "port": 15008, "protocol": "HBONE", **(allowed if self.chance(0.8) else {})}
+            spec = {"gatewayClassName": "istio-waypoint", "listeners": [listener]}
+            self.add("gateway.networking.k8s.io/v1", "Gateway", "other", elsewhere, spec)
+            there = self.pick(there, {use: "other", place: elsewhere})
+        if self.chance(0.2):
+            home["metadata"]["labels"] = {
+                **({"istio.io/dataplane-mode": "ambient"} if self.chance(0.8) else {}),
+                **self.pick({use: "none"}, {}, there, there),
+            }
+        for name in self.namespaces[1:]:
+            if self.chance(0.3):
+                spaces = [
+                    each for each in self.objects if each["kind"] == "Namespace" and each["metadata"]["name"] == name
+                ]
+                space = spaces[0] if spaces else self.add("v1", "Namespace", name, "", None)
+                mode = {"istio.io/dataplane-mode": "ambient"} if self.chance(0.7) else {}
+                space["metadata"]["labels"] = {**space["metadata"].get("labels", {}), **mode, **self.pick({}, there)}
+        for service in (each for each in self.objects if each["kind"] == "Service"):
+            if self.chance(0.5 if service["metadata"]["name"] == "web" else 0.15):
+                service["metadata"]["labels"] = self.pick({use: "none"}, {use: "way"}, there, there)
+
     def make_namespaces(self) -> None:
         """Add namespaces with labels, which listeners may choose by."""
         known = [each["metadata"]["name"] for each in self.objects if each["kind"] == "Namespace"]

@@ -147,7 +147,7 @@ def unbounded_life(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         bound = patched_cluster(case.cluster, mirror_entry.route, outlet, policy.cluster).bound
         if bound and bound <= limit:
             continue
-        who, patched = WHO[outlet.context], not out_of_reach(outlet, policy.cluster)
+        who, patched = WHO[outlet.context], not out_of_reach(case.cluster, outlet, policy.cluster)
         lack = f"no EnvoyFilter {'bounds' if patched else 'can bound'} {policy.cluster}"
         message = _too_long(who, bound, limit) if bound else f"nothing ends a copy that hangs at {who}: {lack}"
         remedy, waived = (

@@ -12,16 +12,17 @@ from .clusters import ClusterObjects
 from .envoy import SIDECAR
 from .filter_mirrors import FilterMirror
 from .gateways import labels, selects
+from .hosts import covers
 from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .nodes import Node
-from .objects import KubeObject, is_ambient
+from .objects import KubeObject, is_ambient, service_name
 from .policies import policies, proxies
 from .ports import spoken_at, spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
 from .routes import MESH, Target
 from .settings import RuleSettings
-from .waypoint_entries import waypoint_of
+from .waypoints import services_behind, waypoint_of
 
 SAFE_METHODS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2"
 _RPC_VERB: Final = "POST"
@@ -251,17 +252,19 @@ def _pods(
     unsent=True,
 )
 def ambient(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report mirrors for the mesh in an ambient namespace without a waypoint."""
-    if MESH not in mirror_entry.route.gateways:
-        return
-    for primary in mirror_entry.route.primaries:
-        service = case.cluster.service(primary.host)
-        place = service.namespace if service else mirror_entry.source.namespace
-        namespace = case.cluster.find("Namespace", "default", place)
-        if not namespace or not is_ambient(namespace):
+    """Report mirrors for the mesh whose hosts no waypoint stands before, in an ambient namespace."""
+    cluster, route = case.cluster, mirror_entry.route
+    for host in route.hosts if MESH in route.gateways else ():
+        name = service_name(host)
+        place = name[1] if name else route.owner.namespace
+        if not is_ambient(cluster.find("Namespace", "default", place)):
             continue
-        if not waypoint_of(case.cluster, place, service):
-            yield problem(mirror_entry.source, mirror_entry.node, f"namespace {place} is ambient and has no waypoint")
+        behind = (each.host for found in services_behind(cluster).values() for each in found)
+        service = cluster.service(host)
+        if not waypoint_of(cluster, place, service) and not any(covers(host, each) for each in behind):
+            what = str(service) if service and waypoint_of(cluster, place) else f"namespace {place}"
+            around = "is ambient and" if what.startswith("namespace") else "of an ambient namespace"
+            yield problem(mirror_entry.source, mirror_entry.node, f"{what} {around} has no waypoint")
             return
 
 

@@ -114,7 +114,7 @@ def uploads_unbounded(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
                 mirror_entry.node,
                 message,
                 waived=mirror_entry.waiver("brakes") or mirror_entry.waiver("life"),
-                likely=not out_of_reach(outlet, policy.cluster),
+                likely=not out_of_reach(case.cluster, outlet, policy.cluster),
             )
             return
 

@@ -113,8 +113,8 @@ def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             message = f"proxies in {namespace} that mirror to {host} do not see it"
             yield problem(service, f"metadata.annotations.{EXPORT}", message)
             return
-    if place := unknowing_waypoint(case.cluster, mirror_entry):
-        message = f"the waypoint of {place} knows no {host}: the route is for a pattern of its hosts"
+    if waypoint := unknowing_waypoint(case.cluster, mirror_entry):
+        message = f"the waypoint {waypoint} knows no {host}: the route is for a pattern of its hosts"
         remedy = "Name the Services in the route's hosts"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
     elif place := unknowing_sidecars(case.cluster, mirror_entry):

@@ -5,7 +5,7 @@ itself.
 """
 
 from .clusters import ClusterObjects
-from .envoy import SIDECAR, WAYPOINT
+from .envoy import SIDECAR
 from .mirror_entries import MirrorEntry
 from .outlets import own_hosts
 from .placements import asked, standing
@@ -17,24 +17,27 @@ from .references import left_out
 from .routes import MESH, Route
 from .sharing import destinations
 from .visibility import sees_route
+from .waypoints import stands_before
 
 
 def unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
-    """Namespace of a waypoint that sends a mirror and has no cluster for its target; empty for none.
+    """A waypoint that sends a mirror and has no cluster for its target; empty for none.
 
     Hosts of ServiceEntries it has for what routes say alone, those of its own namespace as well.
     """
     host = mirror_entry.target.host
-    if not port_nodes(cluster, host) or pattern_entry(cluster, host):
+    if not port_nodes(cluster, host) or pattern_entry(cluster, host) or cluster.refuses(mirror_entry.route):
         return ""  # nobody has it
-    for place in _senders(cluster, mirror_entry, WAYPOINT):
+    placed = standing(cluster, mirror_entry.route).placements
+    for waypoint in sorted({each.outlet.waypoint for each in placed} - {""}):
         named = any(
-            _leads_to(cluster, route, host) and any(_is_of(cluster, own, place) for own in own_hosts(route))
+            _leads_to(cluster, route, host) and any(stands_before(cluster, waypoint, own) for own in own_hosts(route))
             for route in cluster.routing.routes
             if MESH in route.bound and _is_there(cluster, route)
         )
-        if not _is_of(cluster, host, place) and not named and not told_to_waypoint(cluster, place, host):
-            return place
+        own = stands_before(cluster, waypoint, host)
+        if not own and not named and not told_to_waypoint(cluster, waypoint, host):
+            return waypoint
     return ""
 
 
@@ -47,7 +50,8 @@ def unknowing_sidecars(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> st
     host = mirror_entry.target.host
     if not cluster.scopes.narrow or not port_nodes(cluster, host) or pattern_entry(cluster, host):
         return ""
-    for place in _senders(cluster, mirror_entry, SIDECAR):
+    placed = [each.outlet for each in standing(cluster, mirror_entry.route).placements]
+    for place in sorted({each.namespace for each in placed if each.context == SIDECAR}):
         hidden = not cluster.scopes.takes_in(place, host, home(cluster, host, place))
         if hidden and not _tells(mirror_entry.route, place) and not led_to(cluster, place, host):
             return place
@@ -64,17 +68,6 @@ def led_to(cluster: ClusterObjects, namespace: str, host: str) -> bool:
         and _tells(route, namespace)
         for route in cluster.routing.routes
     )
-
-
-def _senders(cluster: ClusterObjects, mirror_entry: MirrorEntry, context: str) -> list[str]:
-    """Namespaces of proxies of a kind that have a mirror's entry."""
-    placed = standing(cluster, mirror_entry.route).placements
-    return sorted({each.outlet.namespace for each in placed if each.outlet.context == context})
-
-
-def _is_of(cluster: ClusterObjects, host: str, namespace: str) -> bool:
-    service = cluster.service(host)
-    return service is not None and service.namespace == namespace
 
 
 def _is_there(cluster: ClusterObjects, route: Route) -> bool:

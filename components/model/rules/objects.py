@@ -176,11 +176,6 @@ def is_ambient(namespace: KubeObject | None) -> bool:
     return mode.text() == "ambient"
 
 
-def waypoint_namespace(namespace: KubeObject) -> str:
-    """Where the waypoint is that a Namespace says to use: in the Namespace itself unless it names another."""
-    return namespace.root["metadata"]["labels"]["istio.io/use-waypoint-namespace"].text(namespace.name)
-
-
 def full_name(host: str, namespace: str) -> str:
     """The full name that Istio reads a host as: a name without dots is a Service in the reader's namespace."""
     if not host or "." in host or host == "*":

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
+from itertools import chain, takewhile
 
 from ..routing import CLUSTER_DOMAIN
 from .attaching import admits, attached
@@ -11,11 +11,12 @@ from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .gateways import HTTP_PROTOCOLS, Listener
 from .hosts import covers, widening
-from .objects import KubeObject, exported, full_name, is_ambient, service_name, waypoint_namespace
+from .objects import KubeObject, exported, full_name, is_ambient, service_name
 from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
-from .sidecar_ports import PLAIN_PORT, has_plain_port, http_ports, is_alias, may_be_elsewhere, visible_subject
+from .sidecar_ports import PLAIN_PORT, has_plain_port, http_ports, may_be_elsewhere, visible_subject
 from .visibility import sees_route
+from .waypoints import Behind, services_behind, waypoint_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,7 +26,8 @@ class Outlet:
     Attributes:
         context: Kind of proxy, as EnvoyFilters name it.
         namespace: The proxy's namespace.
-        gateway: The gateway as ``namespace/name``; empty for sidecars.
+        gateway: The gateway as ``namespace/name``; empty for sidecars and waypoints.
+        waypoint: The waypoint as ``namespace/name``; empty for others.
         port: Port that a match's port is compared with; None where it is not known.
         config: Name of the route configuration; empty where it is not known.
         hosts: Hosts of the virtual hosts, which are named ``host:port``; nothing where they are not known.
@@ -35,6 +37,7 @@ class Outlet:
     context: str
     namespace: str
     gateway: str = ""
+    waypoint: str = ""
     port: int | None = None
     config: str = ""
     hosts: tuple[str, ...] = ()
@@ -49,7 +52,8 @@ class Outlet:
     @property
     def words(self) -> str:
         """Where it is, for a message."""
-        where = f"at {self.gateway}" if self.gateway else f"in {self.namespace}"
+        place = self.gateway or self.waypoint
+        where = f"at {place}" if place else f"in {self.namespace}"
         return f"{where} on port {self.port}" if self.port else where
 
 
@@ -78,6 +82,7 @@ def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool
         hosts = own_hosts(first)
         if gateway == MESH:
             parts = _of_sidecars(cluster, routes, hosts, _others(cluster, routes) if of_others else callers(routes))
+            parts = parts if of_others else chain(_of_waypoints(cluster, first, hosts), parts)
         else:
             parts = iter(()) if of_others else _of_gateway(cluster, first, hosts, gateway)
         for part in parts:
@@ -108,7 +113,7 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
         Outlet(context=SIDECAR, namespace=each, port=PLAIN_PORT, config=str(PLAIN_PORT), hosts=hosts, sure=False)
         for each in (*callers(routes), *_others(cluster, routes))
         if not is_ambient(cluster.find("Namespace", "default", each)) and sees_route(each, first, cluster.scopes)
-        if has_plain_port(cluster, each)
+        if has_plain_port(cluster, each) is not False
         if (hosts := tuple(host for host in own_hosts(first) if not _takes_services(cluster, host, each)))
     ]
     return Outlets(outlets=tuple(found))
@@ -117,7 +122,7 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
 def _takes_services(cluster: ClusterObjects, host: str, namespace: str) -> bool:
     """Whether a host is for some at :data:`PLAIN_PORT` that sidecars know, and so makes no virtual host there."""
     return any(
-        PLAIN_PORT in cluster.ports_of(name) and visible_subject(cluster, name, namespace, SIDECAR)
+        PLAIN_PORT in cluster.ports_of(name) and visible_subject(cluster, name, namespace)
         for name in _covered(cluster, host)
     )
 
@@ -134,7 +139,7 @@ def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
 
 def _own_outlets(cluster: ClusterObjects, namespace: str) -> Iterator[Outlet]:
     for host in cluster.registered_hosts:
-        subject = visible_subject(cluster, host, namespace, SIDECAR)
+        subject = visible_subject(cluster, host, namespace)
         if subject is None:
             continue
         for node in subject.spec["ports"].elements():
@@ -193,35 +198,91 @@ def _of_sidecars(
 ) -> Iterator[Outlet | str]:
     first = routes[0]
     for namespace in namespaces:
-        own = cluster.find("Namespace", "default", namespace)
-        context = WAYPOINT if is_ambient(own) else SIDECAR
-        # A Sidecar narrows what sidecars see, and nothing else.
-        if not (
-            exported(first.owner, namespace) if context == WAYPOINT else sees_route(namespace, first, cluster.scopes)
-        ):
+        if is_ambient(cluster.find("Namespace", "default", namespace)):
+            yield f"namespace {namespace} is ambient, so that only waypoints send, before their Services"
+            continue
+        if not sees_route(namespace, first, cluster.scopes):
             yield f"sidecars in {namespace} do not see {first.owner}"
             continue
-        # Source: getVirtualServiceForWaypoint of Istio's pilot.
-        if own and context == WAYPOINT and first.owner.namespace not in (namespace, waypoint_namespace(own)):
-            yield f"the waypoint of {namespace} takes no routes of namespace {first.owner.namespace}"
-            continue
-        called = hosts
-        if context == WAYPOINT:
-            called = [name for host in hosts for name in _behind_waypoint(cluster, host, namespace)]
-        ports = _asked_for(first, _sidecar_ports(cluster, called, namespace, context, native=first.native))
-        if not ports and context == WAYPOINT:
-            yield f"namespace {namespace} is ambient, and its waypoint has none of {', '.join(hosts)}"
-        elif not ports:
+        ports = _asked_for(first, _sidecar_ports(cluster, hosts, namespace, native=first.native))
+        if not ports:
             unseen = [
-                host
-                for host in hosts
-                if cluster.ports_of(host) and not visible_subject(cluster, host, namespace, context)
+                host for host in hosts if cluster.ports_of(host) and not visible_subject(cluster, host, namespace)
             ]
             lack = f"do not see {unseen[0]}" if unseen else f"have no HTTP port for {', '.join(hosts)}"
             yield f"sidecars in {namespace} {lack}"
         for port, (names, sure) in ports.items():
             config = str(port) if port else ""
-            yield Outlet(context=context, namespace=namespace, port=port, config=config, hosts=tuple(names), sure=sure)
+            yield Outlet(context=SIDECAR, namespace=namespace, port=port, config=config, hosts=tuple(names), sure=sure)
+
+
+def _of_waypoints(cluster: ClusterObjects, route: Route, hosts: Sequence[str]) -> Iterator[Outlet | str]:
+    """The outlets of waypoints, which take routes of their own namespace and of the Service's.
+
+    Source: getVirtualServiceForWaypoint of Istio's pilot.
+    """
+    called = [
+        (waypoint, each)
+        for waypoint, found in services_behind(cluster).items()
+        for each in found
+        if any(covers(host.lower(), each.host) for host in hosts)
+    ]
+    known = [each.host for _, each in called]
+    strangers = [
+        (waypoint, host)
+        for host in hosts
+        if not any(covers(host.lower(), each) for each in known)
+        for waypoint in _before_strangers(cluster, route, host)
+    ]
+    for waypoint in dict.fromkeys(name for name, _ in (*called, *strangers)):
+        place, owner = waypoint.partition("/")[0], route.owner
+        own = [each for name, each in called if name == waypoint]
+        near = [each for each in own if owner.namespace in (place, each.service.namespace)]
+        unknown = [host for name, host in strangers if name == waypoint]
+        if not exported(owner, place):
+            yield f"the waypoint {waypoint} does not see {owner}"
+            continue
+        if not near and not unknown:
+            yield f"the waypoint {waypoint} takes no routes of namespace {owner.namespace}"
+            continue
+        ports = _asked_for(route, _ports_behind(cluster, near, unknown))
+        if not ports:
+            yield f"the waypoint {waypoint} has no HTTP port for {', '.join(hosts)}"
+        for port, (names, sure) in ports.items():
+            yield Outlet(
+                context=WAYPOINT,
+                namespace=place,
+                waypoint=waypoint,
+                port=port,
+                config=str(port) if port else "",
+                hosts=tuple(names),
+                sure=sure,
+            )
+
+
+def _before_strangers(cluster: ClusterObjects, route: Route, host: str) -> Iterator[str]:
+    """The waypoint that takes a route for a Service that is not at hand, or for all of a pattern."""
+    name = service_name(host)
+    if name and not may_be_elsewhere(cluster, host):
+        return
+    if not name and (cluster.complete or not host.startswith("*")):
+        return
+    place = name[1] if name else route.owner.namespace
+    waypoint = waypoint_of(cluster, place)
+    if waypoint and route.owner.namespace in (place, waypoint.partition("/")[0]):
+        yield waypoint
+
+
+def _ports_behind(
+    cluster: ClusterObjects, near: Sequence[Behind], unknown: Sequence[str]
+) -> dict[int | None, tuple[list[str], bool]]:
+    """Services behind a waypoint by their ports, and whether it surely has them there."""
+    found: dict[int | None, tuple[list[str], bool]] = {None: (list(unknown), False)} if unknown else {}
+    for each in near:
+        for port in http_ports(cluster, each.host, each.service.namespace):
+            names, sure = found.get(port, ([], True))
+            found[port] = ([*names, each.host], sure and each.sure)
+    return found
 
 
 def _asked_for(
@@ -235,34 +296,18 @@ def _asked_for(
     return ports if None in named else {port: found for port, found in ports.items() if port is None or port in named}
 
 
-def _behind_waypoint(cluster: ClusterObjects, host: str, namespace: str) -> list[str]:
-    """Before which of a host's names the waypoint of a namespace may stand: Services of its own that have an address.
-
-    A pattern for none of those at hand is for others that may be there.
-    """
-    own = [each for each in _covered(cluster, host) if _is_in(each, namespace)]
-    if host.startswith("*") and not own and (not cluster.complete or _is_in(host, namespace)):
-        return [host]
-    return [each for each in own if not is_alias(cluster, each)]
-
-
-def _is_in(host: str, namespace: str) -> bool:
-    name = service_name(host)
-    return name is not None and name[1] == namespace
-
-
 def _sidecar_ports(
-    cluster: ClusterObjects, hosts: Sequence[str], namespace: str, context: str, *, native: bool
+    cluster: ClusterObjects, hosts: Sequence[str], namespace: str, *, native: bool
 ) -> dict[int | None, tuple[list[str], bool]]:
-    """Hosts by the port that sidecars or the waypoint of a namespace have them on, and whether that is sure.
+    """Hosts by the port that sidecars of a namespace have them on, and whether that is sure.
 
-    What nothing defines stands beside the others at their ports, and at :data:`PLAIN_PORT`. A waypoint has no such
-    hosts, and routes of the Gateway API make none.
+    What nothing defines stands beside the others at their ports, and at :data:`PLAIN_PORT`. Routes of the Gateway API
+    make no such hosts.
     """
     found: dict[int | None, tuple[list[str], bool]] = {}
     strangers: list[str] = []
     for host in hosts:
-        known = _registered(cluster, host.lower(), namespace, context)
+        known = _registered(cluster, host.lower(), namespace)
         if known is None:
             found.setdefault(None, ([], False))[0].append(host)
             continue
@@ -271,10 +316,10 @@ def _sidecar_ports(
                 found.setdefault(port, ([], True))[0].append(name)
         if not known or _stands_alone(host, known):
             strangers.append(host)
-    if context == WAYPOINT or native:
+    if native:
         return found
-    if strangers and has_plain_port(cluster, namespace):
-        found.setdefault(PLAIN_PORT, ([], True))
+    if strangers and (plain := has_plain_port(cluster, namespace)) is not False:
+        found.setdefault(PLAIN_PORT, ([], plain is True))
     for names, _ in found.values():
         names.extend(each for each in strangers if each not in names)
     return found
@@ -285,24 +330,24 @@ def _stands_alone(host: str, known: Sequence[tuple[str, int]]) -> bool:
     return host.startswith("*") and not host.endswith(CLUSTER_DOMAIN) and all(port != PLAIN_PORT for _, port in known)
 
 
-def _registered(cluster: ClusterObjects, host: str, namespace: str, context: str) -> list[tuple[str, int]] | None:
+def _registered(cluster: ClusterObjects, host: str, namespace: str) -> list[tuple[str, int]] | None:
     """Known hosts of a pattern with their HTTP ports; none for a stranger, None where a Service may not be at hand."""
     if not host.startswith("*"):
-        subject = visible_subject(cluster, host, namespace, context)
+        subject = visible_subject(cluster, host, namespace)
         if subject is not None:
             return [(host, port) for port in http_ports(cluster, host, namespace)] or [(host, 0)]
         if may_be_elsewhere(cluster, host):
             return None
         unseen = cluster.ports_of(host)
         return [(host, 0)] if unseen and PLAIN_PORT not in unseen else []
-    return None if context == WAYPOINT else _of_pattern(cluster, host, namespace)
+    return _of_pattern(cluster, host, namespace)
 
 
 def _of_pattern(cluster: ClusterObjects, host: str, namespace: str) -> list[tuple[str, int]] | None:
     """The same for a pattern, at sidecars."""
     known = _covered(cluster, host)
     names = [name for name in known if not _routed_closer(cluster, name, host, namespace)]
-    visible = [name for name in names if visible_subject(cluster, name, namespace, SIDECAR)]
+    visible = [name for name in names if visible_subject(cluster, name, namespace)]
     found = [(name, port) for name in visible for port in http_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found

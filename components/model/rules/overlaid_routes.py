@@ -16,7 +16,8 @@ from .objects import KubeObject, is_ambient
 from .patching import release
 from .reaching import asks_for_default
 from .routes import MESH, ROUTE, Route, Target
-from .waypoint_entries import at_waypoint, entering, sending, takes, waypoint_of_gateways
+from .waypoint_entries import at_waypoint, entering, sending, waypoint_of_gateways
+from .waypoints import is_for
 
 SOME_GATEWAY = "gateways"
 """Stands for the gateways of routes that are not at hand."""
@@ -130,7 +131,7 @@ def _takes_in(cluster: ClusterObjects, source: KubeObject, host: str) -> bool:
 def _behind_waypoint(cluster: ClusterObjects, addition: Addition) -> Iterator[Route]:
     """Entries at gateways whose requests come by the waypoint that a patch is for, and by the overlay there."""
     host = addition.chain[0] if addition.chain else ""
-    if not takes(cluster, addition.source, waypoint_of_gateways(cluster, host)):
+    if not is_for(cluster, addition.source, waypoint_of_gateways(cluster, host)):
         return
     own = at_waypoint(cluster, host)
     # Mirrors of a route are taken instead of the overlay's, and what becomes of another authority is not followed.

@@ -21,12 +21,11 @@ from .envoy import (
 )
 from .mirror_entries import MirrorEntry
 from .nodes import Node
-from .objects import service_name
 from .outlets import Outlet, port_at
 from .placements import Placement, everywhere, standing
-from .reaching import names_waypoint
 from .references import written_at
 from .routes import ROUTE, Route
+from .waypoints import is_for, stands_before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,17 +136,16 @@ def _reaches_cluster(cluster: ClusterObjects, patch: Patch, route: Route, outlet
     """Whether a patch reaches a cluster of an outlet's proxies; a waypoint's by a filter for the waypoint."""
     if outlet.context != WAYPOINT:
         return reaches(cluster, patch, route, outlet)
-    named = SIDECAR in patch.contexts and names_waypoint(cluster, patch.source, outlet.namespace)
-    return named and not out_of_reach(outlet, name) and patch.fits_release(release(cluster))
+    named = SIDECAR in patch.contexts and is_for(cluster, patch.source, outlet.waypoint)
+    return named and not out_of_reach(cluster, outlet, name) and patch.fits_release(release(cluster))
 
 
-def out_of_reach(outlet: Outlet, name: str) -> bool:
-    """Whether no EnvoyFilter reaches a cluster: those of a waypoint's own Services.
+def out_of_reach(cluster: ClusterObjects, outlet: Outlet, name: str) -> bool:
+    """Whether no EnvoyFilter reaches a cluster: those of Services that a waypoint stands before.
 
     Those of others it has in the context of sidecars. Source: BuildClusters of Istio's pilot.
     """
-    service = service_name(name.rpartition("|")[2])
-    return outlet.context == WAYPOINT and service is not None and service[1] == outlet.namespace
+    return outlet.context == WAYPOINT and stands_before(cluster, outlet.waypoint, name.rpartition("|")[2])
 
 
 def release(cluster: ClusterObjects) -> str:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from .clusters import ClusterObjects
 from .conditions import Condition, conditions
-from .envoy import GATEWAY
+from .envoy import GATEWAY, WAYPOINT
 from .nativematches import native_order
 from .nodes import NotJudgedError
 from .objects import KubeObject, exported
@@ -218,7 +218,10 @@ def _meets(cluster: ClusterObjects, route: Route, condition: Condition, outlet: 
     labels = {
         key: value.text() for node, _ in reversed(condition.parts) for key, value in node["sourceLabels"].entries()
     }
-    chosen = cluster.gateways.chooses(labels, outlet.context, outlet.namespace, route)
+    if labels and outlet.context == WAYPOINT:
+        chosen = False  # it leaves such matches out
+    else:
+        chosen = cluster.gateways.chooses(labels, outlet.context, outlet.namespace, route)
     if chosen is False:
         return False
     return True if chosen and certain else None

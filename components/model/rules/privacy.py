@@ -72,7 +72,7 @@ def _may_change_elsewhere(case: Case, mirror_entry: MirrorEntry) -> bool:
     No filter does for a waypoint's own Services; where one at hand writes the mirror's policy, it says what is changed.
     """
     found = policies_for(case.cluster, mirror_entry)
-    told = [each.applied or out_of_reach(each.placement.outlet, policy.cluster) for each, policy in found]
+    told = [each.applied or out_of_reach(case.cluster, each.placement.outlet, policy.cluster) for each, policy in found]
     if not told or not all(told):
         return True
     remote = reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target).side is Side.REMOTE

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..render.overlay import REFERENCED
-from ..routing import service_host
 from .clusters import ClusterObjects
-from .envoy import GATEWAY, INBOUND, WAYPOINT, Patch, targets_of
+from .envoy import GATEWAY, INBOUND, WAYPOINT, Patch
 from .gateways import WAYPOINT_CLASS
 from .nodes import Node
-from .objects import KubeObject, is_ambient, service_name, waypoint_namespace
+from .objects import KubeObject, is_ambient, service_name
 from .placements import refusable
 from .ports import carries_http, port_number
 from .routes import MESH, ROUTE, Route
+from .waypoints import is_for, services_behind
 
 DEFAULT: Final = "default"
 """Name of the routes that proxies have of Services by themselves, and of all that they take in."""
@@ -83,13 +83,8 @@ def reaches_waypoint(cluster: ClusterObjects, patch: Patch) -> bool:
 
 
 def _waypoints_reached(cluster: ClusterObjects, patch: Patch) -> list[KubeObject]:
-    of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")
-    return [
-        each
-        for each in cluster.of("KubernetesGateway")
-        if _is_waypoint(each)
-        and any(target in (of_class, ("Gateway", f"{each.namespace}/{each.name}")) for target in patch.targets)
-    ]
+    waypoints = filter(_is_waypoint, cluster.of("KubernetesGateway"))
+    return [each for each in waypoints if is_for(cluster, patch.source, f"{each.namespace}/{each.name}")]
 
 
 def _meets_waypoint(cluster: ClusterObjects, patch: Patch, port: int) -> bool:
@@ -99,28 +94,16 @@ def _meets_waypoint(cluster: ClusterObjects, patch: Patch, port: int) -> bool:
     pilot.
     """
     for waypoint in _waypoints_reached(cluster, patch):
-        ports = [port_number(node) for node in waypoint.spec["listeners"].elements()]
-        if port in ports and _has_own_service(cluster, waypoint):
-            return True
-        for service in (each for each in cluster.of("Service") if each.namespace == waypoint.namespace):
-            numbers = [port_number(node) for node in service.spec["ports"].elements() if carries_http(service, node)]
-            if port in numbers and not _is_routed(cluster, service, port):
+        for each in services_behind(cluster).get(f"{waypoint.namespace}/{waypoint.name}", ()):
+            nodes = each.service.spec["ports"].elements()
+            numbers = [port_number(node) for node in nodes if carries_http(each.service, node)]
+            if port in numbers and not _is_routed(cluster, each.host, port):
                 return True
     return False
 
 
-def _has_own_service(cluster: ClusterObjects, waypoint: KubeObject) -> bool:
-    """Whether a waypoint stands before the Service that Istio makes for it, which only routes for patterns are for."""
-    around = cluster.find("Namespace", "default", waypoint.namespace)
-    used = around.root["metadata"]["labels"]["istio.io/use-waypoint"].text() if around else waypoint.name
-    host = service_host(waypoint.name, waypoint.namespace)
-    namespaces = {each.owner.namespace for each in _mesh_routes(cluster, host)}
-    return used == waypoint.name and waypoint.namespace not in namespaces
-
-
-def _is_routed(cluster: ClusterObjects, service: KubeObject, port: int) -> bool:
+def _is_routed(cluster: ClusterObjects, host: str, port: int) -> bool:
     """Whether the waypoint of a Service has some route for it at a port."""
-    host = service_host(service.name, service.namespace)
     outlets = (placed.outlet for each in _mesh_routes(cluster, host) for placed in refusable(cluster, each))
     return any(each.context == WAYPOINT and each.port == port and host in each.hosts for each in outlets)
 
@@ -130,8 +113,8 @@ def _mesh_routes(cluster: ClusterObjects, host: str) -> Iterator[Route]:
     return (each for each in cluster.route_index.covering(host) if MESH in each.bound and not cluster.refuses(each))
 
 
-def told_to_waypoint(cluster: ClusterObjects, namespace: str, host: str) -> bool:
-    """Whether an EnvoyFilter for the waypoint of a namespace lists a host in the annotation that makes it known there.
+def told_to_waypoint(cluster: ClusterObjects, waypoint: str, host: str) -> bool:
+    """Whether an EnvoyFilter for a waypoint lists a host in the annotation that makes it known there.
 
     Source: ExtraWaypointServices of Istio's pilot.
     """
@@ -140,26 +123,7 @@ def told_to_waypoint(cluster: ClusterObjects, namespace: str, host: str) -> bool
     listing = [
         each for each in cluster.of("EnvoyFilter") if not wanted.isdisjoint(each.annotation(REFERENCED).split(","))
     ]
-    return any(names_waypoint(cluster, each, namespace) for each in listing)
-
-
-def names_waypoint(cluster: ClusterObjects, source: KubeObject, namespace: str) -> bool:
-    """Whether an EnvoyFilter is for the waypoint of a namespace."""
-    return not _waypoint_names(cluster, namespace).isdisjoint(targets_of(source))
-
-
-def _waypoint_names(cluster: ClusterObjects, namespace: str) -> set[tuple[str, str]]:
-    """What an EnvoyFilter may name in its targetRefs to reach the waypoint of a namespace."""
-    found = {("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")}
-    found |= {
-        ("Gateway", f"{namespace}/{each.name}")
-        for each in cluster.of("KubernetesGateway")
-        if each.namespace == namespace and _is_waypoint(each)
-    }
-    own = cluster.find("Namespace", "default", namespace)
-    marks = own.root["metadata"]["labels"] if own else Node(None)
-    place = waypoint_namespace(own) if own else namespace
-    return found | {("Gateway", f"{place}/{marks['istio.io/use-waypoint'].text()}")}
+    return any(is_for(cluster, each, waypoint) for each in listing)
 
 
 def asks_for_default(match: Node) -> bool:

@@ -3,7 +3,6 @@
 from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import SIDECAR, WAYPOINT
 from .objects import KubeObject, exported, service_name
 from .ports import carries_http, family, port_nodes, port_number, port_protocol
 from .reach import service_entry
@@ -16,11 +15,17 @@ They do where some Service that they see has that port, as those of gateways do.
 """
 
 
-def has_plain_port(cluster: ClusterObjects, namespace: str) -> bool:
-    """Whether sidecars of a namespace have :data:`PLAIN_PORT`: not where a Sidecar hides every host that has it."""
-    if not cluster.complete or not cluster.scopes.hides_all_but(namespace, _namespaces(cluster), cluster.service):
+def has_plain_port(cluster: ClusterObjects, namespace: str) -> bool | None:
+    """Whether sidecars of a namespace have :data:`PLAIN_PORT`: not where a Sidecar hides every host that has it.
+
+    None where it leaves them hosts that are not at hand, and none at hand has it.
+    """
+    if cluster.scopes.of(namespace) is None:
         return True
-    return PLAIN_PORT in cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace))
+    if PLAIN_PORT in cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace)):
+        return True
+    whole = cluster.complete and cluster.scopes.hides_all_but(namespace, _namespaces(cluster), cluster.service)
+    return False if whole else None
 
 
 def may_be_elsewhere(cluster: ClusterObjects, host: str) -> bool:
@@ -38,16 +43,15 @@ def _namespaces(cluster: ClusterObjects) -> set[str]:
     return cluster.once("namespaces of Services", lambda: {each.namespace for each in cluster.of("Service")})
 
 
-def visible_subject(cluster: ClusterObjects, host: str, namespace: str, context: str) -> KubeObject | None:
-    """The Service or ServiceEntry behind a host that a namespace sees; its waypoint stands before all of its own."""
+def visible_subject(cluster: ClusterObjects, host: str, namespace: str) -> KubeObject | None:
+    """The Service or ServiceEntry behind a host that the sidecars of a namespace see."""
     service = cluster.service(host)
     if service:
-        own = context == WAYPOINT and service.namespace == namespace
-        seen = service if own or sees_service(namespace, service) else None
+        seen = service if sees_service(namespace, service) else None
     else:
         entry = service_entry(cluster, host, namespace)
         seen = entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
-    hidden = seen and context == SIDECAR and not cluster.scopes.takes_in(namespace, host, seen.namespace)
+    hidden = seen and not cluster.scopes.takes_in(namespace, host, seen.namespace)
     return None if hidden else seen
 
 
@@ -75,7 +79,7 @@ def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
     """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
     found: set[int] = set()
     for host in cluster.registered_hosts:
-        if is_alias(cluster, host) or visible_subject(cluster, host, namespace, SIDECAR) is None:
+        if is_alias(cluster, host) or visible_subject(cluster, host, namespace) is None:
             continue
         known = port_nodes(cluster, host)
         for node in known[1] if known else ():

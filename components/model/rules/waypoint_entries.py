@@ -8,15 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import targets_of
-from .gateways import WAYPOINT_CLASS, labels
-from .objects import KubeObject
+from .gateways import labels
 from .routes import MESH, ROUTE, Route, Target
+from .waypoints import waypoint_of
 
-_USE: Final = "istio.io/use-waypoint"
-_USE_NAMESPACE: Final = "istio.io/use-waypoint-namespace"
 _INGRESS: Final = "istio.io/ingress-use-waypoint"
-_NONE: Final = "none"
 _TRUE: Final = ("1", "t", "true")
 
 
@@ -25,23 +21,11 @@ def waypoint_of_gateways(cluster: ClusterObjects, host: str) -> str:
     service = cluster.service(host)
     if not service:
         return ""
-    own, around = labels(service.root["metadata"]["labels"]), _labels_of(cluster, service.namespace)
+    space = cluster.find("Namespace", "default", service.namespace)
+    own, around = (labels(each.root["metadata"]["labels"]) if each else {} for each in (service, space))
     if own.get(_INGRESS, around.get(_INGRESS, "")).lower() not in _TRUE:
         return ""
     return waypoint_of(cluster, service.namespace, service)
-
-
-def waypoint_of(cluster: ClusterObjects, namespace: str, service: KubeObject | None = None) -> str:
-    """The waypoint that a Service or its Namespace says to use, as ``namespace/name``; empty for none."""
-    own = labels(service.root["metadata"]["labels"]) if service else {}
-    said = own if _USE in own else _labels_of(cluster, namespace)
-    name = said.get(_USE, _NONE)
-    return "" if name in ("", _NONE) else f"{said.get(_USE_NAMESPACE, namespace)}/{name}"
-
-
-def _labels_of(cluster: ClusterObjects, namespace: str) -> dict[str, str]:
-    found = cluster.find("Namespace", "default", namespace)
-    return labels(found.root["metadata"]["labels"]) if found else {}
 
 
 def entering(cluster: ClusterObjects, host: str) -> list[Route]:
@@ -67,9 +51,3 @@ def _sent(cluster: ClusterObjects, route: Route) -> Iterator[Target]:
 def at_waypoint(cluster: ClusterObjects, host: str) -> list[Route]:
     """Entries that the waypoint of a Service has; none where nothing but the Service says where requests go."""
     return [route for route in cluster.route_index.exactly(host) if MESH in route.gateways]
-
-
-def takes(cluster: ClusterObjects, source: KubeObject, waypoint: str) -> bool:
-    """Whether an EnvoyFilter is for a waypoint by its name, or for all by their class."""
-    of_class = ("GatewayClass", f"{cluster.root_namespace}/{WAYPOINT_CLASS}")
-    return any(each in (of_class, ("Gateway", waypoint)) for each in targets_of(source))

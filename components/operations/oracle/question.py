@@ -15,6 +15,8 @@ DATAPLANE: Final = "istio.io/dataplane-mode"
 MANAGED: Final = "gateway.istio.io/managed"
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet")
 ROUTER_CLASS: Final = "istio"
+CONTROLLERS: Final = {ROUTER_CLASS: "istio.io-gateway-controller", WAYPOINT_CLASS: "istio.io-mesh-controller"}
+"""By class of a gateway, what marks the objects that Istio makes for it; a waypoint's own Service has no waypoint."""
 CLUSTER_WIDE: Final = ("Namespace", "GatewayClass", "Node")
 POD_ADDRESSES: Final = int(IPv4Address("10.0.0.10"))
 SERVICE_ADDRESSES: Final = int(IPv4Address("10.128.0.10"))
@@ -160,6 +162,7 @@ class _Cluster:
             if chosen == WAYPOINT_CLASS:
                 address = {"type": "Hostname", "value": f"{own}.{namespace}.svc.cluster.local"}
                 gateway["status"] = {"addresses": [address]}
+            marks = {GATEWAY_NAME: name, MANAGED: CONTROLLERS[chosen]}
             if (own, namespace) in named:
                 continue
             ports = [
@@ -168,7 +171,7 @@ class _Cluster:
                 if isinstance(each.get("port"), int)
             ]
             spec = {"selector": {GATEWAY_NAME: name}, "ports": ports or [{"name": "status", "port": 15021}]}
-            self._add("v1", "Service", own, namespace, labels={GATEWAY_NAME: name}, spec=spec)
+            self._add("v1", "Service", own, namespace, labels=marks, spec=spec)
 
     def add_namespaces(self, root_namespace: str) -> None:
         known = {_name(each) for each in self.of("Namespace")}
@@ -194,7 +197,7 @@ class _Cluster:
                 own = {GATEWAY_NAME: _name(gateway)}
                 yield Proxy(kind=ProxyKind.GATEWAY, namespace=namespace, labels=own, gateway=full)
             elif spec.get("gatewayClassName") == WAYPOINT_CLASS:
-                own = {GATEWAY_NAME: _name(gateway), MANAGED: "istio.io-mesh-controller"}
+                own = {GATEWAY_NAME: _name(gateway), MANAGED: CONTROLLERS[WAYPOINT_CLASS]}
                 yield Proxy(kind=ProxyKind.WAYPOINT, namespace=namespace, labels=own, gateway=full)
 
     def _chosen(self, selector: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:

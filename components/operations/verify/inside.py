@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from ...model import ValidationError
 from ...model.rules import ClusterObjects, KubeObject, Mesh, Node, Route
@@ -11,15 +10,12 @@ from ...model.rules.aiming import holds
 from ...model.rules.envoy import SIDECAR
 from ...model.rules.gateways import GATEWAY_NAME
 from ...model.rules.routes import MESH
+from ...model.rules.waypoints import USE_WAYPOINT, waypoint_of
 from ..errors import OperationError
 from .overlaid import HungMirror
 from .places import GatewayPlace, Workload, version_of, workload_of
 from .plan import Plan, Sender, hung_target, mirrored_hosts
 from .request import Request, takes
-
-USED_WAYPOINT: Final = "istio.io/use-waypoint"
-"""Label of a Service or a namespace: the name of its waypoint; with ``-namespace`` the waypoint's namespace.
-Source: https://istio.io/latest/docs/ambient/usage/waypoint/"""
 
 
 @dataclass(frozen=True)
@@ -146,17 +142,13 @@ def _waypoint(cluster: ClusterObjects, place: Inside, service: KubeObject | None
         for node in source.spec.either("targetRefs", "target_refs").elements()
         if where == place and node["kind"].text() == "Gateway"
     }
-    if service and not named:
-        spaces = [each for each in cluster.of("Namespace") if each.name == service.namespace]
-        for holder in (service, *spaces):
-            used = holder.root["metadata"]["labels"]
-            if name := used[USED_WAYPOINT].text():
-                named.add((used[f"{USED_WAYPOINT}-namespace"].text(service.namespace), name))
-                break
+    if service and not named and (used := waypoint_of(cluster, service.namespace, service)):
+        namespace, _, name = used.partition("/")
+        named.add((namespace, name))
     if len(named) != 1:
         raise OperationError(
             f"Which waypoint serves {place.authority} cannot be told",
-            remedy=f"Name one in the EnvoyFilter's targetRefs, or label the Service {USED_WAYPOINT}",
+            remedy=f"Name one in the EnvoyFilter's targetRefs, or label the Service {USE_WAYPOINT}",
         )
     ((namespace, name),) = named
     pods = Workload(namespace=namespace, labels=((GATEWAY_NAME, name),))

@@ -47,7 +47,7 @@ def ambient(*hosts: str) -> list[Object]:
 def test_a_waypoint_knows_what_routes_for_its_services_by_name_lead_to(hosts: list[str], said: bool) -> None:
     found = findings(mesh(ambient(*hosts)), "mirror-target-hidden")
     assert [each.object for each in found] == (["VirtualService hello/a"] if said else [])
-    assert all("the waypoint of hello knows no b.lab" in each.message for each in found)
+    assert all("the waypoint hello/way knows no b.lab" in each.message for each in found)
 
 
 def test_another_route_by_name_makes_a_target_known_to_the_waypoint() -> None:
@@ -142,9 +142,9 @@ def patch(operation: str, match: Object, **spec: object) -> Object:
     [
         ("", 8000, True),
         ("", 9000, False),
-        ("", 15008, True),
+        ("", 15008, False),
         ("a.hello.svc.cluster.local", 8000, False),
-        ("a.hello.svc.cluster.local", 15008, True),
+        ("a.hello.svc.cluster.local", 15008, False),
         ("*.hello.svc.cluster.local", 15008, False),
         ("*.hello.svc.cluster.local", None, True),
     ],
@@ -152,7 +152,7 @@ def patch(operation: str, match: Object, **spec: object) -> Object:
 def test_a_new_route_without_a_match_is_refused_for_what_a_waypoint_has_of_its_services_by_itself(
     host: str, port: int | None, said: bool
 ) -> None:
-    """Routes that somebody wrote for a Service are not patched there; the waypoint has a Service of its own as well.
+    """Routes that somebody wrote for a Service are not patched there; before its own Service no waypoint stands.
 
     What comes for pods themselves has no port.
     """
