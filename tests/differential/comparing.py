@@ -396,7 +396,7 @@ class _Mirror:
         if self.claims.external(mirror_entry):  # beyond: external
             return []
         if self._nothing(mirror_entry):
-            return self._say("rests-but-sent") if self.sent and not alike and not self._told_of_filters() else []
+            return self._resting(alike)
         if not self.sent:
             return self._unsent()
         if "mirror-never-sent" in self.mine:
@@ -404,9 +404,15 @@ class _Mirror:
         if self.claims.unclear(mirror_entry):
             return []
         ended = pattern_entry(self.claims.cluster, mirror_entry.target.host)  # without a cluster nothing else matters
-        found = [*self._share(), *self._clusters(), *(() if ended else self._credentials())]
+        found = [*self._primaries(), *self._share(), *self._clusters(), *(() if ended else self._credentials())]
         hidden = self._is_hidden()
         return [each for each in found if not (hidden and each.kind.endswith("-claimed"))]  # beyond: twice
+
+    def _resting(self, alike: Sequence[MirrorEntry]) -> list[Disagreement]:
+        """What is not as claimed of a mirror that rests, given those that may be sent in its place."""
+        if "mirror-never-sent" in self.mine and self.found:
+            return self._say("unsent-claimed", "of one that rests")
+        return self._say("rests-but-sent") if self.sent and not alike and not self._told_of_filters() else []
 
     def _told_of_filters(self) -> bool:
         """Whether an EnvoyFilter is said to change it, or to make one to the same host."""
@@ -458,6 +464,21 @@ class _Mirror:
         for each in self.claims.cluster.routing.mirror_entries:
             if each is not self.mirror_entry and each.node.value is self.mirror_entry.node.value:
                 yield _Mirror(each, self.claims, self.question, self.answer)
+
+    def _primaries(self) -> list[Disagreement]:
+        """Whether some sender lacks the clusters of all primaries, where that is said of what a Sidecar hides."""
+        path = self.mirror_entry.node.path
+        told = any(
+            "for its primary: their Sidecar" in each.message and path.startswith(each.field)
+            for each in self.claims.findings
+            if each.rule == "mirror-primary-undefined" and each.object == self.subject
+        )
+        lacking = any(
+            not each.clusters.keys() & each.route.get("clusters", {}).keys()
+            for each, _ in self.sent
+            if self._expected(each.proxy)
+        )
+        return self._say("primary-absent-claimed") if told and not lacking else []
 
     def _share(self) -> list[Disagreement]:
         percent = self.mirror_entry.percent

@@ -117,7 +117,7 @@ def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         message = f"the waypoint {waypoint} knows no {host}: the route is for a pattern of its hosts"
         remedy = "Name the Services in the route's hosts"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
-    elif place := unknowing_sidecars(case.cluster, mirror_entry):
+    elif place := unknowing_sidecars(case.cluster, mirror_entry.route, host):
         message = (
             f"sidecars in {place} know no {host}: their Sidecar leaves it out, and the entry's matches name others"
         )

@@ -41,19 +41,18 @@ def unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> st
     return ""
 
 
-def unknowing_sidecars(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
-    """Namespace whose sidecars send a mirror and have no cluster for its target; empty for none.
+def unknowing_sidecars(cluster: ClusterObjects, route: Route, host: str) -> str:
+    """Namespace whose sidecars have an entry and no cluster for a host that it leads to; empty for none.
 
     Their Sidecar leaves it out, and istiod asks no entry where that leads which names other namespaces in its matches
     and not theirs, even where another match of it lets them through.
     """
-    host = mirror_entry.target.host
     if not cluster.scopes.narrow or not port_nodes(cluster, host) or pattern_entry(cluster, host):
         return ""
-    placed = [each.outlet for each in standing(cluster, mirror_entry.route).placements]
+    placed = [each.outlet for each in standing(cluster, route).placements]
     for place in sorted({each.namespace for each in placed if each.context == SIDECAR}):
         hidden = not cluster.scopes.takes_in(place, host, home(cluster, host, place))
-        if hidden and not _tells(mirror_entry.route, place) and not led_to(cluster, place, host):
+        if hidden and not _tells(route, place) and not led_to(cluster, place, host):
             return place
     return ""
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
+from .clusters import ClusterObjects
+from .known_targets import unknowing_sidecars
 from .mirror_entries import MirrorEntry
 from .patching import policies_for, sent, sent_everywhere
 from .placements import standing
@@ -25,7 +27,7 @@ NATIVE_ANSWERS: Final = "https://gateway-api.sigs.k8s.io/reference/spec/#httprou
     " sees or meets are never mirrored, and nothing says so.",
     source=f"Held against istiod; {ROUTE_REFERENCE}",
     remedy="Move the entry before the one that takes its requests, or mirror on that one",
-    unsent=True,
+    with_disabled=True,
 )
 def never_sent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report mirrors that no proxy has, with the reason."""
@@ -33,9 +35,11 @@ def never_sent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     if not cluster.complete:
         return
     reason = left_out(cluster, mirror_entry.route, at_gateway=MESH not in mirror_entry.route.bound)
-    if reason:
+    if reason and (not mirror_entry.disabled or _first_at_rest(cluster, mirror_entry)):
         message = f"the whole {mirror_entry.source.kind} is left out, primaries and all, because of {reason}"
         yield problem(mirror_entry.source, mirror_entry.node, message, remedy="Mend or remove that mirror")
+        return
+    if reason or mirror_entry.disabled:
         return
     if next(policies_for(cluster, mirror_entry), None) or _sent_by_another(case, mirror_entry):
         return
@@ -62,6 +66,13 @@ def never_sent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         yield problem(mirror_entry.source, mirror_entry.node, f"nobody sends it: {message}")
 
 
+def _first_at_rest(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> bool:
+    """Whether a mirror is the first of an object whose mirrors all rest, so that none that is sent tells of it."""
+    routing = cluster.routing
+    together = [each for route in routing.of_owner(mirror_entry.route.owner) for each in routing.of_route(route)]
+    return together[0] is mirror_entry and all(each.disabled for each in together)
+
+
 def _sent_by_another(case: Case, mirror_entry: MirrorEntry) -> bool:
     """Whether another entry sends it: those of a delegate all have what the entry that delegates says."""
     if mirror_entry.source is mirror_entry.route.source:
@@ -85,7 +96,7 @@ def _sent_by_another(case: Case, mirror_entry: MirrorEntry) -> bool:
     unsent=True,
 )
 def primary_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report primaries whose host or subset nothing defines, where that can be told."""
+    """Report primaries whose host or subset nothing defines, or that a Sidecar hides, where that can be told."""
     hosts = mirror_entry.route.hosts if MESH in mirror_entry.route.gateways and not mirror_entry.route.native else ()
     strangers = [host for host in hosts if unknown_service(case.cluster, host)]
     if hosts and len(strangers) == len(hosts):
@@ -103,6 +114,9 @@ def _undefined(case: Case, mirror_entry: MirrorEntry, primary: Target) -> str:
         return ""
     if unknown_service(case.cluster, host):
         return f"no Service {host} is defined for its primary"
+    if place := unknowing_sidecars(cluster, mirror_entry.route, host):
+        others = "their Sidecar leaves it out, and the entry's matches name others"
+        return f"sidecars in {place} know no {host} for its primary: {others}"
     if not primary.subset:
         return ""
 

@@ -352,3 +352,32 @@ def test_so_they_know_one_that_is_exported_to_others() -> None:
     objects[0]["spec"]["http"][0]["match"].append(FOR_LAB)
     [found] = findings(mesh(objects), "mirror-target-hidden")
     assert found.object == "Service hello/b"
+
+
+def test_of_a_grpc_route_whose_mirrors_all_rest_the_first_tells_that_it_is_left_out() -> None:
+    def rule(name: str) -> Object:
+        copied = {"backendRef": {"name": name, "port": 8000}, "percent": 0}
+        filters = [{"type": "RequestMirror", "requestMirror": copied}]
+        return {"filters": filters, "backendRefs": [{"name": "a", "port": 8000}]}
+
+    route: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute"}
+    route["metadata"] = {"name": "native", "namespace": "hello"}
+    parents = [{"group": "", "kind": "Service", "name": "a"}]
+    route["spec"] = {"parentRefs": parents, "rules": [rule("b"), rule("gone")]}
+    [found] = findings(mesh([route, service("a"), service("b")]), "mirror-never-sent")
+    assert found.field.startswith("spec.rules[0]")
+    assert "because of the mirror of spec.rules[1] to gone.hello" in found.message
+    route["spec"]["rules"].pop()
+    assert findings(mesh([route, service("a"), service("b")]), "mirror-never-sent") == []
+
+
+@pytest.mark.parametrize(("matches", "said"), [((FOR_ALL,), False), ((FOR_ALL, FOR_LAB), True), ((FOR_OWN,), False)])
+def test_sidecars_know_a_hidden_primary_by_an_entry_that_names_no_other_namespaces_alone(
+    matches: tuple[Object, ...], said: bool
+) -> None:
+    objects = narrowed(*matches)
+    objects[0]["spec"]["http"][0]["route"] = [{"destination": {"host": "c.hello.svc.cluster.local"}}]
+    found = findings(mesh([*objects, service("c")]), "mirror-primary-undefined")
+    assert [each.message.partition(":")[0] for each in found] == (
+        ["sidecars in hello know no c.hello.svc.cluster.local for its primary"] if said else []
+    )
