@@ -410,7 +410,8 @@ class _Mirror:
 
     def _resting(self, alike: Sequence[MirrorEntry]) -> list[Disagreement]:
         """What is not as claimed of a mirror that rests, given those that may be sent in its place."""
-        if "mirror-never-sent" in self.mine and self.found:
+        told = (each.message for each in self.claims.findings if each.object == self.subject)
+        if self.found and any(each.startswith("the whole") for each in told):
             return self._say("unsent-claimed", "of one that rests")
         return self._say("rests-but-sent") if self.sent and not alike and not self._told_of_filters() else []
 
