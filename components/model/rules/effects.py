@@ -12,7 +12,6 @@ from .clusters import ClusterObjects
 from .envoy import SIDECAR
 from .filter_mirrors import FilterMirror
 from .gateways import labels, selects
-from .hosts import covers
 from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .nodes import Node
@@ -22,7 +21,7 @@ from .ports import spoken_at, spoken_by
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
 from .routes import MESH, Target
 from .settings import RuleSettings
-from .waypoints import services_behind, waypoint_of
+from .waypoints import behind_any, waypoint_of
 
 SAFE_METHODS: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2"
 _RPC_VERB: Final = "POST"
@@ -259,9 +258,8 @@ def ambient(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         place = name[1] if name else route.owner.namespace
         if not is_ambient(cluster.find("Namespace", "default", place)):
             continue
-        behind = (each.host for found in services_behind(cluster).values() for each in found)
         service = cluster.service(host)
-        if not waypoint_of(cluster, place, service) and not any(covers(host, each) for each in behind):
+        if not waypoint_of(cluster, place, service) and not behind_any(cluster, host):
             what = str(service) if service and waypoint_of(cluster, place) else f"namespace {place}"
             around = "is ambient and" if what.startswith("namespace") else "of an ambient namespace"
             yield problem(mirror_entry.source, mirror_entry.node, f"{what} {around} has no waypoint")

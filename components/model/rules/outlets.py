@@ -16,7 +16,7 @@ from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
 from .sidecar_ports import PLAIN_PORT, has_plain_port, http_ports, may_be_elsewhere, visible_subject
 from .visibility import sees_route
-from .waypoints import Behind, services_behind, waypoint_of
+from .waypoints import Behind, behind_any, waypoint_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -221,24 +221,18 @@ def _of_waypoints(cluster: ClusterObjects, route: Route, hosts: Sequence[str]) -
 
     Source: getVirtualServiceForWaypoint of Istio's pilot.
     """
-    called = [
-        (waypoint, each)
-        for waypoint, found in services_behind(cluster).items()
-        for each in found
-        if any(covers(host.lower(), each.host) for host in hosts)
-    ]
-    known = [each.host for _, each in called]
-    strangers = [
-        (waypoint, host)
-        for host in hosts
-        if not any(covers(host.lower(), each) for each in known)
-        for waypoint in _before_strangers(cluster, route, host)
-    ]
-    for waypoint in dict.fromkeys(name for name, _ in (*called, *strangers)):
+    called: dict[str, dict[Behind, None]] = {}
+    strangers: dict[str, list[str]] = {}
+    for host in hosts:
+        known = behind_any(cluster, host.lower())
+        for each in known:
+            called.setdefault(each.waypoint, {})[each] = None
+        for waypoint in () if known else _before_strangers(cluster, route, host):
+            strangers.setdefault(waypoint, []).append(host)
+    for waypoint in dict.fromkeys((*called, *strangers)):
         place, owner = waypoint.partition("/")[0], route.owner
-        own = [each for name, each in called if name == waypoint]
-        near = [each for each in own if owner.namespace in (place, each.service.namespace)]
-        unknown = [host for name, host in strangers if name == waypoint]
+        near = [each for each in called.get(waypoint, ()) if owner.namespace in (place, each.service.namespace)]
+        unknown = strangers.get(waypoint, [])
         if not exported(owner, place):
             yield f"the waypoint {waypoint} does not see {owner}"
             continue

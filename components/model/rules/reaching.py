@@ -94,7 +94,7 @@ def _meets_waypoint(cluster: ClusterObjects, patch: Patch, port: int) -> bool:
     pilot.
     """
     for waypoint in _waypoints_reached(cluster, patch):
-        for each in services_behind(cluster).get(f"{waypoint.namespace}/{waypoint.name}", ()):
+        for each in services_behind(cluster, f"{waypoint.namespace}/{waypoint.name}"):
             nodes = each.service.spec["ports"].elements()
             numbers = [port_number(node) for node in nodes if carries_http(each.service, node)]
             if port in numbers and not _is_routed(cluster, each.host, port):

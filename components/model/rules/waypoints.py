@@ -3,7 +3,8 @@
 Source: fetchWaypointForService of Istio's pilot; held against istiod itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,8 @@ from .attaching import admits
 from .clusters import ClusterObjects
 from .envoy import targets_of
 from .gateways import WAYPOINT_CLASS, labels
+from .hosts import covers
+from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 
 USE_WAYPOINT: Final = "istio.io/use-waypoint"
@@ -33,11 +36,13 @@ class Behind:
     Attributes:
         service: The Service.
         host: Its full name.
+        waypoint: The waypoint as ``namespace/name``.
         sure: Whether the waypoint surely takes it: not where labels that are not at hand decide it.
     """
 
     service: KubeObject
     host: str
+    waypoint: str
     sure: bool
 
 
@@ -50,14 +55,27 @@ def waypoint_of(cluster: ClusterObjects, namespace: str, service: KubeObject | N
     return found if found and _takes(cluster, found, namespace) is not False else ""
 
 
-def services_behind(cluster: ClusterObjects) -> Mapping[str, Sequence[Behind]]:
-    """By waypoint the Services at hand that it stands before; those without an address it never does."""
-    return cluster.once("behind waypoints", lambda: _behind(cluster))
+def services_behind(cluster: ClusterObjects, waypoint: str) -> Sequence[Behind]:
+    """The Services at hand that a waypoint stands before; those without an address none ever does."""
+    return cluster.once("by waypoint", lambda: _by_waypoint(cluster)).get(waypoint, ())
+
+
+def behind_any(cluster: ClusterObjects, host: str) -> Sequence[Behind]:
+    """The Services at hand of a host, or of all that a pattern covers, that some waypoint stands before.
+
+    Raises:
+        NotJudgedError: The labels of the Service of the host are not known yet.
+    """
+    if host.startswith("*"):
+        return [each for each in _all(cluster) if covers(host, each.host)]
+    found = _of_host(cluster, host)
+    return [found] if found else []
 
 
 def stands_before(cluster: ClusterObjects, waypoint: str, host: str) -> bool:
     """Whether a waypoint stands before the Service of a full name."""
-    return any(each.host == host for each in services_behind(cluster).get(waypoint, ()))
+    found = _of_host(cluster, host)
+    return found is not None and found.waypoint == waypoint
 
 
 def is_for(cluster: ClusterObjects, source: KubeObject, waypoint: str) -> bool:
@@ -67,13 +85,14 @@ def is_for(cluster: ClusterObjects, source: KubeObject, waypoint: str) -> bool:
 
 
 def _named(cluster: ClusterObjects, namespace: str, service: KubeObject | None) -> str:
-    own = labels(service.root["metadata"]["labels"]) if service else {}
-    if own.get(_MANAGED) in _WAYPOINTS_OWN:
+    nothing = Node(None)
+    own = service.root["metadata"]["labels"] if service else nothing
+    if own[_MANAGED].text() in _WAYPOINTS_OWN:
         return ""  # it leads to a waypoint itself
-    around = cluster.find("Namespace", "default", namespace)
-    said = own if USE_WAYPOINT in own or not around else labels(around.root["metadata"]["labels"])
-    name = said.get(USE_WAYPOINT, _NONE)
-    return "" if name == _NONE else f"{said.get(_USE_NAMESPACE, namespace)}/{name}"
+    around = None if own[USE_WAYPOINT].given else cluster.find("Namespace", "default", namespace)
+    said = around.root["metadata"]["labels"] if around else own
+    name = said[USE_WAYPOINT].text(_NONE)
+    return "" if name in ("", _NONE) else f"{said[_USE_NAMESPACE].text(namespace)}/{name}"
 
 
 def _takes(cluster: ClusterObjects, waypoint: str, namespace: str) -> bool | None:
@@ -89,12 +108,34 @@ def _takes(cluster: ClusterObjects, waypoint: str, namespace: str) -> bool | Non
     return admits(cluster, tunnel, namespace, ()) if tunnel else place == namespace
 
 
-def _behind(cluster: ClusterObjects) -> dict[str, list[Behind]]:
-    found: dict[str, list[Behind]] = {}
+def _of_host(cluster: ClusterObjects, host: str) -> Behind | None:
+    service = cluster.service(host)
+    return cluster.once(("behind waypoint", host), lambda: _behind(cluster, service)) if service else None
+
+
+def _all(cluster: ClusterObjects) -> Sequence[Behind]:
+    """All Services behind waypoints but for those of which it is not known yet."""
+    return cluster.once("behind waypoints", lambda: list(_known(cluster)))
+
+
+def _known(cluster: ClusterObjects) -> Iterator[Behind]:
     for service in cluster.of("Service"):
-        waypoint = waypoint_of(cluster, service.namespace, service)
-        if waypoint and service.spec["type"].text() != "ExternalName":
-            sure = _takes(cluster, waypoint, service.namespace) is True
-            host = service_host(service.name, service.namespace)
-            found.setdefault(waypoint, []).append(Behind(service=service, host=host, sure=sure))
+        with suppress(NotJudgedError):
+            if found := _of_host(cluster, service_host(service.name, service.namespace)):
+                yield found
+
+
+def _by_waypoint(cluster: ClusterObjects) -> Mapping[str, Sequence[Behind]]:
+    found: dict[str, list[Behind]] = {}
+    for each in _all(cluster):
+        found.setdefault(each.waypoint, []).append(each)
     return found
+
+
+def _behind(cluster: ClusterObjects, service: KubeObject) -> Behind | None:
+    waypoint = waypoint_of(cluster, service.namespace, service)
+    if not waypoint or service.spec["type"].text() == "ExternalName":
+        return None
+    sure = _takes(cluster, waypoint, service.namespace) is True
+    host = service_host(service.name, service.namespace)
+    return Behind(service=service, host=host, waypoint=waypoint, sure=sure)
