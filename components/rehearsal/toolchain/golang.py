@@ -154,21 +154,67 @@ def build_part(go: Go, part: GoPart, folder: Path, *, log: Path) -> None:
 
 @contextmanager
 def _source(go: Go, part: GoPart, folder: Path, log: Path) -> Generator[Path]:
-    """Yield the folder that is built in: the part's own, or a copy beside which lies what it embeds."""
-    if not part.embedded:
+    """Yield the folder that is built in: the part's own, or a copy with what it embeds and with changed modules."""
+    if not part.embedded and not part.replaced:
         yield part.source
         return
     source = folder / "source"
     shutil.copytree(part.source, source)
-    module = _module_folder(go, part, log)
+    if part.embedded:
+        _embed(part, _module_folder(go, part, log), source)
+    if part.replaced:
+        download_modules(go, part, log=log)
+        _replace_packages(go, part, source)
+    yield source
+    shutil.rmtree(source)
+
+
+def _embed(part: GoPart, module: Path, source: Path) -> None:
     for origin in part.embedded:
         target = source / Path(origin).name
         shutil.copyfile(module / origin, target)
         if target.name == "schema.json":
             schema = json.loads(target.read_text(encoding="utf-8"))
             target.write_text(json.dumps({**schema, "version": part.schema_version}), encoding="utf-8")
-    yield source
-    shutil.rmtree(source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Package:
+    module: str
+    module_folder: Path
+    folder: Path
+
+
+def _replace_packages(go: Go, part: GoPart, source: Path) -> None:
+    """Copy the modules of the packages that are replaced, put our files in, and point `go.mod` to the copies."""
+    own = {path: source / "replaced" / name for path, name in part.replaced.items()}
+    copies: dict[str, Path] = {}
+    for path, file in own.items():
+        single = path.endswith(".go")
+        package = _package(go, path.rpartition("/")[0] if single else path, source)
+        if package.module not in copies:
+            copies[package.module] = source / "modules" / str(len(copies))
+            # Without the tests' files, which are most of some modules.
+            ignored = shutil.ignore_patterns("testdata", "*_test.go")
+            shutil.copytree(package.module_folder, copies[package.module], ignore=ignored)
+            _make_writable(copies[package.module])
+        target = copies[package.module] / package.folder.relative_to(package.module_folder)
+        if not single:
+            for other in target.glob("*.go"):
+                other.unlink()
+        shutil.copyfile(file, target / (path.rpartition("/")[2] if single else file.name))
+    replacements = [f"-replace={module}=./{copy.relative_to(source)}" for module, copy in copies.items()]
+    command = [str(go.program), "-C", str(source), "mod", "edit", *replacements]
+    run(command, what=f"change the modules of {part.name}", env=go.environment())
+
+
+def _package(go: Go, path: str, source: Path) -> _Package:
+    """Return where a package and its module are."""
+    form = "{{.Module.Path}}\n{{.Module.Dir}}\n{{.Dir}}"
+    command = [str(go.program), "-C", str(source), "list", "-find", "-f", form, path]
+    text = run(command, what=f"find the package {path}", env=go.environment(), timeout=MOVING_SECONDS)
+    module, module_folder, folder = text.splitlines()
+    return _Package(module=module, module_folder=Path(module_folder), folder=Path(folder))
 
 
 def _module_folder(go: Go, part: GoPart, log: Path) -> Path:

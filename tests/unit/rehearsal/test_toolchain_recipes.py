@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,7 +193,7 @@ def test_what_the_provider_embeds_comes_from_its_module_and_gets_the_version_of_
     go = fake_go(tmp_path, f'case "$1" in -C) echo {module};; build) cp -r "$PWD" {seen} 2>/dev/null;; esac')
     part = tmp_path / "part"
     part.mkdir()
-    golang.build_part(go, recipes.PROVIDER, part, log=tmp_path / "log")
+    golang.build_part(go, replace(recipes.PROVIDER, replaced={}), part, log=tmp_path / "log")
     assert json.loads((seen / "schema.json").read_text()) == {"name": "kubernetes", "version": "4.34.2"}
     assert json.loads((seen / "terraform-mapping.json").read_text()) == {"name": "kubernetes"}
     assert {"go.mod", "go.sum", "main.go"} <= {file.name for file in seen.iterdir()}
@@ -213,3 +214,55 @@ def test_parts_with_kubernetes_libraries_agree_on_what_they_share_so_that_it_is_
             shared.setdefault(module, set()).add(version)
     assert [module for module, found in shared.items() if len(found) > 1] == []
     assert shared["k8s.io/client-go"] == {f"v0.{recipes.KUBERNETES_VERSION.partition('.')[2]}"}
+
+
+def test_replaced_packages_are_built_from_a_copy_of_their_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, seen, calls = tmp_path / "module", tmp_path / "seen", tmp_path / "calls"
+    for file in ("go.mod", "clouds/s3.go", "clouds/client.go", "logs/aws.go", "logs/read.go", "logs/read_test.go"):
+        (module / file).parent.mkdir(parents=True, exist_ok=True)
+        (module / file).write_text("theirs")
+    for entry in (*module.rglob("*"), module):
+        entry.chmod(0o555 if entry.is_dir() else 0o444)  # as in Go's cache of modules
+    monkeypatch.setattr(recipes, "GO_SOURCES", tmp_path / "sources")
+    part = replace(recipes.PAUSE, replaced={"e.g/m/clouds": "none.go", "e.g/m/logs/aws.go": "aws.go"})
+    (part.source / "replaced").mkdir(parents=True)
+    for file in ("go.mod", "go.sum", "replaced/none.go", "replaced/aws.go"):
+        (part.source / file).write_text("ours")
+    go = fake_go(
+        tmp_path,
+        f'echo "$*" >> {calls}; case "$*" in '
+        f'*-find*) for p; do :; done; printf "e.g/m\\n{module}\\n{module}/${{p#e.g/m/}}\\n";; '
+        f'build*) cp -r "$PWD" {seen};; esac',
+    )
+    (tmp_path / "part").mkdir()
+    golang.build_part(go, part, tmp_path / "part", log=tmp_path / "log")
+    copy = seen / "modules" / "0"
+    found = {file.relative_to(copy).as_posix(): file.read_text() for file in copy.rglob("*") if file.is_file()}
+    assert found == {
+        "go.mod": "theirs",
+        "clouds/none.go": "ours",
+        "logs/aws.go": "ours",
+        "logs/read.go": "theirs",
+    }
+    assert any(line.endswith("mod edit -replace=e.g/m=./modules/0") for line in calls.read_text().splitlines())
+    assert (module / "clouds" / "client.go").read_text() == "theirs"
+    assert [entry.name for entry in (tmp_path / "part").iterdir()] == ["bin"]
+
+
+def test_a_key_changes_with_what_takes_the_place_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = recipes.PULUMI
+    original = part.key()
+    shutil.copytree(part.source, tmp_path / part.name)
+    monkeypatch.setattr(recipes, "GO_SOURCES", tmp_path)
+    assert part.key() == original
+    (part.source / "replaced" / "s3.go").write_text("package s3")
+    assert part.key() != original
+
+
+def test_every_replacement_is_there_and_every_file_replaces_something() -> None:
+    for part in GO_PARTS:
+        folder = part.source / "replaced"
+        files = {file.name for file in folder.iterdir()} if folder.is_dir() else set[str]()
+        assert files == set(part.replaced.values()), part.name
