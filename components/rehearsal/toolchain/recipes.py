@@ -88,7 +88,8 @@ class GoPart:
     """Version that is written into the embedded `schema.json`, which has none in the module."""
     replaced: Mapping[str, str] = field(default_factory=dict[str, str])
     """What nothing here uses and costs much: import path of a package, or of one file of it, to our own file below
-    `replaced/` that takes its place."""
+    `replaced/` that takes its place. `go.mod` lists what is needed then: tidy a new version in the copy that a build
+    makes; `go.sum` keeps the checksums of the modules that are copied."""
 
     @property
     def source(self) -> Path:

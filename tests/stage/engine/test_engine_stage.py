@@ -123,7 +123,7 @@ def test_objects_of_groups_and_charts_get_the_types_of_their_kinds(
     with closing(Engine(HERE / "objects", tmp_path, installation, kubeconfigs=[apiserver.kubeconfig])) as engine:
         engine.set_config("dev", values, secrets=secrets)
         engine.up("dev")
-        resources = engine.export("dev")["resources"]
+        resources: Any = engine.export("dev")["resources"]
         assert sorted(resource["type"] for resource in resources if "kind" in resource.get("inputs", {})) == [
             "kubernetes:core/v1:ConfigMap",
             "kubernetes:core/v1:ConfigMap",
