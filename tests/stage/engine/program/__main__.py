@@ -92,7 +92,12 @@ route = k8s.apiextensions.CustomResource(
     "route",
     api_version="mirror.example/v1",
     kind=config.require("kind"),
-    metadata={"name": "route", "namespace": inside},
+    metadata={
+        "name": "route",
+        "namespace": inside,
+        # Kubernetes' garbage collector looks for new kinds every 30 s, and deletes nothing in the foreground before.
+        "annotations": {"pulumi.com/deletionPropagationPolicy": "background"},
+    },
     spec={"hosts": ["a.example"], "percent": float(config.get("percent") or "12.5"), "retries": 2},
     opts=pulumi.ResourceOptions(provider=cluster, depends_on=[kind]),
 )
