@@ -227,7 +227,7 @@ PROVIDER = GoPart(
         # The provider contains nearly all of Helm, so its command costs little more than a link.
         GoProgram(name="helm", package="helm.sh/helm/v3/cmd/helm", tags=COMMON_TAGS),
     ),
-    usual_seconds=290,
+    usual_seconds=150,
     module="github.com/pulumi/pulumi-kubernetes/provider/v4",
     embedded=(
         "cmd/pulumi-resource-kubernetes/schema.json",
