@@ -153,10 +153,9 @@ class TargetMaker(Maker):
     def change_waypoints(self) -> None:
         """Let Services and namespaces choose other waypoints than that of the home namespace, or none."""
         use, place = "istio.io/use-waypoint", "istio.io/use-waypoint-namespace"
-        way = next(each for each in self.objects if each["kind"] == "Gateway" and each["metadata"]["name"] == "way")
-        home = next(
-            each for each in self.objects if each["kind"] == "Namespace" and each["metadata"]["name"] == self.home
-        )
+        way, home = self._made("Gateway", "way"), self._made("Namespace", self.home)
+        assert way is not None
+        assert home is not None
         there = {use: "way", place: self.home}
         if self.chance(0.7):
             namespaces: Object = {"from": self.pick("All", "All", "All", "Same")}
@@ -175,15 +174,16 @@ class TargetMaker(Maker):
             }
         for name in self.namespaces[1:]:
             if self.chance(0.3):
-                spaces = [
-                    each for each in self.objects if each["kind"] == "Namespace" and each["metadata"]["name"] == name
-                ]
-                space = spaces[0] if spaces else self.add("v1", "Namespace", name, "", None)
+                space = self._made("Namespace", name) or self.add("v1", "Namespace", name, "", None)
                 mode = {"istio.io/dataplane-mode": "ambient"} if self.chance(0.7) else {}
                 space["metadata"]["labels"] = {**space["metadata"].get("labels", {}), **mode, **self.pick({}, there)}
         for service in (each for each in self.objects if each["kind"] == "Service"):
             if self.chance(0.5 if service["metadata"]["name"] == "web" else 0.15):
                 service["metadata"]["labels"] = self.pick({use: "none"}, {use: "way"}, there, there)
+
+    def _made(self, kind: str, name: str) -> Object | None:
+        named = (each for each in self.objects if each["kind"] == kind and each["metadata"]["name"] == name)
+        return next(named, None)
 
     def make_namespaces(self) -> None:
         """Add namespaces with labels, which listeners may choose by."""

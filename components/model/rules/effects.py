@@ -260,9 +260,10 @@ def ambient(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
             continue
         service = cluster.service(host)
         if not waypoint_of(cluster, place, service) and not behind_any(cluster, host):
-            what = str(service) if service and waypoint_of(cluster, place) else f"namespace {place}"
-            around = "is ambient and" if what.startswith("namespace") else "of an ambient namespace"
-            yield problem(mirror_entry.source, mirror_entry.node, f"{what} {around} has no waypoint")
+            message = f"namespace {place} is ambient and has no waypoint"
+            if service and waypoint_of(cluster, place):
+                message = f"{service} of an ambient namespace has no waypoint"
+            yield problem(mirror_entry.source, mirror_entry.node, message)
             return
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR
-from .known_targets import led_to, unknowing_sidecars, unknowing_waypoint
+from .known_targets import UNKNOWING, led_to, unknowing_sidecars, unknowing_waypoint
 from .mirror_entries import MirrorEntry
 from .objects import KubeObject, exported
 from .patching import cluster_at, sent
@@ -118,9 +118,7 @@ def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         remedy = "Name the Services in the route's hosts"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
     elif place := unknowing_sidecars(case.cluster, mirror_entry.route, host):
-        message = (
-            f"sidecars in {place} know no {host}: their Sidecar leaves it out, and the entry's matches name others"
-        )
+        message = f"sidecars in {place} know no {host}: {UNKNOWING}"
         remedy = "Name the target in the Sidecar, or give the match without sourceNamespace an entry of its own"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
 

@@ -4,6 +4,8 @@ Written after collectImportedServices and filterWaypointOutboundServices of Isti
 itself.
 """
 
+from typing import Final
+
 from .clusters import ClusterObjects
 from .envoy import SIDECAR
 from .mirror_entries import MirrorEntry
@@ -18,6 +20,9 @@ from .routes import MESH, Route
 from .sharing import destinations
 from .visibility import sees_route
 from .waypoints import stands_before
+
+UNKNOWING: Final = "their Sidecar leaves it out, and the entry's matches name others"
+"""Why the sidecars that :func:`unknowing_sidecars` finds know no such host."""
 
 
 def unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .clusters import ClusterObjects
-from .known_targets import unknowing_sidecars
+from .known_targets import UNKNOWING, unknowing_sidecars
 from .mirror_entries import MirrorEntry
 from .patching import policies_for, sent, sent_everywhere
 from .placements import standing
@@ -115,8 +115,7 @@ def _undefined(case: Case, mirror_entry: MirrorEntry, primary: Target) -> str:
     if unknown_service(case.cluster, host):
         return f"no Service {host} is defined for its primary"
     if place := unknowing_sidecars(cluster, mirror_entry.route, host):
-        others = "their Sidecar leaves it out, and the entry's matches name others"
-        return f"sidecars in {place} know no {host} for its primary: {others}"
+        return f"sidecars in {place} know no {host} for its primary: {UNKNOWING}"
     if not primary.subset:
         return ""
 
