@@ -28,8 +28,9 @@ TELLING_NAME: Final = re.compile(
 )
 """Ends of names of environment variables that hold a secret by everybody's habit."""
 
-HARMLESS: Final = frozenset({"", "true", "false"})
-"""Values that are no secret, whatever the name says, e.g. of ``REQUIRE_TOKEN``."""
+HARMLESS: Final = ("", "true", "false")
+"""Values that are no secret, whatever the name says, e.g. of ``REQUIRE_TOKEN``. Compared and not hashed: what stands
+there may be a list."""
 
 LONGEST_TEXT: Final = 1_000_000
 """Characters of one text that are looked at: more than the 1 MiB that an API server stores of an object is not

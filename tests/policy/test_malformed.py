@@ -80,6 +80,11 @@ def test_one_wrong_value_in_a_plausible_resource_never_raises(data: st.DataObjec
         {"spec": {"hosts": {"a": "b"}, "http": {"0": {}}, "servers": "x", "selector": [1]}},
         {"spec": {"http": [None, 1, "x", [], {"mirror": [], "mirrors": {"a": 1}, "route": 5}]}},
         {"spec": {"template": {"spec": {"containers": {"name": "x"}, "volumes": 1}}}},
+        {
+            "spec": {
+                "containers": [{"name": "x", "env": [{"name": "TOKEN", "value": []}, {"name": "TOKEN", "value": {}}]}]
+            }
+        },
         {"spec": {"host": "x" * 1_100_000, "hosts": ["\u202e" * 100_000]}},
         {"spec": {"http": [{"mirror": {"host": "ß.例え", "port": {"number": 1e300}}, "mirrorPercent": -1e300}]}},
         {"nodeConfig": [], "nodePools": {"a": []}, "allows": "tcp", "sourceRanges": 0, "members": {"a": 1}},
