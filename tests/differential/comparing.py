@@ -20,6 +20,7 @@ from pulumi_traffic_mirror.model.rules import (
 from pulumi_traffic_mirror.model.rules.envoy import GATEWAY, SIDECAR, WAYPOINT
 from pulumi_traffic_mirror.model.rules.hosts import covers
 from pulumi_traffic_mirror.model.rules.outlets import callers, own_hosts
+from pulumi_traffic_mirror.model.rules.placements import standing
 from pulumi_traffic_mirror.model.rules.policies import proxies
 from pulumi_traffic_mirror.model.rules.reach import pattern_entry
 from pulumi_traffic_mirror.model.rules.sidecar_ports import has_plain_port, may_be_elsewhere
@@ -338,7 +339,8 @@ class _Mirror:
         self.subject = str(mirror_entry.source)
         self.mine = claims.of(mirror_entry)
         self.sure = claims.of(mirror_entry, sure=True)
-        self.rules = claims.about(self.subject) | claims.about(str(mirror_entry.route.owner))
+        holders = {self.subject, str(mirror_entry.route.owner), str(mirror_entry.route.source)}
+        self.rules = {rule for each in holders for rule in claims.about(each)}
         self.found = [each for each in renderings(question, answer, mirror_entry.route) if self._callable(each)]
         self.sent = [(each, own) for each in self.found if (own := self._own(each))]
 
@@ -450,6 +452,8 @@ class _Mirror:
         if self.claims.unclear(self.mirror_entry):
             return []
         told = (self.mine | self.rules) & UNSENT or self.mine & (VANISHING | {"mirror-percent-range"})
+        if self._behind_hosts_elsewhere():
+            return []
         if told or self.claims.patched(self.mirror_entry) or self._sent_by_another():
             return []
         actions = {each.route["action"] for each in self.found}
@@ -467,19 +471,24 @@ class _Mirror:
                 yield _Mirror(each, self.claims, self.question, self.answer)
 
     def _primaries(self) -> list[Disagreement]:
-        """Whether some sender lacks the clusters of all primaries, where that is said of what a Sidecar hides."""
-        path = self.mirror_entry.node.path
+        """Whether some sender lacks the clusters of all primaries, so that it answers 503 and copies nothing."""
+        route = self.mirror_entry.route
         told = any(
-            "for its primary: their Sidecar" in each.message and path.startswith(each.field)
+            each.rule == "mirror-primary-undefined"
+            and (each.object, each.field) == (str(route.source), route.entry.path)
             for each in self.claims.findings
-            if each.rule == "mirror-primary-undefined" and each.object == self.subject
         )
         lacking = any(
             not each.clusters.keys() & each.route.get("clusters", {}).keys()
             for each, _ in self.sent
             if self._expected(each.proxy)
         )
-        return self._say("primary-absent-claimed") if told and not lacking else []
+        if lacking and not told:
+            elsewhere = any(may_be_elsewhere(self.claims.cluster, each.host) for each in route.primaries)
+            return [] if elsewhere else self._say("primary-absent-silent")  # beyond: elsewhere
+        services = [self.claims.cluster.service(each.host) for each in route.primaries]
+        nobody = any(each and each.annotation(EXPORT) == "~" for each in services)  # beyond: nobody
+        return self._say("primary-absent-claimed") if told and not lacking and not nobody else []
 
     def _share(self) -> list[Disagreement]:
         percent = self.mirror_entry.percent
@@ -536,11 +545,12 @@ class _Mirror:
         return [*self._endpoints(sent), *self._life(sent), *self._brakes(sent)]
 
     def _behind_hosts_elsewhere(self) -> bool:
-        """Whether Sidecars leave all that send it Services alone that are not at hand, which may make its port."""
+        """Whether Sidecars leave all that may send it Services alone that are not at hand, which may make its port."""
         cluster = self.claims.cluster
+        placed = [each.outlet for each in standing(cluster, self.mirror_entry.route).placements]
         unsure = [
-            context == SIDECAR and has_plain_port(cluster, place) is None
-            for context, place in proxies(cluster, self.mirror_entry.route)
+            each.context == SIDECAR and not each.sure and has_plain_port(cluster, each.namespace) is None
+            for each in placed
         ]
         return bool(unsure) and all(unsure)  # beyond: elsewhere
 

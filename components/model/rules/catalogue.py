@@ -19,6 +19,7 @@ from . import (
     overlay_targets,
     overlays,
     primaries,
+    primary_clusters,
     privacy,
     receiving,
     refusals,
@@ -36,7 +37,7 @@ from .settings import RuleSettings
 SECTIONS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "How a mirror is written": writing.RULES,
     "What the cluster takes": refusals.RULES,
-    "Whether a mirror is sent": sending.RULES,
+    "Whether a mirror is sent": (*sending.RULES, *primary_clusters.RULES),
     "Where mirrors go": (*targets.RULES, *hidden_targets.RULES, *primaries.RULES, *endpoints.RULES),
     "What a mirror may hold": (*braking.RULES, *ending.RULES),
     "What leaves with a copy": privacy.RULES,

@@ -4,18 +4,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import GATEWAY, SIDECAR
-from .known_targets import UNKNOWING, led_to, unknowing_sidecars, unknowing_waypoint
+from .envoy import GATEWAY
+from .known_targets import UNKNOWING, hidden_by_exports, unknowing_sidecars, unknowing_waypoint
 from .mirror_entries import MirrorEntry
-from .objects import KubeObject, exported
+from .objects import KubeObject
 from .patching import cluster_at, sent
 from .placements import standing
 from .policies import faulty, proxies, workload_selector
-from .reach import service_entry
 from .references import ungranted
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .routes import MESH, ROUTE, Route
-from .visibility import EXPORT, sees_service
+from .visibility import EXPORT
 
 EXPORTS: Final = "https://istio.io/latest/docs/reference/config/annotations/#NetworkingExportTo"
 DESTINATION_RULE_LOOKUP: Final = (
@@ -66,11 +65,9 @@ def rule_out_of_reach(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
 def entry_hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ServiceEntries that a sender does not see."""
     cluster, host = case.cluster, mirror_entry.target.host
-    for sender in _senders(cluster, mirror_entry.route):
-        namespace = sender[1]
-        entry = service_entry(cluster, host, namespace)
-        if entry and not exported(entry, namespace) and not _taken_in(cluster, entry, host, sender):
-            message = f"proxies in {namespace} that mirror to {host} do not see it"
+    for sender in () if cluster.service(host) else _senders(cluster, mirror_entry.route):
+        if entry := hidden_by_exports(cluster, host, sender):
+            message = f"proxies in {sender[1]} that mirror to {host} do not see it"
             yield problem(entry, "spec.exportTo", message, likely=not _at_hand(cluster, mirror_entry.route, sender))
             return
 
@@ -105,33 +102,20 @@ def _at_hand(cluster: ClusterObjects, route: Route, sender: tuple[str, str]) -> 
 )
 def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report Services that a sender does not see."""
-    host = mirror_entry.target.host
-    service = case.cluster.service(host)
-    for sender in _senders(case.cluster, mirror_entry.route) if service else ():
-        namespace = sender[1]
-        if service and not sees_service(namespace, service) and not _taken_in(case.cluster, service, host, sender):
-            message = f"proxies in {namespace} that mirror to {host} do not see it"
+    cluster, host = case.cluster, mirror_entry.target.host
+    for sender in _senders(cluster, mirror_entry.route) if cluster.service(host) else ():
+        if service := hidden_by_exports(cluster, host, sender):
+            message = f"proxies in {sender[1]} that mirror to {host} do not see it"
             yield problem(service, f"metadata.annotations.{EXPORT}", message)
             return
-    if waypoint := unknowing_waypoint(case.cluster, mirror_entry):
+    if waypoint := unknowing_waypoint(cluster, mirror_entry.route, host):
         message = f"the waypoint {waypoint} knows no {host}: the route is for a pattern of its hosts"
         remedy = "Name the Services in the route's hosts"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
-    elif place := unknowing_sidecars(case.cluster, mirror_entry.route, host):
+    elif place := unknowing_sidecars(cluster, mirror_entry.route, host):
         message = f"sidecars in {place} know no {host}: {UNKNOWING}"
         remedy = "Name the target in the Sidecar, or give the match without sourceNamespace an entry of its own"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
-
-
-def _taken_in(cluster: ClusterObjects, subject: KubeObject, host: str, sender: tuple[str, str]) -> bool:
-    """Whether sidecars have what a VirtualService of theirs leads to, whoever sees it: where it is in their namespace.
-
-    What is exported to nobody has no endpoints there. Source: collectImportedServices of Istio's pilot.
-    """
-    context, namespace = sender
-    exports = subject.annotation(EXPORT) if subject.kind == "Service" else subject.exported_to
-    own = context == SIDECAR and subject.namespace == namespace and "~" not in exports
-    return own and led_to(cluster, namespace, host)
 
 
 @mirror_rule(

@@ -8,58 +8,93 @@ from typing import Final
 
 from .clusters import ClusterObjects
 from .envoy import SIDECAR
-from .mirror_entries import MirrorEntry
-from .outlets import own_hosts
+from .objects import KubeObject, exported
+from .outlets import Outlet, own_hosts
 from .placements import asked, standing
 from .policies import home
 from .ports import port_nodes
-from .reach import pattern_entry
+from .reach import pattern_entry, service_entry
 from .reaching import told_to_waypoint
 from .references import left_out
 from .routes import MESH, Route
 from .sharing import destinations
-from .visibility import sees_route
+from .visibility import EXPORT, sees_route, sees_service
 from .waypoints import stands_before
 
 UNKNOWING: Final = "their Sidecar leaves it out, and the entry's matches name others"
 """Why the sidecars that :func:`unknowing_sidecars` finds know no such host."""
 
 
-def unknowing_waypoint(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
-    """A waypoint that sends a mirror and has no cluster for its target; empty for none.
+def unknowing_waypoint(cluster: ClusterObjects, route: Route, host: str) -> str:
+    """A waypoint that has an entry and no cluster for a host that it leads to; empty for none."""
+    if not _is_defined(cluster, host) or cluster.refuses(route):
+        return ""  # nobody has it
+    waypoints = {each.outlet.waypoint for each in standing(cluster, route).placements} - {""}
+    return next((each for each in sorted(waypoints) if not _waypoint_knows(cluster, each, host)), "")
+
+
+def _waypoint_knows(cluster: ClusterObjects, waypoint: str, host: str) -> bool:
+    """Whether a waypoint has a cluster for a host.
 
     Hosts of ServiceEntries it has for what routes say alone, those of its own namespace as well.
     """
-    host = mirror_entry.target.host
-    if not port_nodes(cluster, host) or pattern_entry(cluster, host) or cluster.refuses(mirror_entry.route):
-        return ""  # nobody has it
-    placed = standing(cluster, mirror_entry.route).placements
-    for waypoint in sorted({each.outlet.waypoint for each in placed} - {""}):
-        named = any(
-            _leads_to(cluster, route, host) and any(stands_before(cluster, waypoint, own) for own in own_hosts(route))
-            for route in cluster.routing.routes
-            if MESH in route.bound and _is_there(cluster, route)
-        )
-        own = stands_before(cluster, waypoint, host)
-        if not own and not named and not told_to_waypoint(cluster, waypoint, host):
-            return waypoint
-    return ""
+    named = (
+        _leads_to(cluster, route, host) and any(stands_before(cluster, waypoint, own) for own in own_hosts(route))
+        for route in cluster.routing.routes
+        if MESH in route.bound and _is_there(cluster, route)
+    )
+    return stands_before(cluster, waypoint, host) or any(named) or told_to_waypoint(cluster, waypoint, host)
 
 
 def unknowing_sidecars(cluster: ClusterObjects, route: Route, host: str) -> str:
-    """Namespace whose sidecars have an entry and no cluster for a host that it leads to; empty for none.
-
-    Their Sidecar leaves it out, and istiod asks no entry where that leads which names other namespaces in its matches
-    and not theirs, even where another match of it lets them through.
-    """
-    if not cluster.scopes.narrow or not port_nodes(cluster, host) or pattern_entry(cluster, host):
+    """Namespace whose sidecars have an entry and no cluster for a host that it leads to; empty for none."""
+    if not cluster.scopes.narrow or not _is_defined(cluster, host):
         return ""
     placed = [each.outlet for each in standing(cluster, route).placements]
-    for place in sorted({each.namespace for each in placed if each.context == SIDECAR}):
-        hidden = not cluster.scopes.takes_in(place, host, home(cluster, host, place))
-        if hidden and not _tells(route, place) and not led_to(cluster, place, host):
-            return place
+    places = sorted({each.namespace for each in placed if each.context == SIDECAR})
+    return next((each for each in places if not _sidecars_know(cluster, route, each, host)), "")
+
+
+def _sidecars_know(cluster: ClusterObjects, route: Route, namespace: str, host: str) -> bool:
+    """Whether the sidecars of a namespace, which have an entry, have a cluster for a host that it leads to.
+
+    Where their Sidecar leaves it out, they have none for an entry that names other namespaces in its matches and not
+    theirs: istiod asks it not where it leads, even where another match of it lets them through.
+    """
+    taken = cluster.scopes.takes_in(namespace, host, home(cluster, host, namespace))
+    return taken or _tells(route, namespace) or led_to(cluster, namespace, host)
+
+
+def _is_defined(cluster: ClusterObjects, host: str) -> bool:
+    return bool(port_nodes(cluster, host)) and not pattern_entry(cluster, host)
+
+
+def unknown_at(cluster: ClusterObjects, route: Route, outlet: Outlet, host: str) -> str:
+    """Why proxies that have an entry have no cluster for a host that is defined; empty where they have one."""
+    if outlet.waypoint:
+        return "" if _waypoint_knows(cluster, outlet.waypoint, host) else f"the waypoint {outlet.waypoint} knows no"
+    if hidden_by_exports(cluster, host, (outlet.context, outlet.namespace)):
+        return f"proxies in {outlet.namespace} do not see"
+    narrow = outlet.context == SIDECAR and cluster.scopes.narrow
+    if narrow and not _sidecars_know(cluster, route, outlet.namespace, host):
+        return f"sidecars in {outlet.namespace}, for which {UNKNOWING}, do not know"
     return ""
+
+
+def hidden_by_exports(cluster: ClusterObjects, host: str, sender: tuple[str, str]) -> KubeObject | None:
+    """The Service or ServiceEntry of a host whose exports hide it from a sender; None where they do not.
+
+    What is in their own namespace sidecars have where a VirtualService of theirs leads there, whoever sees it; what is
+    exported to nobody has no endpoints there. Source: collectImportedServices of Istio's pilot.
+    """
+    context, namespace = sender
+    service = cluster.service(host)
+    subject = service or service_entry(cluster, host, namespace)
+    if subject is None or (sees_service(namespace, subject) if service else exported(subject, namespace)):
+        return None
+    exports = subject.annotation(EXPORT) if service else subject.exported_to
+    own = context == SIDECAR and subject.namespace == namespace and "~" not in exports
+    return None if own and led_to(cluster, namespace, host) else subject
 
 
 def led_to(cluster: ClusterObjects, namespace: str, host: str) -> bool:

@@ -4,14 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from .clusters import ClusterObjects
-from .known_targets import UNKNOWING, unknowing_sidecars
 from .mirror_entries import MirrorEntry
 from .patching import policies_for, sent, sent_everywhere
 from .placements import standing
-from .policies import Policy, faulty
-from .references import left_out, unknown_service
+from .references import left_out
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
-from .routes import MESH, REDIRECT, ROUTE, Target
+from .routes import MESH, REDIRECT, ROUTE
 
 ROUTE_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute"
 NATIVE_ANSWERS: Final = "https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule"
@@ -84,46 +82,4 @@ def _sent_by_another(case: Case, mirror_entry: MirrorEntry) -> bool:
     )
 
 
-@mirror_rule(
-    rule_id="mirror-primary-undefined",
-    settings=("complete",),
-    title="The primary of a mirror is known to the mesh",
-    severity=Severity.ERROR,
-    scope=Scope.CLUSTER,
-    why="A proxy without a cluster for the primary answers 503 at once and copies nothing.",
-    source="Measured; https://istio.io/latest/docs/ops/common-problems/network-issues/",
-    remedy="Correct the primary's host or subset, or define it",
-    unsent=True,
-)
-def primary_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report primaries whose host or subset nothing defines, or that a Sidecar hides, where that can be told."""
-    hosts = mirror_entry.route.hosts if MESH in mirror_entry.route.gateways and not mirror_entry.route.native else ()
-    strangers = [host for host in hosts if unknown_service(case.cluster, host)]
-    if hosts and len(strangers) == len(hosts):
-        message = f"no Service {strangers[0]} is defined, so nobody calls it by that name"
-        yield problem(mirror_entry.route.owner, "spec.hosts", message, remedy="Correct the host, or define the Service")
-    primaries = mirror_entry.route.primaries
-    reasons = [reason for primary in primaries if (reason := _undefined(case, mirror_entry, primary))]
-    if reasons and len(reasons) == len(primaries):
-        yield problem(mirror_entry.source, mirror_entry.route.entry, reasons[0])
-
-
-def _undefined(case: Case, mirror_entry: MirrorEntry, primary: Target) -> str:
-    cluster, host = case.cluster, primary.host
-    if not cluster.complete or not host:
-        return ""
-    if unknown_service(case.cluster, host):
-        return f"no Service {host} is defined for its primary"
-    if place := unknowing_sidecars(cluster, mirror_entry.route, host):
-        return f"sidecars in {place} know no {host} for its primary: {UNKNOWING}"
-    if not primary.subset:
-        return ""
-
-    def lacks_it(found: Policy) -> bool:
-        return not found.subset.given and found.rule is not None
-
-    missing = next(faulty(cluster, mirror_entry.route, primary, lacks_it), None)
-    return f"no DestinationRule defines the subset {primary.subset!r} of its primary" if missing else ""
-
-
-RULES: Final[tuple[Rule, ...]] = (never_sent, primary_undefined)
+RULES: Final[tuple[Rule, ...]] = (never_sent,)

@@ -114,39 +114,35 @@ def _filter_undefined(case: Case, mirror: FilterMirror) -> Iterator[Report]:
 )
 def undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report targets that nothing defines."""
-    return check_undefined(case, mirror_entry)
-
-
-def check_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """A report where nothing defines a mirror's target."""
     return _undefined(case, mirror_entry.source, mirror_entry.destination, mirror_entry.target)
 
 
 def _undefined(case: Case, source: KubeObject, place: Node, target: Target) -> Iterator[Report]:
-    host, cluster = target.host, case.cluster
-    if not host:
-        yield problem(source, place, "no target host is named")
-        return
+    found = why_undefined(case.cluster, target.host) if target.host else ("no target host is named", "")
+    if found:
+        yield problem(source, place, found[0], remedy=found[1])
+
+
+def why_undefined(cluster: ClusterObjects, host: str) -> tuple[str, str] | None:
+    """Why nothing defines a host, and what to do about it where a rule says something else; None where something does.
+
+    Of missing objects only what all objects of a cluster tell counts.
+    """
     service = cluster.service(host) if service_name(host) else None
-    pattern = pattern_entry(cluster, host)
-    if pattern:
+    if pattern := pattern_entry(cluster, host):
         message = f"{pattern} defines {', '.join(pattern.spec['hosts'].texts())}, which makes no cluster for {host}"
-        yield problem(source, place, message, remedy=f"Define a ServiceEntry for {host} itself")
+        return message, f"Define a ServiceEntry for {host} itself"
     if not cluster.complete or service_entry(cluster, host):
-        return
+        return None
     if service:
-        if message := _stands_for_nothing(cluster, service):
-            remedy = "Define a ServiceEntry for the outside host, and mirror to that"
-            yield problem(source, place, message, remedy=remedy)
-    elif service_name(host):
+        message = _stands_for_nothing(cluster, service)
+        return (message, "Define a ServiceEntry for the outside host, and lead to that") if message else None
+    if service_name(host):
         # Files often leave Services to another folder; with some of the namespace at hand this one should be there.
         given = any(service.namespace == home(cluster, host) for service in cluster.of("Service"))
-        if given:
-            yield problem(source, place, f"no Service {host} is defined")
-    else:
-        refused = next((each for each in cluster.of("ServiceEntry") if host in each.spec["hosts"].texts()), None)
-        message = f"{refused}, which defines {host}, is refused" if refused else f"no ServiceEntry defines {host}"
-        yield problem(source, place, message)
+        return (f"no Service {host} is defined", "") if given else None
+    refused = next((each for each in cluster.of("ServiceEntry") if host in each.spec["hosts"].texts()), None)
+    return (f"{refused}, which defines {host}, is refused" if refused else f"no ServiceEntry defines {host}"), ""
 
 
 def _stands_for_nothing(cluster: ClusterObjects, service: KubeObject) -> str:
@@ -161,11 +157,11 @@ def _stands_for_nothing(cluster: ClusterObjects, service: KubeObject) -> str:
 
 
 def _filter_port(case: Case, mirror: FilterMirror) -> Iterator[Report]:
-    if mirror.target and (message := _lacks_port(case.cluster, mirror.target)):
+    if mirror.target and (message := lacks_port(case.cluster, mirror.target)):
         yield problem(mirror.source, mirror.node, message)
 
 
-def _lacks_port(cluster: ClusterObjects, target: Target) -> str:
+def lacks_port(cluster: ClusterObjects, target: Target) -> str:
     """What is wrong with the port of a target; empty for nothing, and where it is left out."""
     found = port_nodes(cluster, target.host)
     if target.port is None or found is None:
@@ -187,7 +183,7 @@ def _lacks_port(cluster: ClusterObjects, target: Target) -> str:
 )
 def port_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report ports that the target lacks."""
-    if message := _lacks_port(case.cluster, mirror_entry.target):
+    if message := lacks_port(case.cluster, mirror_entry.target):
         yield problem(mirror_entry.source, mirror_entry.destination, message)
 
 
@@ -204,40 +200,29 @@ def port_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 )
 def subset_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report subsets that no DestinationRule defines."""
-    target = mirror_entry.target
-    if not target.subset:
-        return
-
-    def lacks_it(found: Policy) -> bool:
-        return not found.subset.given and (found.rule is not None or case.cluster.complete)
-
-    for _, found, _ in faulty(case.cluster, mirror_entry.route, target, lacks_it):
-        where = (
-            f"{found.rule} does not define it" if found.rule else f"no DestinationRule for {target.host} is in reach"
-        )
-        message = f"subset {target.subset!r} is unknown: {where}"
+    cluster, target = case.cluster, mirror_entry.target
+    faults = faulty(cluster, mirror_entry.route, target, lambda found: lacks_subset(cluster, target, found))
+    for _, found, message in faults if target.subset else ():
         likely = found.rule is None or found.by_order
         yield problem(mirror_entry.source, mirror_entry.destination, message, likely=likely)
         return
-    yield from _takes_no_endpoint(case, mirror_entry)
 
 
-def _takes_no_endpoint(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report subsets of a ServiceEntry that is resolved by DNS and none of whose endpoints has their labels."""
-    target = mirror_entry.target
-    entry = service_entry(case.cluster, target.host)
+def lacks_subset(cluster: ClusterObjects, target: Target, found: Policy) -> str:
+    """Why a proxy that a policy governs has no cluster for the subset of a target; empty where it has one."""
+    if not found.subset.given:
+        if not found.rule:
+            where = f"no DestinationRule for {target.host} is in reach" if cluster.complete else ""
+        else:
+            where = f"{found.rule} does not define it"
+        return f"subset {target.subset!r} is unknown: {where}" if where else ""
+    entry = service_entry(cluster, target.host)
     if not entry or entry.spec["resolution"].text() not in _BY_DNS or entry.spec["workloadSelector"].given:
-        return
+        return ""
+    wanted = labels(found.subset["labels"])
     endpoints = [labels(node["labels"]) for node in entry.spec["endpoints"].elements()]
-
-    def takes_none(found: Policy) -> bool:
-        wanted = labels(found.subset["labels"])
-        return bool(wanted) and not any(selects(wanted, each) for each in endpoints)
-
-    for _, found, _ in faulty(case.cluster, mirror_entry.route, target, takes_none):
-        message = f"no endpoint of {entry} has the labels of subset {target.subset!r} in {found.rule}"
-        yield problem(mirror_entry.source, mirror_entry.destination, message, likely=found.by_order)
-        return
+    none = wanted and not any(selects(wanted, each) for each in endpoints)
+    return f"no endpoint of {entry} has the labels of subset {target.subset!r} in {found.rule}" if none else ""
 
 
 def _filter_target(case: Case, mirror: FilterMirror) -> Iterator[Report]:

@@ -13,6 +13,7 @@ from .rendered import copies, named_entries, renderings
 REFUSED: Final = "object-refused"
 UNSENT: Final = "mirror-never-sent"
 ABSENT: Final = "mirror-target-undefined"
+UNANSWERED: Final = "mirror-primary-undefined"
 EMPTY: Final = "mirror-target-no-pods"
 UNBOUNDED: Final = "mirror-unbounded-life"
 FROZEN: Final = "envoy-filter-refused-routes"
@@ -20,7 +21,7 @@ FROZEN: Final = "envoy-filter-refused-routes"
 _EXPLAINED: Final = {
     UNSENT: frozenset(
         (
-            *(UNSENT, "mirror-primary-undefined", "mirror-not-granted", "mirror-ambient-without-waypoint"),
+            *(UNSENT, UNANSWERED, "mirror-not-granted", "mirror-ambient-without-waypoint"),
             *("gateway-undefined", "gateway-host", "gateway-namespace", "gateway-selector", "host-routed-twice"),
             *("mirror-policy-drift", "mirror-percent-range"),
         )
@@ -31,6 +32,7 @@ _EXPLAINED: Final = {
             *("mirror-target-no-port", "service-entry-hidden", "mirror-not-granted"),
         )
     ),
+    UNANSWERED: frozenset({UNANSWERED}),
     EMPTY: frozenset({EMPTY, "service-entry-without-address", "mirror-target-headless"}),
     UNBOUNDED: frozenset({UNBOUNDED}),
 }
@@ -39,6 +41,7 @@ _EXPLAINED: Final = {
 _WORDS: Final = {
     UNSENT: "renders it at no proxy that was asked for",
     ABSENT: "renders it, and no cluster for its target",
+    UNANSWERED: "renders it, and no cluster for its primary, so that its proxy answers 503 and copies nothing",
     EMPTY: "renders it, and no endpoint of its target",
     UNBOUNDED: "renders it with nothing that ends a copy",
 }
@@ -83,7 +86,7 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
     for finding, fact in _paired(cluster, question, answer, own, said):
         if finding in own:
             own.remove(finding)
-        if fact:
+        if fact and not any(_alike(fact, each) for each in shown):  # of its primary each mirror of an entry tells
             shown.append(fact)
     standing = sorted([*kept, *own, *shown], key=lambda each: (_WEIGHT[each.severity], each.cluster, each.object))
     return Confirmed(findings=standing, by_istiod=frozenset(shown))
@@ -110,15 +113,17 @@ def _of_site(
     cluster: ClusterObjects, mirror_entry: MirrorEntry, findings: Sequence[Finding], facts: set[str], said: str
 ) -> Iterator[tuple[Finding | None, Finding | None]]:
     subject, path = str(mirror_entry.source), mirror_entry.node.path
-    near = {each.rule for each in findings if each.object in (subject, str(mirror_entry.route.owner))}
+    route = mirror_entry.route
+    near = {each.rule for each in findings if each.object in (subject, str(route.owner), str(route.source))}
     near |= {each.rule for each in findings if mirror_entry.target.host in each.message}
     for rule, explained in _EXPLAINED.items():
-        own = next((each for each in findings if (each.rule, each.object, each.field) == (rule, subject, path)), None)
+        place = (str(route.source), route.entry.path) if rule == UNANSWERED else (subject, path)
+        own = next((each for each in findings if (each.rule, each.object, each.field) == (rule, *place)), None)
         if rule in facts:
             if own:
                 yield own, _told(own, f"{said} {_WORDS[rule]}")
             elif not near & explained:
-                yield None, _made(cluster, rule, subject, path, f"{said} {_WORDS[rule]}")
+                yield None, _made(cluster, rule, *place, f"{said} {_WORDS[rule]}")
         elif own and rule in _SURE:
             yield own, None
 
@@ -134,6 +139,9 @@ def _shown(mirror_entry: MirrorEntry, question: Question, answer: Answer) -> set
         return {UNSENT}
     found: set[str] = set()
     for each, name in sent:
+        primaries = each.route.get("clusters", {}).keys()
+        if primaries and not each.clusters.keys() & primaries:
+            found.add(UNANSWERED)
         cluster = each.clusters.get(name)
         if cluster is None:
             found.add(ABSENT)
@@ -143,6 +151,10 @@ def _shown(mirror_entry: MirrorEntry, question: Question, answer: Answer) -> set
         if not cluster["max_stream_duration"] and not each.route.get("timeout"):
             found.add(UNBOUNDED)
     return found
+
+
+def _alike(one: Finding, other: Finding) -> bool:
+    return (one.rule, one.object, one.field) == (other.rule, other.object, other.field)
 
 
 def _told(finding: Finding, fact: str) -> Finding:

@@ -369,15 +369,3 @@ def test_of_a_grpc_route_whose_mirrors_all_rest_the_first_tells_that_it_is_left_
     assert "because of the mirror of spec.rules[1] to gone.hello" in found.message
     route["spec"]["rules"].pop()
     assert findings(mesh([route, service("a"), service("b")]), "mirror-never-sent") == []
-
-
-@pytest.mark.parametrize(("matches", "said"), [((FOR_ALL,), False), ((FOR_ALL, FOR_LAB), True), ((FOR_OWN,), False)])
-def test_sidecars_know_a_hidden_primary_by_an_entry_that_names_no_other_namespaces_alone(
-    matches: tuple[Object, ...], said: bool
-) -> None:
-    objects = narrowed(*matches)
-    objects[0]["spec"]["http"][0]["route"] = [{"destination": {"host": "c.hello.svc.cluster.local"}}]
-    found = findings(mesh([*objects, service("c")]), "mirror-primary-undefined")
-    assert [each.message.partition(":")[0] for each in found] == (
-        ["sidecars in hello know no c.hello.svc.cluster.local for its primary"] if said else []
-    )

@@ -84,18 +84,21 @@ def test_a_question_has_what_a_cluster_would_add() -> None:
     assert asked.proxies == [Proxy(kind=ProxyKind.SIDECAR, namespace="shop", labels={"app": "client-shop"})]
 
 
-def route() -> dict[str, Any]:
-    """A mirror on a Service's own host."""
+def route(mirrors: int = 1) -> dict[str, Any]:
+    """Mirrors on a Service's own host."""
     to = {"destination": {"host": "web.shop.svc.cluster.local", "port": {"number": 80}}}
-    mirror = {"host": "shadow.shop.svc.cluster.local", "port": {"number": 80}}
-    spec = {"hosts": ["web.shop.svc.cluster.local"], "http": [{"name": "a", "route": [to], "mirror": mirror}]}
+    mirror = {"destination": {"host": "shadow.shop.svc.cluster.local", "port": {"number": 80}}}
+    entry = {"name": "a", "route": [to], "mirrors": [mirror] * mirrors}
+    spec = {"hosts": ["web.shop.svc.cluster.local"], "http": [entry]}
     metadata = {"name": "v", "namespace": "shop"}
     return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
 
 
-def asked(folder: Path, routes: Sequence[Any], clusters: dict[str, Any]) -> tuple[list[Finding], frozenset[Finding]]:
-    """Findings on the route before and after a stand-in answered with what a sidecar would get."""
-    cluster = ClusterObjects(name="a", objects=[route()])
+def asked(
+    folder: Path, routes: Sequence[Any], clusters: dict[str, Any], *objects: dict[str, Any]
+) -> tuple[list[Finding], frozenset[Finding]]:
+    """Findings on objects, the route by default, after a stand-in answered with what a sidecar would get."""
+    cluster = ClusterObjects(name="a", objects=objects or [route()])
     host = {"name": "web.shop.svc.cluster.local:80", "domains": [], "routes": routes}
     fact = {"routes": [{"name": "80", "hosts": [host]}], "clusters": clusters}
     answer = {"version": "1.31.0", "milliseconds": 1, "proxies": {"sidecar/shop": fact}}
@@ -110,6 +113,25 @@ def test_what_istiod_renders_stands_in_the_findings(tmp_path: Path) -> None:
     [absent] = [each for each in found if each.rule == "mirror-target-undefined"]
     assert absent in shown
     assert absent.message == "istiod 1.31.0 renders it, and no cluster for its target"
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("given", [True, False], ids=["as the rule says", "unforeseen"])
+def test_a_primary_without_a_cluster_is_told_once_for_all_of_its_mirrors(
+    tmp_path: Path, *, given: bool, there: bool
+) -> None:
+    mirror, primary = ("outbound|80||shadow.shop.svc.cluster.local", "outbound|80||web.shop.svc.cluster.local")
+    rendered = {"name": "a", "match": "", "action": "route", "mirrors": [{"cluster": mirror, "share": 100}]}
+    rendered["clusters"] = {primary: 100}
+    limits = {"connections": 0, "pending": 0, "requests": 0}
+    fact = {"type": "EDS", "endpoints": 1, "max_stream_duration": 8, "limits": limits}
+    other = {**SERVICE, "metadata": {"name": "other" if given else "web", "namespace": "shop"}}
+    other["spec"] = {"ports": [{"name": "http", "port": 80}]}
+    clusters = {mirror: fact, **({primary: fact} if there else {})}
+    found, shown = asked(tmp_path, [rendered], clusters, route(2), other)
+    words = "istiod 1.31.0 renders it, and no cluster for its primary"
+    told = [each for each in found if each.rule == "mirror-primary-undefined" and words in each.message]
+    assert [(each.field, each in shown) for each in told] == ([] if there else [("spec.http[0]", True)])
 
 
 def test_what_istiod_renders_otherwise_is_dropped(tmp_path: Path) -> None:
