@@ -8,6 +8,7 @@ from typing import Any, Final
 from pulumi_traffic_mirror.model.istio import IstioBehaviour, IstioVersion
 from pulumi_traffic_mirror.model.routing import CLUSTER_DOMAIN, service_host
 from pulumi_traffic_mirror.model.rules import (
+    ROOT_NAMESPACE,
     ClusterObjects,
     Finding,
     Mesh,
@@ -25,6 +26,7 @@ from pulumi_traffic_mirror.model.rules.policies import proxies
 from pulumi_traffic_mirror.model.rules.reach import pattern_entry
 from pulumi_traffic_mirror.model.rules.sidecar_ports import has_plain_port, may_be_elsewhere
 from pulumi_traffic_mirror.model.rules.visibility import EXPORT
+from pulumi_traffic_mirror.operations.meshes import mesh_config
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
 from pulumi_traffic_mirror.operations.oracle.rendered import (
@@ -162,6 +164,12 @@ class Claims:
             if each.spec["type"].text() == "ExternalName"
         }
 
+    def defined_twice(self, mirror_entry: MirrorEntry) -> bool:
+        """Whether a Service and a ServiceEntry define a host that a mirror's entry is for or leads to."""
+        leads_to = (each.host for each in (mirror_entry.target, *mirror_entry.route.primaries))
+        hosts = (*own_hosts(mirror_entry.route), *leads_to)
+        return any(self.cluster.service(host) and self.cluster.service_entries.exactly(host) for host in hosts)
+
     def unclear(self, mirror_entry: MirrorEntry) -> bool:
         """Whether who sends depends on what is not at hand.
 
@@ -208,7 +216,8 @@ class Claims:
 def claims_of(objects: Sequence[Object]) -> Claims:
     """Run every rule."""
     istio = IstioBehaviour(version=IstioVersion(1, 31))
-    cluster = ClusterObjects(name="mesh", objects=objects, istio=istio, complete=True)
+    config = mesh_config(objects, ROOT_NAMESPACE)
+    cluster = ClusterObjects(name="mesh", objects=objects, istio=istio, complete=True, mesh_config=config)
     found = run_rules(Mesh(clusters=[cluster]))
     return Claims(cluster, [each for each in found if each.outcome is not Outcome.WAIVED])
 
@@ -216,7 +225,7 @@ def claims_of(objects: Sequence[Object]) -> Claims:
 def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
     """Hold every claim about a mesh against istiod."""
     objects = told_apart(objects)
-    question = question_of(named_entries(objects))
+    question = question_of(named_entries(objects), mesh=mesh_config(objects, ROOT_NAMESPACE))
     try:
         answer = oracle.ask(question)
     except OracleError as error:
@@ -395,7 +404,8 @@ class _Mirror:
             for each in together
             if not self._nothing(each) and stand_ins.get(each.target.host, each.target.host) == host
         ]
-        if self.claims.external(mirror_entry):  # beyond: external
+        external, twice = self.claims.external(mirror_entry), self.claims.defined_twice(mirror_entry)
+        if external or twice:  # beyond: external # beyond: both
             return []
         if self._nothing(mirror_entry):
             return self._resting(alike)
@@ -478,17 +488,14 @@ class _Mirror:
             and (each.object, each.field) == (str(route.source), route.entry.path)
             for each in self.claims.findings
         )
-        lacking = any(
-            not each.clusters.keys() & each.route.get("clusters", {}).keys()
-            for each, _ in self.sent
-            if self._expected(each.proxy)
-        )
+        expected = [each for each, _ in self.sent if self._expected(each.proxy)]
+        lacking = any(not each.clusters.keys() & each.route.get("clusters", {}).keys() for each in expected)
         if lacking and not told:
             elsewhere = any(may_be_elsewhere(self.claims.cluster, each.host) for each in route.primaries)
             return [] if elsewhere else self._say("primary-absent-silent")  # beyond: elsewhere
         services = [self.claims.cluster.service(each.host) for each in route.primaries]
         nobody = any(each and each.annotation(EXPORT) == "~" for each in services)  # beyond: nobody
-        return self._say("primary-absent-claimed") if told and not lacking and not nobody else []
+        return self._say("primary-absent-claimed") if told and expected and not lacking and not nobody else []
 
     def _share(self) -> list[Disagreement]:
         percent = self.mirror_entry.percent
@@ -523,6 +530,8 @@ class _Mirror:
         of_senders = (self.claims.naming(f"in {each.proxy.namespace} that mirror to {host}") for each, _ in sent)
         hiding = {rule for told in of_senders for rule in told} & {"service-entry-hidden", "mirror-target-hidden"}
         told = self.mine & VANISHING or hiding
+        if all(each.proxy.kind is ProxyKind.SIDECAR for each, _ in sent):
+            told = told - {"mirror-not-granted"}  # gateways alone need a grant
         absent = [each for each, own in sent if own[0]["cluster"] not in each.clusters]
         if any(self._told_of_removal(name) for name in {own[0]["cluster"] for _, own in sent}):
             told = {*told, "mirror-policy-drift"}

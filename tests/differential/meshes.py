@@ -6,6 +6,7 @@ from typing import Any, Final
 from tests.differential.filters import FilterMaker
 from tests.differential.routes import RouteMaker
 from tests.differential.targets import TargetMaker
+from tests.differential.variations import VariationMaker
 
 Object = dict[str, Any]
 
@@ -15,7 +16,7 @@ ENTRANCE: Final = "entrance"
 STYLES: Final = (*["mesh"] * 4, "gateway", "gateway and mesh", "native gateway", "native mesh", "waypoint")
 
 
-class Mesh(TargetMaker, RouteMaker, FilterMaker):
+class Mesh(TargetMaker, RouteMaker, FilterMaker, VariationMaker):
     """One mesh; made by its constructor."""
 
     def __init__(self, seed: int) -> None:
@@ -40,6 +41,8 @@ class Mesh(TargetMaker, RouteMaker, FilterMaker):
         self.random.shuffle(self.objects)
         if self.style == "waypoint" and self.chance(0.5):  # last, so that all others stay as they were
             self.change_waypoints()
+        if self.chance(0.5):
+            self.vary()
 
     def _make_services(self) -> None:
         # As in any mesh, some Service has port 80: only then sidecars route hosts that nothing defines.

@@ -7,7 +7,6 @@ from .attaching import admits
 from .gateways import labels, selects, translates
 from .lookups import Lookup
 from .objects import KubeObject, exported, service_name
-from .overlap import may_clash
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
 from .routes import MESH
 
@@ -40,7 +39,9 @@ def gateway_undefined(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report gateways that are named but not defined."""
     for name in _gateways(case, subject) if case.cluster.complete else ():
         if not case.cluster.gateways.named(name):
-            yield problem(subject, _place(subject), f"no Gateway {name} is defined")
+            there = any(case.cluster.find(kind, *name.split("/", 1)) for kind in ("Gateway", "KubernetesGateway"))
+            message = f"Gateway {name} is refused" if there else f"no Gateway {name} is defined"
+            yield problem(subject, _place(subject), message)
 
 
 @object_rule(
@@ -61,7 +62,7 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
     if not names or any(name in listeners.unknown or not case.cluster.gateways.named(name) for name in names):
         return
     routes = [route for route in case.mesh.concerned(case.cluster)[subject] if set(names) & set(route.gateways)]
-    hosts = dict.fromkeys(host for route in routes for host in route.hosts)
+    hosts = dict.fromkeys(host for route in routes for host in route.hosts_at(names[0]))
     served = {
         host: any(listener.gateway in names for listener in case.cluster.listener_index.overlapping(host))
         for host in hosts
@@ -87,7 +88,7 @@ def gateway_host(case: Case, subject: KubeObject) -> Iterator[Report]:
 )
 def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report gateways that do not take the route because of its namespace, or that do not see it."""
-    hosts = {host for route in case.mesh.concerned(case.cluster).get(subject, []) for host in route.hosts}
+    routes = case.mesh.concerned(case.cluster).get(subject, [])
     for name in _gateways(case, subject):
         if subject.kind == "VirtualService":
             where = case.cluster.gateways.namespaces_of(name)
@@ -95,6 +96,7 @@ def gateway_namespace(case: Case, subject: KubeObject) -> Iterator[Report]:
                 message = f"proxies of {name} in {', '.join(where)} do not see it"
                 remedy = "Add the namespace of the gateway's pods to exportTo"
                 yield problem(subject, "spec.exportTo", message, remedy=remedy)
+        hosts = {host for route in routes for host in route.hosts_at(name)}
         listeners = case.cluster.listeners.by_gateway.get(name, []) if case.cluster.gateways.named(name) else []
         if listeners and all(
             admits(case.cluster, listener, subject.namespace, hosts) is False for listener in listeners
@@ -164,46 +166,10 @@ def gateway_port_closed(case: Case, subject: KubeObject) -> Iterator[Report]:
                 yield problem(listener.source, place, f"{services[0]} does not open port {listener.port}")
 
 
-@object_rule(
-    kinds=ROUTES,
-    rule_id="host-routed-twice",
-    title="One object routes a host on a gateway",
-    severity=Severity.ERROR,
-    scope=Scope.CLUSTER,
-    why="Of two VirtualServices for one host a sidecar takes one, and a gateway takes their routes in any order: where"
-    " routes of both take a request, whether it is mirrored is up to chance.",
-    source="https://istio.io/latest/docs/ops/best-practices/traffic-management/#split-virtual-services",
-    remedy="Merge them, or delegate from one of them",
-)
-def host_routed_twice(case: Case, subject: KubeObject) -> Iterator[Report]:
-    """Report objects that route a host which a concerned object routes as well."""
-    for route in case.mesh.concerned(case.cluster).get(subject, [])[:1]:
-        for host in route.hosts if not route.native else ():
-            here = case.cluster.route_index.exactly(host)
-            for other in here:
-                if other.owner is route.owner or other.native:
-                    continue
-                shared = set(other.bound) & set(route.bound)
-                if not _same_proxies(subject, other.owner):
-                    shared.discard(MESH)
-                if not any(may_clash(own, other) for own in here if own.owner is route.owner):
-                    shared &= {MESH}
-                if shared:
-                    where = ", ".join(sorted(shared))
-                    yield problem(subject, "spec.hosts", f"{other.owner} routes {host} on {where} as well")
-                    break
-
-
-def _same_proxies(first: KubeObject, second: KubeObject) -> bool:
-    """Whether some sidecar sees both objects."""
-    return "*" in first.exports | second.exports or not first.exports.isdisjoint(second.exports)
-
-
 RULES: Final[tuple[Rule, ...]] = (
     gateway_undefined,
     gateway_host,
     gateway_namespace,
     gateway_selector,
     gateway_port_closed,
-    host_routed_twice,
 )

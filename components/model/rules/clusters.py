@@ -246,12 +246,12 @@ class ClusterObjects:
     @cached_property
     def scopes(self) -> Scopes:
         """What its Sidecars let proxies see."""
-        return Scopes(self.of("Sidecar"), self.root_namespace)
+        return Scopes(self.taken("Sidecar"), self.root_namespace)
 
     @cached_property
     def listeners(self) -> Listeners:
         """What its gateways listen for."""
-        return read_listeners(self.of("Gateway", "KubernetesGateway", *LISTENER_SETS))
+        return read_listeners([*self.taken("Gateway", "KubernetesGateway"), *self.of(*LISTENER_SETS)])
 
     @cached_property
     def listener_index(self) -> HostIndex[Listener]:
@@ -321,8 +321,8 @@ class ClusterObjects:
     def gateways(self) -> GatewayPods:
         """Its gateways, with the pods and Services that they consist of."""
         return GatewayPods(
-            istio=self.of("Gateway"),
-            native=self.of("KubernetesGateway"),
+            istio=self.taken("Gateway"),
+            native=self.taken("KubernetesGateway"),
             services=self.of("Service"),
             workloads=self.workloads,
             complete=self.complete,

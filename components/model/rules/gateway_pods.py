@@ -28,8 +28,8 @@ class GatewayPods:
     """A cluster's gateways, and what they run as.
 
     Attributes:
-        istio: Its Gateways of Istio's.
-        native: Its Gateways of the Gateway API.
+        istio: Its Gateways of Istio's but for those that are refused.
+        native: Its Gateways of the Gateway API but for those.
         services: Its Services.
         workloads: Its workloads with the labels of their pods.
         complete: Whether these are all that it has.
@@ -51,7 +51,7 @@ class GatewayPods:
     )
 
     def named(self, name: str) -> KubeObject | None:
-        """A gateway by ``namespace/name``.
+        """A gateway by ``namespace/name``; None for one that is refused as well.
 
         Raises:
             NotJudgedError: There is none, but some gateway has a name that is not known yet.
@@ -59,7 +59,12 @@ class GatewayPods:
         namespace, _, own = name.partition("/")
         istio = self.known.get(("Gateway", namespace, own))
         native = istio or self.find("KubernetesGateway", namespace, own)
-        return native or self.find("Gateway", namespace, own)
+        found = native or self.find("Gateway", namespace, own)
+        return found if found in self._taken else None
+
+    @cached_property
+    def _taken(self) -> frozenset[KubeObject]:
+        return frozenset((*self.istio, *self.native))
 
     def is_native(self, gateway: str) -> bool:
         """Whether a gateway is the Gateway API's; true of one that is not at hand."""

@@ -112,7 +112,7 @@ def hidden(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         message = f"the waypoint {waypoint} knows no {host}: the route is for a pattern of its hosts"
         remedy = "Name the Services in the route's hosts"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)
-    elif place := unknowing_sidecars(cluster, mirror_entry.route, host):
+    elif place := unknowing_sidecars(cluster, mirror_entry.route, mirror_entry.target):
         message = f"sidecars in {place} know no {host}: {UNKNOWING}"
         remedy = "Name the target in the Sidecar, or give the match without sourceNamespace an entry of its own"
         yield problem(mirror_entry.source, mirror_entry.destination, message, remedy=remedy)

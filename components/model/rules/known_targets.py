@@ -4,6 +4,7 @@ Written after collectImportedServices and filterWaypointOutboundServices of Isti
 itself.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from .clusters import ClusterObjects
@@ -16,12 +17,12 @@ from .ports import port_nodes
 from .reach import pattern_entry, service_entry
 from .reaching import told_to_waypoint
 from .references import left_out
-from .routes import MESH, Route
+from .routes import MESH, Route, Target
 from .sharing import destinations
-from .visibility import EXPORT, sees_route, sees_service
+from .visibility import EXPORT, sees_service
 from .waypoints import stands_before
 
-UNKNOWING: Final = "their Sidecar leaves it out, and the entry's matches name others"
+UNKNOWING: Final = "their Sidecar leaves it out, and no entry makes it known to them"
 """Why the sidecars that :func:`unknowing_sidecars` finds know no such host."""
 
 
@@ -46,38 +47,46 @@ def _waypoint_knows(cluster: ClusterObjects, waypoint: str, host: str) -> bool:
     return stands_before(cluster, waypoint, host) or any(named) or told_to_waypoint(cluster, waypoint, host)
 
 
-def unknowing_sidecars(cluster: ClusterObjects, route: Route, host: str) -> str:
+def unknowing_sidecars(cluster: ClusterObjects, route: Route, target: Target) -> str:
     """Namespace whose sidecars have an entry and no cluster for a host that it leads to; empty for none."""
+    host = target.host
     if not cluster.scopes.narrow or not _is_defined(cluster, host):
         return ""
     placed = [each.outlet for each in standing(cluster, route).placements]
     places = sorted({each.namespace for each in placed if each.context == SIDECAR})
-    return next((each for each in places if not _sidecars_know(cluster, route, each, host)), "")
+    return next((each for each in places if not _sidecars_know(cluster, route, each, target)), "")
 
 
-def _sidecars_know(cluster: ClusterObjects, route: Route, namespace: str, host: str) -> bool:
+def _sidecars_know(cluster: ClusterObjects, route: Route, namespace: str, target: Target) -> bool:
     """Whether the sidecars of a namespace, which have an entry, have a cluster for a host that it leads to.
 
     Where their Sidecar leaves it out, they have none for an entry that names other namespaces in its matches and not
-    theirs: istiod asks it not where it leads, even where another match of it lets them through.
+    theirs: istiod asks it not where it leads, even where another match of it lets them through. A listener for one port
+    makes that port known alone.
     """
-    taken = cluster.scopes.takes_in(namespace, host, home(cluster, host, namespace))
-    return taken or _tells(route, namespace) or led_to(cluster, namespace, host)
+    host, scopes = target.host, cluster.scopes
+    ports = cluster.ports_of(host) if target.port is None else (target.port,)
+    if scopes.takes_in(namespace, host, home(cluster, host, namespace), ports=ports):
+        return True
+    told = _tells(route, namespace) and scopes.takes_route(namespace, route, ports=ports)
+    return told or led_to(cluster, namespace, host, ports)
 
 
 def _is_defined(cluster: ClusterObjects, host: str) -> bool:
     return bool(port_nodes(cluster, host)) and not pattern_entry(cluster, host)
 
 
-def unknown_at(cluster: ClusterObjects, route: Route, outlet: Outlet, host: str) -> str:
+def unknown_at(cluster: ClusterObjects, route: Route, outlet: Outlet, target: Target) -> str:
     """Why proxies that have an entry have no cluster for a host that is defined; empty where they have one."""
+    host = target.host
     if outlet.waypoint:
-        return "" if _waypoint_knows(cluster, outlet.waypoint, host) else f"the waypoint {outlet.waypoint} knows no"
+        knows = _waypoint_knows(cluster, outlet.waypoint, host)
+        return "" if knows else f"the waypoint {outlet.waypoint} knows no {host}"
     if hidden_by_exports(cluster, host, (outlet.context, outlet.namespace)):
-        return f"proxies in {outlet.namespace} do not see"
+        return f"proxies in {outlet.namespace} do not see {host}"
     narrow = outlet.context == SIDECAR and cluster.scopes.narrow
-    if narrow and not _sidecars_know(cluster, route, outlet.namespace, host):
-        return f"sidecars in {outlet.namespace}, for which {UNKNOWING}, do not know"
+    if narrow and not _sidecars_know(cluster, route, outlet.namespace, target):
+        return f"sidecars in {outlet.namespace} know no {host}: {UNKNOWING}"
     return ""
 
 
@@ -97,12 +106,13 @@ def hidden_by_exports(cluster: ClusterObjects, host: str, sender: tuple[str, str
     return None if own and led_to(cluster, namespace, host) else subject
 
 
-def led_to(cluster: ClusterObjects, namespace: str, host: str) -> bool:
-    """Whether some entry makes a target known to the sidecars of a namespace."""
+def led_to(cluster: ClusterObjects, namespace: str, host: str, ports: Collection[int] | None = None) -> bool:
+    """Whether some entry makes a target known to the sidecars of a namespace; with ``ports`` one of these ports."""
     return any(
         MESH in route.bound
         and _leads_to(cluster, route, host)
-        and sees_route(namespace, route, cluster.scopes)
+        and exported(route.owner, namespace)
+        and cluster.scopes.takes_route(namespace, route, ports=ports)
         and _is_there(cluster, route)
         and _tells(route, namespace)
         for route in cluster.routing.routes

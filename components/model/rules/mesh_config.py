@@ -11,6 +11,8 @@ from .visibility import EXPORT
 
 EXPORTS: Final = {
     "DestinationRule": "defaultDestinationRuleExportTo",
+    "GRPCRoute": "defaultVirtualServiceExportTo",
+    "HTTPRoute": "defaultVirtualServiceExportTo",
     "Service": "defaultServiceExportTo",
     "ServiceEntry": "defaultServiceExportTo",
     "VirtualService": "defaultVirtualServiceExportTo",
@@ -48,15 +50,29 @@ def _held(node: Node) -> dict[str, object]:
 def _exports(mesh: Node, subject: KubeObject, namespace_labels: Callable[[str], Mapping[str, str]]) -> list[str]:
     """What the mesh makes of who sees an object; nothing where it stays as it is written."""
     if subject.kind == "Service":
-        return [] if subject.annotation(EXPORT) else mesh[EXPORTS[subject.kind]].texts()
+        return [] if subject.annotation(EXPORT) else default_exports(mesh, subject.kind)
+    if subject.spec["workloadSelector"].given and subject.kind == "DestinationRule":
+        return []  # it is for its own namespace, whatever the mesh says
     written = subject.spec["exportTo"].texts()
-    exports = written or mesh[EXPORTS[subject.kind]].texts()
+    exports = written or default_exports(mesh, subject.kind)
     visibility = mesh["serviceEntryVisibility"]
     if subject.kind == "ServiceEntry" and exports != ["~"] and visibility["applyToSidecars"].value is True:
         narrowed = _NARROWED.get(_visibility(visibility, namespace_labels(subject.namespace)), "")
         seen_at_home = not exports or not {"*", ".", subject.namespace}.isdisjoint(exports)
         exports = [narrowed if seen_at_home else "~"] if narrowed else exports
     return [] if exports == written else exports
+
+
+def default_exports(mesh: Node, kind: str) -> list[str]:
+    """Who sees objects of a kind that do not say so themselves; nothing where the mesh does not say so either.
+
+    For DestinationRules istiod knows their own namespace here, and takes everything else for all. Source:
+    setDestinationRules of its pilot; held against istiod.
+    """
+    written = mesh[EXPORTS[kind]].texts()
+    if kind == "DestinationRule" and written:
+        return ["."] if "." in written else ["*"]
+    return written
 
 
 def _visibility(visibility: Node, own: Mapping[str, str]) -> str:

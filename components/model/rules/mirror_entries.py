@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Final
 
 from ..annotations import MIRROR, WAIVER
 from ..routing import service_host
@@ -11,8 +12,11 @@ from ..values import PERCENT_RESOLUTION
 from .gateways import Listener
 from .hosts import covers
 from .nodes import Node, NotJudgedError
-from .objects import LISTENER_SETS, KubeObject, full_name, listening_gateway, service_name
+from .objects import GATEWAY_GROUP, LISTENER_SETS, KubeObject, full_name, listening_gateway, service_name
 from .routes import MESH, Route, Target, gateway_name
+
+_CALLED: Final = {"Service": "", "ServiceEntry": "networking.istio.io"}
+"""Kinds of parents that callers in the mesh know by their hosts, with the group that must be written."""
 
 Find = Callable[[str, str, str], KubeObject | None]
 
@@ -244,29 +248,33 @@ def _narrowed(source: KubeObject, entry: Node, gateways: tuple[str, ...]) -> tup
 
 
 def _native(source: KubeObject, find: Find) -> Iterator[Route]:
-    hosts: list[str] = source.spec["hostnames"].texts()
+    services: list[str] = []
     gateways: list[str] = []
     for parent in source.spec["parentRefs"].elements():
         kind, name = parent["kind"].text("Gateway"), parent["name"].text()
-        namespace = parent["namespace"].text(source.namespace)
+        namespace, group = parent["namespace"].text(source.namespace), parent["group"].text(GATEWAY_GROUP)
         found = find(kind, namespace, name) if kind in (*LISTENER_SETS, "ServiceEntry") else None
         if kind == "Gateway":
             gateways.append(f"{namespace}/{name}")
         elif kind in LISTENER_SETS:
             gateways.append(listening_gateway(found) if found else f"{namespace}/{name}")
-        elif kind in ("Service", "ServiceEntry"):
+        elif _CALLED.get(kind) == group:
             gateways.append(MESH)
-            hosts += found.spec["hosts"].texts() if found else [service_host(name, namespace)]
+            services += found.spec["hosts"].texts() if found else [service_host(name, namespace)]
+    let_in = source.spec["hostnames"].texts() or ["*"] * (set(gateways) != {MESH})
+    called = tuple(dict.fromkeys(services))
+    hosts = (*dict.fromkeys(let_in), *called)
     for entry in source.spec["rules"].elements():
         yield Route(
             source=source,
             entry=entry,
-            hosts=tuple(hosts) or ("*",),
-            admitted_hosts=tuple(hosts) or ("*",),
+            hosts=hosts,
+            admitted_hosts=hosts,
             gateways=tuple(dict.fromkeys(gateways)),
             native=True,
             owner=source,
             bound=tuple(dict.fromkeys(gateways)),
+            called=called,
         )
 
 

@@ -24,12 +24,18 @@ class NativeCondition(Condition):
 
     def __init__(self, match: Node, *, rpc: bool, port: Node) -> None:
         super().__init__([(Node({"port": port.value} if port.given else {}), "")])
-        self._match, self._rpc = match, rpc
+        self.match, self._rpc = match, rpc
+
+    def precedes(self, other: "NativeCondition") -> bool | None:
+        """Whether a proxy asks it first for all that the other asks for; None where the age of both routes decides."""
+        if not self.takes_all and self.match.value != other.match.value:
+            return False
+        return None if self.order == other.order else self.order < other.order
 
     @cached_property
     def takes_all(self) -> bool:
         """Whether a proxy stops at it, because it takes every request."""
-        match = self._match
+        match = self.match
         return _path_takes_all(match, rpc=self._rpc) and not (
             (not self._rpc and match["method"].given) or match["headers"].elements() or match["queryParams"].elements()
         )
@@ -37,9 +43,9 @@ class NativeCondition(Condition):
     @property
     def order(self) -> tuple[int, int, bool, int, int]:
         """What it is sorted by: the most particular first. Source: sortHTTPRoutes of Istio's pilot."""
-        rank, length = _path_rank(self._match, rpc=self._rpc)
-        method = not self._rpc and self._match["method"].given
-        headers, query = self._match["headers"].elements(), self._match["queryParams"].elements()
+        rank, length = _path_rank(self.match, rpc=self._rpc)
+        method = not self._rpc and self.match["method"].given
+        headers, query = self.match["headers"].elements(), self.match["queryParams"].elements()
         return -rank, -length, not method, -len(headers), -len(query)
 
 
@@ -50,14 +56,17 @@ def native_order(routes: Sequence[Route], *, of_port: bool) -> list[tuple[Route,
         routes: The rules of one object.
         of_port: Whether it is asked by callers of one port of a Service.
     """
-    found: list[tuple[Route, NativeCondition]] = []
-    for route in routes:
-        rpc = route.source.kind == "GRPCRoute"
-        without = (_EMPTY if of_port else _NOTHING) if rpc else _EVERYTHING
-        matches = route.entry["matches"].elements() or [without]
-        found += [(route, NativeCondition(match, rpc=rpc, port=Node(None))) for match in matches]
+    found = [(route, each) for route in routes for each in native_conditions(route, of_port=of_port)]
     found.sort(key=lambda each: each[1].order)
     return list(found)
+
+
+def native_conditions(route: Route, *, of_port: bool = False) -> list[NativeCondition]:
+    """What the matches of a rule ask for; of one without matches what stands in for them."""
+    rpc = route.source.kind == "GRPCRoute"
+    without = (_EMPTY if of_port else _NOTHING) if rpc else _EVERYTHING
+    matches = route.entry["matches"].elements() or [without]
+    return [NativeCondition(match, rpc=rpc, port=Node(None)) for match in matches]
 
 
 def _path_takes_all(match: Node, *, rpc: bool) -> bool:

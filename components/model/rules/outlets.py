@@ -14,7 +14,14 @@ from .hosts import covers, widening
 from .objects import KubeObject, exported, full_name, is_ambient, service_name
 from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
-from .sidecar_ports import PLAIN_PORT, has_plain_port, http_ports, may_be_elsewhere, visible_subject
+from .sidecar_ports import (
+    PLAIN_PORT,
+    called_ports,
+    has_plain_port,
+    http_ports,
+    may_be_elsewhere,
+    visible_subject,
+)
 from .visibility import sees_route
 from .waypoints import Behind, behind_any, waypoint_of
 
@@ -79,7 +86,7 @@ def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool
         return Outlets(outlets=())
     first = routes[0]
     for gateway in first.bound:
-        hosts = own_hosts(first)
+        hosts = first.hosts_at(gateway) if first.native else own_hosts(first)
         if gateway == MESH:
             parts = _of_sidecars(cluster, routes, hosts, _others(cluster, routes) if of_others else callers(routes))
             parts = parts if of_others else chain(_of_waypoints(cluster, first, hosts), parts)
@@ -122,7 +129,7 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
 def _takes_services(cluster: ClusterObjects, host: str, namespace: str) -> bool:
     """Whether a host is for some at :data:`PLAIN_PORT` that sidecars know, and so makes no virtual host there."""
     return any(
-        PLAIN_PORT in cluster.ports_of(name) and visible_subject(cluster, name, namespace)
+        PLAIN_PORT in cluster.ports_of(name) and visible_subject(cluster, name, namespace, PLAIN_PORT)
         for name in _covered(cluster, host)
     )
 
@@ -144,7 +151,7 @@ def _own_outlets(cluster: ClusterObjects, namespace: str) -> Iterator[Outlet]:
             continue
         for node in subject.spec["ports"].elements():
             number = port_number(node)
-            if number and carries_http(subject, node):
+            if number and carries_http(subject, node) and visible_subject(cluster, host, namespace, number):
                 # Where the proxy looks itself what a port carries, its routes are in a configuration of their own.
                 own = subject.kind == "Service" and not family(port_protocol(subject, node))
                 config = f"{host}:{number}" if own else str(number)
@@ -213,6 +220,9 @@ def _of_sidecars(
             yield f"sidecars in {namespace} {lack}"
         for port, (names, sure) in ports.items():
             config = str(port) if port else ""
+            if not cluster.scopes.takes_route(namespace, first, at=port):
+                yield f"sidecars in {namespace} do not see {first.owner} on port {port}"
+                continue
             yield Outlet(context=SIDECAR, namespace=namespace, port=port, config=config, hosts=tuple(names), sure=sure)
 
 
@@ -329,7 +339,7 @@ def _registered(cluster: ClusterObjects, host: str, namespace: str) -> list[tupl
     if not host.startswith("*"):
         subject = visible_subject(cluster, host, namespace)
         if subject is not None:
-            return [(host, port) for port in http_ports(cluster, host, namespace)] or [(host, 0)]
+            return [(host, port) for port in called_ports(cluster, host, namespace)] or [(host, 0)]
         if may_be_elsewhere(cluster, host):
             return None
         unseen = cluster.ports_of(host)
@@ -342,7 +352,7 @@ def _of_pattern(cluster: ClusterObjects, host: str, namespace: str) -> list[tupl
     known = _covered(cluster, host)
     names = [name for name in known if not _routed_closer(cluster, name, host, namespace)]
     visible = [name for name in names if visible_subject(cluster, name, namespace)]
-    found = [(name, port) for name in visible for port in http_ports(cluster, name, namespace)]
+    found = [(name, port) for name in visible for port in called_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found
     if any(PLAIN_PORT in cluster.ports_of(name) for name in names) and not _takes_services(cluster, host, namespace):
@@ -373,7 +383,7 @@ def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gat
     admitting = [each for each in let_in if taken[each] is not False]
     listeners = [each for each in admitting if attached(route, gateway, each)]
     for namespace in namespaces:
-        if not route.native and not exported(route.owner, namespace):
+        if not exported(route.owner, namespace):
             yield f"proxies of {gateway} in {namespace} do not see {route.owner}"
             continue
         for listener in listeners:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from .clusters import ClusterObjects
+from .envoy import WAYPOINT
 from .gateways import labels
 from .nodes import Node
 from .objects import KubeObject, exported, service_name
@@ -12,6 +13,7 @@ from .outlets import port_at
 from .placements import standing
 from .reach import service_entry
 from .routes import ROUTE, Route, Target
+from .waypoints import behind_any
 
 _NOTHING: Final = Node(None)
 Fault = TypeVar("Fault")
@@ -27,7 +29,8 @@ class Policy:
         subset: The target's subset; nothing when the target has none, or no rule defines it.
         layers: Traffic policies and who says them, the most specific first; a later one fills in what an earlier one
             leaves out.
-        mesh: The mesh's configuration, whose default policy fills in what all of them leave out.
+        mesh: The mesh's configuration.
+        defaults: Its default traffic policy, which fills in what all of them leave out.
         by_order: Whether the order of the objects alone decides which of several rules it is: age does in a cluster,
             and they do not say when they were made.
     """
@@ -36,6 +39,7 @@ class Policy:
     subset: Node = field(default=_NOTHING, repr=False)
     layers: tuple[tuple[KubeObject, Node], ...] = field(default=(), repr=False)
     mesh: Node = field(default=_NOTHING, repr=False)
+    defaults: Node = field(default=_NOTHING, repr=False)
     by_order: bool = False
 
     def setting(self, *path: str) -> Node:
@@ -43,7 +47,7 @@ class Policy:
         for _, layer in self.layers:
             if layer[path[0]].given:
                 return layer.at(*path)
-        return self.mesh["defaultTrafficPolicy"].at(*path) if self.mesh.given else _NOTHING
+        return self.defaults.at(*path) if self.defaults.given else _NOTHING
 
     def source(self, key: str) -> KubeObject | None:
         """The DestinationRule that says something under a first key; the governing one where none does."""
@@ -92,8 +96,20 @@ def policies(cluster: ClusterObjects, route: Route, target: Target, sender: tupl
         if taken is not False:
             possible.append(policy)
         if taken:
-            return possible
-    return (*possible, found.general)
+            break
+    else:
+        possible.append(found.general)
+    if context == WAYPOINT and _takes_in(cluster, namespace, target.host):
+        return [replace(each, defaults=_NOTHING) for each in possible]
+    return possible
+
+
+def _takes_in(cluster: ClusterObjects, namespace: str, host: str) -> bool:
+    """Whether a waypoint of a namespace stands before a Service, for which the mesh has no defaults there.
+
+    Source: buildWaypointInboundVIPCluster of Istio's pilot.
+    """
+    return any(each.waypoint.partition("/")[0] == namespace for each in behind_any(cluster, host))
 
 
 def policies_in(cluster: ClusterObjects, target: Target, namespace: str) -> Sequence[Policy]:
@@ -143,7 +159,7 @@ def _find(cluster: ClusterObjects, target: Target, namespace: str) -> Policies:
     general = [policy for selector, policy in found if selector is None]
     return Policies(
         chosen=tuple((selector, policy) for selector, policy in found if selector is not None),
-        general=general[-1] if general else Policy(rule=None, mesh=mesh),
+        general=general[-1] if general else Policy(rule=None, mesh=mesh, defaults=mesh["defaultTrafficPolicy"]),
     )
 
 
@@ -251,7 +267,14 @@ def _policy(rules: Sequence[KubeObject], target: Target, mesh: Node, *, by_order
             break
         layers.append((rule, whole))
     given = tuple((rule, layer) for rule, layer in layers if layer.given)
-    return Policy(rule=ruling, subset=subset, layers=given, mesh=mesh, by_order=by_order)
+    return Policy(
+        rule=ruling,
+        subset=subset,
+        layers=given,
+        mesh=mesh,
+        defaults=mesh["defaultTrafficPolicy"],
+        by_order=by_order,
+    )
 
 
 def _of_port(whole: Node, port: int | None) -> Node | None:

@@ -71,12 +71,12 @@ def _without_cluster(route: Route, reason: str, remedy: str = "", *, likely: boo
 
 def _why_absent(cluster: ClusterObjects, route: Route, primary: Target, outlet: Outlet) -> str:
     """Why the proxies of an outlet have no cluster for a primary that some have; empty where they have one."""
-    if unknowing := unknown_at(cluster, route, outlet, primary.host):
-        return f"{unknowing} {primary.host}"
     port, found = port_at(cluster, primary, outlet), port_nodes(cluster, primary.host)
     if port and found and port not in map(port_number, found[1]):
         return f"it is given without a port, and {found[0]} has no port {port}, as requests have {outlet.words}"
     target = replace(primary, port=port)
+    if unknowing := unknown_at(cluster, route, outlet, target):
+        return unknowing
     if port and cluster.patches.removes_clusters:
         remover = patched_cluster(cluster, route, outlet, target.cluster_name).removed_by
         if remover:

@@ -17,6 +17,12 @@ PRUNING: Final = (
     "https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#field-pruning"
 )
 
+REFUSABLE: Final = (
+    *("VirtualService", "HTTPRoute", "GRPCRoute", "DestinationRule", "ServiceEntry", "EnvoyFilter"),
+    *("Gateway", "KubernetesGateway", "Sidecar"),
+)
+"""Kinds of which it is known what is refused."""
+
 ENTRY_FIELDS: Final = frozenset(
     (
         *("corsPolicy", "delegate", "directResponse", "fault", "headers", "match", "mirror", "mirrorPercent"),
@@ -49,9 +55,9 @@ SHARE_FIELDS: Final = frozenset({"value"})
 
 
 @object_rule(
-    kinds=("VirtualService", "HTTPRoute", "GRPCRoute", "DestinationRule", "ServiceEntry", "EnvoyFilter"),
+    kinds=REFUSABLE,
     rule_id="object-refused",
-    decided_by=("VirtualService", "HTTPRoute", "GRPCRoute", "DestinationRule", "ServiceEntry", "EnvoyFilter"),
+    decided_by=REFUSABLE,
     title="The cluster takes the object",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,

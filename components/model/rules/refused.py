@@ -5,7 +5,8 @@ from typing import Final
 
 from .hosts import covers
 from .objects import KubeObject
-from .refusedroutes import Refusals, refused_entry, refused_rule
+from .refusedgateways import refused_gateway, refused_kubernetes_gateway, refused_sidecar
+from .refusedroutes import Refusals, refused_entry, refused_parents, refused_rule
 from .refusedtargets import refused_destination_rule, refused_service_entry
 
 
@@ -44,6 +45,7 @@ def _exports(subject: KubeObject) -> Refusals:
 
 
 def _native(subject: KubeObject) -> Refusals:
+    yield from refused_parents(subject.spec["parentRefs"])
     for rule in subject.spec["rules"].elements():
         yield from refused_rule(rule)
 
@@ -70,4 +72,7 @@ _CHECKS: Final[Mapping[str, Callable[[KubeObject], Refusals]]] = {
     "DestinationRule": refused_destination_rule,
     "ServiceEntry": refused_service_entry,
     "EnvoyFilter": _envoy_filter,
+    "Gateway": refused_gateway,
+    "KubernetesGateway": refused_kubernetes_gateway,
+    "Sidecar": refused_sidecar,
 }

@@ -14,6 +14,8 @@ _MILLISECOND: Final = 1_000_000
 _NOTHING: Final = Node(None)
 _MIRRORING: Final = frozenset({"mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "mirror_percent"})
 _BESIDE: Final = ("route", "fault", "rewrite")
+_PARENT: Final = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "", "namespace": ""}
+"""What names a parent of the Gateway API's routes, with its default; a namespace that is given is another one."""
 
 
 def refused_entry(entry: Node, *, delegate: bool) -> Refusals:
@@ -123,6 +125,17 @@ def duration(node: Node) -> Refusals:
         yield node, "a duration must be at least 1ms"
     elif round(seconds * 1e9) % _MILLISECOND:
         yield node, "a duration must be of whole milliseconds"
+
+
+def refused_parents(parents: Node) -> Refusals:
+    """What is refused of the parents of an HTTPRoute or GRPCRoute: one that is named twice in the same way."""
+    nodes = parents.elements()
+    for index, node in enumerate(nodes):
+        for other in nodes[index + 1 :]:
+            if all(node[key].text(default) == other[key].text(default) for key, default in _PARENT.items()):
+                own, theirs = ((each["sectionName"].text(), each["port"].integer() or 0) for each in (node, other))
+                if own == theirs or list(map(bool, own)) != list(map(bool, theirs)):
+                    yield parents, f"{node['name'].text()} is named twice, and sectionName or port tell it not apart"
 
 
 def refused_rule(rule: Node) -> Refusals:

@@ -32,6 +32,8 @@ class Route:
         owner: The object that owns the hosts: the source, or the one that delegates to it.
         bound: Every gateway of the owner.
         outer: Of a delegated entry the entry that delegates to it, whose conditions hold as well.
+        called: Of one of the Gateway API, hosts of the Services and ServiceEntries that are its parents, by which
+            sidecars and waypoints have it; at gateways it has its other hosts.
     """
 
     source: KubeObject
@@ -43,6 +45,13 @@ class Route:
     owner: KubeObject = field(repr=False)
     bound: tuple[str, ...]
     outer: Node = field(default=Node(None), repr=False)
+    called: tuple[str, ...] = ()
+
+    def hosts_at(self, gateway: str) -> tuple[str, ...]:
+        """Authorities that it takes at a gateway, or with :data:`MESH` in the mesh."""
+        if not self.native:
+            return self.hosts
+        return self.called if gateway == MESH else self.hosts[: len(self.hosts) - len(self.called)]
 
     @cached_property
     def name(self) -> str:

@@ -3,6 +3,8 @@
 from typing import Final
 
 from .clusters import ClusterObjects
+from .mesh_config import default_exports
+from .nodes import Node
 from .objects import KubeObject, exported, service_name
 from .ports import carries_http, family, port_nodes, port_number, port_protocol
 from .reach import service_entry
@@ -16,15 +18,18 @@ They do where some Service that they see has that port, as those of gateways do.
 
 
 def has_plain_port(cluster: ClusterObjects, namespace: str) -> bool | None:
-    """Whether sidecars of a namespace have :data:`PLAIN_PORT`: not where a Sidecar hides every host that has it.
+    """Whether sidecars of a namespace have :data:`PLAIN_PORT`: not where nobody shows them a host that has it.
 
-    None where it leaves them hosts that are not at hand, and none at hand has it.
+    A Sidecar may hide all of them, and so may the mesh, whose configuration may leave Services to their own namespace.
+    None where the Sidecar leaves them hosts that are not at hand, and none at hand has it.
     """
-    if cluster.scopes.of(namespace) is None:
+    shown = default_exports(Node(cluster.mesh_config), "Service") or ["*"]
+    if cluster.scopes.of(namespace) is None and "*" in shown:
         return True
     if PLAIN_PORT in cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace)):
         return True
-    whole = cluster.complete and cluster.scopes.hides_all_but(namespace, _namespaces(cluster), cluster.service)
+    hidden = "*" not in shown or cluster.scopes.hides_all_but(namespace, _namespaces(cluster), cluster.service)
+    whole = cluster.complete and hidden
     return False if whole else None
 
 
@@ -43,16 +48,18 @@ def _namespaces(cluster: ClusterObjects) -> set[str]:
     return cluster.once("namespaces of Services", lambda: {each.namespace for each in cluster.of("Service")})
 
 
-def visible_subject(cluster: ClusterObjects, host: str, namespace: str) -> KubeObject | None:
-    """The Service or ServiceEntry behind a host that the sidecars of a namespace see."""
+def visible_subject(cluster: ClusterObjects, host: str, namespace: str, at: int | None = None) -> KubeObject | None:
+    """The Service or ServiceEntry behind a host that the sidecars of a namespace see; with ``at`` on that port."""
     service = cluster.service(host)
     if service:
         seen = service if sees_service(namespace, service) else None
     else:
         entry = service_entry(cluster, host, namespace)
         seen = entry if entry and exported(entry, namespace) and host in entry.spec["hosts"].texts() else None
-    hidden = seen and not cluster.scopes.takes_in(namespace, host, seen.namespace)
-    return None if hidden else seen
+    if seen is None or not cluster.scopes.narrow:
+        return seen
+    taken = cluster.scopes.takes_in(namespace, host, seen.namespace, ports=cluster.ports_of(host), at=at)
+    return seen if taken else None
 
 
 def is_alias(cluster: ClusterObjects, host: str) -> bool:
@@ -75,6 +82,12 @@ def http_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int]:
     return [number for number in known if number in listened]
 
 
+def called_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int]:
+    """Those of :func:`http_ports` on which sidecars of a namespace see the host."""
+    found = http_ports(cluster, host, namespace)
+    return [port for port in found if visible_subject(cluster, host, namespace, port)]
+
+
 def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
     """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
     found: set[int] = set()
@@ -85,5 +98,6 @@ def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
         for node in known[1] if known else ():
             number = port_number(node)
             if known and number and (known[0].kind == "ServiceEntry" or family(port_protocol(known[0], node))):
-                found |= {number} if carries_http(known[0], node) else set()
+                seen = carries_http(known[0], node) and visible_subject(cluster, host, namespace, number)
+                found |= {number} if seen else set()
     return found

@@ -7,9 +7,9 @@ from typing import Final
 
 from .gateways import labels
 from .hosts import covers
-from .nodes import NotJudgedError
+from .nodes import Node, NotJudgedError
 from .objects import KubeObject, exported
-from .routes import Route
+from .routes import MESH, Route
 
 EXPORT: Final = "networking.istio.io/exportTo"
 """Annotation by which a Service says who sees it."""
@@ -54,39 +54,75 @@ class Scopes:
             given: Namespaces whose Services are at hand.
             find: Looks a Service up by its full name.
         """
-        sidecar = self.of(namespace) if self._by_namespace else None
-        written = (
-            [text for node in sidecar.spec["egress"].elements() for text in node["hosts"].texts()] if sidecar else []
-        )
-        for text in written:
+        listeners = self._listeners(namespace)
+        for text in (text for node in listeners for text in _hosts(node)):
             place, _, pattern = text.partition("/")
             place = namespace if place == "." else place
-            if find(pattern) is None and place != "~" and place not in given:
+            if find(pattern) is None and place not in given:
                 return False
-        return bool(written)
+        return bool(listeners)
 
-    def takes_in(self, namespace: str, host: str, home: str) -> bool:
+    def takes_in(
+        self, namespace: str, host: str, home: str, *, ports: Collection[int] | None = None, at: int | None = None
+    ) -> bool:
         """Whether sidecars of a namespace take in a host (or each of a pattern) of an object in the namespace ``home``.
 
         What a VirtualService that they take in names as a destination they know as well; see ``takes_route``.
+
+        Args:
+            namespace: The namespace.
+            host: The host.
+            home: Namespace of its object.
+            ports: Ports that it has, of which a listener for one port takes in that one; None for any.
+            at: Port that is called; None for any.
         """
-        sidecar = self.of(namespace) if self._by_namespace else None
-        listeners = sidecar.spec["egress"].elements() if sidecar else []
-        if sidecar is None or not listeners:
+        listeners = self._listeners(namespace)
+        if not listeners:
             return True
-        for listener in listeners:
-            for written in listener["hosts"].texts():
+        for listener in _called_at(listeners, at):
+            own = listener["port"]["number"].integer()
+            if own is not None and ports is not None and own not in ports:
+                continue
+            for written in _hosts(listener):
                 place, _, pattern = written.partition("/")
                 place = namespace if place == "." else place
                 if place in ("*", home) and (covers(pattern, host) or covers(host, pattern)):
                     return True
         return False
 
-    def takes_route(self, namespace: str, route: Route) -> bool:
-        """Whether sidecars of a namespace take in the VirtualService of an entry, and with it where it leads."""
+    def takes_route(
+        self, namespace: str, route: Route, *, at: int | None = None, ports: Collection[int] | None = None
+    ) -> bool:
+        """Whether sidecars of a namespace take in the VirtualService of an entry, and with it where it leads.
+
+        Args:
+            namespace: The namespace.
+            route: The entry.
+            at: Port that is called; None for any.
+            ports: Ports that it leads to, of which a listener for one port knows that one; None for any.
+        """
         if not self._by_namespace:
             return True
-        return any(self.takes_in(namespace, host, route.owner.namespace) for host in route.hosts)
+        home, hosts = route.owner.namespace, route.hosts_at(MESH)
+        return any(self.takes_in(namespace, host, home, at=at, ports=ports) for host in hosts)
+
+    def _listeners(self, namespace: str) -> list[Node]:
+        sidecar = self.of(namespace) if self._by_namespace else None
+        return sidecar.spec["egress"].elements() if sidecar else []
+
+
+def _called_at(listeners: list[Node], port: int | None) -> list[Node]:
+    """The listeners of a Sidecar that take what is called on a port: those for it alone, else those for all others."""
+    if port is None:
+        return listeners
+    own = [each for each in listeners if each["port"]["number"].integer() == port]
+    return own or [each for each in listeners if not each["port"].given]
+
+
+def _hosts(listener: Node) -> list[str]:
+    """The hosts that a listener of a Sidecar takes in: none at all where one says so."""
+    written = listener["hosts"].texts()
+    return [] if any(text.startswith("~/") for text in written) else written
 
 
 def sees_route(namespace: str, route: Route, scopes: Scopes) -> bool:

@@ -113,7 +113,7 @@ def question_of(
     given = [_completed(each) for each in objects]
     cluster = _Cluster(objects=given)
     cluster.add_gateway_services()
-    cluster.add_namespaces(root_namespace)
+    cluster.add_namespaces({root_namespace, *_named((mesh or {}).get("defaultVirtualServiceExportTo"))})
     proxies = [*cluster.sidecars(root_namespace), *cluster.gateways()]
     cluster.add_pods(proxies)
     cluster.add_slices()
@@ -173,9 +173,9 @@ class _Cluster:
             spec = {"selector": {GATEWAY_NAME: name}, "ports": ports or [{"name": "status", "port": 15021}]}
             self._add("v1", "Service", own, namespace, labels=marks, spec=spec)
 
-    def add_namespaces(self, root_namespace: str) -> None:
+    def add_namespaces(self, named: set[str]) -> None:
         known = {_name(each) for each in self.of("Namespace")}
-        used = {_namespace(each) for each in self.objects if each.get("kind") not in CLUSTER_WIDE} | {root_namespace}
+        used = {_namespace(each) for each in self.objects if each.get("kind") not in CLUSTER_WIDE} | named
         used |= {name for each in self.of("VirtualService") for name in _callers(each)}
         for name in sorted(used - known):
             self._add("v1", "Namespace", name, "", labels={"kubernetes.io/metadata.name": name})
@@ -326,13 +326,17 @@ def _labels(subject: Object) -> dict[str, str]:
 
 def _callers(route: Object) -> Iterator[str]:
     """Namespaces whose requests a VirtualService asks for, or that alone see it."""
-    exports = _spec(route).get("exportTo")
-    named = cast("list[object]", exports) if isinstance(exports, list) else []
-    yield from (name for name in named if isinstance(name, str) and name not in ("", "*", ".", "~"))
+    yield from _named(_spec(route).get("exportTo"))
     for entry in _list(_spec(route).get("http")):
         for match in _list(entry.get("match")):
             if isinstance(name := match.get("sourceNamespace"), str) and name:
                 yield name
+
+
+def _named(exports: object) -> list[str]:
+    """Namespaces that exports name."""
+    written = cast("list[object]", exports) if isinstance(exports, list) else []
+    return [name for name in written if isinstance(name, str) and name not in ("", "*", ".", "~")]
 
 
 def _pod_labels(workload: Object) -> dict[str, str]:

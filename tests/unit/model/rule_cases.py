@@ -732,7 +732,9 @@ CASES: tuple[Case, ...] = (
     Case(
         rule="receiver-protocol",
         passes=both,
-        fails=testing(GW, "spec.servers.0.port.protocol", "TCP"),
+        fails=testing(
+            GW, "spec.servers.0", {"port": {"number": 8000, "name": "tcp", "protocol": "TCP"}, "hosts": ["*"]}
+        ),
         silent=lambda: mesh(sending()),
         names="TCP",
     ),

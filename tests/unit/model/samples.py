@@ -4,7 +4,7 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from pulumi_traffic_mirror.model import (
     CrossClusterMirror,
@@ -47,6 +47,9 @@ REASON = Waiver(reason="Only synthetic callers use this service")
 
 Object = dict[str, Any]
 """A Kubernetes object, as loosely typed as users write them."""
+
+SERVER: Final[Object] = {"port": {"number": 7777, "name": "http", "protocol": "HTTP"}, "hosts": ["other.test"]}
+"""A server of a Gateway that lets no request of the greeter's in."""
 
 
 def contract(**values: Any) -> MirrorContract:

@@ -22,7 +22,19 @@ from pulumi_traffic_mirror.model.rules import (
 from pulumi_traffic_mirror.model.rules.hosts import HostIndex, covers
 from pulumi_traffic_mirror.model.rules.loops import ENDED_BY_MARK, ENDLESS, MAX_LOOPS
 from tests.unit.model.rule_cases import bare
-from tests.unit.model.samples import HOST, NOW, Object, contract, cross_cluster, findings, mesh, route, sending, service
+from tests.unit.model.samples import (
+    HOST,
+    NOW,
+    SERVER,
+    Object,
+    contract,
+    cross_cluster,
+    findings,
+    mesh,
+    route,
+    sending,
+    service,
+)
 
 GATEWAY = "istio-system/internal-gateway"
 NO_SCRUB = Waiver(reason="nothing secret is in these calls")
@@ -185,7 +197,7 @@ def test_a_mirror_to_the_service_of_its_own_gateway_is_a_loop() -> None:
         "apiVersion": "networking.istio.io/v1",
         "kind": "Gateway",
         "metadata": {"name": "internal-gateway", "namespace": "istio-system"},
-        "spec": {"selector": {"istio": "internal-gateway"}, "servers": []},
+        "spec": {"selector": {"istio": "internal-gateway"}, "servers": [SERVER]},
     }
     own = sender("a", "front.istio-system.svc.cluster.local")
     objects = [*own.objects, gateway, front]

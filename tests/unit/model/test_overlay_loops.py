@@ -24,6 +24,7 @@ from tests.unit.model.samples import (
     GATEWAY,
     HOST,
     NEW,
+    SERVER,
     Object,
     contract,
     cross_cluster,
@@ -173,7 +174,7 @@ def gateway_of(labels: dict[str, str]) -> Object:
         "apiVersion": "networking.istio.io/v1",
         "kind": "Gateway",
         "metadata": {"name": GATEWAY.name, "namespace": GATEWAY.namespace},
-        "spec": {"selector": labels, "servers": []},
+        "spec": {"selector": labels, "servers": [SERVER]},
     }
 
 

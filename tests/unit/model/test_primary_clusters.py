@@ -163,4 +163,4 @@ def test_sidecars_know_a_hidden_primary_by_an_entry_that_names_no_other_namespac
     route = to(host=C)
     route["spec"]["http"][0]["match"] = matches
     found = said(route, sidecar, service("a"), service("c"))
-    assert [f"do not know {C}" in each.message for each in found] == [True] * lacking
+    assert [f"sidecars in hello know no {C}: their Sidecar" in each.message for each in found] == [True] * lacking

@@ -117,9 +117,9 @@ def test_recordings_appear_in_a_bucket_whole_or_not_at_all(
     for name, value in S3_ACCOUNT.items():
         monkeypatch.setenv(name, value)
     assert ObjectStorage(url=standin_bucket).url == standin_bucket
-    port = free_port()
-    settings = {"url": standin_bucket, "port": port, "http_port": free_port(), "bounds": {"stop_seconds": 1}}
     for number, end in enumerate((signal.SIGKILL, signal.SIGTERM)):
+        port = free_port()  # another one each time: whoever calls meanwhile may take that of a process that ended
+        settings = {"url": standin_bucket, "port": port, "http_port": free_port(), "bounds": {"stop_seconds": 1}}
         with _process(tmp_path / str(number), settings, S3_ACCOUNT) as process:
             assert process.stderr is not None
             assert "recording to" in process.stderr.readline()

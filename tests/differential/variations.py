@@ -1,0 +1,152 @@
+"""Variations of random meshes, made last, so that each seed's mesh is otherwise what it was without them."""
+
+from typing import Final
+
+import yaml
+
+from tests.differential.maker import ISTIO, NATIVE, Maker, Object, full
+from tests.differential.targets import OUTSIDE
+
+EXPORTS: Final = ("Service", "VirtualService", "DestinationRule")
+"""Kinds of which the mesh's configuration says who sees those that do not say so themselves."""
+
+
+class VariationMaker(Maker):
+    """Changes some of what was made: what a mesh of many owners has beside one mirrored route."""
+
+    def vary(self) -> None:
+        """Change some things at once."""
+        ways = {
+            "servers": self._vary_servers,
+            "listeners": self._vary_listeners,
+            "native": self._vary_native,
+            "sidecars": self._vary_sidecars,
+            "settings": self._vary_settings,
+            "entries": self._vary_service_entries,
+            "virtual": self._vary_virtual_services,
+        }
+        for way in self.random.sample(sorted(ways), self.pick(1, 2, 3)):
+            ways[way]()
+
+    def _of(self, kind: str, version: str = "") -> list[Object]:
+        return [each for each in self.objects if each["kind"] == kind and each["apiVersion"].startswith(version)]
+
+    def _vary_servers(self) -> None:
+        """More servers of a Gateway of Istio's, and a second Gateway for the same pods."""
+        for gateway in self._of("Gateway", ISTIO):
+            servers = gateway["spec"]["servers"]
+            for _ in range(self.pick(1, 1, 2)):
+                servers.append(self._server())
+            if self.chance(0.3):
+                second = self.pick(*self.namespaces)
+                self.add(
+                    ISTIO, "Gateway", "edge-2", second, {"selector": {"istio": "edge"}, "servers": [self._server()]}
+                )
+                for route in self._of("VirtualService"):
+                    if "gateways" in route["spec"] and self.chance(0.7):
+                        route["spec"]["gateways"].append(f"{second}/edge-2")
+        for service in self._of("Service"):
+            if service["metadata"]["name"] == "edge" and self.chance(0.8):
+                service["spec"]["ports"] += [{"name": "https", "port": 443}, {"name": "h2", "port": 9090}]
+
+    def _server(self) -> Object:
+        kind, port = self.pick(
+            ("HTTP", 8080), ("HTTP", 80), ("HTTPS", 443), ("HTTPS", 443), ("GRPC", 9090), ("TCP", 5000)
+        )
+        hosts = [
+            self.pick("*", "web.example", "*.example", "second.example", f"{self.home}/*", f"{self.home}/web.example")
+        ]
+        server: Object = {"port": {"number": port, "name": f"{kind.lower()}-{port}", "protocol": kind}, "hosts": hosts}
+        if kind == "HTTPS":
+            server["tls"] = self.pick({"mode": "SIMPLE", "credentialName": "cert"}, {"mode": "PASSTHROUGH"})
+        return server
+
+    def _vary_listeners(self) -> None:
+        """More listeners of a Gateway of the Gateway API."""
+        for gateway in self._of("Gateway", "gateway.networking.k8s.io"):
+            if gateway["spec"]["gatewayClassName"] != "istio":
+                continue
+            for index in range(self.pick(1, 2)):
+                listener: Object = {"name": f"more-{index}", "port": self.pick(80, 8080, 9090), "protocol": "HTTP"}
+                if self.chance(0.5):
+                    listener["hostname"] = self.pick("web.example", "*.example", "other.test", "second.example")
+                if self.chance(0.5):
+                    listener["allowedRoutes"] = {"namespaces": {"from": self.pick("All", "Same")}}
+                gateway["spec"]["listeners"].append(listener)
+
+    def _vary_native(self) -> None:
+        """More parents, hosts, backends and rules of routes of the Gateway API, and a second route."""
+        for route in [*self._of("HTTPRoute"), *self._of("GRPCRoute")]:
+            spec = route["spec"]
+            if self.chance(0.3) and "hostnames" in spec:
+                spec["hostnames"].append("second.example")
+            if self.chance(0.3):
+                spec["parentRefs"].append({"group": "", "kind": "Service", "name": self.pick("web", "aux")})
+            for rule in spec["rules"]:
+                if self.chance(0.3) and "backendRefs" in rule:
+                    rule["backendRefs"].append({**rule["backendRefs"][0], "weight": self.pick(0, 1, 5)})
+                if self.chance(0.2):
+                    rule.setdefault("matches", []).append({"headers": [{"name": "y", "value": "1"}]})
+            if self.chance(0.3):
+                second = {**spec, "rules": [spec["rules"][-1]]}
+                self.add(NATIVE, route["kind"], "native-2", route["metadata"]["namespace"], second)
+
+    def _vary_sidecars(self) -> None:
+        """A Sidecar of several hosts and ports, in a namespace that may have one already."""
+        hosts = ["./*", "*/*", "istio-system/*", f"{self.home}/*", "~/*", f"*/{full('web', self.home)}", f"*/{OUTSIDE}"]
+        hosts += [f"{self.home}/*.svc.cluster.local", f"{self.home}/{full('shadow', self.home)}"]
+        listeners: list[Object] = [{"hosts": self.random.sample(hosts, self.pick(1, 2, 3))}]
+        if self.chance(0.3):
+            port = self.pick(80, 8080)
+            listeners.insert(
+                0, {"hosts": [self.pick(*hosts)], "port": {"number": port, "protocol": "HTTP", "name": "http"}}
+            )
+        self.add(ISTIO, "Sidecar", "narrow-2", self.pick(*self.namespaces), {"egress": listeners})
+
+    def _vary_settings(self) -> None:
+        """What the mesh's configuration says."""
+        config: Object = {}
+        for kind in EXPORTS:
+            if self.chance(0.35):
+                config[f"default{kind}ExportTo"] = [self.pick(".", "*", "lab")]
+        if self.chance(0.3):
+            config["connectTimeout"] = self.pick("1s", "10s")
+        if self.chance(0.2):
+            pool: Object = {"connectionPool": {"http": {"http2MaxRequests": 10}, "tcp": {"maxConnections": 10}}}
+            config["defaultTrafficPolicy"] = self.pick(pool, {"outlierDetection": {"consecutive5xxErrors": 3}})
+        if config:
+            made = self.add("v1", "ConfigMap", "istio", "istio-system", None)
+            made["data"] = {"mesh": yaml.safe_dump(config)}
+
+    def _vary_service_entries(self) -> None:
+        """A ServiceEntry of several hosts and ports, for a host of the routes, or for pods."""
+        hosts = self.pick(
+            ["web.example"], ["web.example", "second.example"], [full("aux", self.home)], ["more.example"]
+        )
+        ports = [
+            {"number": 80, "name": "http", "protocol": "HTTP"},
+            {"number": 8080, "name": "alt", "protocol": "HTTP"},
+        ]
+        spec: Object = {"hosts": hosts, "ports": ports[: self.pick(1, 2)], "resolution": self.pick("DNS", "STATIC")}
+        if spec["resolution"] == "STATIC":
+            chosen = {"workloadSelector": {"labels": {"app": self.pick("web", "shadow", "none")}}}
+            spec |= self.pick({"endpoints": [{"address": "192.0.2.8"}]}, chosen)
+        if self.chance(0.3):
+            spec["exportTo"] = [self.pick(".", "lab")]
+        self.add(ISTIO, "ServiceEntry", "more", self.pick(*self.namespaces), spec)
+
+    def _vary_virtual_services(self) -> None:
+        """More hosts, matches of several conditions, and primaries outside."""
+        for route in self._of("VirtualService"):
+            spec = route["spec"]
+            if "hosts" in spec and self.chance(0.3):
+                spec["hosts"] = [*spec["hosts"], self.pick("more.example", OUTSIDE, full("aux", self.home))]
+            for entry in spec.get("http", ()):
+                if "match" in entry and self.chance(0.3):
+                    more = self.pick(
+                        {"port": 80}, {"sourceNamespace": self.pick(*self.namespaces)}, {"method": {"exact": "GET"}}
+                    )
+                    entry["match"][0] = {**entry["match"][0], **more}
+                if "route" in entry and self.chance(0.15):
+                    outside = {"host": OUTSIDE, "port": {"number": 80}}
+                    entry["route"] = [{"destination": outside}]

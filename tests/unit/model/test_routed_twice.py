@@ -1,0 +1,82 @@
+"""Routes of the Gateway API for one host: of those that ask for the same the older one counts."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.model.samples import Object, findings, mesh, service
+
+EVERYTHING: Object = {}
+READS: Object = {"matches": [{"method": "GET"}]}
+PATH: Object = {"matches": [{"path": {"type": "PathPrefix", "value": "/a"}}]}
+GATEWAY: Object = {"name": "own"}
+MESH: Object = {"group": "", "kind": "Service", "name": "a"}
+
+
+def native(name: str, rule: Object, parent: Object = GATEWAY, *, mirrors: bool = False, **spec: Any) -> Object:
+    """An HTTPRoute with one rule."""
+    copied = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 8000}}}
+    full = {**rule, "backendRefs": [{"name": "a", "port": 8000}], **({"filters": [copied]} if mirrors else {})}
+    made: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+    made |= {"metadata": {"name": name, "namespace": "hello"}}
+    return made | {"spec": {"parentRefs": [parent], "rules": [full], **spec}}
+
+
+def said(*routes: Object) -> list[str]:
+    found = findings(mesh([*routes, service("a"), service("b")]), "host-routed-twice")
+    return [each.message for each in found]
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "when"),
+    [
+        (EVERYTHING, EVERYTHING, "where it is the older of both"),
+        (READS, READS, "where it is the older of both"),
+        (READS, EVERYTHING, ""),
+        (EVERYTHING, READS, ""),
+        (READS, PATH, ""),
+        ({"matches": [{"path": {"type": "RegularExpression", "value": ".*"}}]}, EVERYTHING, "before it does"),
+    ],
+    ids=["everything", "the same", "more particular", "less particular", "something else", "asked later"],
+)
+@pytest.mark.parametrize("parent", [GATEWAY, MESH], ids=["at a gateway", "in the mesh"])
+def test_a_rule_whose_requests_another_route_takes(own: Object, other: Object, when: str, parent: Object) -> None:
+    found = said(native("one", own, parent, mirrors=True), native("two", other, parent))
+    assert [each.endswith(when) for each in found] == [True] * bool(when)
+    assert all("HTTPRoute hello/two takes its requests" in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "meet"),
+    [
+        ({"hostnames": ["a.example"]}, {"hostnames": ["a.example", "b.example"]}, True),
+        ({"hostnames": ["a.example"]}, {"hostnames": ["b.example"]}, False),
+        ({"hostnames": ["a.example"]}, {}, False),
+        ({"parentRefs": [{"name": "own", "sectionName": "x"}]}, {}, True),
+        (
+            {"parentRefs": [{"name": "own", "sectionName": "x"}]},
+            {"parentRefs": [{"name": "own", "sectionName": "y"}]},
+            False,
+        ),
+        ({"parentRefs": [{"name": "own", "port": 80}]}, {"parentRefs": [{"name": "own", "port": 81}]}, False),
+        ({}, {"parentRefs": [{"name": "another"}]}, False),
+    ],
+)
+def test_only_routes_of_one_host_and_one_listener_meet(own: Object, other: Object, *, meet: bool) -> None:
+    found = said(native("one", EVERYTHING, mirrors=True, **own), native("two", EVERYTHING, **other))
+    assert len(found) == meet
+
+
+def test_a_route_for_a_gateway_and_a_service_has_the_hosts_of_each_there() -> None:
+    route = native("one", EVERYTHING, mirrors=True)
+    route["spec"]["parentRefs"].append(MESH)
+    [mirror_entry] = mesh([route, service("a"), service("b")]).clusters[0].routing.mirror_entries
+    hosts = {each: mirror_entry.route.hosts_at(each) for each in mirror_entry.route.bound}
+    assert hosts == {"hello/own": ("*",), "mesh": ("a.hello.svc.cluster.local",)}
+
+
+@pytest.mark.parametrize(("group", "there"), [("", True), ("gateway.networking.k8s.io", False)])
+def test_a_service_is_a_parent_by_its_own_group_alone(group: str, *, there: bool) -> None:
+    route = native("one", EVERYTHING, {"group": group, "kind": "Service", "name": "a"}, mirrors=True)
+    objects = mesh([route, service("a"), service("b")])
+    assert (findings(objects, "mirror-never-sent") == []) is there
