@@ -20,6 +20,7 @@ from pulumi_traffic_mirror.model.rules import (
 )
 from pulumi_traffic_mirror.model.rules.envoy import GATEWAY, SIDECAR, WAYPOINT
 from pulumi_traffic_mirror.model.rules.hosts import covers
+from pulumi_traffic_mirror.model.rules.objects import service_name
 from pulumi_traffic_mirror.model.rules.outlets import callers, own_hosts
 from pulumi_traffic_mirror.model.rules.placements import standing
 from pulumi_traffic_mirror.model.rules.policies import proxies
@@ -165,10 +166,10 @@ class Claims:
         }
 
     def defined_twice(self, mirror_entry: MirrorEntry) -> bool:
-        """Whether a Service and a ServiceEntry define a host that a mirror's entry is for or leads to."""
+        """Whether a ServiceEntry defines a Service's name that a mirror's entry is for or leads to."""
         leads_to = (each.host for each in (mirror_entry.target, *mirror_entry.route.primaries))
         hosts = (*own_hosts(mirror_entry.route), *leads_to)
-        return any(self.cluster.service(host) and self.cluster.service_entries.exactly(host) for host in hosts)
+        return any(service_name(host) and self.cluster.service_entries.exactly(host) for host in hosts)
 
     def unclear(self, mirror_entry: MirrorEntry) -> bool:
         """Whether who sends depends on what is not at hand.

@@ -225,10 +225,15 @@ class ClusterObjects:
     @cached_property
     def registered_hosts(self) -> list[str]:
         """Hosts that its Services and ServiceEntries define, patterns left out."""
+        return [host for host in self.registered if not host.startswith("*")]
+
+    @cached_property
+    def registered(self) -> list[str]:
+        """Hosts that its Services and ServiceEntries define, patterns among them."""
         found = {service_host(service.name, service.namespace): None for service in self.of("Service")}
         for entry in self.of("ServiceEntry"):
             with suppress(NotJudgedError):
-                found.update(dict.fromkeys(host for host in entry.spec["hosts"].texts() if not host.startswith("*")))
+                found.update(dict.fromkeys(entry.spec["hosts"].texts()))
         return list(found)
 
     def ports_of(self, host: str) -> tuple[int, ...]:

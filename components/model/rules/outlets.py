@@ -145,13 +145,14 @@ def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
 
 
 def _own_outlets(cluster: ClusterObjects, namespace: str) -> Iterator[Outlet]:
-    for host in cluster.registered_hosts:
+    for host in cluster.registered:
         subject = visible_subject(cluster, host, namespace)
         if subject is None:
             continue
+        called = called_ports(cluster, host, namespace)
         for node in subject.spec["ports"].elements():
             number = port_number(node)
-            if number and carries_http(subject, node) and visible_subject(cluster, host, namespace, number):
+            if number in called and carries_http(subject, node):
                 # Where the proxy looks itself what a port carries, its routes are in a configuration of their own.
                 own = subject.kind == "Service" and not family(port_protocol(subject, node))
                 config = f"{host}:{number}" if own else str(number)

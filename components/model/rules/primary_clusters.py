@@ -74,7 +74,7 @@ def _why_absent(cluster: ClusterObjects, route: Route, primary: Target, outlet: 
     port, found = port_at(cluster, primary, outlet), port_nodes(cluster, primary.host)
     if port and found and port not in map(port_number, found[1]):
         return f"it is given without a port, and {found[0]} has no port {port}, as requests have {outlet.words}"
-    target = replace(primary, port=port)
+    target = primary if primary.port is not None else replace(primary, port=port)
     if unknowing := unknown_at(cluster, route, outlet, target):
         return unknowing
     if port and cluster.patches.removes_clusters:

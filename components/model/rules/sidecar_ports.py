@@ -91,7 +91,7 @@ def called_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int
 def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
     """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
     found: set[int] = set()
-    for host in cluster.registered_hosts:
+    for host in cluster.registered:
         if is_alias(cluster, host) or visible_subject(cluster, host, namespace) is None:
             continue
         known = port_nodes(cluster, host)
