@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from tests.differential.filters import FilterMaker
 from tests.differential.routes import RouteMaker
-from tests.differential.targets import TargetMaker
 from tests.differential.variations import VariationMaker
 
 Object = dict[str, Any]
@@ -16,7 +15,7 @@ ENTRANCE: Final = "entrance"
 STYLES: Final = (*["mesh"] * 4, "gateway", "gateway and mesh", "native gateway", "native mesh", "waypoint")
 
 
-class Mesh(TargetMaker, RouteMaker, FilterMaker, VariationMaker):
+class Mesh(VariationMaker, RouteMaker, FilterMaker):
     """One mesh; made by its constructor."""
 
     def __init__(self, seed: int) -> None:

@@ -4,14 +4,18 @@ from typing import Final
 
 import yaml
 
-from tests.differential.maker import ISTIO, NATIVE, Maker, Object, full
-from tests.differential.targets import OUTSIDE
+from tests.differential.maker import ISTIO, NATIVE, Object, full
+from tests.differential.targets import OUTSIDE, TargetMaker
 
 EXPORTS: Final = ("Service", "VirtualService", "DestinationRule")
 """Kinds of which the mesh's configuration says who sees those that do not say so themselves."""
 
 
-class VariationMaker(Maker):
+SPOKEN: Final = ("http", "http2", "grpc", "tcp", "kubernetes.io/h2c", "kubernetes.io/ws", "tls", "redis", "mine")
+"""What ports say that they speak; of some istiod knows nothing."""
+
+
+class VariationMaker(TargetMaker):
     """Changes some of what was made: what a mesh of many owners has beside one mirrored route."""
 
     def vary(self) -> None:
@@ -24,6 +28,9 @@ class VariationMaker(Maker):
             "settings": self._vary_settings,
             "entries": self._vary_service_entries,
             "virtual": self._vary_virtual_services,
+            "services": self._vary_services,
+            "filters": self._vary_filters,
+            "gateways": self._vary_gateways,
         }
         for way in self.random.sample(sorted(ways), self.pick(1, 2, 3)):
             ways[way]()
@@ -150,3 +157,46 @@ class VariationMaker(Maker):
                 if "route" in entry and self.chance(0.15):
                     outside = {"host": OUTSIDE, "port": {"number": 80}}
                     entry["route"] = [{"destination": outside}]
+
+    def _vary_services(self) -> None:
+        """Ports that say otherwise what they speak, and Services for other Services."""
+        for service in self._of("Service"):
+            if service["metadata"]["namespace"] not in self.namespaces or not self.chance(0.4):
+                continue
+            for port in service["spec"]["ports"]:
+                spoken = {"appProtocol": self.pick(*SPOKEN)}
+                port.update(self.pick(spoken, {"targetPort": 9999}, {"protocol": "UDP"}, {}))
+            if self.chance(0.15):
+                other = full(self.pick("web", "shadow"), self.home)
+                service["spec"] = {"type": "ExternalName", "externalName": other, "ports": service["spec"]["ports"]}
+
+    def _vary_filters(self) -> None:
+        """More EnvoyFilters for the same mirrors, in other namespaces and for other proxies."""
+        for filter_ in [each for each in self._of("EnvoyFilter") if self.chance(0.6)]:
+            name, place = f"{filter_['metadata']['name']}-2", self.pick(*self.namespaces, "istio-system")
+            patches = [{**each, "match": {**each.get("match", {})}} for each in filter_["spec"]["configPatches"]]
+            for patch in patches:
+                patch["match"]["context"] = self.pick("SIDECAR_OUTBOUND", "GATEWAY", "ANY", "SIDECAR_INBOUND")
+                if self.chance(0.3):
+                    patch["patch"] = {**patch["patch"], "operation": self.pick("MERGE", "REMOVE", "ADD")}
+            made = self.add(filter_["apiVersion"], "EnvoyFilter", name, place, {"configPatches": patches})
+            if self.chance(0.2):
+                made["spec"]["priority"] = self.pick(-10, 10)
+
+    def _vary_gateways(self) -> None:
+        """Pods of a gateway elsewhere, and Gateways that choose none or others."""
+        for index, gateway in enumerate(self._of("Gateway", ISTIO)):
+            way = self.pick("elsewhere", "others", "both")
+            if way != "others":
+                self.make_workload(
+                    f"pods-{index}", self.pick(*self.namespaces), {"istio": "edge"}, container="istio-proxy"
+                )
+            if way != "elsewhere":
+                gateway["spec"]["selector"] = self.pick({"istio": "other"}, {"istio": "edge", "tier": "front"}, {})
+        for gateway in self._of("Gateway", "gateway.networking.k8s.io"):
+            if gateway["spec"]["gatewayClassName"] == "istio" and self.chance(0.5):
+                tls = {"certificateRefs": [{"name": "cert"}]}
+                listener: Object = {"name": "secured", "port": 443, "protocol": "HTTPS", "tls": tls}
+                if self.chance(0.5):
+                    listener["hostname"] = self.pick("web.example", "*.example")
+                gateway["spec"]["listeners"].append(listener)

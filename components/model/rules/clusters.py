@@ -21,7 +21,7 @@ from .managed import REVISION, managed_sign
 from .mesh_config import under_mesh
 from .mirror_entries import Routing, read_routing
 from .nodes import Node, NotJudgedError
-from .objects import LISTENER_SETS, ROUTES, KubeObject, full_name, read_object, service_name
+from .objects import LISTENER_SETS, ROUTES, KubeObject, full_name, known_ports, read_object, service_name
 from .refused import refusals_of
 from .routes import Route
 from .visibility import Scopes
@@ -239,7 +239,7 @@ class ClusterObjects:
     def ports_of(self, host: str) -> tuple[int, ...]:
         """Port numbers of a known host."""
         subject = self.service(host) or next(iter(self.service_entries.covering(host)), None)
-        nodes = subject.spec["ports"].elements() if subject else []
+        nodes = known_ports(subject) if subject else []
         numbers = (node["port" if node["port"].given else "number"].integer() for node in nodes)
         return tuple(number for number in numbers if number)
 

@@ -190,3 +190,8 @@ def service_name(host: str) -> tuple[str, str] | None:
         return None
     name, namespace = stem.split(".")
     return name, namespace
+
+
+def known_ports(subject: KubeObject) -> list[Node]:
+    """The ports of a Service or ServiceEntry that proxies have clusters for: none for UDP."""
+    return [node for node in subject.spec["ports"].elements() if node["protocol"].text() != "UDP"]

@@ -5,7 +5,7 @@ from typing import Final
 from .clusters import ClusterObjects
 from .mirror_entries import MirrorEntry
 from .nodes import Node
-from .objects import KubeObject
+from .objects import KubeObject, known_ports
 from .reach import service_entry
 from .routes import Target
 
@@ -35,13 +35,13 @@ def name_fault(subject: KubeObject, port: Node, spoken: str) -> str:
 
 
 def port_nodes(cluster: ClusterObjects, host: str) -> tuple[KubeObject, list[Node]] | None:
-    """The object that defines a host's ports, and the ports; None when it is not at hand."""
+    """The object that defines a host's ports, and the ports that Istio knows; None when it is not at hand."""
     return cluster.once(("ports", host), lambda: _port_nodes(cluster, host))
 
 
 def _port_nodes(cluster: ClusterObjects, host: str) -> tuple[KubeObject, list[Node]] | None:
     subject = cluster.service(host) or service_entry(cluster, host)
-    return (subject, subject.spec["ports"].elements()) if subject else None
+    return (subject, known_ports(subject)) if subject else None
 
 
 def port_number(node: Node) -> int | None:

@@ -15,7 +15,7 @@ from .ports import port_nodes, port_number
 from .references import unknown_service
 from .registry import Case, Report, Rule, Scope, Severity, mirror_rule, problem
 from .routes import MESH, ROUTE, Route, Target
-from .sidecar_ports import is_alias
+from .sidecar_ports import is_alias, meant_host
 from .targets import lacks_port, lacks_subset, why_undefined
 
 
@@ -54,8 +54,7 @@ def primary_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
 
 def _meant(cluster: ClusterObjects, target: Target) -> Target:
     """A target; of one that is a Service of type ExternalName what it stands for, which requests go to."""
-    service = cluster.service(target.host) if is_alias(cluster, target.host) else None
-    return replace(target, host=service.spec["externalName"].text().lower()) if service else target
+    return replace(target, host=meant_host(cluster, target.host)) if is_alias(cluster, target.host) else target
 
 
 def _why_nowhere(cluster: ClusterObjects, primary: Target) -> tuple[str, str]:

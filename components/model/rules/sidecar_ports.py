@@ -68,6 +68,15 @@ def is_alias(cluster: ClusterObjects, host: str) -> bool:
     return service is not None and service.spec["type"].text() == "ExternalName"
 
 
+def meant_host(cluster: ClusterObjects, host: str) -> str:
+    """The host that requests for a host go to, by Services of type ExternalName; empty where they lead in a circle."""
+    passed: set[str] = set()
+    while host not in passed and (service := cluster.service(host)) and is_alias(cluster, host):
+        passed.add(host)
+        host = service.spec["externalName"].text().lower()
+    return "" if host in passed else host
+
+
 def http_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int]:
     """Ports of a known host on which proxies of a namespace route requests.
 

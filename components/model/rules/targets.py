@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from ..routing import service_host
 from .clusters import ClusterObjects
 from .envoy import GATEWAY
 from .filter_mirrors import FilterMirror
@@ -20,6 +21,7 @@ from .reach import pattern_entry, service_entry
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
 from .routes import Target
 from .settings import RuleSettings
+from .sidecar_ports import meant_host
 
 DESTINATION_REFERENCE: Final = "https://istio.io/latest/docs/reference/config/networking/virtual-service/#Destination"
 _BY_DNS: Final = frozenset({"DNS", "DNS_ROUND_ROBIN"})
@@ -150,10 +152,13 @@ def _stands_for_nothing(cluster: ClusterObjects, service: KubeObject) -> str:
 
     Source: GetDestinationCluster of Istio's pilot.
     """
-    host = service.spec["externalName"].text().lower()
-    if service.spec["type"].text() != "ExternalName" or port_nodes(cluster, host):
+    if service.spec["type"].text() != "ExternalName":
         return ""
-    return f"{service} is of type ExternalName, and no ServiceEntry defines {host or 'a host'} for it"
+    host = meant_host(cluster, service_host(service.name, service.namespace))
+    if not host:
+        return f"{service} is of type ExternalName, and leads to no other host in the end"
+    known = port_nodes(cluster, host)
+    return "" if known else f"{service} is of type ExternalName, and no ServiceEntry defines {host} for it"
 
 
 def _filter_port(case: Case, mirror: FilterMirror) -> Iterator[Report]:

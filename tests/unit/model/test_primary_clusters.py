@@ -140,6 +140,23 @@ def test_a_primary_that_stands_for_a_host_outside(entries: list[int], why: str) 
     assert [why in each.message for each in found] == [True] * bool(why)
 
 
+@pytest.mark.parametrize(("last", "why"), [(C, ""), (A, "leads to no other host")], ids=["a Service", "itself"])
+def test_a_primary_that_stands_for_another_one(last: str, why: str) -> None:
+    first = service("a", type="ExternalName", externalName="d.hello.svc.cluster.local")
+    second = service("d", type="ExternalName", externalName=last)
+    found = said(bare(), first, second, service("c"))
+    assert [why in each.message for each in found] == [True] * bool(why)
+
+
+@pytest.mark.parametrize(("protocol", "lacking"), [("TCP", False), ("UDP", True)])
+def test_a_port_for_datagrams_has_no_cluster(protocol: str, *, lacking: bool) -> None:
+    primary = service("a", ports=[{"name": "grpc", "port": 8000, "protocol": protocol}])
+    assert bool(said(bare(), primary)) is lacking
+    target = service("b", ports=[{"name": "grpc", "port": 8000, "protocol": protocol}])
+    found = findings(mesh([bare(), service("a"), target]), "mirror-target-port-undefined")
+    assert ["Service hello/b has no port, not 8000" in each.message for each in found] == [True] * lacking
+
+
 def test_the_entry_of_a_delegate_is_named_in_the_delegate() -> None:
     root, delegate = bare(), to(port={"number": 81})
     root["spec"]["http"] = [{"delegate": {"name": "child"}, "mirror": {"host": B, "port": {"number": 8000}}}]
