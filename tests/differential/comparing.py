@@ -394,6 +394,8 @@ class _Mirror:
         taken = (each for each in cluster.registered_hosts if covers(host, each) and f"{each}:{port}" not in beside)
         known = list(taken) if inside else [host]
         numbers = [number for each in known for number in cluster.ports_of(each)] if port.isdigit() else []
+        if not numbers and any(map(cluster.service, known)):
+            return False  # of a Service without any port that carries requests
         return int(port) in numbers if numbers else not inside  # beyond: uncalled
 
     def disagreements(self) -> list[Disagreement]:

@@ -40,6 +40,9 @@ class VariationMaker(TargetMaker):
 
     def _vary_servers(self) -> None:
         """More servers of a Gateway of Istio's, and a second Gateway for the same pods."""
+        fronts = [each for each in self._of("Service") if each["metadata"]["name"] == "edge"]
+        if any("targetPort" in port for each in fronts for port in each["spec"]["ports"]):
+            return  # two servers on one port of the pods are merged
         for gateway in self._of("Gateway", ISTIO):
             servers = gateway["spec"]["servers"]
             for _ in range(self.pick(1, 1, 2)):
@@ -52,9 +55,8 @@ class VariationMaker(TargetMaker):
                 for route in self._of("VirtualService"):
                     if "gateways" in route["spec"] and self.chance(0.7):
                         route["spec"]["gateways"].append(f"{second}/edge-2")
-        for service in self._of("Service"):
-            if service["metadata"]["name"] == "edge" and self.chance(0.8):
-                service["spec"]["ports"] += [{"name": "https", "port": 443}, {"name": "h2", "port": 9090}]
+        for service in fronts if self.chance(0.8) else ():
+            service["spec"]["ports"] += [{"name": "https", "port": 443}, {"name": "h2", "port": 9090}]
 
     def _server(self) -> Object:
         kind, port = self.pick(

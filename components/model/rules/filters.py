@@ -9,7 +9,7 @@ from ..istio import NEWEST_ISTIO, IstioVersion
 from ..values import PERCENT_RESOLUTION
 from .additions import ignored_in
 from .clusters import ClusterObjects
-from .envoy import ADDING, SIDECAR, VIRTUAL_HOST, MirrorPolicy, Patch, http_options
+from .envoy import ADDING, REMOVE, SIDECAR, VIRTUAL_HOST, MirrorPolicy, Patch, http_options
 from .freezing import refused_routes
 from .landing import lands
 from .mirror_entries import MirrorEntry
@@ -210,12 +210,14 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     """Whether each route that a patch is for has a mirror to the cluster that it names; None where some may not."""
     cluster = case.cluster
     default = asks_for_default(patch.match)
+    if patch.operation == REMOVE:
+        return True  # whatever its value says
     if patch.kind == VIRTUAL_HOST or patch.operation in ADDING:
         met = lands(case, patch)
     elif patch.merges:
         met = default and (_for_sidecars_own(cluster, patch) or meets_inbound(cluster, patch))
     else:
-        return True  # neither REMOVE nor REPLACE writes anything into a route
+        return True  # REPLACE writes nothing into a route
     if met is not False:
         return False if met and proxies_at_hand(cluster, patch) else None
     if not patch.merges or patch.kind == VIRTUAL_HOST:

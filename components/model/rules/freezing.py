@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .envoy import ADDING, Patch
+from .envoy import ADDING, VIRTUAL_HOST, Patch
 from .landing import lands, places
 from .objects import KubeObject
 from .patching import fits, release, routes_for
@@ -24,8 +24,8 @@ from .routes import ROUTE, Route
     remedy="Use MERGE_AND_REPLACE_LIST on an entry that sends its requests on, or give a new route match and cluster",
 )
 def refused_routes(case: Case, subject: KubeObject) -> Iterator[Report]:
-    """Report new routes that are incomplete, and mirrors for entries that redirect or answer themselves."""
-    found = [each for each in case.cluster.patches.of_source(subject) if each.kind == "HTTP_ROUTE"]
+    """Report new routes and hosts that are incomplete, and mirrors for entries that redirect or answer themselves."""
+    found = [each for each in case.cluster.patches.of_source(subject) if each.kind in ("HTTP_ROUTE", VIRTUAL_HOST)]
     for patch in found:
         if not patch.fits_release(release(case.cluster)):
             continue
@@ -33,10 +33,11 @@ def refused_routes(case: Case, subject: KubeObject) -> Iterator[Report]:
             lacking = _lacking(patch)
             landing = lands(case, patch) if lacking else False
             if landing is not False:
-                message = f"{patch.operation} makes a route without {lacking}"
+                made = "a virtual host" if patch.kind == VIRTUAL_HOST else "a route"
+                message = f"{patch.operation} makes {made} without {lacking}"
                 likely = landing is None or not proxies_at_hand(case.cluster, patch)
                 yield problem(subject, patch.node["patch"], message, likely=likely)
-        elif patch.merges:
+        elif patch.merges and patch.kind != VIRTUAL_HOST:
             for route in routes_for(case.cluster, patch):
                 met = route.action != ROUTE and patch.value["route"].given and _met(case, patch, route)
                 if met:
@@ -51,8 +52,10 @@ def _met(case: Case, patch: Patch, route: Route) -> list[Placement]:
 
 
 def _lacking(patch: Patch) -> str:
-    """What a new route lacks for Envoy to take it; empty for nothing."""
+    """What a new route or virtual host lacks for Envoy to take it; empty for nothing."""
     match, value = patch.value["match"], patch.value
+    if patch.kind == VIRTUAL_HOST:
+        return "a name" if not value["name"].text() else "" if value["domains"].texts() else "domains"
     paths = ("prefix", "path", "safe_regex", "safeRegex", "path_separated_prefix", "pathSeparatedPrefix")
     if not any(match[key].given for key in (*paths, "connect_matcher", "path_match_policy")):
         return "a match of its path"

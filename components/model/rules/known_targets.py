@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import SIDECAR
+from .envoy import SIDECAR, WAYPOINT
 from .objects import KubeObject, exported
 from .outlets import Outlet, own_hosts
 from .placements import asked, standing
@@ -93,8 +93,9 @@ def unknown_at(cluster: ClusterObjects, route: Route, outlet: Outlet, target: Ta
 def hidden_by_exports(cluster: ClusterObjects, host: str, sender: tuple[str, str]) -> KubeObject | None:
     """The Service or ServiceEntry of a host whose exports hide it from a sender; None where they do not.
 
-    What is in their own namespace sidecars have where a VirtualService of theirs leads there, whoever sees it; what is
-    exported to nobody has no endpoints there. Source: collectImportedServices of Istio's pilot.
+    What is in their own namespace sidecars have where a VirtualService of theirs leads there, whoever sees it, and so
+    have gateways, even if they do not send it; what is exported to nobody has no endpoints there. Source:
+    collectImportedServices of Istio's pilot.
     """
     context, namespace = sender
     service = cluster.service(host)
@@ -102,17 +103,32 @@ def hidden_by_exports(cluster: ClusterObjects, host: str, sender: tuple[str, str
     if subject is None or (sees_service(namespace, subject) if service else exported(subject, namespace)):
         return None
     exports = subject.annotation(EXPORT) if service else subject.exported_to
-    own = context == SIDECAR and subject.namespace == namespace and "~" not in exports
-    return None if own and led_to(cluster, namespace, host) else subject
+    own = context != WAYPOINT and subject.namespace == namespace and "~" not in exports
+    return None if own and led_to(cluster, namespace, host, context=context) else subject
 
 
-def led_to(cluster: ClusterObjects, namespace: str, host: str, ports: Collection[int] | None = None) -> bool:
-    """Whether some entry makes a target known to the sidecars of a namespace; with ``ports`` one of these ports."""
+def led_to(
+    cluster: ClusterObjects,
+    namespace: str,
+    host: str,
+    ports: Collection[int] | None = None,
+    *,
+    context: str = SIDECAR,
+) -> bool:
+    """Whether some entry for the mesh makes a target known to the proxies of a namespace.
+
+    Args:
+        cluster: Their cluster.
+        namespace: The namespace.
+        host: The target's host.
+        ports: Ports of it one of which must be known; None for any.
+        context: Kind of proxy: what a Sidecar hides it hides from sidecars alone.
+    """
     return any(
         MESH in route.bound
         and _leads_to(cluster, route, host)
         and exported(route.owner, namespace)
-        and cluster.scopes.takes_route(namespace, route, ports=ports)
+        and (context != SIDECAR or cluster.scopes.takes_route(namespace, route, ports=ports))
         and _is_there(cluster, route)
         and _tells(route, namespace)
         for route in cluster.routing.routes

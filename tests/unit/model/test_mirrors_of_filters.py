@@ -85,15 +85,38 @@ def test_a_mirror_for_what_sidecars_have_of_services_by_themselves_is_on_no_list
         (mirroring("SIDECAR_OUTBOUND", C, kind="VIRTUAL_HOST", operation="MERGE"), "certain"),
         (mirroring("SIDECAR_OUTBOUND", {"name": "other:1"}, kind="VIRTUAL_HOST", operation="MERGE"), ""),
         (mirroring("GATEWAY", kind="VIRTUAL_HOST", operation="MERGE"), "likely"),
+        (mirroring("SIDECAR_OUTBOUND", C, kind="VIRTUAL_HOST", operation="REMOVE"), ""),
     ],
     ids=[
         *("first of a Service", "of no Service", "after no route", "after a route", "at the end"),
-        *("at a gateway that is not given", "a virtual host", "no virtual host", "hosts of a gateway not given"),
+        *(
+            "at a gateway that is not given",
+            "a virtual host",
+            "no virtual host",
+            "hosts of a gateway not given",
+            "away",
+        ),
     ],
 )
 def test_what_a_patch_adds_is_told_where_it_finds_a_place(written: Object, told: str) -> None:
     objects = [bare(name="a"), service("a"), service("b"), service("c"), deployment("a", app="a")]
     assert told_of(*objects, written) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "lacking"),
+    [
+        ({}, "a name"),
+        ({"name": "new"}, "domains"),
+        ({"name": "new", "domains": ["new.example"]}, ""),
+    ],
+)
+def test_a_new_virtual_host_needs_a_name_and_domains(value: Object, lacking: str) -> None:
+    written = mirroring("SIDECAR_OUTBOUND", kind="VIRTUAL_HOST", operation="ADD")
+    written["spec"]["configPatches"][0]["patch"]["value"] = value
+    objects = mesh([bare(name="a"), service("a"), service("b"), deployment("a", app="a"), written])
+    found = [each.message for each in findings(objects, "envoy-filter-refused-routes")]
+    assert found == ([f"ADD makes a virtual host without {lacking}"] if lacking else [])
 
 
 GATEWAY: Object = {
