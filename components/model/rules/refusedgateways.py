@@ -33,10 +33,13 @@ def _server(server: Node) -> Refusals:
     for key in ("name", "protocol"):
         if not port[key].given:
             yield port, f"{key} is missing"
-    if port["number"].integer() not in _PORTS:
+    if port["number"].integer() not in _PORTS and not server["bind"].text().startswith("unix://"):
         yield port["number"], "a port must be from 1 to 65535"
-    if not server["hosts"].texts():
+    hosts = server["hosts"].texts()
+    if not hosts:
         yield server["hosts"], "a server needs a host"
+    if any(map(_is_short, hosts)):
+        yield server["hosts"], "a host must be a full name"
     if protocol and protocol not in _PLAIN | _SECURED | _OTHER:
         yield port["protocol"], "the protocol is unknown"
     elif protocol in _SECURED and not tls.given:
@@ -102,12 +105,20 @@ def refused_sidecar(subject: KubeObject) -> Refusals:
             yield listener["hosts"], "a listener needs a host"
         if any(host.count("/") != 1 for host in hosts):
             yield listener["hosts"], "a host must be written as namespace/name"
+        elif any(map(_is_short, hosts)):
+            yield listener["hosts"], "a host must be a full name"
     for listener, _ in pairwise(listeners):
         if not listener["port"].given:
             yield listener, "only the last listener goes without a port"
     places = [(each["port"]["number"].integer(), each["bind"].text()) for each in listeners if each["port"].given]
     if _twice(places):
         yield spec["egress"], "a port is given twice"
+
+
+def _is_short(written: str) -> bool:
+    """Whether a host, perhaps with a namespace before it, has one label alone."""
+    name = written.rpartition("/")[2]
+    return name != "*" and "." not in name
 
 
 def _twice(values: Sequence[Hashable]) -> bool:
