@@ -498,6 +498,8 @@ class _Mirror:
             return [] if elsewhere else self._say("primary-absent-silent")  # beyond: elsewhere
         services = [self.claims.cluster.service(each.host) for each in route.primaries]
         nobody = any(each and each.annotation(EXPORT) == "~" for each in services)  # beyond: nobody
+        if "host-routed-twice" in self.rules:  # beyond: twice
+            return []
         return self._say("primary-absent-claimed") if told and expected and not lacking and not nobody else []
 
     def _share(self) -> list[Disagreement]:

@@ -39,8 +39,8 @@ def gateway_undefined(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report gateways that are named but not defined."""
     for name in _gateways(case, subject) if case.cluster.complete else ():
         if not case.cluster.gateways.named(name):
-            there = any(case.cluster.find(kind, *name.split("/", 1)) for kind in ("Gateway", "KubernetesGateway"))
-            message = f"Gateway {name} is refused" if there else f"no Gateway {name} is defined"
+            refused = case.cluster.gateways.refused(name)
+            message = f"Gateway {name} is refused" if refused else f"no Gateway {name} is defined"
             yield problem(subject, _place(subject), message)
 
 

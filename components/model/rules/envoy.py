@@ -187,6 +187,12 @@ class Patches:
         """Whether any takes a cluster away."""
         return any(patch.operation == REMOVE for found in self.clusters.values() for patch in found)
 
+    @cached_property
+    def name_hosts(self) -> bool:
+        """Whether any is for one virtual host by its name."""
+        matches = (each.match["routeConfiguration"]["vhost"] for found in self.by_source.values() for each in found)
+        return any(host["name"].given or host["domainName"].given for host in matches)
+
     def of_source(self, source: KubeObject) -> list[Patch]:
         """Patches of one EnvoyFilter."""
         for error in self.unknown:

@@ -62,6 +62,12 @@ class GatewayPods:
         found = native or self.find("Gateway", namespace, own)
         return found if found in self._taken else None
 
+    def refused(self, name: str) -> bool:
+        """Whether a gateway is at hand and refused."""
+        namespace, _, own = name.partition("/")
+        there = (self.known.get((kind, namespace, own)) for kind in ("Gateway", "KubernetesGateway"))
+        return any(there) and self.named(name) is None
+
     @cached_property
     def _taken(self) -> frozenset[KubeObject]:
         return frozenset((*self.istio, *self.native))

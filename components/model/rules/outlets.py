@@ -1,27 +1,22 @@
 """Where a route object's entries could be: the virtual hosts that its senders have for it."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain
 
-from ..routing import CLUSTER_DOMAIN
+from ..routing import service_host
 from .attaching import admits, attached
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .gateways import HTTP_PROTOCOLS, Listener
-from .hosts import covers, widening
+from .hosts import covers
 from .objects import KubeObject, exported, full_name, is_ambient, service_name
 from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
-from .sidecar_ports import (
-    PLAIN_PORT,
-    called_ports,
-    has_plain_port,
-    http_ports,
-    may_be_elsewhere,
-    visible_subject,
-)
+from .sidecar_hosts import hosts_by_port, takes_services
+from .sidecar_ports import PLAIN_PORT, called_ports, has_plain_port, http_ports, may_be_elsewhere, visible_subject
 from .visibility import sees_route
 from .waypoints import Behind, behind_any, waypoint_of
 
@@ -97,7 +92,13 @@ def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool
                 found.append(part)
             else:
                 absences[part] = None
+    if cluster.patches.name_hosts:  # a patch may be for one host of several alone
+        found = [part for each in found for part in _by_host(each)]
     return Outlets(outlets=tuple(found), absences=tuple(absences))
+
+
+def _by_host(outlet: Outlet) -> list[Outlet]:
+    return [replace(outlet, hosts=(host,)) for host in outlet.hosts] or [outlet]
 
 
 def port_at(cluster: ClusterObjects, target: Target, outlet: Outlet) -> int | None:
@@ -121,22 +122,9 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
         for each in (*callers(routes), *_others(cluster, routes))
         if not is_ambient(cluster.find("Namespace", "default", each)) and sees_route(each, first, cluster.scopes)
         if has_plain_port(cluster, each) is not False
-        if (hosts := tuple(host for host in own_hosts(first) if not _takes_services(cluster, host, each)))
+        if (hosts := tuple(host for host in own_hosts(first) if not takes_services(cluster, host, each)))
     ]
     return Outlets(outlets=tuple(found))
-
-
-def _takes_services(cluster: ClusterObjects, host: str, namespace: str) -> bool:
-    """Whether a host is for some at :data:`PLAIN_PORT` that sidecars know, and so makes no virtual host there."""
-    return any(
-        PLAIN_PORT in cluster.ports_of(name) and visible_subject(cluster, name, namespace, PLAIN_PORT)
-        for name in _covered(cluster, host)
-    )
-
-
-def _covered(cluster: ClusterObjects, host: str) -> list[str]:
-    """A host itself, or the known ones of a pattern."""
-    return [each for each in cluster.registered_hosts if covers(host, each)] if host.startswith("*") else [host]
 
 
 def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
@@ -212,7 +200,7 @@ def _of_sidecars(
         if not sees_route(namespace, first, cluster.scopes):
             yield f"sidecars in {namespace} do not see {first.owner}"
             continue
-        ports = _asked_for(first, _sidecar_ports(cluster, hosts, namespace, native=first.native))
+        ports = _asked_for(first, hosts_by_port(cluster, hosts, namespace, native=first.native))
         if not ports:
             unseen = [
                 host for host in hosts if cluster.ports_of(host) and not visible_subject(cluster, host, namespace)
@@ -293,88 +281,31 @@ def _ports_behind(
 def _asked_for(
     route: Route, ports: dict[int | None, tuple[list[str], bool]]
 ) -> dict[int | None, tuple[list[str], bool]]:
-    """The ports that a route of the Gateway API names for its Services; all for any other."""
+    """The ports that a route of the Gateway API names for each of its Services; all for any other."""
     if not route.native:
         return ports
-    parents = [each for each in route.owner.spec["parentRefs"].elements() if each["kind"].text("Gateway") != "Gateway"]
-    named = {each["port"].integer() for each in parents}
-    return ports if None in named else {port: found for port, found in ports.items() if port is None or port in named}
-
-
-def _sidecar_ports(
-    cluster: ClusterObjects, hosts: Sequence[str], namespace: str, *, native: bool
-) -> dict[int | None, tuple[list[str], bool]]:
-    """Hosts by the port that sidecars of a namespace have them on, and whether that is sure.
-
-    What nothing defines stands beside the others at their ports, and at :data:`PLAIN_PORT`. Routes of the Gateway API
-    make no such hosts.
-    """
+    asked: dict[str, set[int | None]] = defaultdict(set)
+    for parent in route.owner.spec["parentRefs"].elements():
+        kind, namespace = parent["kind"].text("Gateway"), parent["namespace"].text(route.owner.namespace)
+        if kind != "Gateway":
+            asked[service_host(parent["name"].text(), namespace) if kind == "Service" else ""].add(
+                parent["port"].integer()
+            )
     found: dict[int | None, tuple[list[str], bool]] = {}
-    strangers: list[str] = []
-    for host in hosts:
-        known = _registered(cluster, host.lower(), namespace)
-        if known is None:
-            found.setdefault(None, ([], False))[0].append(host)
-            continue
-        for name, port in known:
-            if port:
-                found.setdefault(port, ([], True))[0].append(name)
-        if not known or _stands_alone(host, known):
-            strangers.append(host)
-    if native:
-        return found
-    if strangers and (plain := has_plain_port(cluster, namespace)) is not False:
-        found.setdefault(PLAIN_PORT, ([], plain is True))
-    for names, _ in found.values():
-        names.extend(each for each in strangers if each not in names)
+    for port, (names, sure) in ports.items():
+        taken = [name for name in names if not {None, port}.isdisjoint(asked.get(name) or asked.get("") or {None})]
+        if port is None or taken:
+            found[port] = (names if port is None else taken, sure)
     return found
-
-
-def _stands_alone(host: str, known: Sequence[tuple[str, int]]) -> bool:
-    """Whether a pattern is a host of its own where none of its known hosts is, and somebody may call it by a name."""
-    return host.startswith("*") and not host.endswith(CLUSTER_DOMAIN) and all(port != PLAIN_PORT for _, port in known)
-
-
-def _registered(cluster: ClusterObjects, host: str, namespace: str) -> list[tuple[str, int]] | None:
-    """Known hosts of a pattern with their HTTP ports; none for a stranger, None where a Service may not be at hand."""
-    if not host.startswith("*"):
-        subject = visible_subject(cluster, host, namespace)
-        if subject is not None:
-            return [(host, port) for port in called_ports(cluster, host, namespace)] or [(host, 0)]
-        if may_be_elsewhere(cluster, host):
-            return None
-        unseen = cluster.ports_of(host)
-        return [(host, 0)] if unseen and PLAIN_PORT not in unseen else []
-    return _of_pattern(cluster, host, namespace)
-
-
-def _of_pattern(cluster: ClusterObjects, host: str, namespace: str) -> list[tuple[str, int]] | None:
-    """The same for a pattern, at sidecars."""
-    known = _covered(cluster, host)
-    names = [name for name in known if not _routed_closer(cluster, name, host, namespace)]
-    visible = [name for name in names if visible_subject(cluster, name, namespace)]
-    found = [(name, port) for name in visible for port in called_ports(cluster, name, namespace)]
-    if found or not host.endswith(CLUSTER_DOMAIN):
-        return found
-    if any(PLAIN_PORT in cluster.ports_of(name) for name in names) and not _takes_services(cluster, host, namespace):
-        return []
-    return None if may_be_elsewhere(cluster, host) else [(host, 0)]
-
-
-def _routed_closer(cluster: ClusterObjects, name: str, pattern: str, namespace: str) -> bool:
-    """Whether a route of the mesh for a host itself, or for a narrower pattern, takes it before that of ``pattern``."""
-    for closer in takewhile(lambda each: each != pattern, widening(name)):
-        for route in cluster.route_index.exactly(closer):
-            seen = MESH in route.bound and sees_route(namespace, route, cluster.scopes)
-            if seen and not cluster.refusals(route.owner):
-                return True
-    return False
 
 
 def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gateway: str) -> Iterator[Outlet | str]:
     namespaces = cluster.gateways.namespaces_of(gateway)
     found = cluster.gateways.named(gateway)
     if found is None or gateway in cluster.listeners.unknown:
+        if cluster.gateways.refused(gateway):
+            yield f"{gateway} is refused"
+            return
         # Rules on gateways say what is wrong with one that is not there.
         for namespace in namespaces:
             yield Outlet(context=GATEWAY, namespace=namespace, gateway=gateway, sure=False)

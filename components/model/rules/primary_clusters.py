@@ -46,7 +46,7 @@ def primary_undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]
     placed = [each.outlet for each in standing(cluster, route).placements if each.action == ROUTE]
     for outlet in placed if primaries else ():
         pairs = zip(primaries, found, strict=True)
-        lacking = [reason or _why_absent(cluster, route, _meant(cluster, each), outlet) for each, (reason, _) in pairs]
+        lacking = [reason or _why_absent(cluster, route, each, outlet) for each, (reason, _) in pairs]
         if all(lacking):
             yield _without_cluster(route, lacking[0], likely=not outlet.sure)
             return
@@ -70,10 +70,11 @@ def _without_cluster(route: Route, reason: str, remedy: str = "", *, likely: boo
 
 def _why_absent(cluster: ClusterObjects, route: Route, primary: Target, outlet: Outlet) -> str:
     """Why the proxies of an outlet have no cluster for a primary that some have; empty where they have one."""
-    port, found = port_at(cluster, primary, outlet), port_nodes(cluster, primary.host)
+    port, target = port_at(cluster, primary, outlet), _meant(cluster, primary)
+    found = port_nodes(cluster, target.host)
     if port and found and port not in map(port_number, found[1]):
         return f"it is given without a port, and {found[0]} has no port {port}, as requests have {outlet.words}"
-    target = primary if primary.port is not None else replace(primary, port=port)
+    target = target if primary.port is not None else replace(target, port=port)
     if unknowing := unknown_at(cluster, route, outlet, target):
         return unknowing
     if port and cluster.patches.removes_clusters:

@@ -193,3 +193,22 @@ def test_a_missing_port_matters_where_the_route_s_own_mirror_is_left(operation: 
     written = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "a"}}, operation=operation)
     other = service("b", ports=[{"name": "http", "port": 9}])
     assert bool(findings(mesh([route, service("a"), other, written]), "mirror-target-no-port")) is told
+
+
+A_HOST, ITS_DOMAIN = {"name": "a.hello.svc.cluster.local:8000"}, {"domainName": "c.hello.svc.cluster.local"}
+
+
+@pytest.mark.parametrize(
+    ("vhost", "clean"),
+    [({}, True), (A_HOST, False), (ITS_DOMAIN, False)],
+    ids=["every host", "one host by its name", "one by its domain"],
+)
+def test_a_scrub_for_one_host_of_a_route_leaves_the_other_s_credentials(vhost: Object, *, clean: bool) -> None:
+    route = bare(name="a")
+    route["spec"]["hosts"].append("c.hello.svc.cluster.local")
+    written = mirroring("SIDECAR_OUTBOUND", {**vhost, "route": {"name": "a"}})
+    names = ("authorization", "cookie", "proxy-authorization", "x-api-key", "x-forwarded-client-cert")
+    policy = written["spec"]["configPatches"][0]["patch"]["value"]["route"]["request_mirror_policies"][0]
+    policy["request_headers_mutations"] = [{"remove": name} for name in names]
+    objects = mesh([route, service("a"), service("b"), service("c"), written])
+    assert (findings(objects, "mirror-credentials") == []) is clean

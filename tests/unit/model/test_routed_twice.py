@@ -30,8 +30,8 @@ def said(*routes: Object) -> list[str]:
 @pytest.mark.parametrize(
     ("own", "other", "when"),
     [
-        (EVERYTHING, EVERYTHING, "where it is the older of both"),
-        (READS, READS, "where it is the older of both"),
+        (EVERYTHING, EVERYTHING, "where it is older"),
+        (READS, READS, "where it is older"),
         (READS, EVERYTHING, ""),
         (EVERYTHING, READS, ""),
         (READS, PATH, ""),
@@ -67,6 +67,11 @@ def test_only_routes_of_one_host_and_one_listener_meet(own: Object, other: Objec
     assert len(found) == meet
 
 
+def test_of_routes_as_old_as_each_other_the_first_name_counts() -> None:
+    routes = [native(name, EVERYTHING, mirrors=name == "b") for name in ("c", "b", "a")]
+    assert said(*routes) == ["HTTPRoute hello/a takes its requests for * on hello/own where it is older, or as old"]
+
+
 def test_a_route_for_a_gateway_and_a_service_has_the_hosts_of_each_there() -> None:
     route = native("one", EVERYTHING, mirrors=True)
     route["spec"]["parentRefs"].append(MESH)
@@ -80,3 +85,12 @@ def test_a_service_is_a_parent_by_its_own_group_alone(group: str, *, there: bool
     route = native("one", EVERYTHING, {"group": group, "kind": "Service", "name": "a"}, mirrors=True)
     objects = mesh([route, service("a"), service("b")])
     assert (findings(objects, "mirror-never-sent") == []) is there
+
+
+@pytest.mark.parametrize(("port", "sent"), [(None, True), (8000, True), (80, False)])
+def test_a_port_of_one_parent_says_nothing_of_another(port: int | None, *, sent: bool) -> None:
+    named = {**MESH, **({"port": port} if port else {})}
+    route = native("one", EVERYTHING, named, mirrors=True)
+    route["spec"]["parentRefs"].append({**MESH, "name": "gone"})
+    objects = mesh([route, service("a"), service("b")])
+    assert (findings(objects, "mirror-never-sent") == []) is sent
