@@ -420,8 +420,8 @@ class _Mirror:
             return []
         ended = pattern_entry(self.claims.cluster, mirror_entry.target.host)  # without a cluster nothing else matters
         found = [*self._primaries(), *self._share(), *self._clusters(), *(() if ended else self._credentials())]
-        hidden = self._is_hidden()
-        return [each for each in found if not (hidden and each.kind.endswith("-claimed"))]  # beyond: twice
+        doubtful = self._is_hidden() or self._by_gateways_elsewhere()
+        return [each for each in found if not (doubtful and each.kind.endswith("-claimed"))]
 
     def _resting(self, alike: Sequence[MirrorEntry]) -> list[Disagreement]:
         """What is not as claimed of a mirror that rests, given those that may be sent in its place."""
@@ -444,7 +444,11 @@ class _Mirror:
         """Whether another route for the host keeps it from a proxy that the linter counts with."""
         there = {(_context(each.proxy), each.proxy.namespace) for each, _ in self.sent}
         senders = proxies(self.claims.cluster, self.mirror_entry.route)
-        return "host-routed-twice" in self.rules and not there.issuperset(senders)
+        return "host-routed-twice" in self.rules and not there.issuperset(senders)  # beyond: twice
+
+    def _by_gateways_elsewhere(self) -> bool:
+        """Whether what is said of it may be said of a gateway that is not given."""
+        return "gateway-undefined" in self.rules  # beyond: gateways
 
     def _nothing(self, mirror_entry: MirrorEntry) -> bool:
         """Whether a share is nothing, or is said to be too little for Envoy."""
