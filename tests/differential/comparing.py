@@ -244,6 +244,10 @@ def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
         ):  # beyond: refused
             found += _Mirror(mirror_entry, claims, question, answer).disagreements()
     found += [*_unlisted(answer, claims, refused), *_unmade(answer, claims)] if not frozen else ()
+    try:
+        _ = found and oracle.ask(question)  # it may have ended while it answered, with some of it alone
+    except OracleError as error:
+        return Result([], 0, 0, str(error))
     mirrors = sum(1 for _ in _mirrors(answer))
     return Result(sorted(set(found)), mirrors, answer["milliseconds"], refused=frozenset(refused))
 
@@ -490,11 +494,12 @@ class _Mirror:
     def _primaries(self) -> list[Disagreement]:
         """Whether some sender lacks the clusters of all primaries, so that it answers 503 and copies nothing."""
         route = self.mirror_entry.route
-        told = any(
-            each.rule == "mirror-primary-undefined"
-            and (each.object, each.field) == (str(route.source), route.entry.path)
+        told = [
+            each
             for each in self.claims.findings
-        )
+            if each.rule == "mirror-primary-undefined"
+            and (each.object, each.field) == (str(route.source), route.entry.path)
+        ]
         expected = [each for each, _ in self.sent if self._expected(each.proxy)]
         lacking = any(not each.clusters.keys() & each.route.get("clusters", {}).keys() for each in expected)
         if lacking and not told:
@@ -504,7 +509,8 @@ class _Mirror:
         nobody = any(each and each.annotation(EXPORT) == "~" for each in services)  # beyond: nobody
         if "host-routed-twice" in self.rules:  # beyond: twice
             return []
-        return self._say("primary-absent-claimed") if told and expected and not lacking and not nobody else []
+        surely = any(not each.likely for each in told)
+        return self._say("primary-absent-claimed") if surely and expected and not lacking and not nobody else []
 
     def _share(self) -> list[Disagreement]:
         percent = self.mirror_entry.percent

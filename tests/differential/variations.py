@@ -194,7 +194,7 @@ class VariationMaker(TargetMaker):
                     f"pods-{index}", self.pick(*self.namespaces), {"istio": "edge"}, container="istio-proxy"
                 )
             if way != "elsewhere":
-                gateway["spec"]["selector"] = self.pick({"istio": "other"}, {"istio": "edge", "tier": "front"}, {})
+                gateway["spec"]["selector"] = self.pick({"istio": "other"}, {"istio": "edge", "tier": "front"})
         for gateway in self._of("Gateway", "gateway.networking.k8s.io"):
             if gateway["spec"]["gatewayClassName"] == "istio" and self.chance(0.5):
                 tls = {"certificateRefs": [{"name": "cert"}]}

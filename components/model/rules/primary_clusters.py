@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from .clusters import ClusterObjects
+from .envoy import SIDECAR
 from .known_targets import unknown_at
 from .mirror_entries import MirrorEntry
 from .outlets import Outlet, port_at
@@ -72,6 +73,10 @@ def _why_absent(cluster: ClusterObjects, route: Route, primary: Target, outlet: 
     """Why the proxies of an outlet have no cluster for a primary that some have; empty where they have one."""
     port, target = port_at(cluster, primary, outlet), _meant(cluster, primary)
     found = port_nodes(cluster, target.host)
+    own = cluster.ports_of(primary.host)
+    if target is not primary and outlet.context == SIDECAR and outlet.port and outlet.port not in own:
+        # istiod looks for what it stands for among what is called on the listener's port.
+        return f"{primary.host} stands for {target.host} on its own ports alone, and not {outlet.words}"
     if port and found and port not in map(port_number, found[1]):
         return f"it is given without a port, and {found[0]} has no port {port}, as requests have {outlet.words}"
     target = target if primary.port is not None else replace(target, port=port)

@@ -71,7 +71,8 @@ def no_port(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
         return
     numbers = case.cluster.ports_of(mirror_entry.target.host)
     places = sent(case.cluster, mirror_entry.route)
-    own = [each for each in places if not each.applied or any(at.node is mirror_entry.node for at in each.policies)]
+    kept = [each for each in places if not each.removed_by]
+    own = [each for each in kept if not each.applied or any(at.node is mirror_entry.node for at in each.policies)]
     if places and not own:
         return
     outlets = [each.placement.outlet for each in own]

@@ -212,3 +212,12 @@ def test_a_scrub_for_one_host_of_a_route_leaves_the_other_s_credentials(vhost: O
     policy["request_headers_mutations"] = [{"remove": name} for name in names]
     objects = mesh([route, service("a"), service("b"), service("c"), written])
     assert (findings(objects, "mirror-credentials") == []) is clean
+
+
+@pytest.mark.parametrize(("operation", "told"), [("REMOVE", False), ("MERGE", True)])
+def test_a_missing_port_matters_nowhere_where_the_route_is_taken_away(operation: str, *, told: bool) -> None:
+    route = bare(name="a", mirror={"host": "b.hello.svc.cluster.local"})
+    target = service("b", ports=[{"name": "grpc", "port": 9000}])
+    written = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "a"}}, operation=operation)
+    found = findings(mesh([route, service("a"), target, written]), "mirror-target-no-port")
+    assert ["copies in hello on port 8000 go to port 8000" in each.message for each in found] == [True] * told

@@ -159,6 +159,14 @@ def test_a_primary_that_stands_for_another_one(last: str, why: str) -> None:
     assert [why in each.message for each in found] == [True] * bool(why)
 
 
+@pytest.mark.parametrize(("port", "lacking"), [(8000, False), (9000, True)])
+def test_sidecars_know_what_a_primary_stands_for_on_its_own_ports_alone(port: int, *, lacking: bool) -> None:
+    route = to(host="d.hello.svc.cluster.local")
+    alias = service("d", type="ExternalName", externalName=C, ports=[{"name": "grpc", "port": port}])
+    found = said(route, service("a"), alias, service("c"))
+    assert [f"stands for {C} on its own ports alone" in each.message for each in found] == [True] * lacking
+
+
 @pytest.mark.parametrize(("protocol", "lacking"), [("TCP", False), ("UDP", True)])
 def test_a_port_for_datagrams_has_no_cluster(protocol: str, *, lacking: bool) -> None:
     primary = service("a", ports=[{"name": "grpc", "port": 8000, "protocol": protocol}])
