@@ -32,6 +32,7 @@ from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError,
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
 from pulumi_traffic_mirror.operations.oracle.rendered import (
     Rendering,
+    awaits_certificate,
     copies,
     leads_to,
     named_entries,
@@ -475,6 +476,8 @@ class _Mirror:
         told = (self.mine | self.rules) & UNSENT or self.mine & (VANISHING | {"mirror-percent-range"})
         if self._behind_hosts_elsewhere():
             return []
+        if awaits_certificate(self.claims.cluster, self.mirror_entry.route):  # beyond: certificates
+            return []
         if told or self.claims.patched(self.mirror_entry) or self._sent_by_another():
             return []
         actions = {each.route["action"] for each in self.found}
@@ -502,11 +505,11 @@ class _Mirror:
         ]
         expected = [each for each, _ in self.sent if self._expected(each.proxy)]
         lacking = any(not each.clusters.keys() & each.route.get("clusters", {}).keys() for each in expected)
-        if lacking and not told:
-            elsewhere = any(may_be_elsewhere(self.claims.cluster, each.host) for each in route.primaries)
-            return [] if elsewhere else self._say("primary-absent-silent")  # beyond: elsewhere
         services = [self.claims.cluster.service(each.host) for each in route.primaries]
         nobody = any(each and each.annotation(EXPORT) == "~" for each in services)  # beyond: nobody
+        if lacking and not told and not nobody:
+            elsewhere = any(may_be_elsewhere(self.claims.cluster, each.host) for each in route.primaries)
+            return [] if elsewhere else self._say("primary-absent-silent")  # beyond: elsewhere
         if "host-routed-twice" in self.rules:  # beyond: twice
             return []
         surely = any(not each.likely for each in told)

@@ -236,10 +236,10 @@ class ClusterObjects:
                 found.update(dict.fromkeys(entry.spec["hosts"].texts()))
         return list(found)
 
-    def ports_of(self, host: str) -> tuple[int, ...]:
-        """Port numbers of a known host."""
+    def ports_of(self, host: str, *, every: bool = False) -> tuple[int, ...]:
+        """Port numbers of a known host, with ``every`` those that proxies have no cluster for as well."""
         subject = self.service(host) or next(iter(self.service_entries.covering(host)), None)
-        nodes = known_ports(subject) if subject else []
+        nodes = (subject.spec["ports"].elements() if every else known_ports(subject)) if subject else []
         numbers = (node["port" if node["port"].given else "number"].integer() for node in nodes)
         return tuple(number for number in numbers if number)
 

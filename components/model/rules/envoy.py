@@ -188,6 +188,11 @@ class Patches:
         return any(patch.operation == REMOVE for found in self.clusters.values() for patch in found)
 
     @cached_property
+    def removes_hosts(self) -> bool:
+        """Whether any takes virtual hosts away."""
+        return any(patch.operation == REMOVE for patch in self.hosts)
+
+    @cached_property
     def name_hosts(self) -> bool:
         """Whether any is for one virtual host by its name."""
         matches = (each.match["routeConfiguration"]["vhost"] for found in self.by_source.values() for each in found)

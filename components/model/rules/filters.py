@@ -219,7 +219,9 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     else:
         return True  # REPLACE writes nothing into a route
     if met is not False:
-        return False if met and proxies_at_hand(cluster, patch) else None
+        # What takes virtual hosts away may leave none to change.
+        sure = met and proxies_at_hand(cluster, patch) and not cluster.patches.removes_hosts
+        return False if sure else None
     if not patch.merges or patch.kind == VIRTUAL_HOST:
         return all_at_hand(cluster, patch) or None
     unknown = default and not patch.name and not all_at_hand(cluster, patch)

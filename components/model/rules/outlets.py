@@ -105,7 +105,8 @@ def port_at(cluster: ClusterObjects, target: Target, outlet: Outlet) -> int | No
     """Port that an outlet's requests go to: the target's; without one its only one, but at sidecars the listener's."""
     if target.port is not None:
         return target.port
-    ports = cluster.ports_of(target.host) if outlet.context != SIDECAR else ()
+    # Ports that have no cluster count as well here.
+    ports = cluster.ports_of(target.host, every=True) if outlet.context != SIDECAR else ()
     return ports[0] if len(ports) == 1 else outlet.port
 
 
@@ -342,8 +343,22 @@ def _let_in(cluster: ClusterObjects, hosts: Sequence[str], gateway: str) -> dict
     for host in hosts:
         for listener in cluster.listener_index.overlapping(host):
             if listener.gateway == gateway and _takes_requests(listener):
-                found.setdefault(listener, {}).update(dict.fromkeys(_narrower(listener, host)))
+                taken = [each for each in _narrower(listener, host) if not _isolated(cluster, listener, each)]
+                if taken:
+                    found.setdefault(listener, {}).update(dict.fromkeys(taken))
     return found
+
+
+def _isolated(cluster: ClusterObjects, listener: Listener, host: str) -> bool:
+    """Whether a host is that of a narrower listener of the Gateway API on the same port, whoever that lets in.
+
+    Source: https://gateway-api.sigs.k8s.io/geps/gep-1713/; held against istiod.
+    """
+    if not cluster.gateways.is_native(listener.gateway):
+        return False
+    beside = (each for each in cluster.listeners.by_gateway.get(listener.gateway, ()) if each.port == listener.port)
+    narrower = (name for each in beside for name in each.hosts if name not in listener.hosts and listener.takes(name))
+    return any(covers(name, host) for name in narrower)
 
 
 def _takes_requests(listener: Listener) -> bool:

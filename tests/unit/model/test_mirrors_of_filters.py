@@ -221,3 +221,11 @@ def test_a_missing_port_matters_nowhere_where_the_route_is_taken_away(operation:
     written = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "a"}}, operation=operation)
     found = findings(mesh([route, service("a"), target, written]), "mirror-target-no-port")
     assert ["copies in hello on port 8000 go to port 8000" in each.message for each in found] == [True] * told
+
+
+def test_what_is_written_into_virtual_hosts_is_less_sure_where_some_are_taken_away() -> None:
+    written = mirroring("SIDECAR_OUTBOUND", C, kind="VIRTUAL_HOST", operation="MERGE")
+    away = mirroring("SIDECAR_OUTBOUND", C, kind="VIRTUAL_HOST", operation="REMOVE")
+    away["metadata"] = {"name": "away", "namespace": "hello"}
+    objects = [bare(name="a"), service("a"), service("b"), service("c"), deployment("a", app="a"), written]
+    assert [told_of(*objects), told_of(*objects, away)] == ["certain", "likely"]

@@ -65,6 +65,12 @@ def test_without_a_port_a_gateway_of_several_ports_sends_to_its_own(port: int, *
     assert ["has no port 80, as requests have at edge/own" in each.message for each in found] == [True] * lacking
 
 
+def test_a_port_for_datagrams_is_one_of_several_for_whoever_sends_without_a_port() -> None:
+    ports = [{"name": "grpc", "port": 9000}, {"name": "dns", "port": 53, "protocol": "UDP"}]
+    [found] = said(*at_gateway(to(port={})), service("a", ports=ports))
+    assert "Service hello/a has no port 8000" in found.message
+
+
 def test_a_primary_without_any_port() -> None:
     [found] = said(*at_gateway(to(port={})), service("a", ports=[]))
     assert "Service hello/a has no port 8000" in found.message

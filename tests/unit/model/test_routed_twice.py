@@ -94,3 +94,20 @@ def test_a_port_of_one_parent_says_nothing_of_another(port: int | None, *, sent:
     route["spec"]["parentRefs"].append({**MESH, "name": "gone"})
     objects = mesh([route, service("a"), service("b")])
     assert (findings(objects, "mirror-never-sent") == []) is sent
+
+
+@pytest.mark.parametrize(
+    ("beside", "sent"),
+    [("a.example", False), ("*.example", False), ("b.example", True), ("*.a.example", True), ("", True)],
+)
+def test_a_host_of_a_narrower_listener_comes_to_no_other_one_of_its_port(beside: str, *, sent: bool) -> None:
+    gateway: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
+    gateway |= {"metadata": {"name": "own", "namespace": "hello"}}
+    wide, other = ({"name": name, "port": 80, "protocol": "HTTP"} for name in ("wide", "other"))
+    listeners = [wide, {**other, "hostname": beside}] if beside else [wide]
+    gateway["spec"] = {"gatewayClassName": "istio", "listeners": listeners}
+    route = native("one", EVERYTHING, {"name": "own", "sectionName": "wide"}, mirrors=True, hostnames=["a.example"])
+    objects = mesh([gateway, route, service("a"), service("b")])
+    assert (findings(objects, "mirror-never-sent") == []) is sent
+    listeners[-1]["port"] = 81
+    assert findings(mesh([gateway, route, service("a"), service("b")]), "mirror-never-sent") == []

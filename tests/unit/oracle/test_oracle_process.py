@@ -148,6 +148,22 @@ def test_a_mirror_that_no_proxy_has_is_a_finding(tmp_path: Path) -> None:
     assert "mirror-never-sent" in {each.rule for each in found if each in shown}
 
 
+@pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
+def test_of_a_listener_whose_certificate_is_not_given_istiod_tells_nothing(tmp_path: Path, protocol: str) -> None:
+    tls = {"tls": {"certificateRefs": [{"name": "cert"}]}} if protocol == "HTTPS" else {}
+    gateway: dict[str, Any] = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
+    gateway["metadata"] = {"name": "own", "namespace": "shop"}
+    listeners = [{"name": "own", "port": 443, "protocol": protocol, **tls}]
+    gateway["spec"] = {"gatewayClassName": "istio", "listeners": listeners}
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "shadow", "port": 80}}}
+    native = {**gateway, "kind": "HTTPRoute", "metadata": {"name": "v", "namespace": "shop"}}
+    rule = {"backendRefs": [{"name": "web", "port": 80}], "filters": [mirror]}
+    native["spec"] = {"parentRefs": [{"name": "own"}], "rules": [rule]}
+    found, shown = asked(tmp_path, [], {}, gateway, native)
+    assert ("mirror-never-sent" in {each.rule for each in shown}) is (protocol == "HTTP")
+    assert ("mirror-unbounded-life" in {each.rule for each in found}) is (protocol == "HTTPS")
+
+
 def test_a_container_of_an_image_is_asked_as_the_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docker = tmp_path / "docker"
     body = "print(json.dumps({'version': ' '.join(sys.argv[1:]) + os.environ['PILOT_ENABLE_AMBIENT']}), flush=True)"
