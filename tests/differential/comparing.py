@@ -307,6 +307,8 @@ def _unmade(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
     there = {mirror["cluster"] for _, mirror in _mirrors(answer)}
     if any(each.rule == "host-routed-twice" for each in claims.findings):  # beyond: twice
         return
+    if any(each.spec["workloadSelector"].given for each in claims.cluster.of("Sidecar")):  # beyond: labels
+        return
     for finding in claims.findings:
         if finding.rule == "envoy-filter-mirrors" and not finding.likely:
             name = finding.message.removeprefix("copies go to ").partition(",")[0]

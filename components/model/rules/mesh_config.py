@@ -66,12 +66,12 @@ def _exports(mesh: Node, subject: KubeObject, namespace_labels: Callable[[str], 
 def default_exports(mesh: Node, kind: str) -> list[str]:
     """Who sees objects of a kind that do not say so themselves; nothing where the mesh does not say so either.
 
-    For DestinationRules istiod knows their own namespace here, and takes everything else for all. Source:
-    setDestinationRules of its pilot; held against istiod.
+    For DestinationRules istiod knows their own namespace here, and nothing else. Source: setDestinationRules of its
+    pilot; held against istiod.
     """
     written = mesh[EXPORTS[kind]].texts()
-    if kind == "DestinationRule" and written:
-        return ["."] if "." in written else ["*"]
+    if kind == "DestinationRule":
+        return ["."] if "." in written else []
     return written
 
 

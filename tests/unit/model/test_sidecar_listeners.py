@@ -92,6 +92,18 @@ def test_of_destination_rules_the_mesh_hides_those_that_it_leaves_to_their_own_n
     assert (findings(objects, "mirror-subset-undefined") == []) is seen
 
 
+def test_two_destination_rules_of_which_one_alone_says_that_all_see_it_stay_apart() -> None:
+    rule: Object = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
+    spec: Object = {"host": "b.hello.svc.cluster.local", "trafficPolicy": {"tls": {}}}
+    first = {**rule, "metadata": {"name": "one", "namespace": "hello"}, "spec": {**spec, "exportTo": ["*"]}}
+    pool = {"connectionPool": {"tcp": {"maxConnections": 10}}}
+    second = {**rule, "metadata": {"name": "two", "namespace": "hello"}, "spec": {**spec, "trafficPolicy": pool}}
+    objects = [bare(), service("a"), service("b"), first, second]
+    for config in ({}, {"defaultDestinationRuleExportTo": ["lab"]}):
+        [found] = findings(under(*objects, **config), "mirror-no-brakes")
+        assert "a connection limit" not in found.message, config
+
+
 @pytest.mark.parametrize("exports", [["."], ["lab"]])
 def test_one_for_chosen_workloads_is_refused_for_no_default_of_the_mesh(exports: list[str]) -> None:
     rule: Object = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
