@@ -209,9 +209,9 @@ def makes_mirrors(case: Case, subject: KubeObject) -> Iterator[Report]:
 def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     """Whether each route that a patch is for has a mirror to the cluster that it names; None where some may not."""
     cluster = case.cluster
-    default = asks_for_default(patch.match)
     if patch.operation == REMOVE:
         return True  # whatever its value says
+    default = asks_for_default(patch.match)
     if patch.kind == VIRTUAL_HOST or patch.operation in ADDING:
         met = lands(case, patch)
     elif patch.merges:

@@ -55,9 +55,7 @@ class Scopes:
             find: Looks a Service up by its full name.
         """
         listeners = self._listeners(namespace)
-        for text in (text for node in listeners for text in _hosts(node)):
-            place, _, pattern = text.partition("/")
-            place = namespace if place == "." else place
+        for place, pattern in (each for node in listeners for each in _hosts(node, namespace)):
             if find(pattern) is None and place not in given:
                 return False
         return bool(listeners)
@@ -83,9 +81,7 @@ class Scopes:
             own = listener["port"]["number"].integer()
             if own is not None and ports is not None and own not in ports:
                 continue
-            for written in _hosts(listener):
-                place, _, pattern = written.partition("/")
-                place = namespace if place == "." else place
+            for place, pattern in _hosts(listener, namespace):
                 if place in ("*", home) and (covers(pattern, host) or covers(host, pattern)):
                     return True
         return False
@@ -119,10 +115,12 @@ def _called_at(listeners: list[Node], port: int | None) -> list[Node]:
     return own or [each for each in listeners if not each["port"].given]
 
 
-def _hosts(listener: Node) -> list[str]:
-    """The hosts that a listener of a Sidecar takes in: none at all where one says so."""
-    written = listener["hosts"].texts()
-    return [] if any(text.startswith("~/") for text in written) else written
+def _hosts(listener: Node, namespace: str) -> list[tuple[str, str]]:
+    """Namespaces and hosts that a listener of a Sidecar takes in for those of a namespace: none where one says so."""
+    written = [text.partition("/") for text in listener["hosts"].texts()]
+    if any(place == "~" and separator for place, separator, _ in written):
+        return []
+    return [(namespace if place == "." else place, pattern) for place, _, pattern in written]
 
 
 def sees_route(namespace: str, route: Route, scopes: Scopes) -> bool:
