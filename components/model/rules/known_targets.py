@@ -9,9 +9,10 @@ from typing import Final
 
 from .clusters import ClusterObjects
 from .envoy import SIDECAR, WAYPOINT
+from .matching import asked
 from .objects import KubeObject, exported
 from .outlets import Outlet, own_hosts
-from .placements import asked, standing
+from .placements import standing
 from .policies import home
 from .ports import port_nodes
 from .reach import pattern_entry, service_entry

@@ -10,14 +10,15 @@ from functools import partial
 from typing import TypeAlias
 
 from .clusters import ClusterObjects
-from .conditions import Condition, conditions
-from .envoy import GATEWAY, WAYPOINT
+from .conditions import Condition
+from .envoy import GATEWAY
+from .matching import asked, meets
 from .nativematches import native_order
 from .nodes import NotJudgedError
-from .objects import KubeObject, exported
+from .objects import KubeObject
 from .outlets import Outlet, Outlets, outlets, uncalled
 from .references import left_out
-from .routes import MESH, ROUTE, Route, gateway_name
+from .routes import MESH, ROUTE, Route
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,15 +137,15 @@ def _walk(
     """
     stopper: Route | None = None
     nothing = Condition([])
-    for route, asked, ends in ordered:
+    for route, wanted, ends in ordered:
         if stopper is not None:
             yield route, nothing, False, f"{stopper.entry.path} before it takes every request {outlet.words}"
             continue
-        if isinstance(asked, str):
-            yield route, nothing, False, asked
+        if isinstance(wanted, str):
+            yield route, nothing, False, wanted
             continue
         met = False
-        for condition in asked:
+        for condition in wanted:
             taken = _meets(cluster, route, condition, outlet) if unmet or not condition.unmeetable else False
             if taken is False:
                 continue
@@ -154,7 +155,7 @@ def _walk(
                 stopper = route
                 break
         if not met:
-            nobody = all(condition.unmeetable for condition in asked)
+            nobody = all(condition.unmeetable for condition in wanted)
             reason = "no request meets its match" if nobody else f"nobody {outlet.words} meets its match"
             yield route, nothing, False, reason
         if ends:
@@ -187,44 +188,16 @@ def _absence(cluster: ClusterObjects, route: Route, *, at_gateway: bool) -> str:
     return ""
 
 
-def asked(route: Route) -> list[Condition] | str:
-    """The matches of an Istio entry, or why Istio leaves it out, which then is nowhere and leads nowhere."""
-    home = route.owner.namespace
-    if route.source is not route.owner and not exported(route.source, home):
-        return f"{route.source} does not export itself to {home}, whose {route.owner} delegates to it"
-    found = conditions(route)
-    return "its match lies outside that of the entry that delegates to it" if found is None else found
-
-
 def _meets(cluster: ClusterObjects, route: Route, condition: Condition, outlet: Outlet) -> bool | None:
-    """Whether a match lets through what comes to an outlet; None where it cannot be told."""
-    if not condition.asks_for_sender:
-        return True
-    certain = True
-    port = condition["port"].integer()
-    if port:
-        if outlet.port is None:
-            certain = False
-        elif outlet.port != port:
-            return False
-    named = [(node["gateways"].texts(), place) for node, place in condition.parts]
-    for gateways, place in named:
-        if gateways:
-            bound = {gateway_name(each, place) for each in gateways}
-            return (True if certain else None) if (outlet.gateway or MESH) in bound else False
-    wanted = condition["sourceNamespace"].text()
-    if wanted and wanted != outlet.namespace:
-        return False
-    labels = {
-        key: value.text() for node, _ in reversed(condition.parts) for key, value in node["sourceLabels"].entries()
-    }
-    if labels and outlet.context == WAYPOINT:
-        chosen = False  # it leaves such matches out
-    else:
-        chosen = cluster.gateways.chooses(labels, outlet.context, outlet.namespace, route)
-    if chosen is False:
-        return False
-    return True if chosen and certain else None
+    return meets(
+        cluster,
+        route,
+        condition,
+        context=outlet.context,
+        namespace=outlet.namespace,
+        gateway=outlet.gateway or MESH,
+        port=outlet.port,
+    )
 
 
 def _placement(route: Route, condition: Condition, outlet: Outlet, *, sure: bool) -> Placement:

@@ -1,12 +1,14 @@
 """Hosts of routes for the mesh by the ports on which sidecars have them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from ..routing import CLUSTER_DOMAIN
 from .clusters import ClusterObjects
+from .envoy import SIDECAR
 from .hosts import covers, widening
-from .routes import MESH
+from .matching import asked, meets
+from .routes import MESH, Route
 from .sidecar_ports import PLAIN_PORT, called_ports, has_plain_port, may_be_elsewhere, visible_subject
 from .visibility import sees_route
 
@@ -61,24 +63,44 @@ def _registered(cluster: ClusterObjects, host: str, namespace: str) -> list[tupl
 def _of_pattern(cluster: ClusterObjects, host: str, namespace: str) -> list[tuple[str, int]] | None:
     """The same for a pattern, at sidecars."""
     known = _covered(cluster, host)
-    names = [name for name in known if not _routed_closer(cluster, name, host, namespace)]
-    visible = [name for name in names if visible_subject(cluster, name, namespace)]
-    found = [(name, port) for name in visible for port in called_ports(cluster, name, namespace)]
+    visible = [name for name in known if visible_subject(cluster, name, namespace)]
+    own = [name for name in visible if not any(_closer(cluster, name, host, namespace))]
+    found = [(name, port) for name in own for port in called_ports(cluster, name, namespace)]
     if found or not host.endswith(CLUSTER_DOMAIN):
         return found
-    if any(PLAIN_PORT in cluster.ports_of(name) for name in names) and not takes_services(cluster, host, namespace):
+    if not takes_services(cluster, host, namespace) and any(
+        PLAIN_PORT in cluster.ports_of(name)
+        and not any(_made(cluster, _closer(cluster, name, host, namespace), namespace))
+        for name in known
+    ):
         return []
     return None if may_be_elsewhere(cluster, host) else [(host, 0)]
 
 
-def _routed_closer(cluster: ClusterObjects, name: str, pattern: str, namespace: str) -> bool:
-    """Whether a route of the mesh for a host itself, or for a narrower pattern, takes it before that of ``pattern``."""
+def _closer(cluster: ClusterObjects, name: str, pattern: str, namespace: str) -> Iterator[Route]:
+    """Entries that sidecars see of routes for a host itself, or for a narrower pattern than ``pattern``.
+
+    A Service that sidecars see belongs to the closest of these routes, whether it makes them a virtual host or not.
+    """
     for closer in takewhile(lambda each: each != pattern, widening(name)):
         for route in cluster.route_index.exactly(closer):
             seen = MESH in route.bound and sees_route(namespace, route, cluster.scopes)
             if seen and not cluster.refusals(route.owner):
-                return True
-    return False
+                yield route
+
+
+def _made(cluster: ClusterObjects, routes: Iterable[Route], namespace: str) -> Iterator[Route]:
+    """Those of some entries that make sidecars a virtual host for what no Service that they see defines.
+
+    A route of the Gateway API makes none, nor does one whose every match is for others.
+    """
+    for route in routes:
+        conditions = [] if route.native or isinstance(found := asked(route), str) else found
+        if any(
+            meets(cluster, route, each, context=SIDECAR, namespace=namespace, gateway=MESH, port=PLAIN_PORT)
+            for each in conditions
+        ):
+            yield route
 
 
 def takes_services(cluster: ClusterObjects, host: str, namespace: str) -> bool:

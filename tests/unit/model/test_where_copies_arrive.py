@@ -285,18 +285,32 @@ def test_a_host_that_nobody_knows_has_the_plain_port_unless_a_sidecar_hides_it(h
     assert (found == []) is sent
 
 
-@pytest.mark.parametrize(("closer", "sent"), [(False, True), (True, False)])
+@pytest.mark.parametrize(
+    ("matches", "sent"),
+    [
+        (None, True),
+        ([], False),
+        ([{"gateways": ["mesh"]}], False),
+        ([{"sourceNamespace": "hello"}], False),
+        ([{"sourceNamespace": "lab"}], True),
+        ([{"sourceLabels": {"app": "c"}}], True),
+        ([{"sourceLabels": {"app": "c"}}, {"uri": {"prefix": "/a"}}], False),
+        ([{"port": 8080}], True),
+        ([{"port": 80}], False),
+    ],
+)
 def test_a_pattern_takes_a_service_that_its_callers_do_not_see_unless_a_closer_route_does(
-    closer: bool, sent: bool
+    matches: list[Object] | None, sent: bool
 ) -> None:
+    """A closer route does where some match of it lets its callers through; with None there is no closer route."""
     hidden = service("a", ports=[{"name": "http", "port": 80}])
     hidden["metadata"]["annotations"] = {"networking.istio.io/exportTo": "lab"}
     pattern = bare()
     pattern["spec"] |= {"hosts": ["*.hello.svc.cluster.local"], "exportTo": ["."]}
     pattern["spec"]["http"][0]["mirror"]["host"] = "b.lab.svc.cluster.local"
-    own = bare(mirror=None)
+    own = bare(mirror=None, match=matches)
     own["metadata"]["name"] = "own"
-    objects = [hidden, pattern, service("b", "lab"), *([own] if closer else [])]
+    objects = [hidden, pattern, service("b", "lab"), *([] if matches is None else [own])]
     assert (findings(mesh(objects), "mirror-never-sent") == []) is sent
 
 
