@@ -16,7 +16,15 @@ from .objects import KubeObject, exported, full_name, is_ambient, service_name
 from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
 from .sidecar_hosts import hosts_by_port, takes_services
-from .sidecar_ports import PLAIN_PORT, called_ports, has_plain_port, http_ports, may_be_elsewhere, visible_subject
+from .sidecar_ports import (
+    PLAIN_PORT,
+    called_ports,
+    has_plain_port,
+    http_ports,
+    is_alias,
+    may_be_elsewhere,
+    visible_subject,
+)
 from .visibility import sees_route
 from .waypoints import Behind, behind_any, waypoint_of
 
@@ -136,7 +144,7 @@ def own_outlets(cluster: ClusterObjects, namespace: str) -> list[Outlet]:
 def _own_outlets(cluster: ClusterObjects, namespace: str) -> Iterator[Outlet]:
     for host in cluster.registered:
         subject = visible_subject(cluster, host, namespace)
-        if subject is None:
+        if subject is None or is_alias(cluster, host):  # what an alias stands for has its name as a domain
             continue
         called = called_ports(cluster, host, namespace)
         for node in subject.spec["ports"].elements():

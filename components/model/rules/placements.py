@@ -136,6 +136,7 @@ def _walk(
     Yields entry, match, whether it is surely there, and why it is not; empty when it is or may be.
     """
     stopper: Route | None = None
+    reached = True
     nothing = Condition([])
     for route, wanted, ends in ordered:
         if stopper is not None:
@@ -150,8 +151,10 @@ def _walk(
             if taken is False:
                 continue
             met = True
-            yield route, condition, taken is True and outlet.sure, ""
-            if taken and condition.takes_all:
+            yield route, condition, taken is True and reached and outlet.sure, ""
+            if condition.takes_all and taken is None:
+                reached = False  # somebody may have no route after it
+            elif condition.takes_all:
                 stopper = route
                 break
         if not met:

@@ -98,15 +98,20 @@ def called_ports(cluster: ClusterObjects, host: str, namespace: str) -> list[int
 
 
 def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
-    """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP."""
+    """Ports that sidecars of a namespace listen on for all addresses: those that say that they carry HTTP.
+
+    Where their Sidecar has a listener for a port, one for all ports makes them listen on it as well.
+    """
     found: set[int] = set()
     for host in cluster.registered:
-        if is_alias(cluster, host) or visible_subject(cluster, host, namespace) is None:
-            continue
         known = port_nodes(cluster, host)
-        for node in known[1] if known else ():
+        if known is None or is_alias(cluster, host) or visible_subject(cluster, host, namespace) is None:
+            continue
+        subject, nodes = known
+        for node in nodes:
             number = port_number(node)
-            if known and number and (known[0].kind == "ServiceEntry" or family(port_protocol(known[0], node))):
-                seen = carries_http(known[0], node) and visible_subject(cluster, host, namespace, number)
-                found |= {number} if seen else set()
+            says_so = subject.kind == "ServiceEntry" or family(port_protocol(subject, node))
+            if number and says_so and carries_http(subject, node):
+                taken = cluster.scopes.takes_in(namespace, host, subject.namespace, ports=(number,))
+                found |= {number} if taken else set()
     return found

@@ -73,6 +73,27 @@ def test_a_mirror_for_what_sidecars_have_of_services_by_themselves_is_on_no_list
     assert told_of(bare(), service("a"), service("b"), service("c"), mirroring("SIDECAR_OUTBOUND", vhost)) == told
 
 
+def test_an_alias_has_no_virtual_host_by_itself() -> None:
+    alias = service("c", type="ExternalName", externalName="b.hello.svc.cluster.local")
+    assert told_of(bare(), service("a"), service("b"), alias, mirroring("SIDECAR_OUTBOUND", C)) == ""
+
+
+@pytest.mark.parametrize(
+    ("match", "told"),
+    [
+        ({"sourceLabels": {"app": "c"}}, "likely"),
+        ({"sourceLabels": {"app": "c"}, "method": {"exact": "GET"}}, "certain"),
+        ({"sourceNamespace": "lab"}, "certain"),
+    ],
+    ids=["all of some callers", "some of some callers", "all of callers elsewhere"],
+)
+def test_what_an_entry_before_it_may_take_whole_is_not_called_certain(match: Object, told: str) -> None:
+    route = bare(name="first", match=[match])
+    route["spec"]["http"] += bare(name="second", mirror=None)["spec"]["http"]
+    written = mirroring("SIDECAR_OUTBOUND", {"route": {"name": "second"}})
+    assert told_of(route, service("a"), service("b"), written) == told
+
+
 @pytest.mark.parametrize(
     ("written", "told"),
     [

@@ -242,6 +242,21 @@ def test_sidecars_route_an_alias_where_they_know_another_service_at_its_port(hos
     assert (found == []) is sent
 
 
+@pytest.mark.parametrize(("hosts", "sent"), [("./*", True), ("./b.hello.svc.cluster.local", True), ("other/*", False)])
+def test_sidecars_listen_on_a_port_for_an_alias_where_a_listener_for_all_ports_has_a_service(
+    hosts: str, sent: bool
+) -> None:
+    """The alias is taken in on a listener for its port alone, where no other Service is."""
+    own = {"hosts": ["*/a.hello.svc.cluster.local"], "port": {"number": 8000, "protocol": "HTTP", "name": "http"}}
+    sidecar: Object = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar"}
+    sidecar |= {"metadata": {"name": "narrow", "namespace": "hello"}, "spec": {"egress": [own, {"hosts": [hosts]}]}}
+    alias = service("a", type="ExternalName", externalName="out.example")
+    route = bare()
+    route["spec"]["exportTo"] = ["."]
+    found = findings(mesh([route, alias, service("b"), service("c", "other", ports=[]), sidecar]), "mirror-never-sent")
+    assert (found == []) is sent
+
+
 @pytest.mark.parametrize(("port", "said"), [(80, False), (8000, True)])
 def test_a_pattern_makes_a_host_of_its_own_where_it_takes_no_service_at_the_plain_port(port: int, said: bool) -> None:
     """A new route beside its entry is refused there, although nobody calls it."""
