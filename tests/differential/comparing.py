@@ -32,7 +32,6 @@ from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError,
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
 from pulumi_traffic_mirror.operations.oracle.rendered import (
     Rendering,
-    awaits_certificate,
     copies,
     leads_to,
     named_entries,
@@ -477,8 +476,6 @@ class _Mirror:
             return []
         told = (self.mine | self.rules) & UNSENT or self.mine & (VANISHING | {"mirror-percent-range"})
         if self._behind_hosts_elsewhere():
-            return []
-        if awaits_certificate(self.claims.cluster, self.mirror_entry.route):  # beyond: certificates
             return []
         if told or self.claims.patched(self.mirror_entry) or self._sent_by_another():
             return []

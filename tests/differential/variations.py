@@ -4,6 +4,7 @@ from typing import Final
 
 import yaml
 
+from pulumi_traffic_mirror.model.render.gateway_api import TERMINATE_MODE
 from tests.differential.maker import ISTIO, NATIVE, Object, full
 from tests.differential.targets import OUTSIDE, TargetMaker
 
@@ -197,8 +198,30 @@ class VariationMaker(TargetMaker):
                 gateway["spec"]["selector"] = self.pick({"istio": "other"}, {"istio": "edge", "tier": "front"})
         for gateway in self._of("Gateway", "gateway.networking.k8s.io"):
             if gateway["spec"]["gatewayClassName"] == "istio" and self.chance(0.5):
-                tls = {"certificateRefs": [{"name": "cert"}]}
-                listener: Object = {"name": "secured", "port": 443, "protocol": "HTTPS", "tls": tls}
+                listener: Object = {"name": "secured", "port": 443, "protocol": "HTTPS"}
                 if self.chance(0.5):
                     listener["hostname"] = self.pick("web.example", "*.example")
-                gateway["spec"]["listeners"].append(listener)
+                namespace = gateway["metadata"]["namespace"]
+                listener["tls"] = {"certificateRefs": [self._certificate(namespace) for _ in range(self.pick(1, 1, 2))]}
+                if self.chance(0.15):
+                    listener["tls"]["options"] = {TERMINATE_MODE: self.pick("ISTIO_SIMPLE", "ISTIO_MUTUAL", "MUTUAL")}
+                listeners = gateway["spec"]["listeners"]
+                listeners[self.pick(0, len(listeners)) :] = [listener]
+
+    def _certificate(self, namespace: str) -> Object:
+        """A reference to a Secret, perhaps of another namespace, which may grant that or not."""
+        named: Object = {"name": "cert"}
+        if self.chance(0.1):
+            return {**named, "kind": "ConfigMap"}
+        if not self.chance(0.4):
+            return named
+        other = self.pick(*self.namespaces, "vault")
+        if self.chance(0.7):
+            group = self.pick("gateway.networking.k8s.io", "gateway.networking.k8s.io", "")
+            asking = {"group": group, "kind": "Gateway", "namespace": self.pick(namespace, namespace, "elsewhere")}
+            granted = self.pick(
+                {"kind": "Secret"}, {"kind": "Secret", "name": self.pick("cert", "other")}, {"kind": "Service"}
+            )
+            spec = {"from": [asking], "to": [{"group": "", **granted}]}
+            self.add("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", "certificates", other, spec)
+        return {**named, "namespace": other}

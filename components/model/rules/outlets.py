@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -11,7 +12,9 @@ from .attaching import admits, attached
 from .clusters import ClusterObjects
 from .envoy import GATEWAY, SIDECAR, WAYPOINT
 from .gateways import HTTP_PROTOCOLS, Listener
+from .grants import without_certificate
 from .hosts import covers
+from .nodes import NotJudgedError
 from .objects import KubeObject, exported, full_name, is_ambient, service_name
 from .ports import carries_http, family, port_number, port_protocol
 from .routes import MESH, Route, Target
@@ -162,6 +165,8 @@ def listening(cluster: ClusterObjects, gateway: KubeObject) -> Iterator[Outlet]:
     """What a gateway's pods have for each of its listeners of requests, whether a route is bound to it or not."""
     name = f"{gateway.namespace}/{gateway.name}"
     for listener in filter(_takes_requests, cluster.listeners.by_gateway.get(name, ())):
+        if _closed(cluster, listener):
+            continue
         config = _config_name(cluster, gateway, listener)
         for namespace in cluster.gateways.namespaces_of(name):
             yield Outlet(context=GATEWAY, namespace=namespace, gateway=name, port=listener.port, config=config)
@@ -322,7 +327,9 @@ def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gat
     let_in = _let_in(cluster, hosts, gateway)
     taken = {each: admits(cluster, each, route.owner.namespace, hosts) for each in let_in}
     admitting = [each for each in let_in if taken[each] is not False]
-    listeners = [each for each in admitting if attached(route, gateway, each)]
+    asked_for = [each for each in admitting if attached(route, gateway, each)]
+    closed = {each: reason for each in asked_for if (reason := _closed(cluster, each))}
+    listeners = [each for each in asked_for if each not in closed]
     for namespace in namespaces:
         if not exported(route.owner, namespace):
             yield f"proxies of {gateway} in {namespace} do not see {route.owner}"
@@ -337,12 +344,20 @@ def _of_gateway(cluster: ClusterObjects, route: Route, hosts: Sequence[str], gat
                 hosts=tuple(let_in[listener]),
                 sure=taken[listener] is True,
             )
+        yield from (f"{gateway} opens no {each.node.path}: {reason}" for each, reason in closed.items())
         if let_in and not admitting:
             yield f"{gateway} takes no routes of namespace {route.owner.namespace}"
-        elif let_in and not listeners:
+        elif let_in and not asked_for:
             yield f"no listener of {gateway} is the one that its parentRefs ask for, or takes {route.source.kind}s"
-        elif not listeners:
+        elif not asked_for:
             yield f"no listener of {gateway} lets {', '.join(hosts)} in"
+
+
+def _closed(cluster: ClusterObjects, listener: Listener) -> str:
+    """Why a listener is not opened; empty where it is, or where that cannot be told."""
+    with suppress(NotJudgedError):
+        return without_certificate(cluster, listener)
+    return ""
 
 
 def _let_in(cluster: ClusterObjects, hosts: Sequence[str], gateway: str) -> dict[Listener, dict[str, None]]:

@@ -7,9 +7,10 @@ from contextlib import suppress
 
 from .clusters import ClusterObjects
 from .envoy import GATEWAY
+from .grants import is_granted
 from .mirror_entries import MirrorEntry
 from .nodes import NotJudgedError
-from .objects import GATEWAY_GROUP, KubeObject, service_name
+from .objects import service_name
 from .outlets import Outlet
 from .reach import service_entry
 from .routes import Route
@@ -62,19 +63,6 @@ def ungranted(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
         return ""
     name, namespace = service
     kind = mirror_entry.destination["kind"].text("Service")
-    if namespace == own.namespace or any(
-        grant.namespace == namespace and _grants(grant, own, kind, name) for grant in cluster.of("ReferenceGrant")
-    ):
+    if is_granted(cluster, own, kind, name, namespace):
         return ""
-    for unknown in cluster.homeless("ReferenceGrant"):
-        raise unknown
     return f"no ReferenceGrant in {namespace} lets {own.kind}s of {own.namespace} refer to {kind} {name}"
-
-
-def _grants(grant: KubeObject, route: KubeObject, kind: str, name: str) -> bool:
-    """Whether a ReferenceGrant lets a route refer to an object of the grant's namespace."""
-    given = [
-        (node["kind"].text(), node["group"].text(), node["namespace"].text()) for node in grant.spec["from"].elements()
-    ]
-    named = [(node["kind"].text(), node["name"].text(name)) for node in grant.spec["to"].elements()]
-    return (route.kind, GATEWAY_GROUP, route.namespace) in given and (kind, name) in named

@@ -8,7 +8,7 @@ from ...model.rules import RULES, ClusterObjects, Finding, KubeObject, MirrorEnt
 from .answers import Answer
 from .process import Oracle, OracleError
 from .question import Question, question_of
-from .rendered import awaits_certificate, copies, named_entries, renderings
+from .rendered import copies, named_entries, renderings
 
 REFUSED: Final = "object-refused"
 UNSENT: Final = "mirror-never-sent"
@@ -107,8 +107,6 @@ def _paired(
     for mirror_entry in cluster.routing.sent:
         if str(mirror_entry.source) not in refused and str(mirror_entry.route.owner) not in refused:
             shown = _shown(mirror_entry, question, answer)
-            if shown == {UNSENT} and awaits_certificate(cluster, mirror_entry.route):
-                continue
             yield from _of_site(cluster, mirror_entry, findings, shown, said)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from ...model import JsonObject
 from ...model.rules.gateways import GATEWAY_NAME, WAYPOINT_CLASS
+from .certificates import certificate
 
 Object = dict[str, Any]
 
@@ -107,12 +108,14 @@ def question_of(
 ) -> Question:
     """Complete objects as a cluster would, and ask for a sidecar of each namespace and for every gateway.
 
-    Namespaces, a ready pod of each workload and of each Service that selects none, EndpointSlices, and what Istio
-    makes for gateways of the Gateway API.
+    Namespaces, a ready pod of each workload and of each Service that selects none, EndpointSlices, and what Istio makes
+    for gateways of the Gateway API. Secrets are left out; in their place stands a certificate for each listener that
+    names one, because istiod opens none without.
     """
     given = [_completed(each) for each in objects]
     cluster = _Cluster(objects=given)
     cluster.add_gateway_services()
+    cluster.replace_secrets()
     cluster.add_namespaces({root_namespace, *_named((mesh or {}).get("defaultVirtualServiceExportTo"))})
     proxies = [*cluster.sidecars(root_namespace), *cluster.gateways()]
     cluster.add_pods(proxies)
@@ -172,6 +175,18 @@ class _Cluster:
             ]
             spec = {"selector": {GATEWAY_NAME: name}, "ports": ports or [{"name": "status", "port": 15021}]}
             self._add("v1", "Service", own, namespace, labels=marks, spec=spec)
+
+    def replace_secrets(self) -> None:
+        """A stand-in for each certificate that a listener of the Gateway API names, and none of the Secrets given."""
+        named = {
+            (str(each.get("name", "")), str(each.get("namespace") or _namespace(gateway)))
+            for gateway in self.of("Gateway")
+            for listener in _list(_spec(gateway).get("listeners"))
+            for each in _list(_mapping(listener.get("tls")).get("certificateRefs"))
+        }
+        self.objects = [each for each in self.objects if each.get("kind") != "Secret"]
+        for name, namespace in sorted(named):
+            self._add("v1", "Secret", name, namespace, labels={}, type="kubernetes.io/tls", data=dict(certificate()))
 
     def add_namespaces(self, named: set[str]) -> None:
         known = {_name(each) for each in self.of("Namespace")}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from ...model.rules import ClusterObjects, KubeObject, MirrorEntry, Route, Target
+from ...model.rules import KubeObject, MirrorEntry, Route, Target
 from .answers import Answer, ClusterFact, HostFact, MirrorFact, RouteFact, RoutesFact
 from .question import Proxy, Question
 
@@ -91,15 +91,6 @@ def refused(answer: Answer, subject: KubeObject) -> str:
     """Why an object is refused; empty when it is not."""
     named = str(subject)
     return next((fact.get("refused", "") for fact in answer.get("objects", []) if fact["object"] == named), "")
-
-
-def awaits_certificate(cluster: ClusterObjects, route: Route) -> bool:
-    """Whether a listener that a route of the Gateway API may be for needs a certificate.
-
-    That is a Secret, which no rule reads: without it istiod opens no such listener.
-    """
-    listeners = (each for name in route.bound for each in cluster.listeners.by_gateway.get(name, ()))
-    return route.native and any(each.node["tls"]["certificateRefs"].given for each in listeners)
 
 
 def copies(found: Rendering, mirror_entry: MirrorEntry) -> list[MirrorFact]:

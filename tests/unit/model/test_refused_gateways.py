@@ -116,3 +116,51 @@ def test_a_refused_sidecar_hides_nothing() -> None:
     objects = [bare(), service("a"), service("b")]
     assert findings(mesh([*objects, sidecar(nothing)]), "mirror-never-sent")
     assert findings(mesh([*objects, sidecar(nothing, nothing)]), "mirror-never-sent") == []
+
+
+def secured(*certificates: Object, **tls: Any) -> Object:
+    """A gateway with one listener for HTTPS."""
+    return native(listener("own", 443, "HTTPS", tls={"certificateRefs": list(certificates), **tls}))
+
+
+def granting(kind: str = "Secret", name: str = "cert", group: str = "", to: str = "hello") -> Object:
+    """A ReferenceGrant in `vault` for Gateways of a namespace."""
+    grant: Object = {"apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant"}
+    asking = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": to}
+    grant["metadata"] = {"name": "a", "namespace": "vault"}
+    return grant | {"spec": {"from": [asking], "to": [{"group": group, "kind": kind, "name": name}]}}
+
+
+CERT, ELSEWHERE = {"name": "cert"}, {"name": "cert", "namespace": "vault"}
+OWN_TLS = {"options": {"gateway.istio.io/tls-terminate-mode": "ISTIO_SIMPLE"}}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "grants", "reason"),
+    [
+        (secured(CERT), [], ""),
+        (secured(ELSEWHERE), [], "no ReferenceGrant in vault lets Gateways of hello refer to Secret cert"),
+        (secured(ELSEWHERE), [granting()], ""),
+        (secured(ELSEWHERE), [granting(name="other")], "no ReferenceGrant in vault"),
+        (secured(ELSEWHERE), [granting(kind="ConfigMap")], "no ReferenceGrant in vault"),
+        (secured(ELSEWHERE), [granting(group="apps")], "no ReferenceGrant in vault"),
+        (secured(ELSEWHERE), [granting(to="lab")], "no ReferenceGrant in vault"),
+        (secured(ELSEWHERE, CERT), [], ""),
+        (secured({**CERT, "kind": "ConfigMap"}), [], "names a ConfigMap, and only a Secret is a certificate"),
+        (secured(CERT, CERT, CERT), [], "it names 3 certificates, and 2 are the most"),
+        (secured(ELSEWHERE, **OWN_TLS), [], ""),
+    ],
+    ids=[
+        *("its own", "ungranted", "granted", "another name", "another kind", "another group", "another namespace"),
+        *("one of two", "no Secret", "three", "that of its pods"),
+    ],
+)
+def test_a_listener_without_a_certificate_that_it_may_use_sends_nothing(
+    gateway: Object, grants: list[Object], reason: str
+) -> None:
+    route = bound({"name": "own"})
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 8000}}}
+    route["spec"]["rules"][0]["filters"] = [mirror]
+    found = findings(mesh([gateway, route, service("a"), service("b"), *grants]), "mirror-never-sent")
+    assert bool(found) is bool(reason)
+    assert all("hello/own opens no spec.listeners[0]" in each.message and reason in each.message for each in found)

@@ -1,14 +1,17 @@
 """The oracle as a process that may be missing, end, fail or answer late; a stand-in program takes its place."""
 
+import base64
 import json
 import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.model.rules import ClusterObjects, Finding, Mesh, run_rules
@@ -148,20 +151,24 @@ def test_a_mirror_that_no_proxy_has_is_a_finding(tmp_path: Path) -> None:
     assert "mirror-never-sent" in {each.rule for each in found if each in shown}
 
 
-@pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
-def test_of_a_listener_whose_certificate_is_not_given_istiod_tells_nothing(tmp_path: Path, protocol: str) -> None:
-    tls = {"tls": {"certificateRefs": [{"name": "cert"}]}} if protocol == "HTTPS" else {}
+def test_a_certificate_that_a_listener_names_has_a_stand_in_and_no_secret_is_given_on() -> None:
     gateway: dict[str, Any] = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
     gateway["metadata"] = {"name": "own", "namespace": "shop"}
-    listeners = [{"name": "own", "port": 443, "protocol": protocol, **tls}]
-    gateway["spec"] = {"gatewayClassName": "istio", "listeners": listeners}
-    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "shadow", "port": 80}}}
-    native = {**gateway, "kind": "HTTPRoute", "metadata": {"name": "v", "namespace": "shop"}}
-    rule = {"backendRefs": [{"name": "web", "port": 80}], "filters": [mirror]}
-    native["spec"] = {"parentRefs": [{"name": "own"}], "rules": [rule]}
-    found, shown = asked(tmp_path, [], {}, gateway, native)
-    assert ("mirror-never-sent" in {each.rule for each in shown}) is (protocol == "HTTP")
-    assert ("mirror-unbounded-life" in {each.rule for each in found}) is (protocol == "HTTPS")
+    named = [{"name": "cert"}, {"name": "cert", "namespace": "vault"}]
+    listener = {"name": "own", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": named}}
+    gateway["spec"] = {"gatewayClassName": "istio", "listeners": [listener]}
+    true = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cert", "namespace": "shop"}}
+    true |= {"stringData": {"tls.key": "canary"}}
+    asked_for = question_of([gateway, true, {**true, "metadata": {"name": "other", "namespace": "shop"}}]).to_json()
+    made = [each for each in cast("list[Any]", asked_for["objects"]) if each["kind"] == "Secret"]
+    assert [(each["metadata"]["name"], each["metadata"]["namespace"]) for each in made] == [
+        ("cert", "shop"),
+        ("cert", "vault"),
+    ]
+    assert "canary" not in json.dumps(asked_for)
+    pair = {name: base64.b64decode(text) for name, text in made[0]["data"].items()}
+    public = x509.load_pem_x509_certificate(pair["tls.crt"]).public_key()
+    assert public == serialization.load_pem_private_key(pair["tls.key"], None).public_key()
 
 
 def test_a_container_of_an_image_is_asked_as_the_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
