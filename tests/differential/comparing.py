@@ -291,7 +291,8 @@ def _frozen(answer: Answer, claims: Claims, ask_callers: Callable[[], Answer]) -
     unlabelled = any(claims.unlabelled(owner.namespace, bound) for owner, bound in owners.items())  # beyond: labels
     filters = claims.cluster.of("EnvoyFilter")
     chosen = {str(each) for each in filters if each.spec["workloadSelector"].given}  # beyond: labels
-    unsure = [each for each in claims.findings if each.likely and (unlabelled or each.object in chosen)]
+    unclear = unlabelled or claims.cluster.patches.removes_hosts  # beyond: hosts
+    unsure = [each for each in claims.findings if each.likely and (unclear or each.object in chosen)]
     claimed = {each.rule for each in claims.findings if each not in unsure} & FREEZING
     if reasons and not told & FREEZING:
         yield Disagreement("envoy-refuses-routes", "", sorted(reasons)[0])

@@ -185,6 +185,27 @@ class VariationMaker(TargetMaker):
             made = self.add(filter_["apiVersion"], "EnvoyFilter", name, place, {"configPatches": patches})
             if self.chance(0.2):
                 made["spec"]["priority"] = self.pick(-10, 10)
+        if self.chance(0.4):
+            self._patch_hosts()
+
+    def _patch_hosts(self) -> None:
+        """A patch that takes virtual hosts away, or mirrors all of their requests."""
+        host: Object = self.pick(
+            {},
+            {"name": f"{full('web', self.home)}:80"},
+            {"name": "web.example:80"},
+            {"domainName": full("web", self.home)},
+        )
+        match: Object = {"context": self.pick("SIDECAR_OUTBOUND", "GATEWAY", "ANY")}
+        if host or self.chance(0.5):
+            match["routeConfiguration"] = {"vhost": host} if host else {"portNumber": self.pick(80, 8080)}
+        mirror = {"cluster": f"outbound|80||{full('shadow', self.home)}"}
+        patch = self.pick(
+            {"operation": "REMOVE"}, {"operation": "MERGE", "value": {"request_mirror_policies": [mirror]}}
+        )
+        spec = {"configPatches": [{"applyTo": "VIRTUAL_HOST", "match": match, "patch": patch}]}
+        place = self.pick(*self.namespaces, "istio-system")
+        self.add(f"{ISTIO}alpha3", "EnvoyFilter", "virtual-hosts", place, spec)
 
     def _vary_gateways(self) -> None:
         """Pods of a gateway elsewhere, and Gateways that choose none or others."""
@@ -198,15 +219,18 @@ class VariationMaker(TargetMaker):
                 gateway["spec"]["selector"] = self.pick({"istio": "other"}, {"istio": "edge", "tier": "front"})
         for gateway in self._of("Gateway", "gateway.networking.k8s.io"):
             if gateway["spec"]["gatewayClassName"] == "istio" and self.chance(0.5):
-                listener: Object = {"name": "secured", "port": 443, "protocol": "HTTPS"}
-                if self.chance(0.5):
-                    listener["hostname"] = self.pick("web.example", "*.example")
-                namespace = gateway["metadata"]["namespace"]
-                listener["tls"] = {"certificateRefs": [self._certificate(namespace) for _ in range(self.pick(1, 1, 2))]}
-                if self.chance(0.15):
-                    listener["tls"]["options"] = {TERMINATE_MODE: self.pick("ISTIO_SIMPLE", "ISTIO_MUTUAL", "MUTUAL")}
-                listeners = gateway["spec"]["listeners"]
-                listeners[self.pick(0, len(listeners)) :] = [listener]
+                kept: list[Object] = gateway["spec"]["listeners"] if self.chance(0.5) else []
+                gateway["spec"]["listeners"] = [*kept, self._secured(gateway["metadata"]["namespace"])]
+
+    def _secured(self, namespace: str) -> Object:
+        """A listener for HTTPS."""
+        listener: Object = {"name": "secured", "port": 443, "protocol": "HTTPS"}
+        if self.chance(0.5):
+            listener["hostname"] = self.pick("web.example", "*.example")
+        tls: Object = {"certificateRefs": [self._certificate(namespace) for _ in range(self.pick(1, 1, 2))]}
+        if self.chance(0.15):
+            tls["options"] = {TERMINATE_MODE: self.pick("ISTIO_SIMPLE", "ISTIO_MUTUAL", "MUTUAL")}
+        return {**listener, "tls": tls}
 
     def _certificate(self, namespace: str) -> Object:
         """A reference to a Secret, perhaps of another namespace, which may grant that or not."""
@@ -223,5 +247,5 @@ class VariationMaker(TargetMaker):
                 {"kind": "Secret"}, {"kind": "Secret", "name": self.pick("cert", "other")}, {"kind": "Service"}
             )
             spec = {"from": [asking], "to": [{"group": "", **granted}]}
-            self.add("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", "certificates", other, spec)
+            self.add("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", f"grant-{len(self.objects)}", other, spec)
         return {**named, "namespace": other}

@@ -47,12 +47,7 @@ def _grants(grant: KubeObject, source: KubeObject, kind: str, name: str) -> bool
         for node in grant.spec["to"].elements()
         if kind not in _CORE or not node["group"].text()
     ]
-    return (written_kind(source), GATEWAY_GROUP, source.namespace) in given and (kind, name) in named
-
-
-def written_kind(source: KubeObject) -> str:
-    """The kind of an object as it is written."""
-    return source.kind.removeprefix("Kubernetes")
+    return (source.written_kind, GATEWAY_GROUP, source.namespace) in given and (kind, name) in named
 
 
 def without_certificate(cluster: ClusterObjects, listener: Listener) -> str:
@@ -75,11 +70,12 @@ def without_certificate(cluster: ClusterObjects, listener: Listener) -> str:
     return reasons[0] if all(reasons) else ""
 
 
-def _unusable(cluster: ClusterObjects, gateway: KubeObject, named: Node) -> str:
+def _unusable(cluster: ClusterObjects, source: KubeObject, named: Node) -> str:
     kind, name = named["kind"].text("Secret"), named["name"].text()
     if kind != "Secret" or named["group"].text():
         return f"{named.path} names a {kind}, and only a Secret is a certificate"
-    namespace = named["namespace"].text(gateway.namespace)
-    if is_granted(cluster, gateway, kind, name, namespace):
+    namespace = named["namespace"].text(source.namespace)
+    if is_granted(cluster, source, kind, name, namespace):
         return ""
-    return f"no ReferenceGrant in {namespace} lets Gateways of {gateway.namespace} refer to Secret {name}"
+    asking = f"{source.written_kind}s of {source.namespace}"
+    return f"no ReferenceGrant in {namespace} lets {asking} refer to Secret {name}"

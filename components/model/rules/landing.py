@@ -19,7 +19,8 @@ from .routes import Route
 def lands(case: Case, patch: Patch) -> bool | None:
     """Whether a patch that makes a route, or changes virtual hosts, finds a place for it; None where it only may."""
     inbound = (_stands_beside_none(patch) or asks_for_default(patch.match)) and meets_inbound(case.cluster, patch)
-    return inbound or _lands_outbound(case, patch)
+    found = inbound or _lands_outbound(case, patch)
+    return None if found and case.cluster.patches.removes_hosts else found  # one of these may be its place
 
 
 def places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:

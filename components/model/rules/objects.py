@@ -125,8 +125,13 @@ class KubeObject:
         """What is written of :attr:`exports`, in order."""
         return tuple(sorted(self.spec["exportTo"].texts()))
 
+    @property
+    def written_kind(self) -> str:
+        """Its kind as it is written: Istio and the Gateway API both have a Gateway."""
+        return self.kind.removeprefix("Kubernetes")
+
     def __str__(self) -> str:
-        return f"{self.kind.removeprefix('Kubernetes')} {self.namespace}/{self.name}"
+        return f"{self.written_kind} {self.namespace}/{self.name}"
 
 
 def read_object(cluster: str, node: Node) -> KubeObject | None:

@@ -90,6 +90,10 @@ def _sent(cluster: ClusterObjects, route: Route, placement: Placement) -> Sent:
         policies = []
     applied: list[Patch] = []
     sure = placement.sure
+    for patch in cluster.patches.hosts if cluster.patches.removes_hosts else ():
+        if patch.operation == REMOVE and _surely_fits_host(patch, outlet) and reaches(cluster, patch, route, outlet):
+            chosen = cluster.gateways.chooses(patch.selector, outlet.context, outlet.namespace, route)
+            return Sent(placement=placement, removed_by=patch, sure=sure and chosen is True)
     for patch in cluster.patches.of_route(placement.name):
         if patch.operation in ADDING or not fits(patch, placement) or not reaches(cluster, patch, route, outlet):
             continue
@@ -175,6 +179,18 @@ def fits_host(patch: Patch, outlet: Outlet) -> bool:
         return False
     domain = match["vhost"]["domainName"].text()
     return not domain or not outlet.hosts or any(_has_domain(host, domain) for host in outlet.hosts)
+
+
+def _surely_fits_host(patch: Patch, outlet: Outlet) -> bool:
+    """Whether a patch is for a virtual host of an outlet, whatever is not known of the outlet."""
+    match = patch.match["routeConfiguration"]
+    host = match["vhost"]
+    known = (
+        (host["name"].given or host["domainName"].given, outlet.hosts),
+        (match["portNumber"].given, outlet.port),
+        (match["name"].given, outlet.config),
+    )
+    return fits_host(patch, outlet) and all(part for asked, part in known if asked)
 
 
 def fits_outlet(match: Node, outlet: Outlet) -> bool:

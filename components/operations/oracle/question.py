@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from ...model import JsonObject
 from ...model.rules.gateways import GATEWAY_NAME, WAYPOINT_CLASS
+from ...model.rules.objects import LISTENER_SETS
 from .certificates import certificate
 
 Object = dict[str, Any]
@@ -180,7 +181,7 @@ class _Cluster:
         """A stand-in for each certificate that a listener of the Gateway API names, and none of the Secrets given."""
         named = {
             (str(each.get("name", "")), str(each.get("namespace") or _namespace(gateway)))
-            for gateway in self.of("Gateway")
+            for gateway in self.of("Gateway", *LISTENER_SETS)
             for listener in _list(_spec(gateway).get("listeners"))
             for each in _list(_mapping(listener.get("tls")).get("certificateRefs"))
         }

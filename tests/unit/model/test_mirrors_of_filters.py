@@ -250,3 +250,34 @@ def test_what_is_written_into_virtual_hosts_is_less_sure_where_some_are_taken_aw
     away["metadata"] = {"name": "away", "namespace": "hello"}
     objects = [bare(name="a"), service("a"), service("b"), service("c"), deployment("a", app="a"), written]
     assert [told_of(*objects), told_of(*objects, away)] == ["certain", "likely"]
+
+
+def hosts_away(vhost: Object, context: str = "SIDECAR_OUTBOUND", namespace: str = "hello", **match: object) -> Object:
+    away = mirroring(context, vhost, kind="VIRTUAL_HOST", operation="REMOVE")
+    away["spec"]["configPatches"][0]["match"]["routeConfiguration"] |= match
+    away["metadata"]["namespace"] = namespace
+    return away
+
+
+@pytest.mark.parametrize(
+    ("away", "told"),
+    [
+        (hosts_away(A), True),
+        (hosts_away({"domainName": "a.hello.svc.cluster.local"}), True),
+        (hosts_away({"route": {}}), True),
+        (hosts_away(A, "ANY", "istio-system"), True),
+        (hosts_away({"route": {}}, portNumber=8000), True),
+        (hosts_away({"route": {}}, portNumber=9000), False),
+        (hosts_away(C), False),
+        (hosts_away(A, "GATEWAY"), False),
+        (hosts_away(A, namespace="lab"), False),
+    ],
+    ids=[
+        *("by name", "by domain", "every one", "of all namespaces", "of the port", "of another port", "another one"),
+        *("at gateways", "of another namespace"),
+    ],
+)
+def test_a_mirror_goes_with_its_virtual_host(away: Object, told: bool) -> None:
+    found = findings(mesh([bare(), service("a"), service("b"), away]), "mirror-never-sent")
+    assert bool(found) is told
+    assert all(f"{away['metadata']['namespace']}/mirrors takes its route away" in each.message for each in found)
