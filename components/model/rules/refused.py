@@ -8,11 +8,16 @@ from .objects import KubeObject
 from .refusedgateways import refused_gateway, refused_kubernetes_gateway, refused_sidecar
 from .refusedroutes import Refusals, refused_entry, refused_parents, refused_rule
 from .refusedtargets import refused_destination_rule, refused_service_entry
+from .shapes import malformed
 
 
 def refusals_of(subject: KubeObject) -> Refusals:
-    """Places and reasons for which an object is refused."""
-    return _CHECKS.get(subject.kind, _native)(subject)
+    """Places and reasons for which an object is refused.
+
+    The webhook is asked only about what has the form that the API server wants.
+    """
+    found = list(malformed(subject))
+    yield from found or _CHECKS.get(subject.kind, _native)(subject)
 
 
 def _virtual_service(subject: KubeObject) -> Refusals:

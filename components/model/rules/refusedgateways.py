@@ -64,8 +64,6 @@ def refused_kubernetes_gateway(subject: KubeObject) -> Refusals:
     """What is refused of a Gateway of the Gateway API."""
     written = subject.spec["listeners"]
     listeners = written.elements()
-    if not listeners:
-        yield written, "a gateway needs a listener"
     if _twice([each["name"].text() for each in listeners]):
         yield written, "the name of a listener is given twice"
     parts = [(each["port"].integer(), each["protocol"].text(), each["hostname"].text()) for each in listeners]
@@ -78,8 +76,6 @@ def refused_kubernetes_gateway(subject: KubeObject) -> Refusals:
 def _listener(listener: Node) -> Refusals:
     protocol, tls = listener["protocol"].text(), listener["tls"]
     mode = tls["mode"].text()
-    if listener["port"].integer() not in _PORTS:
-        yield listener["port"], "a port must be from 1 to 65535"
     if protocol in ("HTTP", "TCP", "UDP") and tls.given:
         yield tls, f"a listener for {protocol} has no tls"
     elif protocol == "HTTPS" and mode not in ("", "Terminate"):

@@ -61,7 +61,7 @@ def weighed(**weights: int) -> list[Object]:
 
 
 def bare(**entry: object) -> Object:
-    """A VirtualService that somebody wrote by hand, with one entry."""
+    """A VirtualService that somebody wrote by hand, with one entry; what is None is left out."""
     target = {"host": "b.hello.svc.cluster.local", "port": {"number": 8000}}
     given = {
         "route": [{"destination": {"host": "a.hello.svc.cluster.local", "port": {"number": 8000}}}],
@@ -71,7 +71,10 @@ def bare(**entry: object) -> Object:
         "apiVersion": "networking.istio.io/v1",
         "kind": VS,
         "metadata": {"name": "a", "namespace": "hello"},
-        "spec": {"hosts": ["a.hello.svc.cluster.local"], "http": [{**given, **entry}]},
+        "spec": {
+            "hosts": ["a.hello.svc.cluster.local"],
+            "http": [{key: value for key, value in {**given, **entry}.items() if value is not None}],
+        },
     }
 
 

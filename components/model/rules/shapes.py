@@ -1,0 +1,195 @@
+"""Types, bounds and values of the fields of judged kinds, and what of an object the API server refuses by them.
+
+The facts, in ``shapes.json``, are those of the CustomResourceDefinitions of Istio 1.31 and of the Gateway API 1.6.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, cast
+
+from .nodes import UNKNOWN, Node
+from .objects import KubeObject
+
+Fault = tuple[tuple[str | int, ...], str]
+"""Where below a value something is wrong, and what."""
+
+_ARTICLES: Final = {
+    "object": "an object",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "integer or string": "a whole number or a text",
+}
+_WORDS: Final[Sequence[tuple[type, str]]] = (
+    (bool, "true or false"),
+    (int, "a number"),
+    (float, "a number"),
+    (str, "a text"),
+    (Mapping, "an object"),
+    (Sequence, "a list"),
+    (type(None), "empty"),
+)
+_MILLISECOND: Final = 0.001
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What a field may be.
+
+    Attributes:
+        type: JSON's word for its type; ``integer or string`` for both, empty for any.
+        fields: Shapes of an object's fields; of those that are not there nothing is known.
+        each: Shape of each element of a list, or of each entry of an object whose names are free.
+        needs: Fields that must be given.
+        one_of: Fields of which one alone may be given.
+        values: Its possible values; nothing for any.
+        least: Least value of a number.
+        most: Greatest value of a number.
+        shortest: Fewest characters of a text.
+        longest: Most characters of a text.
+        fewest: Fewest elements of a list.
+        up_to: Most elements of a list.
+        empty: Whether it may be null.
+        duration: Whether it is a duration.
+    """
+
+    type: str = ""
+    fields: "Mapping[str, Shape]"
+    each: "Shape | None" = None
+    needs: Sequence[str] = ()
+    one_of: Sequence[Sequence[str]] = ()
+    values: Sequence[object] = ()
+    least: float | None = None
+    most: float | None = None
+    shortest: int | None = None
+    longest: int | None = None
+    fewest: int | None = None
+    up_to: int | None = None
+    empty: bool = False
+    duration: bool = False
+
+
+def malformed(subject: KubeObject) -> Iterator[tuple[Node, str]]:
+    """Fields of an object that are not what its definition says, with what is wrong."""
+    shape = _shapes().get(subject.kind)
+    if shape is None or "spec" not in subject.root.names():
+        return
+    for path, reason in _faults(shape, subject.spec.value):
+        node = subject.spec
+        for key in path:
+            node = node[key] if isinstance(key, str) else node.elements()[key]
+        yield node, reason
+
+
+@cache
+def _shapes() -> Mapping[str, Shape]:
+    read = json.loads(files(__name__.rpartition(".")[0]).joinpath("shapes.json").read_text(encoding="utf-8"))
+    made: list[Shape] = []
+    for written in cast("list[dict[str, Any]]", read["shapes"]):
+        fields = {name: made[number] for name, number in cast("dict[str, int]", written.pop("fields", {})).items()}
+        number: int | None = written.pop("each", None)
+        made.append(Shape(fields=fields, each=None if number is None else made[number], **written))
+    return {kind: made[number] for kind, number in cast("dict[str, int]", read["kinds"]).items()}
+
+
+def _faults(shape: Shape, value: Any) -> Sequence[Fault]:  # noqa: ANN401 -- what anybody wrote
+    """What is wrong at and below a value; quick where nothing is, as nearly always."""
+    judge = _JUDGES.get(value.__class__)
+    if judge:
+        return judge(shape, value)
+    if value is UNKNOWN or (value is None and shape.empty):
+        return ()
+    # The host of policies hands objects over in types of its own.
+    judge = next((each for kind, each in _ALIKE if isinstance(value, kind)), _scalar_faults)
+    return judge(shape, value)
+
+
+def _object_faults(shape: Shape, value: Mapping[str, Any]) -> Sequence[Fault]:
+    if shape.type != "object":
+        return _wrong(shape, value) if shape.type else ()
+    found: list[Fault] = []
+    for key, inner in value.items():
+        below = shape.fields.get(key, shape.each)
+        if below is not None and (faults := _faults(below, inner)):
+            found += [((key, *path), reason) for path, reason in faults]
+    found += [((), f"{name} is missing") for name in shape.needs if name not in value]
+    for names in shape.one_of:
+        given = [name for name in names if name in value]
+        if len(given) > 1:
+            found.append(((), f"{' and '.join(given)} exclude each other"))
+    return found
+
+
+def _list_faults(shape: Shape, value: Sequence[Any]) -> Sequence[Fault]:
+    if shape.type != "array":
+        return _wrong(shape, value) if shape.type else ()
+    found: list[Fault] = []
+    if shape.fewest is not None and len(value) < shape.fewest:
+        found.append(((), f"at least {shape.fewest} must be given"))
+    if shape.up_to is not None and len(value) > shape.up_to:
+        found.append(((), f"at most {shape.up_to} may be given"))
+    each = shape.each
+    for index, inner in enumerate(value) if each else ():
+        if each and (faults := _faults(each, inner)):
+            found += [((index, *path), reason) for path, reason in faults]
+    return found
+
+
+def _text_faults(shape: Shape, value: str) -> Sequence[Fault]:
+    if shape.type != "string":
+        return _wrong(shape, value) if shape.type not in ("", "integer or string") else ()
+    reason = ""
+    if shape.values and value not in shape.values:
+        reason = f"it must be one of {', '.join(map(str, shape.values))}"
+    elif shape.shortest is not None and len(value) < shape.shortest:
+        reason = "it must not be empty"
+    elif shape.longest is not None and len(value) > shape.longest:
+        reason = f"it has more than {shape.longest} characters"
+    elif shape.duration:
+        seconds = Node(value).seconds()
+        if seconds is None:
+            reason = "it is no duration"
+        elif round(seconds / _MILLISECOND, 6) < 1:
+            reason = "a duration must be at least 1ms"
+    return (((), reason),) if reason else ()
+
+
+def _scalar_faults(shape: Shape, value: Any) -> Sequence[Fault]:  # noqa: ANN401 -- what anybody wrote
+    fits = {
+        "": value is not None,
+        "boolean": value.__class__ is bool,
+        "number": value.__class__ in (int, float),
+        "integer": _is_whole(value),
+        "integer or string": _is_whole(value),
+    }
+    if not fits.get(shape.type, False):
+        return _wrong(shape, value)
+    if shape.least is not None and value < shape.least:
+        return (((), f"it must be at least {shape.least:g}"),)
+    if shape.most is not None and value > shape.most:
+        return (((), f"it must be at most {shape.most:g}"),)
+    return ()
+
+
+def _is_whole(value: object) -> bool:
+    return value.__class__ is int or (isinstance(value, float) and value.is_integer())
+
+
+def _wrong(shape: Shape, value: object) -> Sequence[Fault]:
+    written = next((word for kind, word in _WORDS if isinstance(value, kind)), "that")
+    return (((), f"it must be {_ARTICLES[shape.type]}, not {written}"),)
+
+
+Judge = Callable[[Shape, Any], Sequence[Fault]]
+
+_JUDGES: Final[Mapping[type, Judge]] = {str: _text_faults, dict: _object_faults, list: _list_faults}
+_ALIKE: Final[Sequence[tuple[type, Judge]]] = (
+    (str, _text_faults),
+    (Mapping, _object_faults),
+    (Sequence, _list_faults),
+)
