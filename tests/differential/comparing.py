@@ -304,7 +304,7 @@ def _frozen(answer: Answer, claims: Claims, ask_callers: Callable[[], Answer]) -
 
 def _unmade(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
     """Mirrors that an EnvoyFilter is surely said to make, and that no proxy has."""
-    there = {mirror["cluster"] for _, mirror in _mirrors(answer)}
+    there = {mirror["cluster"] for _, _, mirror in _mirrors(answer)}
     if any(each.rule == "host-routed-twice" for each in claims.findings):  # beyond: twice
         return
     if any(each.spec["workloadSelector"].given for each in claims.cluster.of("Sidecar")):  # beyond: labels
@@ -316,14 +316,14 @@ def _unmade(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
                 yield Disagreement("mirror-of-filter-claimed", finding.object, name)
 
 
-def _mirrors(answer: Answer) -> Iterable[tuple[str, MirrorFact]]:
-    """Every mirror that some proxy has, with the proxy's name."""
+def _mirrors(answer: Answer) -> Iterable[tuple[str, str, MirrorFact]]:
+    """Every mirror that some proxy has, with the proxy's name and that of the virtual host."""
     for name, fact in answer.get("proxies", {}).items():
         for config in fact["routes"] or []:
             for host in config["hosts"] or []:
                 for holder in (host, *(host["routes"] or [])):
                     for mirror in holder.get("mirrors", []):
-                        yield name, mirror
+                        yield name, host["name"], mirror
 
 
 def _unlisted(answer: Answer, claims: Claims, refused: set[str]) -> Iterable[Disagreement]:
@@ -336,9 +336,12 @@ def _unlisted(answer: Answer, claims: Claims, refused: set[str]) -> Iterable[Dis
     stand_ins = claims.stand_ins
     listed = {(each.subset, each.host) for each in targets}
     listed |= {(each.subset, stand_ins[each.host]) for each in targets if each.host in stand_ins}
-    for name, mirror in _mirrors(answer):
+    for name, host, mirror in _mirrors(answer):
         found = named_target(mirror["cluster"])
         told = "envoy-filter-mirrors" in claims.naming(mirror["cluster"])
+        called, _, port = host.rpartition(":")
+        if claims.cluster.service(called) and int(port) not in claims.cluster.ports_of(called):  # beyond: uncalled
+            continue
         if mirror["share"] > 0 and found and found[:2] not in listed and not told:
             yield Disagreement("mirror-unlisted", "", f"{mirror['cluster']} at {name.split('/')[0]}")
 

@@ -69,8 +69,9 @@ def _sidecars_know(cluster: ClusterObjects, route: Route, namespace: str, target
     ports = cluster.ports_of(host) if target.port is None else (target.port,)
     if scopes.takes_in(namespace, host, home(cluster, host, namespace), ports=ports):
         return True
-    told = _tells(route, namespace) and scopes.takes_route(namespace, route, ports=ports)
-    return told or led_to(cluster, namespace, host, ports)
+    # An entry that leads to an alias makes the alias known, and not what it stands for.
+    told = _leads_to(cluster, route, host) and _tells(route, namespace)
+    return (told and scopes.takes_route(namespace, route, ports=ports)) or led_to(cluster, namespace, host, ports)
 
 
 def _is_defined(cluster: ClusterObjects, host: str) -> bool:

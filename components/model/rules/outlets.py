@@ -57,10 +57,16 @@ class Outlet:
     sure: bool = True
 
     @cached_property
-    def virtual_hosts(self) -> frozenset[str]:
-        """Names of the virtual hosts; nothing where they are not known."""
+    def _virtual_hosts(self) -> frozenset[str]:
+        """Names of the virtual hosts."""
         # Where a proxy looks itself what a port carries, the only virtual host has the configuration's name.
-        return frozenset({self.config, *(f"{host}:{self.port}" for host in self.hosts)} if self.hosts else ())
+        return frozenset({self.config, *(f"{host}:{self.port}" for host in self.hosts)})
+
+    def may_have(self, virtual_host: str) -> bool:
+        """Whether a virtual host of a name is among its own; so it may be where they or their port are not known."""
+        if not self.hosts or virtual_host in self._virtual_hosts:
+            return True
+        return self.port is None and virtual_host.rpartition(":")[0] in self.hosts
 
     @property
     def words(self) -> str:

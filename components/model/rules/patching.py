@@ -170,7 +170,7 @@ def fits(patch: Patch, placement: Placement) -> bool:
 def fits_host(patch: Patch, outlet: Outlet) -> bool:
     """Whether a patch is for a virtual host of an outlet."""
     # First, because it tells most apart where each route has a filter of its own.
-    if patch.virtual_host and outlet.hosts and patch.virtual_host not in outlet.virtual_hosts:
+    if patch.virtual_host and not outlet.may_have(patch.virtual_host):
         return False
     match = patch.match["routeConfiguration"]
     if not match.given:
@@ -187,7 +187,7 @@ def _surely_fits_host(patch: Patch, outlet: Outlet) -> bool:
     host = match["vhost"]
     known = (
         (host["name"].given or host["domainName"].given, outlet.hosts),
-        (match["portNumber"].given, outlet.port),
+        (host["name"].given or match["portNumber"].given, outlet.port is not None),
         (match["name"].given, outlet.config),
     )
     return fits_host(patch, outlet) and all(part for asked, part in known if asked)
@@ -239,3 +239,10 @@ def policies_for(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> Iterator
         for policy in each.policies:
             if policy.cluster == name:
                 yield each, policy
+
+
+def is_replaced(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> bool:
+    """Whether EnvoyFilters leave a mirror out at each place of its entry, for lists of their own."""
+    places = sent(cluster, mirror_entry.route)
+    written = all(each.applied for each in places) and bool(places)
+    return written and next(policies_for(cluster, mirror_entry), None) is None

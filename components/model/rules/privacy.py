@@ -10,7 +10,7 @@ from .filter_mirrors import FilterMirror, faulty_for
 from .lookups import Lookup
 from .mirror_entries import MirrorEntry
 from .objects import KubeObject
-from .patching import out_of_reach, patched_cluster, policies_for
+from .patching import is_replaced, out_of_reach, patched_cluster, policies_for
 from .policies import Policy, faulty
 from .reach import Side, entry_addresses, reach, service_entry, side_of
 from .registry import Case, Report, Rule, Scope, Severity, Unjudged, mirror_rule, problem
@@ -100,7 +100,9 @@ def _left_to_receiver(mirror_entry: MirrorEntry) -> Unjudged:
     " route (headers.request.remove)",
 )
 def credentials(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report credential headers that nobody removes."""
+    """Report credential headers that nobody removes; not of a mirror that is not sent as it is written."""
+    if is_replaced(case.cluster, mirror_entry):
+        return
     wanted = set(case.settings.credential_headers)
     left = wanted - at_source(case, mirror_entry)[0]
     if left and by_contract(case, mirror_entry):
@@ -146,7 +148,8 @@ def scrubbed_late(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
 )
 def peer_metadata(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     """Report cross-cluster mirrors that keep the metadata headers."""
-    if reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target).side is not Side.REMOTE:
+    remote = reach(case.mesh, case.cluster, mirror_entry.route, mirror_entry.target).side is Side.REMOTE
+    if not remote or is_replaced(case.cluster, mirror_entry):
         return
     left = set(PEER_HEADERS) - at_source(case, mirror_entry)[0]
     if left and by_contract(case, mirror_entry):

@@ -281,3 +281,20 @@ def test_a_mirror_goes_with_its_virtual_host(away: Object, told: bool) -> None:
     found = findings(mesh([bare(), service("a"), service("b"), away]), "mirror-never-sent")
     assert bool(found) is told
     assert all(f"{away['metadata']['namespace']}/mirrors takes its route away" in each.message for each in found)
+
+
+@pytest.mark.parametrize(("to", "told"), [(B, True), ("outbound|9000||b.hello.svc.cluster.local", False)])
+def test_credentials_are_no_matter_of_a_mirror_that_a_list_leaves_out(to: str, *, told: bool) -> None:
+    written = mirroring("SIDECAR_OUTBOUND", to=to)
+    assert bool(findings(mesh([bare(), service("a"), service("b"), written]), "mirror-credentials")) is told
+    assert bool(findings(mesh([bare(), service("a"), service("b"), written]), "mirror-policy-drift")) is not told
+
+
+@pytest.mark.parametrize(("port", "told"), [(8000, "likely"), (80, "likely")])
+def test_a_patch_for_a_virtual_host_of_a_service_that_is_not_given_may_be_for_it_on_any_port(
+    port: int, told: str
+) -> None:
+    route = bare(name="a")
+    route["spec"]["hosts"] = ["d.lab.svc.cluster.local"]
+    written = mirroring("SIDECAR_OUTBOUND", {"name": f"d.lab.svc.cluster.local:{port}"}, to="outbound|8000||c.example")
+    assert told_of(route, service("a"), service("b"), written) == told

@@ -206,3 +206,16 @@ def test_sidecars_know_a_hidden_primary_by_an_entry_that_names_no_other_namespac
     route["spec"]["http"][0]["match"] = matches
     found = said(route, sidecar, service("a"), service("c"))
     assert [f"sidecars in hello know no {C}: their Sidecar" in each.message for each in found] == [True] * lacking
+
+
+@pytest.mark.parametrize(("hosts", "told"), [(["./*"], True), (["*/*"], False), (["./*", "lab/out.example"], False)])
+def test_what_an_alias_stands_for_must_be_seen_itself(hosts: list[str], *, told: bool) -> None:
+    """Where an entry leads makes the alias known to sidecars, and not the host behind it."""
+    alias = service("a", type="ExternalName", externalName="out.example")
+    outside: Object = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry"}
+    outside["metadata"] = {"name": "out", "namespace": "lab"}
+    ports = [{"name": "http", "number": 8000, "protocol": "HTTP"}]
+    outside["spec"] = {"hosts": ["out.example"], "ports": ports, "resolution": "DNS"}
+    sidecar: Object = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar"}
+    sidecar |= {"metadata": {"name": "narrow", "namespace": "hello"}, "spec": {"egress": [{"hosts": hosts}]}}
+    assert bool(said(bare(), alias, outside, sidecar)) is told
