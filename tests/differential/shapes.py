@@ -30,6 +30,18 @@ BOUNDS: Final = {
 }
 """What bounds a field, with our name for it."""
 
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_TOKENS: Final = "[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+"
+FORMS: Final = {
+    f"^{_LABEL}$": "label",
+    f"^{_LABEL}(\\.{_LABEL})*$": "name",
+    f"^$|^{_LABEL}(\\.{_LABEL})*$": "name or nothing",
+    f"^(\\*\\.)?{_LABEL}(\\.{_LABEL})*$": "host",
+    "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$": "kind",
+    f"^{_TOKENS}$": "header",
+}
+"""Forms of texts by the patterns that definitions write for them; of other patterns nothing is known."""
+
 _DURATION: Final = "duration(self) >= duration('1ms')"
 
 
@@ -65,6 +77,8 @@ def _number(schema: Schema, made: dict[str, int]) -> int:
         shape["empty"] = True
     if any(rule["rule"] == _DURATION for rule in schema.get("x-kubernetes-validations", ())):
         shape["duration"] = True
+    if form := FORMS.get(schema.get("pattern", "")):
+        shape["form"] = form
     if excluded := _excluding(schema):
         shape["one_of"] = excluded
     if fields := schema.get("properties"):

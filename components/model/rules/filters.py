@@ -288,7 +288,10 @@ def _for_sidecars_own(cluster: ClusterObjects, patch: Patch) -> bool:
 
 def _routed(cluster: ClusterObjects, host: str, namespace: str) -> bool:
     """Whether sidecars of a namespace have a route for a host in place of their own."""
-    return any(MESH in route.bound and exported(route.owner, namespace) for route in cluster.route_index.covering(host))
+    return any(
+        MESH in route.bound and exported(route.owner, namespace) and not cluster.refuses(route)
+        for route in cluster.route_index.covering(host)
+    )
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -54,6 +54,8 @@ def _exports(mesh: Node, subject: KubeObject, namespace_labels: Callable[[str], 
     if subject.spec["workloadSelector"].given and subject.kind == "DestinationRule":
         return []  # it is for its own namespace, whatever the mesh says
     written = subject.spec["exportTo"].texts()
+    if subject.spec["exportTo"].given and not written:
+        return []  # what is no list of names is refused as it is
     exports = written or default_exports(mesh, subject.kind)
     visibility = mesh["serviceEntryVisibility"]
     if subject.kind == "ServiceEntry" and exports != ["~"] and visibility["applyToSidecars"].value is True:

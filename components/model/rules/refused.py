@@ -1,14 +1,23 @@
 """What of an object the API server or Istio's webhook refuses, and why."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Final
 
+from .filter_shapes import VALUES
 from .hosts import covers
+from .nodes import Node
 from .objects import KubeObject
+from .refusedentries import is_domain, is_label, refused_entry
 from .refusedgateways import refused_gateway, refused_kubernetes_gateway, refused_sidecar
-from .refusedroutes import Refusals, refused_entry, refused_parents, refused_rule
+from .refusedroutes import Refusals, refused_parents, refused_rule
 from .refusedtargets import refused_destination_rule, refused_service_entry
-from .shapes import malformed
+from .routes import MESH
+from .shapes import malformed, misshapen
+
+_FOR_SNI: Final = "outbound_"
+"""Begins hosts that gateways know by the name that a client of TLS asks for."""
 
 
 def refusals_of(subject: KubeObject) -> Refusals:
@@ -22,28 +31,46 @@ def refusals_of(subject: KubeObject) -> Refusals:
 
 def _virtual_service(subject: KubeObject) -> Refusals:
     spec = subject.spec
-    hosts = spec["hosts"].texts()
-    delegate = not hosts
-    gateways = spec["gateways"].texts()
-    if delegate and gateways:
-        yield spec["gateways"], "a delegate, which has no hosts, must have no gateways"
+    delegate = not spec["hosts"].elements()
+    for key in ("gateways", "tcp", "tls") if delegate else ():
+        if spec[key].elements():
+            yield spec[key], f"a delegate, which has no hosts, must have no {key}"
     if not any(spec[key].elements() for key in ("http", "tcp", "tls")):
         yield spec["http"], "http, tcp or tls must be given"
-    if "*" in hosts and (not gateways or gateways == ["mesh"]):
-        yield spec["hosts"], "the host * is for gateways only"
-    for index, host in enumerate(hosts):
-        for other in hosts[index + 1 :]:
-            if covers(host, other) or covers(other, host):
-                yield spec["hosts"], f"the hosts {host} and {other} overlap"
+    yield from _hosts(spec)
+    for node in spec["gateways"].elements():
+        if not all(map(is_label, node.text().replace(".", "/").split("/"))):
+            yield node, "it is no name of a gateway"
     yield from _exports(subject)
     for entry in spec["http"].elements():
         yield from refused_entry(entry, delegate=delegate)
 
 
+def _hosts(spec: Node) -> Refusals:
+    hosts, gateways = spec["hosts"].texts(), spec["gateways"].texts()
+    if "*" in hosts and (not gateways or gateways == [MESH]):
+        yield spec["hosts"], "the host * is for gateways only"
+    for node in spec["hosts"].elements():
+        if not is_domain(node.text()) and not _is_address(node.text()) and not node.text().startswith(_FOR_SNI):
+            yield node, "it is no name of the DNS"
+    for index, host in enumerate(hosts):
+        for other in hosts[index + 1 :]:
+            if covers(host, other) or covers(other, host):
+                yield spec["hosts"], f"the hosts {host} and {other} overlap"
+
+
+def _is_address(host: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_address(host))
+    return False
+
+
 def _exports(subject: KubeObject) -> Refusals:
     written = subject.spec["exportTo"]
     names = [subject.namespace if name == "." else name for name in written.texts()]
-    if len(set(names)) < len(names):
+    if any(node.text() not in (".", "*") and not is_label(node.text()) for node in written.elements()):
+        yield written, "a namespace, . or * is wanted"
+    elif len(set(names)) < len(names):
         yield written, "a namespace is named twice"
     elif len(names) > 1 and "*" in names:
         yield written, "* must stand alone"
@@ -70,6 +97,8 @@ def _envoy_filter(subject: KubeObject) -> Refusals:
             match["cluster"].given or match["listener"].given
         ):
             yield match, "a patch of routes matches route configurations only"
+        elif patch["value"].given and kind in VALUES:
+            yield from misshapen(patch["value"], VALUES[kind])
 
 
 _CHECKS: Final[Mapping[str, Callable[[KubeObject], Refusals]]] = {

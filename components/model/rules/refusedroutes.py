@@ -1,5 +1,6 @@
-"""What of a route is refused, and why: entries of VirtualServices, rules of the Gateway API's routes."""
+"""What of a route of the Gateway API is refused, and why."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -7,111 +8,30 @@ from .nodes import Node
 
 Refusals = Iterator[tuple[Node, str]]
 
-_PORTS: Final = range(1, 65_536)
 _WHOLE: Final = 100
 _MILLISECOND: Final = 1_000_000
 """In nanoseconds."""
-_NOTHING: Final = Node(None)
-_MIRRORING: Final = frozenset({"mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "mirror_percent"})
-_BESIDE: Final = ("route", "fault", "rewrite")
+_ONCE: Final = ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS")
+"""Types of filters of which a list has one at most."""
+
+_FILTERS: Final = {
+    "RequestHeaderModifier": "requestHeaderModifier",
+    "ResponseHeaderModifier": "responseHeaderModifier",
+    "RequestMirror": "requestMirror",
+    "RequestRedirect": "requestRedirect",
+    "URLRewrite": "urlRewrite",
+    "ExtensionRef": "extensionRef",
+    "CORS": "cors",
+}
+"""Where a filter of a type says what it does."""
+
+_NOT_IN_PATHS: Final = ("//", "/./", "/../", "%2f", "%2F", "#")
+_NOT_AT_ENDS: Final = ("/..", "/.")
+_OF_PATHS: Final = re.compile("(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+", re.ASCII)
+"""Source: RFC 3986, 3.3."""
+
 _PARENT: Final = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "", "namespace": ""}
 """What names a parent of the Gateway API's routes, with its default; a namespace that is given is another one."""
-
-
-def refused_entry(entry: Node, *, delegate: bool) -> Refusals:
-    """What is refused of an entry of a VirtualService."""
-    given = entry.names()
-    if "delegate" in given and entry["delegate"].given:
-        if delegate:
-            yield entry["delegate"], "a delegate cannot delegate"
-        for key in ("route", "redirect"):
-            if entry[key].given:
-                yield entry[key], f"an entry that delegates must have no {key}"
-    else:
-        yield from _conflicts(entry)
-    if "timeout" in given:
-        yield from duration(entry["timeout"])
-    if not _MIRRORING.isdisjoint(given):
-        yield from _shares(entry)
-        yield from _mirrored(entry)
-    yield from _routed(entry["route"])
-    for match in entry["match"].elements() if "match" in given else ():
-        yield from _match(match)
-
-
-def _mirrored(entry: Node) -> Refusals:
-    mirrors = entry["mirrors"].elements()
-    for destination in (entry["mirror"], *(mirror["destination"] for mirror in mirrors)):
-        yield from _destination(destination)
-    for mirror in mirrors:
-        if not mirror["destination"].given:
-            yield mirror, "a mirror needs a destination"
-
-
-def _routed(written: Node) -> Refusals:
-    routes = written.elements()
-    for route in routes:
-        if not route["destination"].given:
-            yield route, "a route needs a destination"
-        yield from _destination(route["destination"])
-    if len(routes) > 1 and not any(route["weight"].number() for route in routes):
-        yield written, "the weights add up to 0"
-
-
-def _conflicts(entry: Node) -> Refusals:
-    if "redirect" not in entry.names() and "directResponse" not in entry.names() and entry["route"].elements():
-        return  # as nearly all are
-    redirect, answer = entry["redirect"], entry["directResponse"]
-    if not (entry["route"].elements() or redirect.given or answer.given):
-        yield entry, "an entry needs a route, a redirect or a directResponse"
-    if not redirect.given and not answer.given:
-        return
-    for key, found in (("redirect", redirect), ("directResponse", answer)):
-        for other in _BESIDE if found.given else ():
-            if entry[other].given and (other != "route" or entry[other].elements()):
-                yield entry[other], f"{other} and {key} exclude each other"
-    if redirect.given and answer.given:
-        yield redirect, "redirect and directResponse exclude each other"
-
-
-def _shares(entry: Node) -> Refusals:
-    given = entry.names()
-    for key in ("mirrorPercent", "mirror_percent"):
-        share = entry[key] if key in given else _NOTHING
-        if share.given:
-            number = share.number()
-            if number is not None and number != int(number):
-                yield share, f"{key} must be a whole number"
-    for share in (entry["mirrorPercentage"], *(mirror["percentage"] for mirror in entry["mirrors"].elements())):
-        yield from _percentage(share)
-
-
-def _percentage(share: Node) -> Refusals:
-    if not share.given:
-        return
-    if not share.entries() and share.value != {}:
-        yield share, "a share is written as {value: …}"
-
-
-def _destination(node: Node) -> Refusals:
-    if not node.given:
-        return
-    host = node["host"]
-    if host.text() in ("", "*"):
-        yield node, "a destination needs a host"
-    port = node["port"]["number"]
-    if port.given and port.integer() not in _PORTS:
-        yield port, "a port must be from 1 to 65535"
-
-
-def _match(match: Node) -> Refusals:
-    given = match.names()
-    for key in ("method", "authority", "scheme"):
-        text = match[key] if key in given else _NOTHING
-        if text.given and not any(text[kind].text() for kind in ("exact", "prefix", "regex")):
-            yield text, f"the match of {key} asks for nothing"
-    if "uri" in given and match["uri"]["regex"].text().startswith(("*", "+", "?")):
-        yield match["uri"]["regex"], "its regular expression repeats nothing"
 
 
 def duration(node: Node) -> Refusals:
@@ -140,13 +60,56 @@ def refused_parents(parents: Node) -> Refusals:
 
 def refused_rule(rule: Node) -> Refusals:
     """What is refused of a rule of an HTTPRoute or GRPCRoute."""
-    filters = rule["filters"].elements()
-    if any(node["type"].text() == "RequestRedirect" for node in filters) and rule["backendRefs"].elements():
+    backends = rule["backendRefs"].elements()
+    for backend in backends:
+        yield from _port(backend)
+    for match in rule["matches"].elements():
+        yield from _path(match["path"])
+    for filters in (holder["filters"].elements() for holder in (rule, *backends)):
+        kinds = [node["type"].text() for node in filters]
+        for kind in _ONCE:
+            if kinds.count(kind) > 1:
+                yield filters[0], f"{kind} is given twice"
+        if "RequestRedirect" in kinds and "URLRewrite" in kinds:
+            yield filters[0], "RequestRedirect and URLRewrite exclude each other"
+        for node in filters:
+            yield from _filter(node)
+    if any(node["type"].text() == "RequestRedirect" for node in rule["filters"].elements()) and backends:
         yield rule["backendRefs"], "a redirect and backendRefs exclude each other"
-    holders = [rule, *rule["backendRefs"].elements()]
-    for mirror in (node["requestMirror"] for holder in holders for node in holder["filters"].elements()):
-        if mirror.given:
-            yield from _native_share(mirror)
+
+
+def _filter(node: Node) -> Refusals:
+    """What is refused of a filter: one that says something else than its type, and its mirror."""
+    kind = node["type"].text()
+    for name, key in _FILTERS.items():
+        if (name == kind) is not node[key].given:
+            yield node, f"{key} is missing" if name == kind else f"{key} is for the type {name}"
+    mirror = node["requestMirror"]
+    if mirror.given:
+        yield from _native_share(mirror)
+        yield from _port(mirror["backendRef"])
+
+
+def _port(reference: Node) -> Refusals:
+    service = reference["kind"].text("Service") == "Service" and not reference["group"].text()
+    if reference.given and service and not reference["port"].given:
+        yield reference, "a Service needs a port"
+
+
+def _path(path: Node) -> Refusals:
+    kind, value = path["type"].text("PathPrefix"), path["value"].text("/")
+    if not path.given or kind == "RegularExpression":
+        return
+    if not value.startswith("/"):
+        yield path, "a path begins with /"
+    for part in _NOT_IN_PATHS:
+        if part in value:
+            yield path, f"a path has no {part}"
+    for end in _NOT_AT_ENDS:
+        if value.endswith(end):
+            yield path, f"a path does not end with {end}"
+    if not _OF_PATHS.fullmatch(value):
+        yield path, "it has characters that must be encoded in a path"
 
 
 def _native_share(mirror: Node) -> Refusals:

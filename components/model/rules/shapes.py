@@ -4,6 +4,7 @@ The facts, in ``shapes.json``, are those of the CustomResourceDefinitions of Ist
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,21 @@ _WORDS: Final[Sequence[tuple[type, str]]] = (
     (Sequence, "a list"),
     (type(None), "empty"),
 )
+_LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*"
+_FORMS: Final[Mapping[str, re.Pattern[str]]] = {
+    form: re.compile(pattern, re.ASCII)
+    for form, pattern in {
+        "label": _LABEL,
+        "name": _NAME,
+        "name or nothing": rf"(?:{_NAME})?",
+        "host": rf"(?:\*\.)?{_NAME}",
+        "kind": "[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?",
+        "header": r"[-A-Za-z0-9!#$%&'*+.^_`|~]+",
+    }.items()
+}
+"""Names of the DNS, of kinds of Kubernetes, and of headers."""
+
 _MILLISECOND: Final = 0.001
 
 
@@ -56,6 +72,7 @@ class Shape:
         up_to: Most elements of a list.
         empty: Whether it may be null.
         duration: Whether it is a duration.
+        form: Which form of names a text has; empty for any.
     """
 
     type: str = ""
@@ -72,15 +89,20 @@ class Shape:
     up_to: int | None = None
     empty: bool = False
     duration: bool = False
+    form: str = ""
 
 
 def malformed(subject: KubeObject) -> Iterator[tuple[Node, str]]:
     """Fields of an object that are not what its definition says, with what is wrong."""
     shape = _shapes().get(subject.kind)
-    if shape is None or "spec" not in subject.root.names():
-        return
-    for path, reason in _faults(shape, subject.spec.value):
-        node = subject.spec
+    if shape is not None and "spec" in subject.root.names():
+        yield from misshapen(subject.spec, shape)
+
+
+def misshapen(place: Node, shape: Shape) -> Iterator[tuple[Node, str]]:
+    """Places at and below one that are not of its shape, with what is wrong."""
+    for path, reason in _faults(shape, place.value):
+        node = place
         for key in path:
             node = node[key] if isinstance(key, str) else node.elements()[key]
         yield node, reason
@@ -150,6 +172,8 @@ def _text_faults(shape: Shape, value: str) -> Sequence[Fault]:
         reason = "it must not be empty"
     elif shape.longest is not None and len(value) > shape.longest:
         reason = f"it has more than {shape.longest} characters"
+    elif shape.form and not _FORMS[shape.form].fullmatch(value):
+        reason = f"it is no {shape.form}"
     elif shape.duration:
         seconds = Node(value).seconds()
         if seconds is None:

@@ -1,11 +1,14 @@
 """Ports at which the proxies of a namespace route requests for hosts, and which hosts they see."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
+from ..routing import service_host
 from .clusters import ClusterObjects
 from .mesh_config import default_exports
-from .nodes import Node
-from .objects import KubeObject, exported, service_name
+from .nodes import Node, NotJudgedError
+from .objects import KubeObject, exported, known_ports, service_name
 from .ports import carries_http, family, port_nodes, port_number, port_protocol
 from .reach import service_entry
 from .visibility import sees_service
@@ -103,15 +106,23 @@ def _listened(cluster: ClusterObjects, namespace: str) -> set[int]:
     Where their Sidecar has a listener for a port, one for all ports makes them listen on it as well.
     """
     found: set[int] = set()
-    for host in cluster.registered:
-        known = port_nodes(cluster, host)
-        if known is None or is_alias(cluster, host) or visible_subject(cluster, host, namespace) is None:
-            continue
-        subject, nodes = known
-        for node in nodes:
+    for host, subject in _subjects(cluster, namespace):
+        for node in known_ports(subject):
             number = port_number(node)
             says_so = subject.kind == "ServiceEntry" or family(port_protocol(subject, node))
             if number and says_so and carries_http(subject, node):
                 taken = cluster.scopes.takes_in(namespace, host, subject.namespace, ports=(number,))
                 found |= {number} if taken else set()
     return found
+
+
+def _subjects(cluster: ClusterObjects, namespace: str) -> Iterator[tuple[str, KubeObject]]:
+    """What sidecars of a namespace may listen for, by its host: all that they see but aliases."""
+    for service in cluster.of("Service"):
+        host = service_host(service.name, service.namespace)
+        if sees_service(namespace, service) and not is_alias(cluster, host):
+            yield host, service
+    for entry in cluster.of("ServiceEntry"):
+        with suppress(NotJudgedError):
+            if exported(entry, namespace):
+                yield from [(host, entry) for host in entry.spec["hosts"].texts()]

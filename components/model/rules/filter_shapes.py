@@ -1,0 +1,51 @@
+"""The form of what EnvoyFilters write for mirrors: Istio's webhook refuses what Envoy's messages cannot hold.
+
+Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto. As in every JSON of
+protobuf, both spellings of a name hold, null stands for nothing, and numbers may be texts.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from .envoy import HTTP_OPTIONS
+from .shapes import Shape
+
+
+def _object(**fields: Shape) -> Shape:
+    spelled = {spelling: each for name, each in fields.items() for spelling in (name, _camel(name))}
+    return Shape(type="object", fields=spelled, empty=True)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return "".join((first, *(each.capitalize() for each in others)))
+
+
+def _list(each: Shape) -> Shape:
+    return Shape(type="array", fields={}, each=each, empty=True)
+
+
+_TEXT: Final = Shape(type="string", fields={}, empty=True)
+_NUMBER: Final = Shape(type="integer or string", fields={}, empty=True)
+_SHARE: Final = _object(default_value=_object(numerator=_NUMBER, denominator=_NUMBER), runtime_key=_TEXT)
+_MUTATION: Final = _object(remove=_TEXT, append=_object(header=_object(key=_TEXT, value=_TEXT)))
+_MIRRORS: Final = _list(
+    _object(cluster=_TEXT, cluster_header=_TEXT, runtime_fraction=_SHARE, request_headers_mutations=_list(_MUTATION))
+)
+_LIFE: Final = _object(common_http_protocol_options=_object(max_stream_duration=_TEXT, idle_timeout=_TEXT))
+_OPTIONS: Final = Shape(type="object", fields={HTTP_OPTIONS: _LIFE}, empty=True)
+_HEADERS: Final = _list(_TEXT)
+
+VALUES: Final[Mapping[str, Shape]] = {
+    "HTTP_ROUTE": _object(
+        name=_TEXT,
+        match=_object(prefix=_TEXT, path=_TEXT),
+        route=_object(request_mirror_policies=_MIRRORS, cluster=_TEXT, timeout=_TEXT),
+        request_headers_to_remove=_HEADERS,
+    ),
+    "VIRTUAL_HOST": _object(
+        name=_TEXT, domains=_list(_TEXT), request_mirror_policies=_MIRRORS, request_headers_to_remove=_HEADERS
+    ),
+    "CLUSTER": _object(name=_TEXT, typed_extension_protocol_options=_OPTIONS),
+}
+"""What patches write, by what they are for; of other fields nothing is known."""
