@@ -263,7 +263,7 @@ def _refusals(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
             yield Disagreement("refused-claimed", finding.object, finding.message[:120])
     for fact in answer.get("objects", []):
         pruned = [path for path in fact.get("pruned", []) if "mirror" in path.lower()]  # beyond: fields
-        if pruned and "field-unknown" not in claims.about(fact["object"]):
+        if pruned and fact["object"] not in reasons and "field-unknown" not in claims.about(fact["object"]):
             yield Disagreement("pruned-silent", fact["object"], pruned[0])
 
 
@@ -520,7 +520,7 @@ class _Mirror:
 
     def _share(self) -> list[Disagreement]:
         percent = self.mirror_entry.percent
-        if percent is None or self.claims.patched(self.mirror_entry):  # beyond: patched
+        if percent is None or self._told_of_filters():  # beyond: patched
             return []
         together = [each for each in self.claims.cluster.routing.of_route(self.mirror_entry.route) if not each.disabled]
         alike = [each for each in together if each.target == self.mirror_entry.target]

@@ -39,6 +39,7 @@ FORMS: Final = {
     f"^(\\*\\.)?{_LABEL}(\\.{_LABEL})*$": "host",
     "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$": "kind",
     f"^{_TOKENS}$": "header",
+    "^([0-9]{1,5}(h|m|s|ms)){1,4}$": "duration such as 1m30s",
 }
 """Forms of texts by the patterns that definitions write for them; of other patterns nothing is known."""
 

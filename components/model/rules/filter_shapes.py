@@ -5,6 +5,7 @@ protobuf, both spellings of a name hold, null stands for nothing, and numbers ma
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from .envoy import HTTP_OPTIONS
@@ -26,21 +27,34 @@ def _list(each: Shape) -> Shape:
 
 
 _TEXT: Final = Shape(type="string", fields={}, empty=True)
-_NUMBER: Final = Shape(type="integer or string", fields={}, empty=True)
+_NUMBER: Final = Shape(type="integer or string", fields={}, least=0, empty=True)
 _SHARE: Final = _object(default_value=_object(numerator=_NUMBER, denominator=_NUMBER), runtime_key=_TEXT)
 _MUTATION: Final = _object(remove=_TEXT, append=_object(header=_object(key=_TEXT, value=_TEXT)))
 _MIRRORS: Final = _list(
     _object(cluster=_TEXT, cluster_header=_TEXT, runtime_fraction=_SHARE, request_headers_mutations=_list(_MUTATION))
 )
-_LIFE: Final = _object(common_http_protocol_options=_object(max_stream_duration=_TEXT, idle_timeout=_TEXT))
-_OPTIONS: Final = Shape(type="object", fields={HTTP_OPTIONS: _LIFE}, empty=True)
+_DURATION: Final = Shape(type="string", fields={}, form="duration such as 1.5s", empty=True)
+_PROTOCOLS: Final = _object(http_protocol_options=_object(), http2_protocol_options=_object())
+_LIFE: Final = _object(
+    common_http_protocol_options=_object(max_stream_duration=_DURATION, idle_timeout=_DURATION),
+    explicit_http_config=_PROTOCOLS,
+)
+_TYPES: Final = tuple(
+    f"type.googleapis.com/{name}" for name in (HTTP_OPTIONS, "xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct")
+)
+_TYPE: Final = Shape(type="string", fields={}, values=_TYPES)
+_OPTIONS: Final = Shape(
+    type="object",
+    fields={HTTP_OPTIONS: replace(_LIFE, fields={**_LIFE.fields, "@type": _TYPE}, needs=("@type",))},
+    empty=True,
+)
 _HEADERS: Final = _list(_TEXT)
 
 VALUES: Final[Mapping[str, Shape]] = {
     "HTTP_ROUTE": _object(
         name=_TEXT,
         match=_object(prefix=_TEXT, path=_TEXT),
-        route=_object(request_mirror_policies=_MIRRORS, cluster=_TEXT, timeout=_TEXT),
+        route=_object(request_mirror_policies=_MIRRORS, cluster=_TEXT, timeout=_DURATION),
         request_headers_to_remove=_HEADERS,
     ),
     "VIRTUAL_HOST": _object(

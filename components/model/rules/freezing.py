@@ -18,25 +18,24 @@ from .routes import ROUTE, Route
     title="Envoy takes the routes that a patch makes",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
-    why="Envoy refuses a route without a match or without a destination, and with it the whole route configuration: the"
-    " routes of everybody stay as they are, in silence. Of what proxies take in it refuses the whole listener.",
+    why="Envoy refuses a route without a match or without a destination, and a mirror that is not complete, and with it"
+    " the whole route configuration: the routes of everybody stay as they are, in silence. Of what proxies take in it"
+    " refuses the whole listener.",
     source="Measured; https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto",
     remedy="Use MERGE_AND_REPLACE_LIST on an entry that sends its requests on, or give a new route match and cluster",
 )
 def refused_routes(case: Case, subject: KubeObject) -> Iterator[Report]:
-    """Report new routes and hosts that are incomplete, and mirrors for entries that redirect or answer themselves."""
+    """Report what is incomplete of new routes, hosts and mirrors, and mirrors for entries that send nothing on."""
     found = [each for each in case.cluster.patches.of_source(subject) if each.kind in ("HTTP_ROUTE", VIRTUAL_HOST)]
     for patch in found:
         if not patch.fits_release(release(case.cluster)):
             continue
-        if patch.operation in ADDING:
-            lacking = _lacking(patch)
-            landing = lands(case, patch) if lacking else False
-            if landing is not False:
-                made = "a virtual host" if patch.kind == VIRTUAL_HOST else "a route"
-                message = f"{patch.operation} makes {made} without {lacking}"
-                likely = landing is None or not proxies_at_hand(case.cluster, patch)
-                yield problem(subject, patch.node["patch"], message, likely=likely)
+        made = _made_without(patch) if patch.operation in ADDING else ""
+        fault = made or (_unfinished(patch) if patch.operation in ADDING or patch.merges else "")
+        landing = lands(case, patch) if fault else False
+        if landing is not False:
+            likely = landing is None or not proxies_at_hand(case.cluster, patch)
+            yield problem(subject, patch.node["patch"], fault, likely=likely)
         elif patch.merges and patch.kind != VIRTUAL_HOST:
             for route in routes_for(case.cluster, patch):
                 met = route.action != ROUTE and patch.value["route"].given and _met(case, patch, route)
@@ -50,6 +49,25 @@ def refused_routes(case: Case, subject: KubeObject) -> Iterator[Report]:
 def _met(case: Case, patch: Patch, route: Route) -> list[Placement]:
     """Where a patch is for an entry at some proxy that has it."""
     return [each for each in places(case, patch, route) if fits(patch, each)]
+
+
+def _unfinished(patch: Patch) -> str:
+    """What Envoy does not take of the mirrors that a patch writes; empty for nothing."""
+    for policy in patch.policies:
+        share = policy.node.either("runtime_fraction", "runtimeFraction")
+        if share.given and not share.either("default_value", "defaultValue").given:
+            return f"the share of {policy.cluster} has no default_value"
+        for mutation in policy.node.either("request_headers_mutations", "requestHeadersMutations").elements():
+            if not any(mutation[key].given for key in ("remove", "append", "remove_on_match", "removeOnMatch")):
+                return f"a change of the headers of copies to {policy.cluster} neither removes nor appends"
+    return ""
+
+
+def _made_without(patch: Patch) -> str:
+    """What a patch makes without something that Envoy wants; empty where it lacks nothing."""
+    lacking = _lacking(patch)
+    made = "a virtual host" if patch.kind == VIRTUAL_HOST else "a route"
+    return f"{patch.operation} makes {made} without {lacking}" if lacking else ""
 
 
 def _lacking(patch: Patch) -> str:

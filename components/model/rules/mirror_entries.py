@@ -187,7 +187,7 @@ def _without_root(sources: Sequence[KubeObject], used: set[int]) -> Iterator[tup
 
 
 def _istio(source: KubeObject, find: Find) -> Iterator[Route]:
-    hosts = tuple(full_name(host, source.namespace) for host in source.spec["hosts"].texts())
+    hosts = tuple(full_name(host.lower(), source.namespace) for host in source.spec["hosts"].texts())
     if not hosts:
         return
     gateways = _gateways(source, source.spec["gateways"])

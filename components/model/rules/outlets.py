@@ -182,7 +182,7 @@ def own_hosts(route: Route) -> tuple[str, ...]:
     """All hosts of an entry's object, whatever its entry is for."""
     if route.native:
         return route.hosts
-    return tuple(full_name(host, route.owner.namespace) for host in route.owner.spec["hosts"].texts())
+    return tuple(full_name(host.lower(), route.owner.namespace) for host in route.owner.spec["hosts"].texts())
 
 
 def callers(routes: Sequence[Route]) -> list[str]:

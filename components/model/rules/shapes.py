@@ -5,7 +5,7 @@ The facts, in ``shapes.json``, are those of the CustomResourceDefinitions of Ist
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -45,10 +45,12 @@ _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
         "name or nothing": rf"(?:{_NAME})?",
         "host": rf"(?:\*\.)?{_NAME}",
         "kind": "[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?",
+        "duration such as 1m30s": "(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}",
+        "duration such as 1.5s": r"-?[0-9]+(?:\.[0-9]{1,9})?s",
         "header": r"[-A-Za-z0-9!#$%&'*+.^_`|~]+",
     }.items()
 }
-"""Names of the DNS, of kinds of Kubernetes, and of headers."""
+"""Names of the DNS, of kinds of Kubernetes and of headers, and durations as protobuf writes them."""
 
 _MILLISECOND: Final = 0.001
 
@@ -106,6 +108,28 @@ def misshapen(place: Node, shape: Shape) -> Iterator[tuple[Node, str]]:
         for key in path:
             node = node[key] if isinstance(key, str) else node.elements()[key]
         yield node, reason
+
+
+def unknown_fields(subject: KubeObject) -> Iterator[tuple[Node, str, Collection[str]]]:
+    """Fields of an object that its definition does not have: where, their name, and those that there are."""
+    shape = _shapes().get(subject.kind)
+    if shape is not None:
+        yield from _unknown(subject.spec, shape)
+
+
+def _unknown(place: Node, shape: Shape) -> Iterator[tuple[Node, str, Collection[str]]]:
+    value = place.value
+    if shape.each and shape.type == "array":
+        for element in place.elements() if value is not UNKNOWN else ():
+            yield from _unknown(element, shape.each)
+    if shape.type != "object" or not isinstance(value, Mapping):
+        return
+    for key, node in place.entries():
+        below = shape.fields.get(key, shape.each)
+        if below is not None and (below.fields or below.each):
+            yield from _unknown(node, below)
+        elif below is None and shape.fields:
+            yield place, key, shape.fields.keys()
 
 
 @cache

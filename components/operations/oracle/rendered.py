@@ -48,7 +48,9 @@ def _named(source: Mapping[str, object]) -> Mapping[str, object]:
         return source
     label = f"{LABEL}.{metadata.get('namespace') or 'default'}.{metadata.get('name')}"
     entries = [
-        {**each, "name": f"{label}.{index}"} if each and not each.get("name") and "delegate" not in each else given
+        {**each, "name": f"{label}.{index}"}
+        if each and each.get("name", "") == "" and "delegate" not in each
+        else given
         for index, given in enumerate(cast("list[object]", written))
         for each in [_mapping(given)]
     ]
