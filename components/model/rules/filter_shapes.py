@@ -46,6 +46,7 @@ _TYPE: Final = Shape(type="string", fields={}, values=_TYPES)
 _OPTIONS: Final = Shape(
     type="object",
     fields={HTTP_OPTIONS: replace(_LIFE, fields={**_LIFE.fields, "@type": _TYPE}, needs=("@type",))},
+    each=Shape(type="object", fields={}, needs=("@type",)),
     empty=True,
 )
 _HEADERS: Final = _list(_TEXT)

@@ -174,7 +174,8 @@ def entries(kind: str, spec: object) -> Object:
 
 def options(**fields: object) -> Object:
     """An EnvoyFilter that sets HTTP options of every cluster."""
-    value = {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": fields}}
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    value = {"typed_extension_protocol_options": {kind: {"@type": f"type.googleapis.com/{kind}", **fields}}}
     patch = {"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": value}}
     return entries(EF, {"configPatches": [patch]})
 

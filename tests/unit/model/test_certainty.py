@@ -57,6 +57,7 @@ def others(cluster: ClusterObjects) -> Iterator[Object]:
 
 def _patches(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> Iterator[Object]:
     options = {
+        "@type": f"type.googleapis.com/{HTTP_OPTIONS}",
         "common_http_protocol_options": {"max_stream_duration": "5s"},
         "explicit_http_config": {"http_protocol_options": {}},
     }
