@@ -46,11 +46,11 @@ _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
         "host": rf"(?:\*\.)?{_NAME}",
         "kind": "[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?",
         "duration such as 1m30s": "(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}",
-        "duration such as 1.5s": r"-?[0-9]+(?:\.[0-9]{1,9})?s",
+        "duration such as 1.5s": r"[-+]?(?:0|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|ms|s|m|h))+)",
         "header": r"[-A-Za-z0-9!#$%&'*+.^_`|~]+",
     }.items()
 }
-"""Names of the DNS, of kinds of Kubernetes and of headers, and durations as protobuf writes them."""
+"""Names of the DNS, of kinds of Kubernetes and of headers, and durations as Go reads them."""
 
 _MILLISECOND: Final = 0.001
 

@@ -1,0 +1,14 @@
+"""What of routes and EnvoyFilters the API server or Istio's webhook refuses, and why."""
+
+import pytest
+
+from tests.support.refusals import CASES
+from tests.unit.model.samples import findings, mesh
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_refused_is_said_with_its_reason(name: str) -> None:
+    subject, reason = CASES[name]
+    found = [each.message for each in findings(mesh([subject]), "object-refused")]
+    assert bool(found) is bool(reason)
+    assert all(reason in each for each in found)
