@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Final, cast
 
 from .nodes import UNKNOWN, Node
 from .objects import KubeObject
 
+Test = Callable[[Any], bool]
 Fault = tuple[tuple[str | int, ...], str]
 """Where below a value something is wrong, and what."""
 
@@ -97,7 +98,7 @@ class Shape:
 def malformed(subject: KubeObject) -> Iterator[tuple[Node, str]]:
     """Fields of an object that are not what its definition says, with what is wrong."""
     shape = _shapes().get(subject.kind)
-    if shape is not None and "spec" in subject.root.names():
+    if shape is not None and "spec" in subject.root.names() and not _is_plain(subject):
         yield from misshapen(subject.spec, shape)
 
 
@@ -113,7 +114,7 @@ def misshapen(place: Node, shape: Shape) -> Iterator[tuple[Node, str]]:
 def unknown_fields(subject: KubeObject) -> Iterator[tuple[Node, str, Collection[str]]]:
     """Fields of an object that its definition does not have: where, their name, and those that there are."""
     shape = _shapes().get(subject.kind)
-    if shape is not None:
+    if shape is not None and not _is_plain(subject):
         yield from _unknown(subject.spec, shape)
 
 
@@ -130,6 +131,67 @@ def _unknown(place: Node, shape: Shape) -> Iterator[tuple[Node, str, Collection[
             yield from _unknown(node, below)
         elif below is None and shape.fields:
             yield place, key, shape.fields.keys()
+
+
+def _is_plain(subject: KubeObject) -> bool:
+    """Whether all of an object is what its definition says, by a look that is quick because nearly all are."""
+    return _tests()[subject.kind](subject.spec.value)
+
+
+@cache
+def _tests() -> Mapping[str, Test]:
+    return {kind: _test(shape, {}) for kind, shape in _shapes().items()}
+
+
+def _test(shape: Shape, made: dict[int, Test]) -> Test:
+    """A test whether a value is of a shape, without unknown fields; what cannot be told at once is not."""
+    known = made.get(id(shape))
+    if known is None:
+        if shape.type == "object":
+            known = _object_test(shape, made)
+        elif shape.type == "array" and shape.each and not (shape.fewest or shape.up_to):
+            known = partial(_are_all, _test(shape.each, made))
+        elif shape.type == "string" and shape == Shape(type="string", fields={}):
+            known = _is_text
+        else:
+            known = partial(_has_no_fault, shape)
+        made[id(shape)] = known
+    return known
+
+
+def _object_test(shape: Shape, made: dict[int, Test]) -> Test:
+    tests = {name: _test(each, made) for name, each in shape.fields.items()}
+    others = _test(shape.each, made) if shape.each else None
+    free = not tests and others is None
+    needs, one_of = shape.needs, shape.one_of
+
+    def fits(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+        if value.__class__ is not dict:
+            return False
+        for key, inner in () if free else value.items():
+            test = tests.get(key, others)
+            if test is _is_text:  # most are, and a call takes its time
+                if inner.__class__ is not str:
+                    return False
+            elif test is None or not test(inner):
+                return False
+        return all(name in value for name in needs) and not any(
+            sum(name in value for name in names) > 1 for names in one_of
+        )
+
+    return fits
+
+
+def _are_all(test: Test, value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+    return value.__class__ is list and all(map(test, value))
+
+
+def _is_text(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+    return value.__class__ is str
+
+
+def _has_no_fault(shape: Shape, value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+    return value is not UNKNOWN and not _faults(shape, value)
 
 
 @cache
