@@ -97,7 +97,7 @@ class Patch:
             off, on = _mutated(config["mutations"].either("request_mutations", "requestMutations"))
             removed |= off
             written |= on
-        return frozenset(removed), frozenset(written)
+        return frozenset(removed), frozenset(written - {""})
 
     @cached_property
     def selector(self) -> dict[str, str]:
@@ -148,6 +148,7 @@ class MirrorPolicy:
         percent: Share in per cent; None where it cannot be read.
         removed: Names of the headers that it takes off the copy.
         written: Names of the headers that it sets on the copy.
+        complete: Whether each of its changes of headers takes one off, or writes one.
     """
 
     node: Node = field(repr=False)
@@ -155,6 +156,7 @@ class MirrorPolicy:
     percent: float | None
     removed: frozenset[str]
     written: frozenset[str]
+    complete: bool = True
 
     @classmethod
     def of(cls, node: Node) -> "MirrorPolicy":
@@ -165,7 +167,8 @@ class MirrorPolicy:
             cluster=node["cluster"].text(),
             percent=_percent(node),
             removed=frozenset(removed),
-            written=frozenset(written),
+            written=frozenset(written - {""}),
+            complete="" not in written,
         )
 
 
@@ -306,6 +309,7 @@ def http_options(patch: Patch) -> Node:
 
 
 def _mutated(mutations: Node) -> tuple[set[str], set[str]]:
+    """Headers that changes take off and write, of one that does neither an empty name."""
     removed: set[str] = set()
     written: set[str] = set()
     for mutation in mutations.elements():
@@ -316,7 +320,7 @@ def _mutated(mutations: Node) -> tuple[set[str], set[str]]:
             removed.add(name.lower())
         else:
             written.add(mutation["append"]["header"]["key"].text().lower())
-    return removed, written - {""}
+    return removed, written
 
 
 def _percent(policy: Node) -> float | None:

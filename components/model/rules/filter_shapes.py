@@ -4,12 +4,13 @@ Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route
 protobuf, both spellings of a name hold, null stands for nothing, and numbers may be texts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from .envoy import HTTP_OPTIONS
-from .shapes import Shape
+from .nodes import Node
+from .shapes import Shape, loose_test, misshapen
 
 
 def _object(**fields: Shape) -> Shape:
@@ -51,7 +52,7 @@ _OPTIONS: Final = Shape(
 )
 _HEADERS: Final = _list(_TEXT)
 
-VALUES: Final[Mapping[str, Shape]] = {
+_VALUES: Final[Mapping[str, Shape]] = {
     "HTTP_ROUTE": _object(
         name=_TEXT,
         match=_object(prefix=_TEXT, path=_TEXT),
@@ -64,3 +65,11 @@ VALUES: Final[Mapping[str, Shape]] = {
     "CLUSTER": _object(name=_TEXT, typed_extension_protocol_options=_OPTIONS),
 }
 """What patches write, by what they are for; of other fields nothing is known."""
+
+_TESTS: Final = {kind: loose_test(shape) for kind, shape in _VALUES.items()}
+
+
+def refused_value(kind: str, value: Node) -> Iterator[tuple[Node, str]]:
+    """What is refused of what a patch for some kind of things writes."""
+    if kind in _TESTS and not _TESTS[kind](value.value):
+        yield from misshapen(value, _VALUES[kind])

@@ -57,7 +57,8 @@ def _unfinished(patch: Patch) -> str:
         share = policy.node.either("runtime_fraction", "runtimeFraction")
         if share.given and not share.either("default_value", "defaultValue").given:
             return f"the share of {policy.cluster} has no default_value"
-        for mutation in policy.node.either("request_headers_mutations", "requestHeadersMutations").elements():
+        mutations = policy.node.either("request_headers_mutations", "requestHeadersMutations")
+        for mutation in mutations.elements() if not policy.complete else ():
             if not any(mutation[key].given for key in ("remove", "append", "remove_on_match", "removeOnMatch")):
                 return f"a change of the headers of copies to {policy.cluster} neither removes nor appends"
     return ""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Final
 
-from .filter_shapes import VALUES
+from .filter_shapes import refused_value
 from .hosts import covers
 from .nodes import Node
 from .objects import KubeObject
@@ -14,7 +14,7 @@ from .refusedgateways import refused_gateway, refused_kubernetes_gateway, refuse
 from .refusedroutes import Refusals, refused_parents, refused_rule
 from .refusedtargets import refused_destination_rule, refused_service_entry
 from .routes import MESH
-from .shapes import malformed, misshapen
+from .shapes import malformed
 
 _FOR_SNI: Final = "outbound_"
 """Begins hosts that gateways know by the name that a client of TLS asks for."""
@@ -97,8 +97,8 @@ def _envoy_filter(subject: KubeObject) -> Refusals:
             match["cluster"].given or match["listener"].given
         ):
             yield match, "a patch of routes matches route configurations only"
-        elif patch["value"].given and kind in VALUES:
-            yield from misshapen(patch["value"], VALUES[kind])
+        elif patch["value"].given:
+            yield from refused_value(kind, patch["value"])
 
 
 _CHECKS: Final[Mapping[str, Callable[[KubeObject], Refusals]]] = {

@@ -103,7 +103,7 @@ def malformed(subject: KubeObject) -> Iterator[tuple[Node, str]]:
 
 
 def misshapen(place: Node, shape: Shape) -> Iterator[tuple[Node, str]]:
-    """Places at and below one that are not of its shape, with what is wrong."""
+    """Places at and below one that are not of its shape, with what is wrong; fields that it does not have are right."""
     for path, reason in _faults(shape, place.value):
         node = place
         for key in path:
@@ -140,17 +140,22 @@ def _is_plain(subject: KubeObject) -> bool:
 
 @cache
 def _tests() -> Mapping[str, Test]:
-    return {kind: _test(shape, {}) for kind, shape in _shapes().items()}
+    return {kind: _test(shape, {}, others=_is_nothing) for kind, shape in _shapes().items()}
 
 
-def _test(shape: Shape, made: dict[int, Test]) -> Test:
-    """A test whether a value is of a shape, without unknown fields; what cannot be told at once is not."""
+def loose_test(shape: Shape) -> Test:
+    """A quick test whether a value is surely of a shape, whatever it has beside the shape's fields."""
+    return _test(shape, {}, others=_is_anything)
+
+
+def _test(shape: Shape, made: dict[int, Test], *, others: Test) -> Test:
+    """A test whether a value is of a shape, with ``others`` for its further fields; what is not told at once is not."""
     known = made.get(id(shape))
     if known is None:
         if shape.type == "object":
-            known = _object_test(shape, made)
+            known = _object_test(shape, made, others=others)
         elif shape.type == "array" and shape.each and not (shape.fewest or shape.up_to):
-            known = partial(_are_all, _test(shape.each, made))
+            known = partial(_are_all, _test(shape.each, made, others=others))
         elif shape.type == "string" and shape == Shape(type="string", fields={}):
             known = _is_text
         else:
@@ -159,21 +164,21 @@ def _test(shape: Shape, made: dict[int, Test]) -> Test:
     return known
 
 
-def _object_test(shape: Shape, made: dict[int, Test]) -> Test:
-    tests = {name: _test(each, made) for name, each in shape.fields.items()}
-    others = _test(shape.each, made) if shape.each else None
-    free = not tests and others is None
+def _object_test(shape: Shape, made: dict[int, Test], *, others: Test) -> Test:
+    tests = {name: _test(each, made, others=others) for name, each in shape.fields.items()}
+    beside = _test(shape.each, made, others=others) if shape.each else others
+    free = not tests and not shape.each
     needs, one_of = shape.needs, shape.one_of
 
     def fits(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
         if value.__class__ is not dict:
             return False
         for key, inner in () if free else value.items():
-            test = tests.get(key, others)
+            test = tests.get(key, beside)
             if test is _is_text:  # most are, and a call takes its time
                 if inner.__class__ is not str:
                     return False
-            elif test is None or not test(inner):
+            elif not test(inner):
                 return False
         return all(name in value for name in needs) and not any(
             sum(name in value for name in names) > 1 for names in one_of
@@ -184,6 +189,16 @@ def _object_test(shape: Shape, made: dict[int, Test]) -> Test:
 
 def _are_all(test: Test, value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
     return value.__class__ is list and all(map(test, value))
+
+
+def _is_anything(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+    del value
+    return True
+
+
+def _is_nothing(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+    del value
+    return False
 
 
 def _is_text(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
