@@ -5,8 +5,10 @@ from typing import Final
 
 from .hosts import covers
 from .objects import KubeObject
-from .refusedgateways import refused_gateway, refused_kubernetes_gateway, refused_sidecar
+from .refusedgateways import refused_gateway
+from .refusednative import refused_kubernetes_gateway
 from .refusedroutes import Refusals, refused_entry, refused_parents, refused_rule
+from .refusedsidecars import refused_sidecar
 from .refusedtargets import refused_destination_rule, refused_service_entry
 from .shapes import malformed
 
