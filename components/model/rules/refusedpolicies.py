@@ -10,12 +10,13 @@ from .refusedroutes import Refusals, duration
 from .refusedtls import refused_client_tls
 
 _OF_PORTS: Final = ("connectionPool", "loadBalancer", "outlierDetection", "tls")
-_OF_ALL: Final = (*_OF_PORTS, "portLevelSettings", "proxyProtocol", "retryBudget", "tunnel")
+_OF_ALL: Final = (*_OF_PORTS, "proxyProtocol", "retryBudget", "tunnel")
 _COUNTS: Final = (
     *("http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection"),
     *("maxRetries", "maxConcurrentStreams"),
 )
 _MOST: Final = 2**31 - 1
+_MILLISECOND: Final = 0.001
 _SHARES: Final = ("maxEjectionPercent", "minHealthPercent")
 _WHOLE: Final = 100
 
@@ -24,7 +25,7 @@ def refused_policy(subject: KubeObject, policy: Node) -> Refusals:
     """What is refused of a traffic policy of a DestinationRule."""
     if not policy.given:
         return
-    if not any(policy[key].given for key in _OF_ALL):
+    if not any(policy[key].given for key in _OF_ALL) and not policy["portLevelSettings"].elements():
         yield policy, "a traffic policy needs some field"
     yield from _common(subject, policy)
     for port in policy["portLevelSettings"].elements():
@@ -71,8 +72,14 @@ def refused_pool(pool: Node) -> Refusals:
     for node in (tcp["connectTimeout"], tcp["maxConnectionDuration"], tcp_alive["time"], tcp_alive["interval"]):
         yield from duration(node)
     yield from duration(http["idleTimeout"])
-    if tcp["idleTimeout"].seconds() != 0:  # 0 s is no limit here
-        yield from duration(tcp["idleTimeout"])
+    yield from _idle(tcp["idleTimeout"])
+
+
+def _idle(node: Node) -> Refusals:
+    """What is refused of how long a TCP connection may idle: less than a millisecond is no limit."""
+    seconds = Node(node.text().removeprefix("-")).seconds()
+    if seconds is None or seconds >= _MILLISECOND:
+        yield from duration(node)
 
 
 def _outliers(outliers: Node) -> Refusals:
@@ -83,6 +90,8 @@ def _outliers(outliers: Node) -> Refusals:
     for node in (outliers[key] for key in _SHARES):
         if not 0 <= (node.number() or 0) <= _WHOLE:
             yield node, "a share must be from 0 to 100"
+    if not -_MOST - 1 <= (outliers["consecutiveErrors"].number() or 0) <= _MOST:
+        yield outliers["consecutiveErrors"], f"it must be at most {_MOST}"
     local = outliers["consecutiveLocalOriginFailures"]
     if (local.number() or 0) > 0 and outliers["splitExternalLocalOriginErrors"].known is not True:
         yield local, "consecutiveLocalOriginFailures needs splitExternalLocalOriginErrors"
