@@ -6,7 +6,7 @@ from math import isqrt
 from typing import Final
 
 from .nodes import Node
-from .refusednames import twice
+from .refusednames import refused_duration, twice
 from .refusedroutes import Refusals, duration
 
 _TABLES: Final = range(1, 5_000_011)
@@ -42,6 +42,7 @@ def _hash(written: Node) -> Refusals:
     cookie, size, maglev = written["httpCookie"], written["minimumRingSize"], written["maglev"]
     if cookie.given and not cookie["name"].text():
         yield cookie, "a cookie needs a name"
+    yield from refused_duration(cookie["ttl"])
     names = [each["name"].text() for each in cookie["attributes"].elements()]
     if not all(names):
         yield cookie["attributes"], "an attribute needs a name"

@@ -25,7 +25,8 @@ _LONGEST_LABEL: Final = 63
 _LONGEST_DOMAIN: Final = 255
 _LONGEST_PREFIX: Final = 253
 _GREATEST: Final = 2**63
-"""Beyond, Go reads a number no more, and so takes it for a name."""
+"""Beyond, Go reads a number no more: it is a name then, and no duration."""
+_NANOSECONDS: Final = 1e9
 
 
 def is_label(text: str) -> bool:
@@ -82,6 +83,22 @@ def unix_fault(written: str) -> str:
 def bind_fault(written: str) -> str:
     """What is wrong with the IP address that a listener is bound to; empty when nothing is."""
     return "" if not written or address(written) else f"{written} is no IP address"
+
+
+def seconds_of(node: Node) -> float | None:
+    """The duration in any form that Go reads, so that it may be negative; None when it is something else."""
+    text = node.text()
+    size = text[1:] if text.startswith(("+", "-")) else text
+    found = 0.0 if size == "0" else Node(size.replace("µ", "u")).seconds()
+    if found is None or found * _NANOSECONDS >= _GREATEST:
+        return None
+    return -found if text.startswith("-") else found
+
+
+def refused_duration(node: Node) -> Refusals:
+    """What is refused of a duration of any size."""
+    if node.given and seconds_of(node) is None:
+        yield node, "it is no duration"
 
 
 def protocol_of(port: Node) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 from .nodes import Node
 from .objects import KubeObject
 from .refusedbalancing import refused_load_balancer
-from .refusednames import PORTS, address, is_domain
+from .refusednames import PORTS, address, is_domain, refused_duration, seconds_of
 from .refusedroutes import Refusals, duration
 from .refusedtls import refused_client_tls
 
@@ -16,7 +16,7 @@ _COUNTS: Final = (
     *("maxRetries", "maxConcurrentStreams"),
 )
 _MOST: Final = 2**31 - 1
-_MILLISECOND: Final = 0.001
+_MILLISECONDS: Final = 1_000
 _SHARES: Final = ("maxEjectionPercent", "minHealthPercent")
 _WHOLE: Final = 100
 
@@ -34,6 +34,7 @@ def refused_policy(subject: KubeObject, policy: Node) -> Refusals:
         if not any(port[key].given for key in _OF_PORTS):
             yield port, "a traffic policy needs some field"
         yield from _common(subject, port)
+    yield from refused_duration(policy["retryBudget"]["budgetInterval"])
     tunnel = policy["tunnel"]
     if tunnel.given:
         yield from _tunnel(tunnel)
@@ -77,9 +78,12 @@ def refused_pool(pool: Node) -> Refusals:
 
 def _idle(node: Node) -> Refusals:
     """What is refused of how long a TCP connection may idle: less than a millisecond is no limit."""
-    seconds = Node(node.text().removeprefix("-")).seconds()
-    if seconds is None or seconds >= _MILLISECOND:
-        yield from duration(node)
+    yield from refused_duration(node)
+    milliseconds = round((seconds_of(node) or 0) * _MILLISECONDS, 6)
+    if milliseconds <= -1:
+        yield node, "a duration must be at least 1ms"
+    elif milliseconds >= 1 and milliseconds % 1:
+        yield node, "a duration must be of whole milliseconds"
 
 
 def _outliers(outliers: Node) -> Refusals:
