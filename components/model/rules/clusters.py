@@ -138,13 +138,13 @@ class ClusterObjects:
         found = (found for kind in self._by_kind for found in self.of(kind))
         return {(each.kind, each.namespace, each.name): each for each in found if not each.unknown_name}
 
-    def refusals(self, subject: KubeObject) -> list[tuple[Node, str]]:
+    def refusals(self, subject: KubeObject) -> Sequence[tuple[Node, str]]:
         """Places and reasons for which an object is refused.
 
         Raises:
             NotJudgedError: A value that decides about it is not known yet.
         """
-        return self.once(("refusals", subject), lambda: list(refusals_of(subject)))
+        return self.once(("refusals", subject), lambda: refusals_of(subject))
 
     def refuses(self, route: Route) -> bool:
         """Whether an entry's object is refused, or the one that delegates to it, so that nobody has the entry.

@@ -1,9 +1,10 @@
 """What of an object the API server or Istio's webhook refuses, and why."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from .hosts import covers
+from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .refusedgateways import refused_gateway
 from .refusednative import refused_kubernetes_gateway
@@ -13,13 +14,24 @@ from .refusedtargets import refused_destination_rule, refused_service_entry
 from .shapes import malformed
 
 
-def refusals_of(subject: KubeObject) -> Refusals:
+def refusals_of(subject: KubeObject) -> Sequence[tuple[Node, str]]:
     """Places and reasons for which an object is refused.
 
     The webhook is asked only about what has the form that the API server wants.
+
+    Raises:
+        NotJudgedError: Nothing that is known is wrong, and a value that decides about it is not known yet.
     """
     found = list(malformed(subject))
-    yield from found or _CHECKS.get(subject.kind, _native)(subject)
+    if found:
+        return found
+    try:
+        for each in _CHECKS.get(subject.kind, _native)(subject):
+            found.append(each)  # noqa: PERF402 -- kept where a later one is not known yet
+    except NotJudgedError:
+        if not found:
+            raise
+    return found
 
 
 def _virtual_service(subject: KubeObject) -> Refusals:

@@ -430,3 +430,9 @@ def test_what_is_decided_later_is_not_judged(subject: Object, field: str) -> Non
     found = findings(mesh([subject]), "object-refused")
     assert {each.outcome for each in found} == {Outcome.NOT_JUDGED}
     assert {each.field for each in found} == {field}
+
+
+def test_what_is_known_is_refused_beside_what_is_not() -> None:
+    subject = rule(exportTo=["a.b"], trafficPolicy={"connectionPool": {"tcp": {"maxConnections": UNKNOWN}}})
+    [found] = findings(mesh([subject]), "object-refused")
+    assert (found.outcome, found.field) == (Outcome.BROKEN, "spec.exportTo")
