@@ -3,7 +3,7 @@
 from typing import Final
 
 from .nodes import Node
-from .objects import KubeObject
+from .objects import NAMELESS, KubeObject
 from .refusednames import (
     HTTP,
     PORTS,
@@ -29,7 +29,7 @@ _PASSING: Final = ("", "PASSTHROUGH", "AUTO_PASSTHROUGH")
 def refused_gateway(subject: KubeObject) -> Refusals:
     """What is refused of a Gateway of Istio's."""
     servers = subject.spec["servers"].elements()
-    if not subject.unknown_name and not is_label(subject.name):
+    if subject.name != NAMELESS and not is_label(subject.name):
         yield subject.root["metadata"]["name"], "the name of a Gateway has no dots"
     if not servers:
         yield subject.spec["servers"], "a gateway needs a server"

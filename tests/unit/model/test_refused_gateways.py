@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pulumi_traffic_mirror.model.rules import UNKNOWN
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import Object, findings, mesh, service
 
@@ -248,6 +249,12 @@ TAKEN = {
 def test_what_is_refused(subject: Object, reason: str) -> None:
     found = [each.message for each in findings(mesh([subject]), "object-refused")]
     assert any(reason in each for each in found)
+
+
+@pytest.mark.parametrize("name", [{}, {"name": UNKNOWN}, {"generateName": "a-"}], ids=["none", "later", "made"])
+def test_a_name_that_is_not_given_is_not_judged(name: Object) -> None:
+    subject = {**gateway(server()), "metadata": {"namespace": "hello", **name}}
+    assert findings(mesh([subject]), "object-refused") == []
 
 
 @pytest.mark.parametrize("subject", TAKEN.values(), ids=TAKEN)
