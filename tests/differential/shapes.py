@@ -35,7 +35,7 @@ _TOKENS: Final = "[A-Za-z0-9!#$%&'*+\\-.^_\\x60|~]+"
 FORMS: Final = {
     f"^{_LABEL}$": "label",
     f"^{_LABEL}(\\.{_LABEL})*$": "name",
-    f"^$|^{_LABEL}(\\.{_LABEL})*$": "name or nothing",
+    f"^$|^{_LABEL}(\\.{_LABEL})*$": "group",
     f"^(\\*\\.)?{_LABEL}(\\.{_LABEL})*$": "host",
     "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$": "kind",
     f"^{_TOKENS}$": "header",

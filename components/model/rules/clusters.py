@@ -138,13 +138,13 @@ class ClusterObjects:
         found = (found for kind in self._by_kind for found in self.of(kind))
         return {(each.kind, each.namespace, each.name): each for each in found if not each.unknown_name}
 
-    def refusals(self, subject: KubeObject) -> list[tuple[Node, str]]:
+    def refusals(self, subject: KubeObject) -> Sequence[tuple[Node, str]]:
         """Places and reasons for which an object is refused.
 
         Raises:
             NotJudgedError: A value that decides about it is not known yet.
         """
-        return self.once(("refusals", subject), lambda: list(refusals_of(subject)))
+        return self.once(("refusals", subject), lambda: refusals_of(subject))
 
     def refuses(self, route: Route) -> bool:
         """Whether an entry's object is refused, or the one that delegates to it, so that nobody has the entry.
@@ -156,9 +156,10 @@ class ClusterObjects:
 
     def taken(self, *kinds: str) -> list[KubeObject]:
         """Its objects of these kinds but for those that are refused, which nobody ever sees."""
-        return [each for each in self.of(*kinds) if not self._refused(each)]
+        return [each for each in self.of(*kinds) if not self.is_refused(each)]
 
-    def _refused(self, subject: KubeObject) -> bool:
+    def is_refused(self, subject: KubeObject) -> bool:
+        """Whether an object is known to be refused."""
         with suppress(NotJudgedError):
             return bool(self.refusals(subject))
         return False

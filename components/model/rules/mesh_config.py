@@ -1,6 +1,6 @@
 """What a mesh's configuration says for objects that leave it out. Source: MeshConfig of Istio's API, release 1.31."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -53,9 +53,10 @@ def _exports(mesh: Node, subject: KubeObject, namespace_labels: Callable[[str], 
         return [] if subject.annotation(EXPORT) else default_exports(mesh, subject.kind)
     if subject.spec["workloadSelector"].given and subject.kind == "DestinationRule":
         return []  # it is for its own namespace, whatever the mesh says
-    written = subject.spec["exportTo"].texts()
-    if subject.spec["exportTo"].given and not written:
-        return []  # what is no list of names is refused as it is
+    given = subject.spec["exportTo"]
+    written = given.texts()
+    if given.given and not _is_list(given, written):
+        return []  # it is refused for it
     exports = written or default_exports(mesh, subject.kind)
     visibility = mesh["serviceEntryVisibility"]
     if subject.kind == "ServiceEntry" and exports != ["~"] and visibility["applyToSidecars"].value is True:
@@ -63,6 +64,11 @@ def _exports(mesh: Node, subject: KubeObject, namespace_labels: Callable[[str], 
         seen_at_home = not exports or not {"*", ".", subject.namespace}.isdisjoint(exports)
         exports = [narrowed if seen_at_home else "~"] if narrowed else exports
     return [] if exports == written else exports
+
+
+def _is_list(given: Node, written: list[str]) -> bool:
+    """Whether what is given is a list of just the texts that were read of it."""
+    return isinstance(given.value, Sequence) and [each.value for each in given.elements()] == written
 
 
 def default_exports(mesh: Node, kind: str) -> list[str]:

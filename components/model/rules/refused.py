@@ -1,17 +1,18 @@
 """What of an object the API server or Istio's webhook refuses, and why."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from ipaddress import ip_address
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from .filter_shapes import refused_value
 from .hosts import covers
-from .nodes import Node
+from .nodes import Node, NotJudgedError
 from .objects import KubeObject
-from .refusedentries import is_domain, is_label, refused_entry
-from .refusedgateways import refused_gateway, refused_kubernetes_gateway, refused_sidecar
+from .refusedentries import refused_entry
+from .refusedgateways import refused_gateway
+from .refusednames import address, is_host, is_label, refused_exports
+from .refusednative import refused_kubernetes_gateway
 from .refusedroutes import Refusals, refused_parents, refused_rule
+from .refusedsidecars import refused_sidecar
 from .refusedtargets import refused_destination_rule, refused_service_entry
 from .routes import MESH
 from .shapes import malformed
@@ -20,13 +21,24 @@ _FOR_SNI: Final = "outbound_"
 """Begins hosts that gateways know by the name that a client of TLS asks for."""
 
 
-def refusals_of(subject: KubeObject) -> Refusals:
+def refusals_of(subject: KubeObject) -> Sequence[tuple[Node, str]]:
     """Places and reasons for which an object is refused.
 
     The webhook is asked only about what has the form that the API server wants.
+
+    Raises:
+        NotJudgedError: Nothing that is known is wrong, and a value that decides about it is not known yet.
     """
     found = list(malformed(subject))
-    yield from found or _CHECKS.get(subject.kind, _native)(subject)
+    if found:
+        return found
+    try:
+        for each in _CHECKS.get(subject.kind, _native)(subject):
+            found.append(each)  # noqa: PERF402 -- kept where a later one is not known yet
+    except NotJudgedError:
+        if not found:
+            raise
+    return found
 
 
 def _virtual_service(subject: KubeObject) -> Refusals:
@@ -41,7 +53,7 @@ def _virtual_service(subject: KubeObject) -> Refusals:
     for node in spec["gateways"].elements():
         if not all(map(is_label, node.text().replace(".", "/").split("/"))):
             yield node, "it is no name of a gateway"
-    yield from _exports(subject)
+    yield from refused_exports(subject)
     for entry in spec["http"].elements():
         yield from refused_entry(entry, delegate=delegate)
 
@@ -51,29 +63,13 @@ def _hosts(spec: Node) -> Refusals:
     if "*" in hosts and (not gateways or gateways == [MESH]):
         yield spec["hosts"], "the host * is for gateways only"
     for node in spec["hosts"].elements():
-        if not is_domain(node.text()) and not _is_address(node.text()) and not node.text().startswith(_FOR_SNI):
-            yield node, "it is no name of the DNS"
+        host = node.text()
+        if not is_host(host) and not address(host) and not host.startswith(_FOR_SNI):
+            yield node, f"{host or 'nothing'} is no host"
     for index, host in enumerate(hosts):
         for other in hosts[index + 1 :]:
             if covers(host, other) or covers(other, host):
                 yield spec["hosts"], f"the hosts {host} and {other} overlap"
-
-
-def _is_address(host: str) -> bool:
-    with suppress(ValueError):
-        return bool(ip_address(host))
-    return False
-
-
-def _exports(subject: KubeObject) -> Refusals:
-    written = subject.spec["exportTo"]
-    names = [subject.namespace if name == "." else name for name in written.texts()]
-    if any(node.text() not in (".", "*") and not is_label(node.text()) for node in written.elements()):
-        yield written, "a namespace, . or * is wanted"
-    elif len(set(names)) < len(names):
-        yield written, "a namespace is named twice"
-    elif len(names) > 1 and "*" in names:
-        yield written, "* must stand alone"
 
 
 def _native(subject: KubeObject) -> Refusals:

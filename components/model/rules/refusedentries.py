@@ -7,15 +7,14 @@ import re
 from typing import Final
 
 from .nodes import Node
+from .refusednames import PORTS, is_host, is_label
 from .refusedroutes import Refusals, duration
 
-_PORTS: Final = range(1, 65_536)
 _NOTHING: Final = Node(None)
 _MIRRORING: Final = frozenset({"mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "mirror_percent"})
 _SELDOM: Final = frozenset({"headers", "retries", "redirect", "directResponse", "rewrite", "fault"})
 _BESIDE: Final = ("route", "fault", "rewrite")
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?", re.ASCII)
-_FIRST_LABEL: Final = re.compile(rf"\*|(?:\*-?)?{_LABEL.pattern}", re.ASCII)
+_FIRST_HEADER: Final = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]+", re.ASCII)
 _HEADER: Final = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]+", re.ASCII)
 _NAMED: Final = frozenset({"headers", "withoutHeaders", "queryParams"})
 _PSEUDO: Final = frozenset({":method", ":scheme", ":authority"})
@@ -131,24 +130,12 @@ def _destination(node: Node) -> Refusals:
     host, subset = node["host"].text(), node["subset"]
     if host in ("", "*"):
         yield node, "a destination needs a host"
-    elif not is_domain(host):
-        yield node["host"], "it is no host"
+    elif not is_host(host):
+        yield node["host"], f"{host} is no host"
     if subset.text() and not is_label(subset.text()):
         yield subset, "it is no name of a subset"
-    if node["port"].given and node["port"]["number"].integer() not in _PORTS:
+    if node["port"].given and node["port"]["number"].integer() not in PORTS:
         yield node["port"], "a port must be from 1 to 65535"
-
-
-def is_label(name: str) -> bool:
-    """Whether a name is a label of the DNS, as names of subsets and namespaces are."""
-    return _LABEL.fullmatch(name) is not None
-
-
-def is_domain(host: str) -> bool:
-    """Whether a host is a name of the DNS, whose first label may be ``*`` or begin with it."""
-    first, _, rest = host.partition(".")
-    others = rest.removesuffix(".").split(".") if rest else []
-    return _FIRST_LABEL.fullmatch(first) is not None and all(map(is_label, others))
 
 
 def _match(match: Node) -> Refusals:
@@ -160,7 +147,7 @@ def _match(match: Node) -> Refusals:
         yield from _pattern(match["uri"]["regex"])
     if not _NAMED.isdisjoint(given):
         yield from _named(match)
-    if (port := match["port"].integer() if "port" in given else 0) and port not in _PORTS:
+    if (port := match["port"].integer() if "port" in given else 0) and port not in PORTS:
         yield match["port"], "a port must be from 1 to 65535"
     namespace = match["sourceNamespace"].text() if "sourceNamespace" in given else ""
     if namespace and not is_label(namespace):

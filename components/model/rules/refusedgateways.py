@@ -1,121 +1,105 @@
-"""What of gateways and of what narrows sidecars is refused, and why."""
+"""What of gateways is refused, and why."""
 
-from collections.abc import Hashable, Sequence
-from itertools import pairwise
 from typing import Final
 
 from .nodes import Node
-from .objects import KubeObject
+from .objects import NAMELESS, KubeObject
+from .refusednames import (
+    HTTP,
+    PORTS,
+    PROTOCOLS,
+    SECURED,
+    UNIX,
+    address,
+    bind_fault,
+    filled,
+    is_host,
+    is_label,
+    protocol_of,
+    twice,
+    unix_fault,
+)
 from .refusedroutes import Refusals
+from .refusedtls import refused_server_tls
 
-_PLAIN: Final = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
-_SECURED: Final = frozenset({"HTTPS", "TLS"})
-_OTHER: Final = frozenset({"MONGO", "REDIS", "MYSQL", "TCP"})
-_PORTS: Final = range(1, 65_536)
-_HOLDING: Final = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
-"""Modes of TLS for which a server of Istio's Gateway needs a certificate."""
+_PASSING: Final = ("", "PASSTHROUGH", "AUTO_PASSTHROUGH")
+"""Modes of TLS with which a listener ends none."""
 
 
 def refused_gateway(subject: KubeObject) -> Refusals:
     """What is refused of a Gateway of Istio's."""
     servers = subject.spec["servers"].elements()
+    if subject.name != NAMELESS and not is_label(subject.name):
+        yield subject.root["metadata"]["name"], "the name of a Gateway has no dots"
     if not servers:
         yield subject.spec["servers"], "a gateway needs a server"
     for server in servers:
-        yield from _server(server)
-    if _twice([server["port"]["name"].text() for server in servers]):
+        yield from _place(server)
+        yield from _hosts(server["hosts"])
+        yield from _secured(server)
+    if twice([server["port"]["name"].text() for server in servers]):
         yield subject.spec["servers"], "the name of a port is given twice"
 
 
-def _server(server: Node) -> Refusals:
-    port, tls = server["port"], server["tls"]
-    protocol = port["protocol"].text().upper()
-    for key in ("name", "protocol"):
-        if not port[key].given:
-            yield port, f"{key} is missing"
-    if port["number"].integer() not in _PORTS and not server["bind"].text().startswith("unix://"):
-        yield port["number"], "a port must be from 1 to 65535"
-    hosts = server["hosts"].texts()
+def _place(server: Node) -> Refusals:
+    """What is refused of where a server listens."""
+    port, bind = server["port"], server["bind"]
+    number = port["number"].integer() or 0
+    if not port["name"].text():
+        yield port, "name is missing"
+    if (port["targetPort"].integer() or 0) > 0:
+        yield port["targetPort"], "a server has no targetPort"
+    if not bind.text().startswith(UNIX):
+        if number not in PORTS:
+            yield port["number"], "a port must be from 1 to 65535"
+        if fault := bind_fault(bind.text()):
+            yield bind, fault
+        return
+    if number:
+        yield port["number"], "a Unix socket has port 0"
+    if fault := unix_fault(bind.text()):
+        yield bind, fault
+
+
+def _hosts(written: Node) -> Refusals:
+    hosts = written.elements()
     if not hosts:
-        yield server["hosts"], "a server needs a host"
-    if any(map(_is_short, hosts)):
-        yield server["hosts"], "a host must be a full name"
-    if protocol and protocol not in _PLAIN | _SECURED | _OTHER:
-        yield port["protocol"], "the protocol is unknown"
-    elif protocol in _SECURED and not tls.given:
-        yield server, f"a server for {protocol} needs tls"
-    elif protocol and protocol not in _SECURED and tls.given and _beyond_redirect(protocol, tls):
-        yield tls, f"a server for {protocol} has no tls"
-    elif protocol in _SECURED and tls["mode"].text() in _HOLDING and not _holds_certificate(tls):
-        yield tls, f"tls of mode {tls['mode'].text()} needs a certificate"
+        yield written, "a server needs a host"
+    for host in hosts:
+        if fault := _host_fault(host.text()):
+            yield host, fault
 
 
-def _beyond_redirect(protocol: str, tls: Node) -> bool:
+def _host_fault(written: str) -> str:
+    namespace, slash, name = written.partition("/")
+    if not slash:
+        namespace, name = "*", written
+    if namespace not in ("*", ".") and not is_label(namespace):
+        return f"{namespace or 'nothing'} is no namespace"
+    if name == "*":
+        return ""
+    if "." not in name:
+        return "a host must be a full name"
+    # Of the first label a wildcard is all.
+    fits = is_host(name) and (not name.startswith("*") or name.startswith("*."))
+    return "" if fits or address(name) else f"{name} is no host"
+
+
+def _secured(server: Node) -> Refusals:
+    """What is refused of a server's protocol and TLS."""
+    tls, protocol = server["tls"], protocol_of(server["port"])
+    name = protocol.upper()
+    if tls.given:
+        yield from refused_server_tls(tls)
+    if protocol not in PROTOCOLS:
+        yield server["port"]["protocol"], "the protocol is unknown"
+    elif protocol in SECURED and not tls.given:
+        yield server, f"a server for {name} needs tls"
+    elif protocol not in SECURED and tls.given and (protocol not in HTTP or _beyond_redirect(tls)):
+        yield tls, f"a server for {name} has no tls"
+
+
+def _beyond_redirect(tls: Node) -> bool:
     """Whether TLS in plain text says more than that everything is redirected."""
-    return protocol not in _PLAIN or any(key != "httpsRedirect" for key in tls.names())
-
-
-def _holds_certificate(tls: Node) -> bool:
-    own = tls["serverCertificate"].given and tls["privateKey"].given
-    return own or any(tls[key].given for key in ("credentialName", "credentialNames", "tlsCertificates"))
-
-
-def refused_kubernetes_gateway(subject: KubeObject) -> Refusals:
-    """What is refused of a Gateway of the Gateway API."""
-    written = subject.spec["listeners"]
-    listeners = written.elements()
-    if _twice([each["name"].text() for each in listeners]):
-        yield written, "the name of a listener is given twice"
-    parts = [(each["port"].integer(), each["protocol"].text(), each["hostname"].text()) for each in listeners]
-    if _twice(parts):
-        yield written, "port, protocol and hostname of two listeners are the same"
-    for each in listeners:
-        yield from _listener(each)
-
-
-def _listener(listener: Node) -> Refusals:
-    protocol, tls = listener["protocol"].text(), listener["tls"]
-    mode = tls["mode"].text()
-    if protocol in ("HTTP", "TCP", "UDP") and tls.given:
-        yield tls, f"a listener for {protocol} has no tls"
-    elif protocol == "HTTPS" and mode not in ("", "Terminate"):
-        yield tls["mode"], "a listener for HTTPS ends TLS itself"
-    elif protocol == "TLS" and not mode:
-        yield tls, "a listener for TLS needs a mode"
-    elif tls.given and mode in ("", "Terminate") and not (tls["certificateRefs"].given or tls["options"].given):
-        yield tls, "a listener that ends TLS needs certificateRefs"
-    if protocol in ("TCP", "UDP") and listener["hostname"].given:
-        yield listener["hostname"], f"a listener for {protocol} has no hostname"
-
-
-def refused_sidecar(subject: KubeObject) -> Refusals:
-    """What is refused of a Sidecar."""
-    spec = subject.spec
-    listeners = spec["egress"].elements()
-    beside = any(spec[key].given for key in ("outboundTrafficPolicy", "inboundConnectionPool"))
-    if not (listeners or spec["ingress"].elements() or beside):
-        yield spec, "it says nothing"
-    for listener in listeners:
-        hosts = listener["hosts"].texts()
-        if not hosts:
-            yield listener["hosts"], "a listener needs a host"
-        if any(host.count("/") != 1 for host in hosts):
-            yield listener["hosts"], "a host must be written as namespace/name"
-        elif any(map(_is_short, hosts)):
-            yield listener["hosts"], "a host must be a full name"
-    for listener, _ in pairwise(listeners):
-        if not listener["port"].given:
-            yield listener, "only the last listener goes without a port"
-    places = [(each["port"]["number"].integer(), each["bind"].text()) for each in listeners if each["port"].given]
-    if _twice(places):
-        yield spec["egress"], "a port is given twice"
-
-
-def _is_short(written: str) -> bool:
-    """Whether a host, perhaps with a namespace before it, has one label alone."""
-    name = written.rpartition("/")[2]
-    return name != "*" and "." not in name
-
-
-def _twice(values: Sequence[Hashable]) -> bool:
-    return len(set(values)) < len(values)
+    own = ("caCertificates", "privateKey", "serverCertificate")
+    return tls["mode"].text() not in _PASSING or any(filled(tls[key]) for key in own)

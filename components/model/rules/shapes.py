@@ -43,7 +43,7 @@ _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     for form, pattern in {
         "label": _LABEL,
         "name": _NAME,
-        "name or nothing": rf"(?:{_NAME})?",
+        "group": rf"(?:{_NAME})?",
         "host": rf"(?:\*\.)?{_NAME}",
         "kind": "[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?",
         "duration such as 1m30s": "(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}",
@@ -274,7 +274,7 @@ def _text_faults(shape: Shape, value: str) -> Sequence[Fault]:
     elif shape.longest is not None and len(value) > shape.longest:
         reason = f"it has more than {shape.longest} characters"
     elif shape.form and not _FORMS[shape.form].fullmatch(value):
-        reason = f"it is no {shape.form}"
+        reason = f"{value or 'nothing'} is no {shape.form}"
     elif shape.duration:
         seconds = Node(value).seconds()
         if seconds is None:

@@ -49,7 +49,7 @@ class Behind:
 def waypoint_of(cluster: ClusterObjects, namespace: str, service: KubeObject | None = None) -> str:
     """The waypoint of a Service, or of one that says nothing itself, as ``namespace/name``; empty for none.
 
-    One whose Gateway is not at hand counts as there.
+    One whose Gateway is not at hand counts as there: files often lack what Istio's command makes.
     """
     found = _named(cluster, namespace, service)
     return found if found and _takes(cluster, found, namespace) is not False else ""
@@ -101,6 +101,8 @@ def _takes(cluster: ClusterObjects, waypoint: str, namespace: str) -> bool | Non
     gateway = cluster.find("KubernetesGateway", place, name)
     if gateway is None:
         return True
+    if cluster.is_refused(gateway):
+        return False
     if labels(gateway.root["metadata"]["labels"]).get(_FOR, _OF_SERVICES[0]) not in _OF_SERVICES:
         return False
     listeners = cluster.listeners.by_gateway.get(waypoint, ())

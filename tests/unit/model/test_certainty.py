@@ -147,7 +147,10 @@ def waypoint() -> list[Object]:
     namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello"}}
     namespace["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "way"}
     way: Object = {"apiVersion": NATIVE, "kind": "Gateway", "metadata": {"name": "way", "namespace": "hello"}}
-    way["spec"] = {"gatewayClassName": "istio-waypoint", "listeners": [{"port": 15008, "protocol": "HBONE"}]}
+    way["spec"] = {
+        "gatewayClassName": "istio-waypoint",
+        "listeners": [{"name": "mesh", "port": 15008, "protocol": "HBONE"}],
+    }
     route = bare()
     route["spec"]["hosts"] = ["greeter.hello.svc.cluster.local"]
     return [namespace, way, route, service(), service("b")]

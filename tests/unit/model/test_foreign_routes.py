@@ -440,14 +440,17 @@ def test_the_port_at_the_far_end_counts(entry: Object, reached: bool) -> None:
     assert (findings(mesh(objects, receiving()), "receiver-port") == []) is reached
 
 
+CERTIFIED: Object = {"mode": "MUTUAL", "credentialName": "client"}
+
+
 @pytest.mark.parametrize(
     ("tls", "said"),
     [
         ({"mode": "DISABLE"}, "wants TLS"),
-        ({"mode": "MUTUAL", "sni": "other.example"}, "other.example is not among"),
+        ({**CERTIFIED, "sni": "other.example"}, "other.example is not among"),
         ({"mode": "SIMPLE", "sni": HOST}, "no certificate"),
-        ({"mode": "MUTUAL"}, ""),
-        ({"mode": "MUTUAL", "sni": HOST}, ""),
+        ({**CERTIFIED}, ""),
+        ({**CERTIFIED, "sni": HOST}, ""),
     ],
 )
 def test_tls_must_fit_at_both_ends(tls: Object, said: str) -> None:
@@ -500,7 +503,7 @@ def test_a_service_is_missed_only_where_its_namespace_is_at_hand() -> None:
 
 
 def test_the_server_name_is_the_authority_where_none_is_given() -> None:
-    sender = changed(sending(), "DestinationRule", "spec.trafficPolicy.tls", {"mode": "MUTUAL"}, last=True)
+    sender = changed(sending(), "DestinationRule", "spec.trafficPolicy.tls", CERTIFIED, last=True)
     hosts = [HOST, f"{HOST}-shadow"]
     assert findings(mesh(sender, changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts)), "receiver-tls") == []
     named = mesh(sending(), changed(receiving(), "Gateway", "spec.servers.0.hosts", hosts))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pulumi_traffic_mirror.model.rules import UNKNOWN
 from tests.unit.model.rule_cases import bare
 from tests.unit.model.samples import Object, findings, mesh, service
 
@@ -30,6 +31,13 @@ def native(*listeners: Object) -> Object:
     return made | {"spec": {"gatewayClassName": "istio", "listeners": list(listeners)}}
 
 
+def wide(**spec: Any) -> Object:
+    """A Gateway of the Gateway API that says more of itself."""
+    made = native(listener())
+    made["spec"] |= spec
+    return made
+
+
 def bound(*parents: Object) -> Object:
     made: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
     made |= {"metadata": {"name": "a", "namespace": "hello"}}
@@ -43,6 +51,8 @@ def sidecar(*egress: Object) -> Object:
     return made | {"spec": {"egress": list(egress)} if egress else {}}
 
 
+FILES: Object = {"serverCertificate": "a", "privateKey": "b"}
+CA: Object = {"group": "", "kind": "ConfigMap", "name": "a"}
 ALL: Object = {"hosts": ["*/*"]}
 AT_PORT: Object = {**ALL, "port": {"number": 80, "protocol": "HTTP", "name": "http"}}
 REFUSED = {
@@ -65,11 +75,125 @@ REFUSED = {
     "a listener with TLS": (native(listener(tls={"certificateRefs": [{"name": "c"}]})), "for HTTP has no tls"),
     "passing HTTPS on": (native(listener(protocol="HTTPS", tls={"mode": "Passthrough"})), "ends TLS itself"),
     "HTTPS without a certificate": (native(listener(protocol="HTTPS", tls={})), "needs certificateRefs"),
-    "TLS without a mode": (native(listener(protocol="TLS")), "needs a mode"),
+    "TLS without a mode": (native(listener(protocol="TLS")), "needs tls"),
     "TCP with a host": (native(listener(protocol="TCP", hostname="a.example")), "for TCP has no hostname"),
     "a listener's port 0": (native(listener(port=0)), "it must be at least 1"),
     "a parent twice": (bound({"name": "x"}, {"name": "x"}), "x is named twice"),
     "a parent and its section": (bound({"name": "x"}, {"name": "x", "sectionName": "a"}), "x is named twice"),
+    "a name with dots": (
+        {**gateway(server()), "metadata": {"name": "a.b", "namespace": "hello"}},
+        "the name of a Gateway has no dots",
+    ),
+    "a namespace with dots": (gateway(server(hosts=["a.b/c.example"])), "a.b is no namespace"),
+    "no namespace": (gateway(server(hosts=["/c.example"])), "nothing is no namespace"),
+    "a host of two names": (gateway(server(hosts=["hello/a/b.example"])), "a/b.example is no host"),
+    "a host with an underscore": (gateway(server(hosts=["a_b.example"])), "a_b.example is no host"),
+    "a partial wildcard": (gateway(server(hosts=["*-a.example"])), "*-a.example is no host"),
+    "a second wildcard": (gateway(server(hosts=["*.*.example"])), "*.*.example is no host"),
+    "an empty host": (gateway(server(hosts=[""])), "must be a full name"),
+    "an empty name": (gateway(server(name="")), "name is missing"),
+    "an empty protocol": (gateway(server(protocol="")), "protocol is unknown"),
+    "a high port": (gateway(server(65_536)), "from 1 to 65535"),
+    "a target's port": (
+        gateway({"port": {"number": 80, "protocol": "HTTP", "name": "a", "targetPort": 81}, "hosts": ["*"]}),
+        "a server has no targetPort",
+    ),
+    "bound to a name": (gateway(server(bind="a.example")), "a.example is no IP address"),
+    "bound to a range": (gateway(server(bind="10.0.0.0/8")), "10.0.0.0/8 is no IP address"),
+    "a socket with a port": (gateway(server(bind="unix:///a")), "a Unix socket has port 0"),
+    "a relative socket": (gateway(server(0, bind="unix://a")), "an absolute path"),
+    "plain text with a file": (gateway(server(tls={"caCertificates": "a"})), "a server for HTTP has no tls"),
+    "a proxy without TLS": (gateway(server(protocol="HTTP_PROXY", tls={"mode": "SIMPLE"})), "has no tls"),
+    "the mesh's TLS with a secret": (
+        gateway(server(443, "HTTPS", tls={"mode": "ISTIO_MUTUAL", "credentialName": "a"})),
+        "tls of mode ISTIO_MUTUAL has no credentialName",
+    ),
+    "the mesh's TLS with files": (
+        gateway(server(443, "HTTPS", tls={"mode": "ISTIO_MUTUAL", "serverCertificate": "a"})),
+        "tls of mode ISTIO_MUTUAL has no serverCertificate",
+    ),
+    "a secret and files": (
+        gateway(server(443, "HTTPS", tls={**TLS, **FILES})),
+        "credentialName and serverCertificate exclude each other",
+    ),
+    "a secret and secrets": (
+        gateway(server(443, "HTTPS", tls={**TLS, "credentialNames": ["a"]})),
+        "credentialName and credentialNames exclude each other",
+    ),
+    "an empty secret and secrets": (
+        gateway(server(443, "HTTPS", tls={"mode": "SIMPLE", "credentialName": "", "credentialNames": ["a"]})),
+        "credentialName and credentialNames exclude each other",
+    ),
+    "half of the files": (
+        gateway(server(443, "HTTPS", tls={"mode": "SIMPLE", "serverCertificate": "a"})),
+        "tls of mode SIMPLE needs a certificate",
+    ),
+    "half of the certificates": (
+        gateway(server(443, "HTTPS", tls={"mode": "SIMPLE", "tlsCertificates": [FILES, {"privateKey": "a"}]})),
+        "tls of mode SIMPLE needs a certificate",
+    ),
+    "nobody to trust": (
+        gateway(server(443, "HTTPS", tls={"mode": "MUTUAL", **FILES})),
+        "tls of mode MUTUAL needs caCertificates",
+    ),
+    "revoked for simple TLS": (
+        gateway(server(443, "HTTPS", tls={"mode": "SIMPLE", "caCrl": "a", **FILES})),
+        "caCrl is for mode MUTUAL",
+    ),
+    "revoked beside a secret": (
+        gateway(server(443, "HTTPS", tls={"mode": "PASSTHROUGH", "caCrl": "a", "credentialName": "b"})),
+        "caCrl is for mode MUTUAL",
+    ),
+    "a listener in capitals": (native(listener("httpX")), "httpX is no name"),
+    "a hostname in capitals": (native(listener(hostname="A.example")), "A.example is no host"),
+    "a hostname for all": (native(listener(hostname="*")), "* is no host"),
+    "a protocol that is none": (native(listener(protocol="a_b")), "a_b is no protocol"),
+    "a kind that is none": (native(listener(allowedRoutes={"kinds": [{"kind": "1"}]})), "1 is no kind"),
+    "a group that is none": (
+        native(listener(allowedRoutes={"kinds": [{"kind": "HTTPRoute", "group": "A"}]})),
+        "A is no group",
+    ),
+    "no certificates": (native(listener(protocol="HTTPS", tls={"certificateRefs": []})), "needs certificateRefs"),
+    "TLS that ends without a certificate": (native(listener(protocol="TLS", tls={})), "needs certificateRefs"),
+    "a certificate's namespace": (
+        native(listener(protocol="HTTPS", tls={"certificateRefs": [{"name": "c", "namespace": "a.b"}]})),
+        "a.b is no label",
+    ),
+    "a certificate's kind": (
+        native(listener(protocol="HTTPS", tls={"certificateRefs": [{"name": "c", "kind": "a.b"}]})),
+        "a.b is no kind",
+    ),
+    "many options": (
+        native(listener(protocol="HTTPS", tls={"options": {f"a.example/{index}": "b" for index in range(17)}})),
+        "at most 16",
+    ),
+    "an address that is none": (wide(addresses=[{"value": "a.example"}]), "a.example is no IP address"),
+    "a hostname that is none": (
+        wide(addresses=[{"type": "Hostname", "value": "a_b"}]),
+        "a_b is no hostname",
+    ),
+    "an address of no type": (wide(addresses=[{"type": "Foo", "value": "a"}]), "Foo is no type of an address"),
+    "an address twice": (wide(addresses=[{"value": "10.0.0.1"}] * 2), "an address is given twice"),
+    "many labels": (wide(infrastructure={"labels": {f"a{index}": "" for index in range(9)}}), "at most 8"),
+    "a label's name": (wide(infrastructure={"labels": {"a b": ""}}), "a b is no name of a label"),
+    "a label's value": (wide(infrastructure={"labels": {"a": "b c"}}), "b c is no value of a label"),
+    "an annotation's name": (wide(infrastructure={"annotations": {"A/b": ""}}), "A/b is no name of a label"),
+    "a parameter's group": (
+        wide(infrastructure={"parametersRef": {"group": "A", "kind": "ConfigMap", "name": "a"}}),
+        "A is no group",
+    ),
+    "a client's certificate": (
+        wide(tls={"backend": {"clientCertificateRef": {"name": "a", "namespace": "A"}}}),
+        "A is no label",
+    ),
+    "a port of TLS twice": (
+        wide(tls={"frontend": {"default": {}, "perPort": [{"port": 443, "tls": {}}] * 2}}),
+        "a port is given twice",
+    ),
+    "an authority's kind": (
+        wide(tls={"frontend": {"default": {"validation": {"caCertificateRefs": [{**CA, "kind": "a.b"}]}}}}),
+        "a.b is no kind",
+    ),
     "nothing said": (sidecar(), "says nothing"),
     "a Sidecar without hosts": (sidecar({"hosts": []}), "needs a host"),
     "a host without namespace": (sidecar({"hosts": ["a.example"]}), "as namespace/name"),
@@ -89,6 +213,35 @@ TAKEN = {
     "two ports of a parent": bound({"name": "x", "port": 80}, {"name": "x", "port": 81}),
     "two namespaces of a name": bound({"name": "x"}, {"name": "x", "namespace": "hello"}),
     "one port, then all": sidecar(AT_PORT, ALL),
+    "hosts": gateway(server(hosts=["*/*.a.example", "./*", "hello/b.example", "10.0.0.1", "c.example."])),
+    "an address": gateway(server(bind="::")),
+    "a socket": gateway(server(0, bind="unix:///a")),
+    "a socket's name": gateway(server(0, bind="unix://@a")),
+    "UDP": gateway(server(protocol="UDP")),
+    "a proxy": gateway(server(protocol="HTTP_PROXY")),
+    "plain text with a secret": gateway(server(tls={"credentialName": "a"})),
+    "passed on by name": gateway(server(tls={"mode": "AUTO_PASSTHROUGH", "httpsRedirect": True})),
+    "the mesh's TLS": gateway(server(443, "HTTPS", tls={"mode": "ISTIO_MUTUAL"})),
+    "files": gateway(server(443, "HTTPS", tls={"mode": "SIMPLE", **FILES})),
+    "files for both": gateway(
+        server(443, "HTTPS", tls={"mode": "MUTUAL", "caCertificates": "a", "caCrl": "b", **FILES})
+    ),
+    "two certificates": gateway(server(443, "HTTPS", tls={"mode": "SIMPLE", "tlsCertificates": [FILES, FILES]})),
+    "a protocol of its own": native(listener(protocol="a.example/b")),
+    "TLS": native(listener(protocol="TLS", tls={"certificateRefs": [{"name": "c"}]})),
+    "HTTPS without TLS": native(listener(protocol="HTTPS")),
+    "options": native(listener(protocol="HTTPS", tls={"options": {"a.example/b": "c"}})),
+    "a wide hostname": native(listener(hostname="*.a.example")),
+    "addresses": wide(
+        addresses=[{"value": "10.0.0.1"}, {"value": "::1"}, {"type": "Hostname", "value": "*.a"}, {"type": "Hostname"}]
+    ),
+    "addresses of its own": wide(addresses=[{"type": "a.example/b", "value": "a"}]),
+    "addresses by name": wide(addresses=[{"type": "NamedAddress", "value": "a_b"}] * 2),
+    "names of labels": wide(infrastructure={"labels": {"a.b/C_d": "E.f"}, "annotations": {"a": "b c"}}),
+    "ports of TLS": wide(
+        tls={"frontend": {"default": {}, "perPort": [{"port": 443, "tls": {}}, {"port": 444, "tls": {}}]}}
+    ),
+    "an authority": wide(tls={"frontend": {"default": {"validation": {"caCertificateRefs": [CA]}}}}),
 }
 
 
@@ -96,6 +249,12 @@ TAKEN = {
 def test_what_is_refused(subject: Object, reason: str) -> None:
     found = [each.message for each in findings(mesh([subject]), "object-refused")]
     assert any(reason in each for each in found)
+
+
+@pytest.mark.parametrize("name", [{}, {"name": UNKNOWN}, {"generateName": "a-"}], ids=["none", "later", "made"])
+def test_a_name_that_is_not_given_is_not_judged(name: Object) -> None:
+    subject = {**gateway(server()), "metadata": {"namespace": "hello", **name}}
+    assert findings(mesh([subject]), "object-refused") == []
 
 
 @pytest.mark.parametrize("subject", TAKEN.values(), ids=TAKEN)

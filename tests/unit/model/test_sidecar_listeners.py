@@ -112,6 +112,14 @@ def test_one_for_chosen_workloads_is_refused_for_no_default_of_the_mesh(exports:
     assert findings(under(rule, defaultDestinationRuleExportTo=exports), "object-refused") == []
 
 
+@pytest.mark.parametrize("exports", [[5], [["*"]], [""], {"a": "*"}, 5])
+def test_what_is_no_list_of_namespaces_is_refused_whatever_the_mesh_says(exports: Any) -> None:
+    rule: Object = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
+    rule |= {"metadata": {"name": "b", "namespace": "hello"}}
+    rule["spec"] = {"host": "b.hello.svc.cluster.local", "exportTo": exports}
+    assert findings(under(rule, defaultDestinationRuleExportTo=["."]), "object-refused")
+
+
 def test_a_host_that_nobody_knows_is_routed_nowhere_where_the_mesh_hides_all_that_have_the_plain_port() -> None:
     route = bare()
     route["spec"]["hosts"] = ["a.example"]

@@ -158,7 +158,10 @@ def test_a_new_route_without_a_match_is_refused_for_what_a_waypoint_has_of_its_s
     """
     way: Object = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
     way["metadata"] = {"name": "way", "namespace": "hello"}
-    way["spec"] = {"gatewayClassName": "istio-waypoint", "listeners": [{"port": 15008, "protocol": "HBONE"}]}
+    way["spec"] = {
+        "gatewayClassName": "istio-waypoint",
+        "listeners": [{"name": "mesh", "port": 15008, "protocol": "HBONE"}],
+    }
     target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "way"}
     adding = patch("ADD", {"routeConfiguration": {"portNumber": port} if port else {}}, targetRefs=[target])
     objects = [each for each in ambient(host) if host or each["kind"] != "VirtualService"]

@@ -14,6 +14,7 @@ from tests.differential.comparing import compare
 from tests.differential.meshes import mesh
 from tests.support.oracle import start_oracle
 from tests.support.refusals import CASES as REFUSALS
+from tests.unit.model import test_refused_gateways, test_refused_sidecars, test_refused_targets
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
@@ -21,7 +22,24 @@ MESHES: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (Path(__file__).parents[2] / "data" / "oracle" / "meshes.yaml").read_text(encoding="utf-8")
 )
 SEEDS = range(300)
-BROKEN = ("VirtualService", "HTTPRoute", "GRPCRoute", "EnvoyFilter")
+ROWS = {"gateways": test_refused_gateways, "sidecars": test_refused_sidecars, "targets": test_refused_targets}
+JUDGED: dict[str, tuple[Any, bool]] = {
+    **{name: (subject, bool(reason)) for name, (subject, reason) in REFUSALS.items()},
+    **{f"{kind}: {name}": (each[0], True) for kind, rows in ROWS.items() for name, each in rows.REFUSED.items()},
+    **{f"{kind}: {name}, taken": (each, False) for kind, rows in ROWS.items() for name, each in rows.TAKEN.items()},
+}
+"""What the tests of the linter say of single objects."""
+
+BROKEN = (
+    "VirtualService",
+    "HTTPRoute",
+    "GRPCRoute",
+    "EnvoyFilter",
+    "DestinationRule",
+    "ServiceEntry",
+    "Gateway",
+    "Sidecar",
+)
 BROKEN_SEEDS = range(2400, 2500)
 
 
@@ -43,11 +61,11 @@ def test_random_meshes_are_rendered_as_the_linter_says(oracle: Oracle) -> None:
     assert {seed: each for seed, each in found.items() if each.disagreements or each.ended} == {}
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize("name", JUDGED)
 def test_istiod_refuses_what_the_linter_says(oracle: Oracle, name: str) -> None:
-    subject, reason = REFUSALS[name]
-    refused = [each for each in oracle.ask(question_of([subject])).get("objects", []) if each.get("refused")]
-    assert bool(refused) is bool(reason), refused
+    subject, refused = JUDGED[name]
+    found = [each for each in oracle.ask(question_of([subject])).get("objects", []) if each.get("refused")]
+    assert bool(found) is refused, found
 
 
 def test_random_slips_are_refused_as_the_linter_says(oracle: Oracle) -> None:
