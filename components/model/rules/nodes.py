@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from ..jsontypes import JsonValue
@@ -190,11 +191,15 @@ class Node:
 
     def seconds(self) -> float | None:
         """The duration in protobuf's, Go's or Kubernetes' form, e.g. ``1.5s`` or ``1m30s``; None otherwise."""
-        text = self.text()
-        if not _DURATION.fullmatch(text):
-            return None
-        return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+        return _seconds(self.text())
 
     def json(self) -> JsonValue:
         """The value as it is, for a message."""
         return cast("JsonValue", self.known)
+
+
+@lru_cache(maxsize=1024)  # few durations stand in many places
+def _seconds(text: str) -> float | None:
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))

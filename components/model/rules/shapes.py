@@ -156,8 +156,14 @@ def _test(shape: Shape, made: dict[int, Test], *, others: Test) -> Test:
             known = _object_test(shape, made, others=others)
         elif shape.type == "array" and shape.each and not (shape.fewest or shape.up_to):
             known = partial(_are_all, _test(shape.each, made, others=others))
-        elif shape.type == "string" and shape == Shape(type="string", fields={}):
+        elif shape.type == "string" and not any(
+            (shape.values, shape.form, shape.duration, shape.shortest, shape.longest)
+        ):
             known = _is_text
+        elif shape.type == "string" and shape.values:
+            known = partial(_is_one_of, frozenset(shape.values))
+        elif shape.type == "integer":
+            known = partial(_is_between, shape.least, shape.most)
         else:
             known = partial(_has_no_fault, shape)
         made[id(shape)] = known
@@ -169,6 +175,7 @@ def _object_test(shape: Shape, made: dict[int, Test], *, others: Test) -> Test:
     beside = _test(shape.each, made, others=others) if shape.each else others
     free = not tests and not shape.each
     needs, one_of = shape.needs, shape.one_of
+    bound = bool(needs or one_of)
 
     def fits(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
         if value.__class__ is not dict:
@@ -180,8 +187,9 @@ def _object_test(shape: Shape, made: dict[int, Test], *, others: Test) -> Test:
                     return False
             elif not test(inner):
                 return False
-        return all(name in value for name in needs) and not any(
-            sum(name in value for name in names) > 1 for names in one_of
+        return not bound or (
+            all(name in value for name in needs)
+            and not any(sum(name in value for name in names) > 1 for names in one_of)
         )
 
     return fits
@@ -199,6 +207,14 @@ def _is_anything(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
 def _is_nothing(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
     del value
     return False
+
+
+def _is_one_of(values: Collection[object], value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+    return value.__class__ is str and value in values
+
+
+def _is_between(least: float | None, most: float | None, value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
+    return value.__class__ is int and (least is None or least <= value) and (most is None or value <= most)
 
 
 def _is_text(value: Any) -> bool:  # noqa: ANN401 -- what anybody wrote
