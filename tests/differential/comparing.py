@@ -263,7 +263,8 @@ def _refusals(answer: Answer, claims: Claims) -> Iterable[Disagreement]:
             yield Disagreement("refused-claimed", finding.object, finding.message[:120])
     for fact in answer.get("objects", []):
         pruned = [path for path in fact.get("pruned", []) if "mirror" in path.lower()]  # beyond: fields
-        if pruned and fact["object"] not in reasons and "field-unknown" not in claims.about(fact["object"]):
+        told = {"field-unknown", "mirror-never-sent"} & claims.about(fact["object"])
+        if pruned and fact["object"] not in reasons and not told:
             yield Disagreement("pruned-silent", fact["object"], pruned[0])
 
 
