@@ -49,8 +49,10 @@ _DURATION: Final = "duration(self) >= duration('1ms')"
 def read(files: OracleFiles) -> dict[str, Any]:
     """The shapes of all kinds, each different one once and after those that it consists of."""
     made: dict[str, int] = {}
-    kinds = {name: _number(schema, made) for name, schema in _schemas(files)}
-    return {"kinds": dict(sorted(kinds.items())), "shapes": [json.loads(text) for text in made]}
+    schemas = _schemas(files)
+    kinds = {name: _number(schema["properties"]["spec"], made) for name, schema in schemas}
+    whole = [name for name, schema in schemas if "spec" in schema.get("required", ())]
+    return {"kinds": dict(sorted(kinds.items())), "with_spec": sorted(whole), "shapes": list(map(json.loads, made))}
 
 
 def _schemas(files: OracleFiles) -> list[tuple[str, Schema]]:
@@ -62,7 +64,7 @@ def _schemas(files: OracleFiles) -> list[tuple[str, Schema]]:
                 native = spec["group"] == "gateway.networking.k8s.io" and spec["names"]["kind"] == "Gateway"
                 kind = "KubernetesGateway" if native else spec["names"]["kind"]
                 if kind in REFUSABLE:
-                    found.append((kind, spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]))
+                    found.append((kind, spec["versions"][0]["schema"]["openAPIV3Schema"]))
     return found
 
 
@@ -104,9 +106,9 @@ def main() -> int:
         raise SystemExit("build the tool chain first: make rehearsal")
     read_shapes = read(found)
     lines = ",\n".join(json.dumps(each, sort_keys=True) for each in read_shapes["shapes"])
-    kinds = json.dumps(read_shapes["kinds"])
+    kinds, whole = json.dumps(read_shapes["kinds"]), json.dumps(read_shapes["with_spec"])
     Path(shapes.__file__).with_suffix(".json").write_text(
-        f'{{"kinds": {kinds},\n"shapes": [\n{lines}\n]}}\n', encoding="utf-8"
+        f'{{"kinds": {kinds},\n"with_spec": {whole},\n"shapes": [\n{lines}\n]}}\n', encoding="utf-8"
     )
     return 0
 

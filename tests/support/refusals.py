@@ -19,6 +19,11 @@ def virtual_service(entry: Object | None = None, **spec: Any) -> Object:
     return _istio("v1", "VirtualService", {"hosts": ["web.shop.svc.cluster.local"], "http": [written], **spec})
 
 
+def passing(kind: str, **parts: Any) -> Object:
+    """A VirtualService with an entry that passes connections on as well."""
+    return virtual_service(None, **{kind: [{"route": [{"destination": WEB}], **parts}]})
+
+
 def entry(**parts: Any) -> Object:
     """A VirtualService whose entry has more parts; what is None is left out."""
     given = {"route": [{"destination": WEB}], "mirror": SHADOW, **parts}
@@ -116,6 +121,14 @@ CASES: Final[dict[str, tuple[Object, str]]] = {
     "exported to no namespace": (virtual_service(exportTo=["no one"]), "is no namespace"),
     "exported to nobody": (virtual_service(exportTo=["~"]), "is no namespace"),
     "exported to two": (virtual_service(exportTo=["lab", "infra"]), ""),
+    "nothing at all": ({key: value for key, value in http_route().items() if key != "spec"}, "spec is missing"),
+    "TLS passed on": (passing("tls", match=[{"sniHosts": ["web.shop.svc.cluster.local"]}]), ""),
+    "TLS for another host": (passing("tls", match=[{"sniHosts": ["a.example"]}]), "a.example is none of the hosts"),
+    "TLS for any host": (passing("tls"), "an entry for TLS needs a match"),
+    "TLS without a host": (passing("tls", match=[{"port": 443}]), "needs sniHosts"),
+    "TCP passed on": (passing("tcp", match=[{"port": 5000, "destinationSubnets": ["10.0.0.0/8"]}]), ""),
+    "TCP to no range": (passing("tcp", match=[{"destinationSubnets": ["10.0.0.0/33"]}]), "is no range of addresses"),
+    "TCP to nobody": (passing("tcp", route=[]), "needs a route"),
     # Of entries.
     "a port without a number": (to(port={}), "a port must be from 1 to 65535"),
     "a host that is none": (to(host="shadow_2"), "is no host"),

@@ -9,8 +9,9 @@ from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .refusedentries import refused_entry
 from .refusedgateways import refused_gateway
-from .refusednames import address, is_host, is_label, refused_exports
+from .refusednames import address, is_host, refused_exports
 from .refusednative import refused_kubernetes_gateway
+from .refusedpassages import refused_gateways, refused_passages
 from .refusedroutes import Refusals, refused_parents, refused_rule
 from .refusedsidecars import refused_sidecar
 from .refusedtargets import refused_destination_rule, refused_service_entry
@@ -50,12 +51,11 @@ def _virtual_service(subject: KubeObject) -> Refusals:
     if not any(spec[key].elements() for key in ("http", "tcp", "tls")):
         yield spec["http"], "http, tcp or tls must be given"
     yield from _hosts(spec)
-    for node in spec["gateways"].elements():
-        if not all(map(is_label, node.text().replace(".", "/").split("/"))):
-            yield node, "it is no name of a gateway"
+    yield from refused_gateways(spec["gateways"])
     yield from refused_exports(subject)
     for entry in spec["http"].elements():
         yield from refused_entry(entry, delegate=delegate)
+    yield from refused_passages(spec)
 
 
 def _hosts(spec: Node) -> Refusals:

@@ -60,7 +60,7 @@ def refused_entry(entry: Node, *, delegate: bool) -> Refusals:
     if not _MIRRORING.isdisjoint(given):
         yield from _shares(entry)
         yield from _mirrored(entry)
-    yield from _routed(entry["route"])
+    yield from refused_destinations(entry["route"])
     for match in entry["match"].elements() if "match" in given else ():
         yield from _match(match)
     if not _SELDOM.isdisjoint(given):
@@ -76,7 +76,8 @@ def _mirrored(entry: Node) -> Refusals:
             yield mirror, "a mirror needs a destination"
 
 
-def _routed(written: Node) -> Refusals:
+def refused_destinations(written: Node) -> Refusals:
+    """What is refused of a list of destinations."""
     routes = written.elements()
     for route in routes:
         if not route["destination"].given:

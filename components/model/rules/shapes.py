@@ -98,7 +98,12 @@ class Shape:
 def malformed(subject: KubeObject) -> Iterator[tuple[Node, str]]:
     """Fields of an object that are not what its definition says, with what is wrong."""
     shape = _shapes().get(subject.kind)
-    if shape is not None and "spec" in subject.root.names() and not _is_plain(subject):
+    if shape is None:
+        return
+    if "spec" not in subject.root.names():
+        if subject.kind in _read()["with_spec"]:
+            yield subject.spec, "spec is missing"
+    elif not _is_plain(subject):
         yield from misshapen(subject.spec, shape)
 
 
@@ -226,10 +231,15 @@ def _has_no_fault(shape: Shape, value: Any) -> bool:  # noqa: ANN401 -- what any
 
 
 @cache
+def _read() -> Mapping[str, Any]:
+    return json.loads(files(__name__.rpartition(".")[0]).joinpath("shapes.json").read_text(encoding="utf-8"))
+
+
+@cache
 def _shapes() -> Mapping[str, Shape]:
-    read = json.loads(files(__name__.rpartition(".")[0]).joinpath("shapes.json").read_text(encoding="utf-8"))
+    read = _read()
     made: list[Shape] = []
-    for written in cast("list[dict[str, Any]]", read["shapes"]):
+    for written in map(dict[str, Any], read["shapes"]):
         fields = {name: made[number] for name, number in cast("dict[str, int]", written.pop("fields", {})).items()}
         number: int | None = written.pop("each", None)
         made.append(Shape(fields=fields, each=None if number is None else made[number], **written))

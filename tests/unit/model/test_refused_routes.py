@@ -11,4 +11,4 @@ def test_what_is_refused_is_said_with_its_reason(name: str) -> None:
     subject, reason = CASES[name]
     found = [each.message for each in findings(mesh([subject]), "object-refused")]
     assert bool(found) is bool(reason)
-    assert all(reason in each for each in found)
+    assert any(reason in each for each in found) or not reason
