@@ -292,7 +292,7 @@ def _frozen(answer: Answer, claims: Claims, ask_callers: Callable[[], Answer]) -
     unlabelled = any(claims.unlabelled(owner.namespace, bound) for owner, bound in owners.items())  # beyond: labels
     filters = claims.cluster.of("EnvoyFilter")
     chosen = {str(each) for each in filters if each.spec["workloadSelector"].given}  # beyond: labels
-    unclear = unlabelled or claims.cluster.patches.removes_hosts  # beyond: hosts
+    unclear = unlabelled or claims.cluster.patches.removes_places  # beyond: hosts
     unsure = [each for each in claims.findings if each.likely and (unclear or each.object in chosen)]
     claimed = {each.rule for each in claims.findings if each not in unsure} & FREEZING
     if reasons and not told & FREEZING:

@@ -196,6 +196,11 @@ class Patches:
         return any(patch.operation == REMOVE for patch in self.hosts)
 
     @cached_property
+    def removes_places(self) -> bool:
+        """Whether any takes virtual hosts or routes away, beside which others may find no place."""
+        return self.removes_hosts or any(each.operation == REMOVE for found in self.routes.values() for each in found)
+
+    @cached_property
     def name_hosts(self) -> bool:
         """Whether any is for one virtual host by its name."""
         matches = (each.match["routeConfiguration"]["vhost"] for found in self.by_source.values() for each in found)

@@ -219,8 +219,8 @@ def _listed(case: Case, patch: Patch, policy: MirrorPolicy) -> bool | None:
     else:
         return True  # REPLACE writes nothing into a route
     if met is not False:
-        # What takes virtual hosts away may leave none to change.
-        sure = met and proxies_at_hand(cluster, patch) and not cluster.patches.removes_hosts
+        # What takes hosts or routes away may leave none to change.
+        sure = met and proxies_at_hand(cluster, patch) and not cluster.patches.removes_places
         return False if sure else None
     if not patch.merges or patch.kind == VIRTUAL_HOST:
         return all_at_hand(cluster, patch) or None

@@ -41,7 +41,7 @@ def refused_routes(case: Case, subject: KubeObject) -> Iterator[Report]:
                 met = route.action != ROUTE and patch.value["route"].given and _met(case, patch, route)
                 if met:
                     message = f"{route.entry.path} of {route.source} sends nothing on, and Envoy cannot mirror it"
-                    likely = case.cluster.patches.removes_hosts or not any(each.sure for each in met)
+                    likely = case.cluster.patches.removes_places or not any(each.sure for each in met)
                     yield problem(subject, patch.node["patch"], message, likely=likely)
                     break
 

@@ -20,6 +20,7 @@ from .reaching import told_to_waypoint
 from .references import left_out
 from .routes import MESH, Route, Target
 from .sharing import destinations
+from .sidecar_ports import http_ports
 from .visibility import EXPORT, sees_service
 from .waypoints import stands_before
 
@@ -82,14 +83,29 @@ def unknown_at(cluster: ClusterObjects, route: Route, outlet: Outlet, target: Ta
     """Why proxies that have an entry have no cluster for a host that is defined; empty where they have one."""
     host = target.host
     if outlet.waypoint:
-        knows = _waypoint_knows(cluster, outlet.waypoint, host)
-        return "" if knows else f"the waypoint {outlet.waypoint} knows no {host}"
+        if not _waypoint_knows(cluster, outlet.waypoint, host):
+            return f"the waypoint {outlet.waypoint} knows no {host}"
+        if _mistakes(cluster, outlet, target):
+            return f"the waypoint {outlet.waypoint} does not see {host}, and takes its port {target.port} for HTTP"
+        return ""
     if hidden_by_exports(cluster, host, (outlet.context, outlet.namespace)):
         return f"proxies in {outlet.namespace} do not see {host}"
     narrow = outlet.context == SIDECAR and cluster.scopes.narrow
     if narrow and not _sidecars_know(cluster, route, outlet.namespace, target):
         return f"sidecars in {outlet.namespace} know no {host}: {UNKNOWING}"
     return ""
+
+
+def _mistakes(cluster: ClusterObjects, outlet: Outlet, target: Target) -> bool:
+    """Whether a waypoint has another cluster for a port of its own Service than its routes name.
+
+    It calls each port after what it carries; of a Service that is not exported to it, its routes call all HTTP.
+    """
+    service = cluster.service(target.host)
+    if service is None or sees_service(outlet.namespace, service) or not target.port:
+        return False
+    own = stands_before(cluster, outlet.waypoint, target.host)
+    return own and target.port not in http_ports(cluster, target.host, outlet.namespace)
 
 
 def hidden_by_exports(cluster: ClusterObjects, host: str, sender: tuple[str, str]) -> KubeObject | None:

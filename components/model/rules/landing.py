@@ -20,7 +20,7 @@ def lands(case: Case, patch: Patch) -> bool | None:
     """Whether a patch that makes a route, or changes virtual hosts, finds a place for it; None where it only may."""
     inbound = (_stands_beside_none(patch) or asks_for_default(patch.match)) and meets_inbound(case.cluster, patch)
     found = inbound or _lands_outbound(case, patch)
-    return None if found and case.cluster.patches.removes_hosts else found  # one of these may be its place
+    return None if found and case.cluster.patches.removes_places else found  # one of these may be its place
 
 
 def places(case: Case, patch: Patch, route: Route) -> Iterator[Placement]:

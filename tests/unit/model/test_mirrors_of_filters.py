@@ -298,3 +298,17 @@ def test_a_patch_for_a_virtual_host_of_a_service_that_is_not_given_may_be_for_it
     route["spec"]["hosts"] = ["d.lab.svc.cluster.local"]
     written = mirroring("SIDECAR_OUTBOUND", {"name": f"d.lab.svc.cluster.local:{port}"}, to="outbound|8000||c.example")
     assert told_of(route, service("a"), service("b"), written) == told
+
+
+@pytest.mark.parametrize(("operation", "told"), [("REMOVE", "likely"), ("MERGE", "certain")])
+def test_what_is_added_beside_a_route_is_less_sure_where_some_are_taken_away(operation: str, told: str) -> None:
+    added = mirroring(
+        "SIDECAR_OUTBOUND", {"route": {"name": "a"}}, operation="INSERT_AFTER", to="outbound|8000||c.example"
+    )
+    beside = mirroring("GATEWAY", {"route": {"name": "other"}}, operation=operation)
+    beside["metadata"]["name"] = "beside"
+    objects = [bare(name="a"), service("a"), service("b"), deployment("a", app="a")]
+    found = [
+        each for each in findings(mesh([*objects, added, beside]), "envoy-filter-mirrors") if "mirrors" in each.object
+    ]
+    assert ["likely" if each.likely else "certain" for each in found][:1] == [told]

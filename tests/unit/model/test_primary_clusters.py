@@ -219,3 +219,17 @@ def test_what_an_alias_stands_for_must_be_seen_itself(hosts: list[str], *, told:
     sidecar: Object = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar"}
     sidecar |= {"metadata": {"name": "narrow", "namespace": "hello"}, "spec": {"egress": [{"hosts": hosts}]}}
     assert bool(said(bare(), alias, outside, sidecar)) is told
+
+
+@pytest.mark.parametrize(
+    ("exports", "port", "told"), [("lab", 9000, True), ("lab", 8000, False), ("hello", 9000, False)]
+)
+def test_a_waypoint_takes_ports_of_its_service_for_http_where_it_does_not_see_it(
+    exports: str, port: int, *, told: bool
+) -> None:
+    namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello"}}
+    namespace["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "way"}
+    own = service("a", ports=[{"name": "grpc", "port": 8000}, {"name": "tcp", "port": 9000}])
+    own["metadata"]["annotations"] = {"networking.istio.io/exportTo": exports}
+    found = said(to(port={"number": port}), namespace, own)
+    assert [f"takes its port {port} for HTTP" in each.message for each in found] == [True] * told
