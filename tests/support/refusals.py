@@ -102,6 +102,7 @@ CASES: Final[dict[str, tuple[Object, str]]] = {
     "a text for true": (matching(ignoreUriCase="yes"), "it must be true or false, not a text"),
     "two ways to match": (matching(method={"exact": "GET", "prefix": "G"}), "exact and prefix exclude each other"),
     "no duration": (entry(timeout="soon"), "it is no duration"),
+    "a duration with a sign": (entry(timeout="+1s"), ""),
     "too short": (entry(timeout="0s"), "a duration must be at least 1ms"),
     "a port of nobody": (matching(port=-1), "it must be at least 0"),
     "a kind of its own": (envoy_filter({}, "ROUTES"), "it must be one of"),

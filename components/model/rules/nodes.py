@@ -200,6 +200,7 @@ class Node:
 
 @lru_cache(maxsize=1024)  # few durations stand in many places
 def _seconds(text: str) -> float | None:
+    text = text.removeprefix("+")
     if not _DURATION.fullmatch(text):
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
