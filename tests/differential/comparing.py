@@ -190,7 +190,9 @@ class Claims:
             for match in entry["match"].elements()
         )
         unlabelled = self.unlabelled(mirror_entry.source.namespace, mirror_entry.route.gateways)
-        return labelled or unlabelled or (bool(selective) and "mesh" in mirror_entry.route.gateways)  # beyond: labels
+        gateways = mirror_entry.route.gateways
+        nowhere = any(not self.cluster.gateways.has_pods_of(each) for each in gateways)
+        return labelled or unlabelled or (bool(selective) and nowhere)  # beyond: labels
 
     def unlabelled(self, namespace: str, gateways: Iterable[str]) -> bool:
         """Whether some gateway takes routes by labels of a namespace that is not at hand."""
@@ -340,6 +342,8 @@ def _unlisted(answer: Answer, claims: Claims, refused: set[str]) -> Iterable[Dis
     for name, host, mirror in _mirrors(answer):
         found = named_target(mirror["cluster"])
         told = "envoy-filter-mirrors" in claims.naming(mirror["cluster"])
+        if name.startswith("sidecar/") and name.split("/")[1] not in claims.cluster.namespaces:  # beyond: others
+            continue
         called, _, port = host.rpartition(":")
         if claims.cluster.service(called) and int(port) not in claims.cluster.ports_of(called):  # beyond: uncalled
             continue

@@ -130,14 +130,21 @@ def _subsets(case: Case, mirror_entry: MirrorEntry) -> Iterator[tuple[str, dict[
     remedy="Set resolution to STATIC with endpoints, or to DNS",
 )
 def entry_without_address(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report ServiceEntries that leave the address to the caller."""
-    entry = None if service_name(mirror_entry.target.host) else service_entry(case.cluster, mirror_entry.target.host)
-    if entry and entry.spec["resolution"].text("NONE") == "NONE":
-        yield problem(
-            entry,
-            "spec.resolution",
-            f"copies to {mirror_entry.target.host} are lost: with resolution NONE the proxy knows no address for them",
-        )
+    """Report ServiceEntries that leave the address to the caller, and those that have none for a mirror."""
+    target = mirror_entry.target
+    entry = None if service_name(target.host) else service_entry(case.cluster, target.host)
+    resolution = entry.spec["resolution"].text("NONE") if entry else ""
+    if entry and resolution == "NONE":
+        message = f"copies to {target.host} are lost: with resolution NONE the proxy knows no address for them"
+        yield problem(entry, "spec.resolution", message)
+    elif entry and resolution == "STATIC" and not entry.spec["workloadSelector"].given:
+        endpoints = [labels(each["labels"]) for each in entry.spec["endpoints"].elements()]
+        for _, wanted in _subsets(case, mirror_entry):
+            if not any(wanted.items() <= each.items() for each in endpoints):
+                words = f"none has the labels of subset {target.subset!r}" if endpoints else "there is none"
+                message = f"copies to {target.host} are lost: of its endpoints {words}"
+                yield problem(entry, "spec.endpoints", message, remedy="Add an endpoint, with the labels of the subset")
+            return
 
 
 @mirror_rule(

@@ -139,6 +139,7 @@ def uncalled(cluster: ClusterObjects, routes: Sequence[Route]) -> Outlets:
         Outlet(context=SIDECAR, namespace=each, port=PLAIN_PORT, config=str(PLAIN_PORT), hosts=hosts, sure=False)
         for each in (*callers(routes), *_others(cluster, routes))
         if not is_ambient(cluster.find("Namespace", "default", each)) and sees_route(each, first, cluster.scopes)
+        if cluster.scopes.takes_route(each, first, at=PLAIN_PORT)
         if has_plain_port(cluster, each) is not False
         if (hosts := tuple(host for host in own_hosts(first) if not takes_services(cluster, host, each)))
     ]

@@ -31,7 +31,8 @@ def has_plain_port(cluster: ClusterObjects, namespace: str) -> bool | None:
         return True
     if PLAIN_PORT in cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace)):
         return True
-    hidden = "*" not in shown or cluster.scopes.hides_all_but(namespace, _namespaces(cluster), cluster.service)
+    given, find = _namespaces(cluster), cluster.service
+    hidden = "*" not in shown or cluster.scopes.hides_all_but(namespace, given, find, at=PLAIN_PORT)
     whole = cluster.complete and hidden
     return False if whole else None
 

@@ -46,16 +46,20 @@ class Scopes:
         """The Sidecar of a namespace: its own, else the root namespace's."""
         return self._by_namespace.get(namespace) or self._by_namespace.get(self._root)
 
-    def hides_all_but(self, namespace: str, given: Collection[str], find: Callable[[str], KubeObject | None]) -> bool:
+    def hides_all_but(
+        self, namespace: str, given: Collection[str], find: Callable[[str], KubeObject | None], *, at: int
+    ) -> bool:
         """Whether a Sidecar leaves sidecars of a namespace nothing but hosts at hand.
 
         Args:
             namespace: The namespace.
             given: Namespaces whose Services are at hand.
             find: Looks a Service up by its full name.
+            at: Port of the hosts; a listener for another one leaves none of them.
         """
         listeners = self._listeners(namespace)
-        for place, pattern in (each for node in listeners for each in _hosts(node, namespace)):
+        near = [each for each in listeners if each["port"]["number"].integer() in (None, at)]
+        for place, pattern in (each for node in near for each in _hosts(node, namespace)):
             if find(pattern) is None and place not in given:
                 return False
         return bool(listeners)

@@ -40,6 +40,27 @@ def test_a_listener_for_a_port_takes_what_is_called_there(egress: list[Object], 
     assert (findings(objects, "mirror-never-sent") == []) is sent
 
 
+@pytest.mark.parametrize(
+    ("egress", "said"),
+    [
+        ([EVERYWHERE], True),
+        ([at(9000, "*/*")], False),
+        ([at(9000, "*/*"), {"hosts": ["istio-system/*"]}], False),
+        ([at(9000, "*/*"), EVERYWHERE], True),
+    ],
+    ids=["all", "another port alone", "others at the plain port", "all at the plain port"],
+)
+def test_a_host_that_nobody_knows_is_where_the_plain_port_has_its_route(egress: list[Object], *, said: bool) -> None:
+    route = bare(route=None, mirror=None, redirect={"uri": "/y"}, name="a")
+    route["spec"]["hosts"] = ["outside.example"]
+    merging = {"applyTo": "HTTP_ROUTE", "patch": {"operation": "MERGE", "value": {"route": {}}}}
+    written: Object = {"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter"}
+    written |= {"metadata": {"name": "f", "namespace": "hello"}, "spec": {"configPatches": [merging]}}
+    entrance = service("entrance", "istio-system", ports=[{"name": "http", "port": 80}])
+    found = findings(mesh([route, entrance, written, sidecar(*egress)]), "envoy-filter-refused-routes")
+    assert bool(found) is said
+
+
 @pytest.mark.parametrize(("number", "known"), [(8000, True), (9000, False)])
 def test_a_listener_for_a_port_makes_that_of_a_target_known_alone(number: int, *, known: bool) -> None:
     ports = [{"name": "grpc", "port": each} for each in (8000, 9000)]

@@ -401,3 +401,26 @@ def test_of_a_grpc_route_whose_mirrors_all_rest_the_first_tells_that_it_is_left_
     assert "because of the mirror of spec.rules[1] to gone.hello" in found.message
     route["spec"]["rules"].pop()
     assert findings(mesh([route, service("a"), service("b")]), "mirror-never-sent") == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"resolution": "STATIC", "endpoints": [{"address": "192.0.2.1", "labels": {"version": "v2"}}]}, ""),
+        ({"resolution": "STATIC", "endpoints": [{"address": "192.0.2.1"}]}, "none has the labels of subset 'v2'"),
+        ({"resolution": "STATIC"}, "there is none"),
+        ({"resolution": "STATIC", "workloadSelector": {"labels": {"app": "a"}}}, ""),
+        ({"resolution": "DNS"}, ""),
+    ],
+    ids=["of the subset", "of no subset", "none", "pods", "by name"],
+)
+def test_a_static_entry_needs_an_endpoint_of_the_subset(spec: Object, said: str) -> None:
+    outside: Object = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry"}
+    outside["metadata"] = {"name": "out", "namespace": "hello"}
+    outside["spec"] = {"hosts": ["out.example"], "ports": [{"name": "http", "number": 80, "protocol": "HTTP"}], **spec}
+    rule: Object = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
+    rule["metadata"] = {"name": "out", "namespace": "hello"}
+    rule["spec"] = {"host": "out.example", "subsets": [{"name": "v2", "labels": {"version": "v2"}}]}
+    route = bare(mirror={"host": "out.example", "port": {"number": 80}, "subset": "v2"})
+    found = findings(mesh([route, service("a"), outside, rule]), "service-entry-without-address")
+    assert [said in each.message for each in found] == [True] * bool(said)
