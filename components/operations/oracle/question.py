@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 from ...model import JsonObject
 from ...model.rules.gateways import GATEWAY_NAME, WAYPOINT_CLASS
 from ...model.rules.objects import LISTENER_SETS
-from .certificates import certificate
 
 Object = dict[str, Any]
 
@@ -186,6 +185,10 @@ class _Cluster:
             for each in _list(_mapping(listener.get("tls")).get("certificateRefs"))
         }
         self.objects = [each for each in self.objects if each.get("kind") != "Secret"]
+        if not named:
+            return
+        from .certificates import certificate  # noqa: PLC0415 -- its library is optional, and only wanted here
+
         for name, namespace in sorted(named):
             self._add("v1", "Secret", name, namespace, labels={}, type="kubernetes.io/tls", data=dict(certificate()))
 

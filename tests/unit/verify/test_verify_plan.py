@@ -45,8 +45,9 @@ def filtered() -> list[dict[str, Any]]:
     mark = {"append": {"header": {"key": "x-mine", "value": "yes"}}}
     mutations = [{"remove": "x-secret"}, mark]
     value = {"route": {"request_mirror_policies": [{"cluster": V2, "request_headers_mutations": mutations}]}}
-    bound = {"common_http_protocol_options": {"max_stream_duration": "3s"}}
-    options = {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": bound}}
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    bound = {"@type": f"type.googleapis.com/{kind}", "common_http_protocol_options": {"max_stream_duration": "3s"}}
+    options = {"typed_extension_protocol_options": {kind: bound}}
     patches = [
         {"applyTo": "HTTP_ROUTE", "patch": {"operation": "MERGE_AND_REPLACE_LIST", "value": value}},
         {
