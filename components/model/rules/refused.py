@@ -9,10 +9,10 @@ from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .refusedentries import refused_entry
 from .refusedgateways import refused_gateway
-from .refusednames import address, is_host, refused_exports
+from .refusednames import Refusals, address, is_host, refused_exports
 from .refusednative import refused_kubernetes_gateway
 from .refusedpassages import refused_gateways, refused_passages
-from .refusedroutes import Refusals, refused_parents, refused_rule
+from .refusedroutes import refused_parents, refused_rule
 from .refusedsidecars import refused_sidecar
 from .refusedtargets import refused_destination_rule, refused_service_entry
 from .routes import MESH

@@ -6,8 +6,7 @@ from math import isqrt
 from typing import Final
 
 from .nodes import Node
-from .refusednames import refused_duration, twice
-from .refusedroutes import Refusals, duration
+from .refusednames import Refusals, duration, refused_duration, twice
 
 _TABLES: Final = range(1, 5_000_011)
 _WHOLE: Final = 100

@@ -7,14 +7,12 @@ import re
 from typing import Final
 
 from .nodes import Node
-from .refusednames import PORTS, is_host, is_label
-from .refusedroutes import Refusals, duration
+from .refusednames import PORTS, Refusals, duration, is_host, is_label
 
 _NOTHING: Final = Node(None)
 _MIRRORING: Final = frozenset({"mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "mirror_percent"})
 _SELDOM: Final = frozenset({"headers", "retries", "redirect", "directResponse", "rewrite", "fault"})
 _BESIDE: Final = ("route", "fault", "rewrite")
-_FIRST_HEADER: Final = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]+", re.ASCII)
 _HEADER: Final = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]+", re.ASCII)
 _NAMED: Final = frozenset({"headers", "withoutHeaders", "queryParams"})
 _PSEUDO: Final = frozenset({":method", ":scheme", ":authority"})

@@ -10,16 +10,16 @@ from .refusednames import (
     PROTOCOLS,
     SECURED,
     UNIX,
+    Refusals,
     address,
     bind_fault,
     filled,
-    is_host,
     is_label,
+    is_whole_host,
     protocol_of,
     twice,
     unix_fault,
 )
-from .refusedroutes import Refusals
 from .refusedtls import refused_server_tls
 
 _PASSING: Final = ("", "PASSTHROUGH", "AUTO_PASSTHROUGH")
@@ -80,9 +80,7 @@ def _host_fault(written: str) -> str:
         return ""
     if "." not in name:
         return "a host must be a full name"
-    # Of the first label a wildcard is all.
-    fits = is_host(name) and (not name.startswith("*") or name.startswith("*."))
-    return "" if fits or address(name) else f"{name} is no host"
+    return "" if is_whole_host(name) or address(name) else f"{name} is no host"
 
 
 def _secured(server: Node) -> Refusals:

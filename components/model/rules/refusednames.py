@@ -1,14 +1,16 @@
 """What names, addresses and protocols Istio's webhook takes, wherever they stand in an object."""
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from .nodes import UNKNOWN, Node, NotJudgedError
 from .objects import KubeObject
-from .refusedroutes import Refusals
+
+Refusals = Iterator[tuple[Node, str]]
+"""Places of an object with the reasons for which it is refused."""
 
 PORTS: Final = range(1, 65_536)
 HTTP: Final = frozenset({"http", "http2", "http_proxy", "grpc", "grpc-web"})
@@ -28,6 +30,8 @@ _LONGEST_PREFIX: Final = 253
 _GREATEST: Final = 2**63
 """Beyond, Go reads a number no more: it is a name then, and no duration."""
 _NANOSECONDS: Final = 1e9
+_MILLISECOND: Final = 1_000_000
+"""In nanoseconds."""
 
 
 def is_label(text: str) -> bool:
@@ -47,6 +51,11 @@ def is_host(text: str) -> bool:
     if len(text) > _LONGEST_DOMAIN or len(first) > _LONGEST_LABEL or not _WILD_LABEL.fullmatch(first):
         return False
     return not dot or _are_labels(rest)
+
+
+def is_whole_host(text: str) -> bool:
+    """Whether a text is a name whose first label may be a wildcard, and no part of it is."""
+    return is_host(text) and (text == "*" or not text.startswith("*") or text.startswith("*."))
 
 
 def _are_labels(text: str) -> bool:
@@ -101,6 +110,19 @@ def refused_duration(node: Node) -> Refusals:
     """What is refused of a duration of any size."""
     if node.given and seconds_of(node) is None:
         yield node, "it is no duration"
+
+
+def duration(node: Node) -> Refusals:
+    """What is refused of a duration: less than a millisecond, and fractions of one."""
+    if not node.given:
+        return
+    seconds = node.seconds()
+    if seconds is None:
+        yield node, "it is no duration"
+    elif round(seconds * 1e9) < _MILLISECOND:
+        yield node, "a duration must be at least 1ms"
+    elif round(seconds * 1e9) % _MILLISECOND:
+        yield node, "a duration must be of whole milliseconds"
 
 
 def protocol_of(port: Node) -> str:

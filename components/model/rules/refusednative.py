@@ -5,8 +5,7 @@ from typing import Final
 
 from .nodes import UNKNOWN, Node
 from .objects import KubeObject
-from .refusednames import address, filled, twice
-from .refusedroutes import Refusals
+from .refusednames import Refusals, address, filled, twice
 
 _PART: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _DOMAIN: Final = rf"{_PART}(?:\.{_PART})*"

@@ -6,8 +6,7 @@ Written after validateTLSRoute and validateTCPRoute of Istio's validation, and h
 from .hosts import covers
 from .nodes import Node
 from .refusedentries import refused_destinations
-from .refusednames import PORTS, address, is_host, is_label, is_subnet, refused_labels
-from .refusedroutes import Refusals
+from .refusednames import PORTS, Refusals, address, faulty, is_host, is_label, is_subnet, refused_labels
 
 
 def refused_passages(spec: Node) -> Refusals:
@@ -45,8 +44,7 @@ def _names(written: Node, hosts: list[str]) -> Refusals:
 def _sender(match: Node) -> Refusals:
     """What is refused of what is asked of connections."""
     for subnet in match["destinationSubnets"].elements():
-        if not is_subnet(subnet.text()):
-            yield subnet, f"{subnet.text() or 'nothing'} is no range of addresses"
+        yield from faulty(subnet, is_subnet, "range of addresses")
     if (port := match["port"].integer() or 0) and port not in PORTS:
         yield match["port"], "a port must be from 1 to 65535"
     yield from refused_labels(match["sourceLabels"])
@@ -62,5 +60,8 @@ def _led(entry: Node) -> Refusals:
 def refused_gateways(written: Node) -> Refusals:
     """What is refused of names of gateways."""
     for node in written.elements():
-        if not all(map(is_label, node.text().replace(".", "/").split("/"))):
-            yield node, f"{node.text() or 'nothing'} is no name of a gateway"
+        yield from faulty(node, _is_gateway, "name of a gateway")
+
+
+def _is_gateway(text: str) -> bool:
+    return all(map(is_label, text.replace(".", "/").split("/")))

@@ -5,8 +5,7 @@ from typing import Final
 from .nodes import Node
 from .objects import KubeObject
 from .refusedbalancing import refused_load_balancer
-from .refusednames import PORTS, address, is_domain, refused_duration, seconds_of
-from .refusedroutes import Refusals, duration
+from .refusednames import PORTS, Refusals, address, duration, is_domain, refused_duration, seconds_of
 from .refusedtls import refused_client_tls
 
 _OF_PORTS: Final = ("connectionPool", "loadBalancer", "outlierDetection", "tls")

@@ -1,16 +1,12 @@
 """What of a route of the Gateway API is refused, and why."""
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from .nodes import Node
-
-Refusals = Iterator[tuple[Node, str]]
+from .refusednames import Refusals
 
 _WHOLE: Final = 100
-_MILLISECOND: Final = 1_000_000
-"""In nanoseconds."""
 _ONCE: Final = ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS")
 """Types of filters of which a list has one at most."""
 
@@ -32,19 +28,6 @@ _OF_PATHS: Final = re.compile("(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})
 
 _PARENT: Final = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "", "namespace": ""}
 """What names a parent of the Gateway API's routes, with its default; a namespace that is given is another one."""
-
-
-def duration(node: Node) -> Refusals:
-    """What is refused of a duration: less than a millisecond, and fractions of one."""
-    if not node.given:
-        return
-    seconds = node.seconds()
-    if seconds is None:
-        yield node, "it is no duration"
-    elif round(seconds * 1e9) < _MILLISECOND:
-        yield node, "a duration must be at least 1ms"
-    elif round(seconds * 1e9) % _MILLISECOND:
-        yield node, "a duration must be of whole milliseconds"
 
 
 def refused_parents(parents: Node) -> Refusals:

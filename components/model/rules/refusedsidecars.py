@@ -12,18 +12,18 @@ from .refusednames import (
     PROTOCOLS,
     SECURED,
     UNIX,
+    Refusals,
     bind_fault,
     filled,
     is_domain,
-    is_host,
     is_label,
+    is_whole_host,
     protocol_of,
     refused_selection,
     twice,
     unix_fault,
 )
 from .refusedpolicies import refused_pool
-from .refusedroutes import Refusals
 from .refusedtls import refused_server_tls
 
 _INBOUND: Final = re.compile(r"(?:127\.0\.0\.1|0\.0\.0\.0|\[(?:127\.0\.0\.1|0\.0\.0\.0|::1|::)?\])?:\+?(\d+)", re.ASCII)
@@ -155,7 +155,6 @@ def _host_fault(written: str) -> str:
         return f"{namespace} is no namespace"
     if name != "*" and "." not in name:
         return "a host must be a full name"
-    # Of the first label a wildcard is all.
-    if not is_host(name) or (name.startswith("*") and name[1:2] not in ("", ".")):
+    if not is_whole_host(name):
         return f"{name} is no host"
     return ""

@@ -11,6 +11,7 @@ from .refusednames import (
     PROTOCOLS,
     SECURED,
     UNIX,
+    Refusals,
     address,
     faulty,
     filled,
@@ -26,7 +27,6 @@ from .refusednames import (
     unix_fault,
 )
 from .refusedpolicies import refused_policy
-from .refusedroutes import Refusals
 
 _DNS: Final = ("DNS", "DNS_ROUND_ROBIN")
 _DYNAMIC: Final = frozenset({"http", "http2", "grpc", "tls"})

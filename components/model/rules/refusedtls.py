@@ -5,8 +5,7 @@ from typing import Final
 
 from .nodes import UNKNOWN, Node, NotJudgedError
 from .objects import KubeObject
-from .refusednames import filled, perhaps
-from .refusedroutes import Refusals
+from .refusednames import Refusals, filled, perhaps
 
 _ENDING: Final = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
 """Modes of TLS for which a listener needs a certificate."""

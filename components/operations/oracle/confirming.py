@@ -106,8 +106,7 @@ def _paired(
         return  # proxies then keep the routes that they had, and a rule names the EnvoyFilter
     for mirror_entry in cluster.routing.sent:
         if str(mirror_entry.source) not in refused and str(mirror_entry.route.owner) not in refused:
-            shown = _shown(mirror_entry, question, answer)
-            yield from _of_site(cluster, mirror_entry, findings, shown, said)
+            yield from _of_site(cluster, mirror_entry, findings, _shown(mirror_entry, question, answer), said)
 
 
 def _of_site(

@@ -187,6 +187,11 @@ def findings(judged: Mesh, rule: str = "", settings: RuleSettings | None = None)
     return run_rules(judged, rules, settings)
 
 
+def refused(subject: Object) -> list[str]:
+    """What is said of why an object is refused."""
+    return [each.message for each in findings(mesh([subject]), "object-refused")]
+
+
 def broken(judged: Mesh) -> set[str]:
     """Ids of the rules that are broken."""
     return {finding.rule for finding in findings(judged) if finding.outcome is Outcome.BROKEN}

@@ -6,7 +6,7 @@ import pytest
 
 from pulumi_traffic_mirror.model.rules import UNKNOWN
 from tests.unit.model.rule_cases import bare
-from tests.unit.model.samples import Object, findings, mesh, service
+from tests.unit.model.samples import Object, findings, mesh, refused, service
 
 TLS: Object = {"mode": "SIMPLE", "credentialName": "cert"}
 
@@ -247,19 +247,17 @@ TAKEN = {
 
 @pytest.mark.parametrize(("subject", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(subject: Object, reason: str) -> None:
-    found = [each.message for each in findings(mesh([subject]), "object-refused")]
-    assert any(reason in each for each in found)
+    assert any(reason in each for each in refused(subject))
 
 
 @pytest.mark.parametrize("name", [{}, {"name": UNKNOWN}, {"generateName": "a-"}], ids=["none", "later", "made"])
 def test_a_name_that_is_not_given_is_not_judged(name: Object) -> None:
-    subject = {**gateway(server()), "metadata": {"namespace": "hello", **name}}
-    assert findings(mesh([subject]), "object-refused") == []
+    assert refused({**gateway(server()), "metadata": {"namespace": "hello", **name}}) == []
 
 
 @pytest.mark.parametrize("subject", TAKEN.values(), ids=TAKEN)
 def test_what_is_taken(subject: Object) -> None:
-    assert findings(mesh([subject]), "object-refused") == []
+    assert refused(subject) == []
 
 
 @pytest.mark.parametrize(("servers", "said"), [([server()], []), ([], ["Gateway hello/own is refused"])])

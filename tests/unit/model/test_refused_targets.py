@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pulumi_traffic_mirror.model.rules import UNKNOWN, Outcome
-from tests.unit.model.samples import Object, findings, mesh
+from tests.unit.model.samples import Object, findings, mesh, refused
 
 LONG = "a" * 64
 BALANCER, LOCALITY = "loadBalancer", "localityLbSetting"
@@ -391,13 +391,12 @@ TAKEN = {
 
 @pytest.mark.parametrize(("subject", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(subject: Object, reason: str) -> None:
-    found = [each.message for each in findings(mesh([subject]), "object-refused")]
-    assert any(reason in each for each in found)
+    assert any(reason in each for each in refused(subject))
 
 
 @pytest.mark.parametrize("subject", TAKEN.values(), ids=TAKEN)
 def test_what_is_taken(subject: Object) -> None:
-    assert findings(mesh([subject]), "object-refused") == []
+    assert refused(subject) == []
 
 
 @pytest.mark.parametrize(
@@ -412,7 +411,7 @@ def test_what_is_taken(subject: Object) -> None:
     ids=["a secret", "files", "a secret and a file", "an address", "an address to resolve"],
 )
 def test_what_is_not_known_yet_may_be_right(subject: Object) -> None:
-    assert findings(mesh([subject]), "object-refused") == []
+    assert refused(subject) == []
 
 
 @pytest.mark.parametrize(
