@@ -24,6 +24,7 @@ from .nodes import Node, NotJudgedError
 from .objects import LISTENER_SETS, ROUTES, KubeObject, full_name, known_ports, read_object, service_name
 from .refused import refusals_of
 from .routes import Route
+from .shapes import is_plain
 from .visibility import Scopes
 
 ROOT_NAMESPACE: Final = "istio-system"
@@ -144,7 +145,11 @@ class ClusterObjects:
         Raises:
             NotJudgedError: A value that decides about it is not known yet.
         """
-        return self.once(("refusals", subject), lambda: refusals_of(subject))
+        return self.once(("refusals", subject), lambda: refusals_of(subject, plain=self.is_plain(subject)))
+
+    def is_plain(self, subject: KubeObject) -> bool:
+        """Whether all of an object is surely what its definition says."""
+        return self.once(("plain", subject), lambda: is_plain(subject))
 
     def refuses(self, route: Route) -> bool:
         """Whether an entry's object is refused, or the one that delegates to it, so that nobody has the entry.

@@ -55,8 +55,7 @@ def object_refused(case: Case, subject: KubeObject) -> Iterator[Report]:
 )
 def field_unknown(case: Case, subject: KubeObject) -> Iterator[Report]:
     """Report unknown fields of routes."""
-    del case
-    for place, name, known in unknown_fields(subject):
+    for place, name, known in unknown_fields(subject) if not case.cluster.is_plain(subject) else ():
         value = place[name]
         close = next((each for each in sorted(known) if _plain(each) == _plain(name)), "")
         hint = f"; {close} is meant" if close else ""

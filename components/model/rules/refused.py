@@ -22,15 +22,15 @@ _FOR_SNI: Final = "outbound_"
 """Begins hosts that gateways know by the name that a client of TLS asks for."""
 
 
-def refusals_of(subject: KubeObject) -> Sequence[tuple[Node, str]]:
+def refusals_of(subject: KubeObject, *, plain: bool) -> Sequence[tuple[Node, str]]:
     """Places and reasons for which an object is refused.
 
-    The webhook is asked only about what has the form that the API server wants.
+    The webhook is asked only about what has the form that the API server wants, as a ``plain`` object surely has.
 
     Raises:
         NotJudgedError: Nothing that is known is wrong, and a value that decides about it is not known yet.
     """
-    found = list(malformed(subject))
+    found = [] if plain else list(malformed(subject))
     if found:
         return found
     try:

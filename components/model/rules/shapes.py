@@ -103,7 +103,7 @@ def malformed(subject: KubeObject) -> Iterator[tuple[Node, str]]:
     if "spec" not in subject.root.names():
         if subject.kind in _read()["with_spec"]:
             yield subject.spec, "spec is missing"
-    elif not _is_plain(subject):
+    else:
         yield from misshapen(subject.spec, shape)
 
 
@@ -119,7 +119,7 @@ def misshapen(place: Node, shape: Shape) -> Iterator[tuple[Node, str]]:
 def unknown_fields(subject: KubeObject) -> Iterator[tuple[Node, str, Collection[str]]]:
     """Fields of an object that its definition does not have: where, their name, and those that there are."""
     shape = _shapes().get(subject.kind)
-    if shape is not None and not _is_plain(subject):
+    if shape is not None:
         yield from _unknown(subject.spec, shape)
 
 
@@ -138,9 +138,10 @@ def _unknown(place: Node, shape: Shape) -> Iterator[tuple[Node, str, Collection[
             yield place, key, shape.fields.keys()
 
 
-def _is_plain(subject: KubeObject) -> bool:
-    """Whether all of an object is what its definition says, by a look that is quick because nearly all are."""
-    return _tests()[subject.kind](subject.spec.value)
+def is_plain(subject: KubeObject) -> bool:
+    """Whether all of an object is surely what its definition says, by a look that is quick because nearly all are."""
+    test = _tests().get(subject.kind)
+    return test is not None and test(subject.spec.value)
 
 
 @cache
