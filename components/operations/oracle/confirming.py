@@ -6,6 +6,7 @@ from typing import Final
 
 from ...model.rules import RULES, ClusterObjects, Finding, KubeObject, MirrorEntry, Outcome, Severity
 from .answers import Answer
+from .gaps import sending_gap, target_gap
 from .process import Oracle, OracleError
 from .question import Question, question_of
 from .rendered import copies, named_entries, renderings
@@ -46,8 +47,8 @@ _WORDS: Final = {
     UNBOUNDED: "renders it with nothing that ends a copy",
 }
 _WEIGHT: Final = {severity: index for index, severity in enumerate(Severity)}
-_SURE: Final = frozenset({UNSENT, UNBOUNDED})
-"""Rules whose findings are dropped where istiod renders the contrary."""
+_DEPENDENT: Final = frozenset({EMPTY})
+"""Rules whose findings are not certain even where istiod shows them: another file may have the pods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Confirmed:
 
     Attributes:
         findings: All that stand.
-        by_istiod: Those of them that istiod shows.
+        by_istiod: Those of them that are certain because istiod shows them.
     """
 
     findings: Sequence[Finding]
@@ -82,14 +83,15 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
     said = f"istiod {answer['version']}"
     own = [each for each in findings if each.cluster == cluster.name and each.outcome is not Outcome.WAIVED]
     kept = [each for each in findings if each not in own]
-    shown: list[Finding] = []
+    told: list[Finding] = []
     for finding, fact in _paired(cluster, question, answer, own, said):
         if finding in own:
             own.remove(finding)
-        if fact and not any(_alike(fact, each) for each in shown):  # of its primary each mirror of an entry tells
-            shown.append(fact)
-    standing = sorted([*kept, *own, *shown], key=lambda each: (_WEIGHT[each.severity], each.cluster, each.object))
-    return Confirmed(findings=standing, by_istiod=frozenset(shown))
+        if fact and not any(_alike(fact, each) for each in told):  # of its primary each mirror of an entry tells
+            told.append(fact)
+    standing = sorted([*kept, *own, *told], key=lambda each: (_WEIGHT[each.severity], each.cluster, each.object))
+    certain = (each for each in told if each.outcome is Outcome.BROKEN and each.rule not in _DEPENDENT)
+    return Confirmed(findings=standing, by_istiod=frozenset(certain))
 
 
 def _paired(
@@ -106,7 +108,7 @@ def _paired(
         return  # proxies then keep the routes that they had, and a rule names the EnvoyFilter
     for mirror_entry in cluster.routing.sent:
         if str(mirror_entry.source) not in refused and str(mirror_entry.route.owner) not in refused:
-            yield from _of_site(cluster, mirror_entry, findings, _shown(mirror_entry, question, answer), said)
+            yield from _of_site(cluster, mirror_entry, findings, shown(mirror_entry, question, answer), said)
 
 
 def _of_site(
@@ -116,6 +118,10 @@ def _of_site(
     route = mirror_entry.route
     near = {each.rule for each in findings if each.object in (subject, str(route.owner), str(route.source))}
     near |= {each.rule for each in findings if mirror_entry.target.host in each.message}
+    if gap := _gap(cluster, mirror_entry, facts):
+        if not near & {each for rule in facts for each in _EXPLAINED[rule]}:
+            yield None, _open(cluster, subject, path, f"{said} cannot show it: {gap}")
+        return
     for rule, explained in _EXPLAINED.items():
         place = (str(route.source), route.entry.path) if rule == UNANSWERED else (subject, path)
         own = next((each for each in findings if (each.rule, each.object, each.field) == (rule, *place)), None)
@@ -124,11 +130,18 @@ def _of_site(
                 yield own, _told(own, f"{said} {_WORDS[rule]}")
             elif not near & explained:
                 yield None, _made(cluster, rule, *place, f"{said} {_WORDS[rule]}")
-        elif own and rule in _SURE:
-            yield own, None
+        elif own and (rule == UNSENT or (rule == UNBOUNDED and not sending_gap(cluster, mirror_entry))):
+            yield own, None  # istiod renders the contrary, at every proxy that may send it
 
 
-def _shown(mirror_entry: MirrorEntry, question: Question, answer: Answer) -> set[str]:
+def _gap(cluster: ClusterObjects, mirror_entry: MirrorEntry, facts: set[str]) -> str:
+    """What is not at hand and may be why istiod does not render a mirror, or a cluster of it; empty for nothing."""
+    if UNSENT in facts:
+        return sending_gap(cluster, mirror_entry)
+    return target_gap(cluster, mirror_entry) if facts & {ABSENT, UNANSWERED} else ""
+
+
+def shown(mirror_entry: MirrorEntry, question: Question, answer: Answer) -> set[str]:
     """What istiod shows of a mirror, as ids of rules."""
     sent = [
         (each, own[0]["cluster"])
@@ -159,6 +172,11 @@ def _alike(one: Finding, other: Finding) -> bool:
 
 def _told(finding: Finding, fact: str) -> Finding:
     return replace(finding, message=f"{finding.message}; {fact}")
+
+
+def _open(cluster: ClusterObjects, subject: str, path: str, message: str) -> Finding:
+    made = _made(cluster, UNSENT, subject, path, message)
+    return replace(made, outcome=Outcome.NOT_JUDGED, remedy="Give everything that concerns the mirror")
 
 
 def _made(cluster: ClusterObjects, rule_id: str, subject: str, path: str, message: str) -> Finding:

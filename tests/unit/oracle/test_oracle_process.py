@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from pulumi_traffic_mirror.cli.app import main
-from pulumi_traffic_mirror.model.rules import ClusterObjects, Finding, Mesh, run_rules
+from pulumi_traffic_mirror.model.rules import ClusterObjects, Finding, Mesh, Outcome, run_rules
 from pulumi_traffic_mirror.operations.oracle import (
     Oracle,
     OracleError,
@@ -97,11 +97,17 @@ def route(mirrors: int = 1) -> dict[str, Any]:
     return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
 
 
+def service(name: str, port: int = 80) -> dict[str, Any]:
+    """A Service for requests."""
+    named = {**SERVICE, "metadata": {"name": name, "namespace": "shop"}}
+    return {**named, "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port}]}}
+
+
 def asked(
     folder: Path, routes: Sequence[Any], clusters: dict[str, Any], *objects: dict[str, Any]
 ) -> tuple[list[Finding], frozenset[Finding]]:
-    """Findings on objects, the route by default, after a stand-in answered with what a sidecar would get."""
-    cluster = ClusterObjects(name="a", objects=objects or [route()])
+    """Findings on objects, the route and its Services by default, after a stand-in gave what a sidecar would get."""
+    cluster = ClusterObjects(name="a", objects=objects or [route(), service("web"), service("shadow")])
     host = {"name": "web.shop.svc.cluster.local:80", "domains": [], "routes": routes}
     fact = {"routes": [{"name": "80", "hosts": [host]}], "clusters": clusters}
     answer = {"version": "1.31.0", "milliseconds": 1, "proxies": {"sidecar/shop": fact}}
@@ -128,27 +134,52 @@ def test_a_primary_without_a_cluster_is_told_once_for_all_of_its_mirrors(
     rendered["clusters"] = {primary: 100}
     limits = {"connections": 0, "pending": 0, "requests": 0}
     fact = {"type": "EDS", "endpoints": 1, "max_stream_duration": 8, "limits": limits}
-    other = {**SERVICE, "metadata": {"name": "other" if given else "web", "namespace": "shop"}}
-    other["spec"] = {"ports": [{"name": "http", "port": 80}]}
+    services = [service("web", 81 if given else 80), service("shadow")]
     clusters = {mirror: fact, **({primary: fact} if there else {})}
-    found, shown = asked(tmp_path, [rendered], clusters, route(2), other)
+    found, shown = asked(tmp_path, [rendered], clusters, route(2), *services)
     words = "istiod 1.31.0 renders it, and no cluster for its primary"
     told = [each for each in found if each.rule == "mirror-primary-undefined" and words in each.message]
     assert [(each.field, each in shown) for each in told] == ([] if there else [("spec.http[0]", True)])
 
 
-def test_what_istiod_renders_otherwise_is_dropped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gateways", [[], ["mesh", "edge"]], ids=["all senders", "a gateway that is not given"])
+def test_what_istiod_renders_otherwise_at_all_senders_is_dropped(tmp_path: Path, gateways: Sequence[str]) -> None:
     mirror = {"cluster": "outbound|80||shadow.shop.svc.cluster.local", "share": 100}
     limits = {"connections": 0, "pending": 0, "requests": 0}
     bounded = {"type": "EDS", "endpoints": 1, "max_stream_duration": 8, "limits": limits}
     routes = [{"name": "a", "match": "", "action": "route", "mirrors": [mirror]}]
-    found, _ = asked(tmp_path, routes, {mirror["cluster"]: bounded})
-    assert "mirror-unbounded-life" not in {each.rule for each in found}
+    sending = route()
+    sending["spec"]["gateways"] = gateways
+    services = [service("web"), service("shadow")]
+    found, _ = asked(tmp_path, routes, {mirror["cluster"]: bounded}, sending, *services)
+    assert ("mirror-unbounded-life" in {each.rule for each in found}) is bool(gateways)
 
 
 def test_a_mirror_that_no_proxy_has_is_a_finding(tmp_path: Path) -> None:
     found, shown = asked(tmp_path, [], {})
     assert "mirror-never-sent" in {each.rule for each in found if each in shown}
+
+
+UNGIVEN = "istiod 1.31.0 cannot show it: {}.shop.svc.cluster.local is not given"
+
+
+@pytest.mark.parametrize(
+    ("given", "rendered", "words"),
+    [((), False, UNGIVEN.format("web")), (("web",), True, UNGIVEN.format("shadow")), (("web", "shadow"), True, "")],
+)
+def test_what_is_not_given_is_not_said_to_be_missing(
+    tmp_path: Path, given: Sequence[str], words: str, *, rendered: bool
+) -> None:
+    mirror = {"cluster": "outbound|80||shadow.shop.svc.cluster.local", "share": 100}
+    routes = [{"name": "a", "match": "", "action": "route", "mirrors": [mirror]}] if rendered else []
+    fact = {"type": "EDS", "endpoints": 1, "max_stream_duration": 0, "limits": {}}
+    clusters = {mirror["cluster"]: fact} if "shadow" in given else {}
+    found, shown = asked(tmp_path, routes, clusters, route(), *map(service, given))
+    open_ = [each.message for each in found if each.outcome is Outcome.NOT_JUDGED]
+    undefined = [each for each in found if each.rule == "mirror-target-undefined"]
+    assert open_ == ([words] if words and not undefined else [])
+    assert {each.rule for each in shown} == ({"mirror-unbounded-life"} if "shadow" in given else set())
+    assert "mirror-unbounded-life" in {each.rule for each in found}
 
 
 def test_a_certificate_that_a_listener_names_has_a_stand_in_and_no_secret_is_given_on() -> None:
