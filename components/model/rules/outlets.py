@@ -28,7 +28,7 @@ from .sidecar_ports import (
     may_be_elsewhere,
     visible_subject,
 )
-from .visibility import sees_route
+from .visibility import sees_route, sees_service
 from .waypoints import Behind, behind_any, waypoint_of
 
 
@@ -119,11 +119,16 @@ def _by_host(outlet: Outlet) -> list[Outlet]:
 
 
 def port_at(cluster: ClusterObjects, target: Target, outlet: Outlet) -> int | None:
-    """Port that an outlet's requests go to: the target's; without one its only one, but at sidecars the listener's."""
+    """Port that an outlet's requests go to: the target's; without one its only one, but at sidecars the listener's.
+
+    A waypoint that does not see the Service does as sidecars do.
+    """
     if target.port is not None:
         return target.port
+    service = cluster.service(target.host) if outlet.waypoint else None
+    unseen = service is not None and not sees_service(outlet.namespace, service)
     # Ports that have no cluster count as well here.
-    ports = cluster.ports_of(target.host, every=True) if outlet.context != SIDECAR else ()
+    ports = cluster.ports_of(target.host, every=True) if outlet.context != SIDECAR and not unseen else ()
     return ports[0] if len(ports) == 1 else outlet.port
 
 

@@ -35,7 +35,7 @@ def refusals_of(subject: KubeObject, *, plain: bool) -> Sequence[tuple[Node, str
         return found
     try:
         for each in _CHECKS.get(subject.kind, _native)(subject):
-            found.append(each)  # noqa: PERF402 -- kept where a later one is not known yet
+            found.append(each)  # kept where a later one is not known yet
     except NotJudgedError:
         if not found:
             raise

@@ -221,15 +221,29 @@ def test_what_an_alias_stands_for_must_be_seen_itself(hosts: list[str], *, told:
     assert bool(said(bare(), alias, outside, sidecar)) is told
 
 
+def behind_a_waypoint(exports: str, *ports: Object) -> list[Object]:
+    """The Service of the primary behind a waypoint, and its namespace."""
+    namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello"}}
+    namespace["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "way"}
+    own = service("a", ports=list(ports))
+    own["metadata"]["annotations"] = {"networking.istio.io/exportTo": exports}
+    return [namespace, own]
+
+
 @pytest.mark.parametrize(
     ("exports", "port", "told"), [("lab", 9000, True), ("lab", 8000, False), ("hello", 9000, False)]
 )
 def test_a_waypoint_takes_ports_of_its_service_for_http_where_it_does_not_see_it(
     exports: str, port: int, *, told: bool
 ) -> None:
-    namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello"}}
-    namespace["metadata"]["labels"] = {"istio.io/dataplane-mode": "ambient", "istio.io/use-waypoint": "way"}
-    own = service("a", ports=[{"name": "grpc", "port": 8000}, {"name": "tcp", "port": 9000}])
-    own["metadata"]["annotations"] = {"networking.istio.io/exportTo": exports}
-    found = said(to(port={"number": port}), namespace, own)
+    objects = behind_a_waypoint(exports, {"name": "grpc", "port": 8000}, {"name": "tcp", "port": 9000})
+    found = said(to(port={"number": port}), *objects)
     assert [f"takes its port {port} for HTTP" in each.message for each in found] == [True] * told
+
+
+@pytest.mark.parametrize(("exports", "told"), [("lab", True), ("hello", False)])
+def test_without_a_port_a_waypoint_sends_to_the_only_one_of_what_it_sees(exports: str, *, told: bool) -> None:
+    route = to(port={})
+    route["spec"]["hosts"] = [B]
+    found = said(route, *behind_a_waypoint(exports, {"name": "grpc", "port": 9000}))
+    assert ["has no port 8000, as requests have at hello/way" in each.message for each in found] == [True] * told
