@@ -8,7 +8,7 @@ from pulumi_traffic_mirror.operations.oracle import Oracle, confirm, question_of
 from pulumi_traffic_mirror.operations.oracle.confirming import ABSENT, EMPTY, UNANSWERED, UNSENT, shown
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries
 from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
-from tests.differential.comparing import claims_of
+from tests.differential.claims import claims_of
 from tests.differential.maker import Object
 from tests.differential.meshes import mesh
 from tests.differential.naming import told_apart
