@@ -8,9 +8,9 @@ from collections.abc import Collection
 from typing import Final
 
 from .clusters import ClusterObjects
-from .envoy import SIDECAR, WAYPOINT
+from .envoy import GATEWAY, SIDECAR
 from .matching import asked
-from .objects import KubeObject, exported
+from .objects import KubeObject, exported, is_ambient
 from .outlets import Outlet, own_hosts
 from .placements import standing
 from .policies import home
@@ -111,9 +111,9 @@ def _mistakes(cluster: ClusterObjects, outlet: Outlet, target: Target) -> bool:
 def hidden_by_exports(cluster: ClusterObjects, host: str, sender: tuple[str, str]) -> KubeObject | None:
     """The Service or ServiceEntry of a host whose exports hide it from a sender; None where they do not.
 
-    What is in their own namespace sidecars have where a VirtualService of theirs leads there, whoever sees it, and so
-    have gateways, even if they do not send it; what is exported to nobody has no endpoints there. Source:
-    collectImportedServices of Istio's pilot.
+    What is in their own namespace sidecars have where a VirtualService of theirs leads there, whoever sees it; what is
+    exported to nobody has no endpoints there. Gateways share what istiod made for the sidecars of their namespace,
+    where no Sidecar is for those. Source: collectImportedServices and doGetSidecarScope of Istio's pilot.
     """
     context, namespace = sender
     service = cluster.service(host)
@@ -121,8 +121,14 @@ def hidden_by_exports(cluster: ClusterObjects, host: str, sender: tuple[str, str
     if subject is None or (sees_service(namespace, subject) if service else exported(subject, namespace)):
         return None
     exports = subject.annotation(EXPORT) if service else subject.exported_to
-    own = context != WAYPOINT and subject.namespace == namespace and "~" not in exports
+    shares = context == SIDECAR or (context == GATEWAY and _shares_with_sidecars(cluster, namespace))
+    own = shares and subject.namespace == namespace and "~" not in exports
     return None if own and led_to(cluster, namespace, host, context=context) else subject
+
+
+def _shares_with_sidecars(cluster: ClusterObjects, namespace: str) -> bool:
+    ambient = is_ambient(cluster.find("Namespace", "default", namespace))
+    return cluster.scopes.of(namespace) is None and not ambient and namespace != cluster.root_namespace
 
 
 def led_to(

@@ -82,14 +82,33 @@ def test_a_primary_that_its_gateway_does_not_see(exports: str, *, hidden: bool) 
     assert [f"proxies in edge do not see {A}" in each.message for each in found] == [True] * hidden
 
 
-@pytest.mark.parametrize(("also", "hidden"), [([], True), (["mesh"], False)], ids=["the gateway alone", "the mesh too"])
-def test_a_gateway_knows_its_own_namespace_s_services_by_what_is_for_the_mesh(also: list[str], *, hidden: bool) -> None:
+NARROW: Object = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "Sidecar",
+    "metadata": {"name": "narrow", "namespace": "hello"},
+    "spec": {"egress": [{"hosts": ["*/*"]}]},
+}
+AMBIENT: Object = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {"name": "hello", "labels": {"istio.io/dataplane-mode": "ambient"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("also", "beside", "hidden"),
+    [([], [], True), (["mesh"], [], False), (["mesh"], [NARROW], True), (["mesh"], [AMBIENT], True)],
+    ids=["the gateway alone", "the mesh too", "sidecars of a Sidecar", "no sidecars"],
+)
+def test_a_gateway_knows_its_own_namespace_s_services_by_what_sidecars_there_know(
+    also: list[str], beside: list[Object], *, hidden: bool
+) -> None:
     objects = at_gateway(bare())
     objects[0]["spec"]["gateways"] += also
     for each in objects[1:]:
         each["metadata"]["namespace"] = "hello"
     objects[0]["spec"]["gateways"][0] = "own"
-    found = said(*objects, exported("lab"))
+    found = said(*objects, *beside, exported("lab"))
     assert [f"proxies in hello do not see {A}" in each.message for each in found] == [True] * hidden
 
 
