@@ -156,7 +156,7 @@ class JudgedMirror:
         if not self.sent:
             return self._unsent()
         if "mirror-never-sent" in self.mine:
-            return self._say("unsent-claimed")
+            return [] if self._chooses_callers() else self._say("unsent-claimed")
         if self.claims.unclear(mirror_entry):
             return []
         ended = pattern_entry(self.claims.cluster, mirror_entry.target.host)  # without a cluster nothing else matters
@@ -170,6 +170,12 @@ class JudgedMirror:
         if self.found and any(each.startswith("the whole") for each in told):
             return self._say("unsent-claimed", "of one that rests")
         return self._say("rests-but-sent") if self.sent and not alike and not self._told_of_filters() else []
+
+    def _chooses_callers(self) -> bool:
+        """Whether each match is for callers of some labels, which workloads that are not at hand may have."""
+        route = self.mirror_entry.route
+        matches = [each for entry in (route.entry, route.outer) for each in entry["match"].elements()]
+        return bool(matches) and all(each["sourceLabels"].given for each in matches)  # beyond: labels
 
     def _told_of_filters(self) -> bool:
         """Whether an EnvoyFilter is said to change it, or to make one to the same host."""

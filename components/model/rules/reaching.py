@@ -22,18 +22,13 @@ DEFAULT: Final = "default"
 
 
 def sidecars_reached(cluster: ClusterObjects, patch: Patch) -> list[str]:
-    """Namespaces in which a patch may reach sidecars."""
+    """Namespaces in which a patch may reach sidecars: pods that its labels choose need not be at hand."""
     place = patch.source.namespace
     if patch.targets:
         return []
     everywhere = cluster.namespaces - {cluster.root_namespace} or {place}
     found = sorted(everywhere) if place == cluster.root_namespace else [place]
-    return [each for each in found if _has_sidecars(cluster, patch, each)]
-
-
-def _has_sidecars(cluster: ClusterObjects, patch: Patch, namespace: str) -> bool:
-    ambient = is_ambient(cluster.find("Namespace", "default", namespace))
-    return not ambient and cluster.gateways.chooses_sidecars(patch.selector, namespace) is not False
+    return [each for each in found if not is_ambient(cluster.find("Namespace", "default", each))]
 
 
 def gateways_reached(cluster: ClusterObjects, patch: Patch) -> list[KubeObject]:

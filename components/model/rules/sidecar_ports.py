@@ -24,11 +24,9 @@ def has_plain_port(cluster: ClusterObjects, namespace: str) -> bool | None:
     """Whether sidecars of a namespace have :data:`PLAIN_PORT`: not where nobody shows them a host that has it.
 
     A Sidecar may hide all of them, and so may the mesh, whose configuration may leave Services to their own namespace.
-    None where the Sidecar leaves them hosts that are not at hand, and none at hand has it.
+    None where no host at hand has it, and they may see others.
     """
     shown = default_exports(Node(cluster.mesh_config), "Service") or ["*"]
-    if cluster.scopes.of(namespace) is None and "*" in shown:
-        return True
     if PLAIN_PORT in cluster.once(("listened ports", namespace), lambda: _listened(cluster, namespace)):
         return True
     given, find = _namespaces(cluster), cluster.service
