@@ -172,10 +172,10 @@ class JudgedMirror:
         return self._say("rests-but-sent") if self.sent and not alike and not self._told_of_filters() else []
 
     def _chooses_callers(self) -> bool:
-        """Whether each match is for callers of some labels, which workloads that are not at hand may have."""
+        """Whether a match is for callers of some labels, which workloads that are not at hand may have."""
         route = self.mirror_entry.route
         matches = [each for entry in (route.entry, route.outer) for each in entry["match"].elements()]
-        return bool(matches) and all(each["sourceLabels"].given for each in matches)  # beyond: labels
+        return any(each["sourceLabels"].given for each in matches)  # beyond: labels
 
     def _told_of_filters(self) -> bool:
         """Whether an EnvoyFilter is said to change it, or to make one to the same host."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 
 from ..routing import service_host
@@ -101,7 +101,11 @@ def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool
         hosts = first.hosts_at(gateway) if first.native else own_hosts(first)
         if gateway == MESH:
             parts = _of_sidecars(cluster, routes, hosts, _others(cluster, routes) if of_others else callers(routes))
-            parts = parts if of_others else chain(_of_waypoints(cluster, first, hosts), parts)
+            parts = (
+                map(partial(_where_at_hand, cluster), parts)
+                if of_others
+                else chain(_of_waypoints(cluster, first, hosts), parts)
+            )
         else:
             parts = iter(()) if of_others else _of_gateway(cluster, first, hosts, gateway)
         for part in parts:
@@ -112,6 +116,11 @@ def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool
     if cluster.patches.name_hosts:  # a patch may be for one host of several alone
         found = [part for each in found for part in _by_host(each)]
     return Outlets(outlets=tuple(found), absences=tuple(absences))
+
+
+def _where_at_hand(cluster: ClusterObjects, part: Outlet | str) -> Outlet | str:
+    """An outlet, unsure where nothing of its namespace is at hand."""
+    return part if isinstance(part, str) or part.namespace in cluster.namespaces else replace(part, sure=False)
 
 
 def _by_host(outlet: Outlet) -> list[Outlet]:
@@ -210,9 +219,10 @@ def callers(routes: Sequence[Route]) -> list[str]:
 
 
 def _others(cluster: ClusterObjects, routes: Sequence[Route]) -> list[str]:
-    """Further namespaces whose sidecars see an object."""
+    """Further namespaces whose sidecars see an object: those at hand, and those that an EnvoyFilter is for."""
     own = {*callers(routes), cluster.root_namespace}
-    return [name for name in sorted(cluster.namespaces - own) if exported(routes[0].owner, name)]
+    known = cluster.namespaces | {each.namespace for each in cluster.of("EnvoyFilter")}
+    return [name for name in sorted(known - own) if exported(routes[0].owner, name)]
 
 
 def _of_sidecars(
