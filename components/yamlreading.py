@@ -1,6 +1,9 @@
-"""How PyYAML says that it cannot read a text."""
+"""Reading YAML as kubectl does, and how PyYAML says that it cannot read a text."""
 
-from typing import Final
+import base64
+import re
+from collections.abc import Hashable
+from typing import Any, Final
 
 import yaml
 
@@ -9,3 +12,85 @@ MISFITS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 
 UNREADABLE: Final = (yaml.YAMLError, RecursionError, *MISFITS)
 """All; a ``RecursionError`` where a text is nested too deeply."""
+
+_TAG: Final = "tag:yaml.org,2002:"
+_BASES: Final = {"0b": 2, "0o": 8, "0x": 16}
+_OCTAL: Final = re.compile(r"0[0-7]+")
+_WHOLE: Final = range(-(2**63), 2**64)
+"""Whole numbers that are kept whole; others become floating point."""
+_EXPONENT_FROM: Final = 1e21
+"""Whole floating-point numbers below this are written without an exponent, and so as whole numbers."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ManifestLoader(_Loader):
+    """PyYAML's safe loader, with the scalars that kubectl reads: its parser is one for Go, with a grammar of its own.
+
+    Dates and ``1:30`` are texts, ``y`` and ``n`` are true and false, ``1e1``, ``0o10`` and ``08`` are numbers, and keys
+    are texts. Held against sigs.k8s.io/yaml 1.6.0.
+    """
+
+    yaml_implicit_resolvers: Final[dict[str, Any]] = {}
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[object, object]:  # noqa: ANN401 -- as PyYAML has it
+        """An object, with texts for keys."""
+        if not isinstance(node, yaml.MappingNode):
+            return _Loader.construct_mapping(self, node, deep=deep)
+        self.flatten_mapping(node)
+        made: dict[object, object] = {}
+        for key_node, value_node in node.value:
+            key = _key(self.construct_object(key_node, deep=True))
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "found an unhashable key", key_node.start_mark)
+            made[key] = self.construct_object(value_node, deep=deep)
+        return made
+
+
+def _key(key: object) -> object:
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    return str(key) if isinstance(key, int | float) else key
+
+
+def _boolean(loader: Any, node: Any) -> bool:  # noqa: ANN401 -- untyped
+    letter = node.value.lower()
+    return letter == "y" if letter in ("y", "n") else loader.construct_yaml_bool(node)
+
+
+def _number(loader: Any, node: Any) -> object:  # noqa: ANN401 -- untyped
+    written: str = loader.construct_scalar(node)
+    plain = written.replace("_", "").lower()
+    sign, digits = (-1 if plain.startswith("-") else 1), plain.lstrip("+-")
+    if digits in (".inf", ".nan"):
+        return sign * float(digits[1:])
+    base = _BASES.get(digits[:2]) or (8 if _OCTAL.fullmatch(digits) else 10 if digits.isdigit() else 0)
+    if base and (whole := sign * int(digits, base)) in _WHOLE:
+        return whole
+    number = sign * float(digits)
+    if number in (float("inf"), float("-inf")):
+        return written  # beyond floating point it stays a text
+    return int(number) if number.is_integer() and abs(number) < _EXPONENT_FROM else number
+
+
+def _binary(loader: Any, node: Any) -> str:  # noqa: ANN401 -- untyped
+    return base64.b64decode(loader.construct_scalar(node), validate=False).decode(errors="replace")
+
+
+for _name, _pattern, _first in (
+    ("bool", "[yYnN]|yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", "<<", "<"),
+    (
+        "float",
+        r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?"
+        r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+):
+    ManifestLoader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+ManifestLoader.add_constructor(f"{_TAG}float", _number)
+ManifestLoader.add_constructor(f"{_TAG}int", _number)
+ManifestLoader.add_constructor(f"{_TAG}binary", _binary)
+ManifestLoader.add_constructor(f"{_TAG}timestamp", _Loader.construct_yaml_str)
+ManifestLoader.add_constructor(f"{_TAG}bool", _boolean)

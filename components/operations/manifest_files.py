@@ -14,7 +14,7 @@ from ..model.rules import (
     PlannedLoss,
     planned_losses,
 )
-from ..yamlreading import MISFITS
+from ..yamlreading import MISFITS, ManifestLoader
 from .errors import OperationError
 from .unread import Unread, failed_preview, filled, placeholders, repeated_key
 
@@ -222,7 +222,7 @@ def _json_origin(text: str, file: str) -> Origin:
 
 def _documents(text: str, file: str) -> Iterator[Entry]:
     yaml: Any = importlib.import_module("yaml")
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    loader: Any = ManifestLoader(text)
     remedy = "Render the template first, e.g. with helm template" if "{{" in text else "Correct the YAML"
     try:
         _check_depth(text)
