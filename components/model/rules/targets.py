@@ -43,9 +43,14 @@ def short_name(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     if mirror_entry.route.native or not written or service_name(written) or service_entry(case.cluster, written):
         return
     if "." not in written:
+        place = mirror_entry.destination["host"]
+        if not mirror_entry.source.root["metadata"]["namespace"].given:  # whoever applies it chooses the namespace
+            message = f"{written!r} means another Service in each namespace that this is applied to"
+            yield problem(mirror_entry.source, place, message, likely=True)
+            return
         message = f"{written!r} means {mirror_entry.target.host} in this namespace only"
         mend = (write(mirror_entry.destination, "host", value=mirror_entry.target.host),)
-        yield problem(mirror_entry.source, mirror_entry.destination["host"], message, mend=mend)
+        yield problem(mirror_entry.source, place, message, mend=mend)
     elif written.count(".") == 1 or written.endswith(".svc"):
         yield problem(
             mirror_entry.source,

@@ -220,6 +220,15 @@ def test_a_port_that_the_target_lacks_is_certain_where_the_callers_ports_are_giv
     assert certain(found) is said
 
 
+@pytest.mark.parametrize("placed", [True, False], ids=["in its namespace", "wherever it is applied"])
+def test_a_short_name_is_mended_only_where_its_namespace_is_written(*, placed: bool) -> None:
+    route = bare(mirror={"host": "b", "port": {"number": 8000}})
+    if not placed:
+        del route["metadata"]["namespace"]
+    [found] = findings(mesh([route]), "mirror-target-short-name")
+    assert (bool(found.mend), found.likely) == (placed, not placed)
+
+
 def test_a_short_name_may_be_a_host_that_is_defined_elsewhere() -> None:
     route = bare()
     route["spec"]["http"][0]["mirror"]["host"] = "b.hello"
