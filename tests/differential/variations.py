@@ -97,9 +97,34 @@ class VariationMaker(TargetMaker):
                     rule["backendRefs"].append({**rule["backendRefs"][0], "weight": self.pick(0, 1, 5)})
                 if self.chance(0.2):
                     rule.setdefault("matches", []).append({"headers": [{"name": "y", "value": "1"}]})
+            if self.chance(0.2):
+                self._vary_backend(self.pick(*spec["rules"]))
             if self.chance(0.3):
                 second = {**spec, "rules": [spec["rules"][-1]]}
                 self.add(NATIVE, route["kind"], "native-2", route["metadata"]["namespace"], second)
+
+    def _vary_backend(self, rule: Object) -> None:
+        """Make a backend one of another kind, or one that is not as its kind is written."""
+        mirrors = [each["requestMirror"] for each in rule["filters"] if each["type"] == "RequestMirror"]
+        holders = [*((each, "backendRef") for each in mirrors)]
+        if "backendRefs" in rule:
+            holders += [(rule["backendRefs"], index) for index in range(len(rule["backendRefs"]))]
+        if not holders:
+            return
+        holder, key = self.pick(*holders)
+        hostname = {"group": "networking.istio.io", "kind": "Hostname", "name": OUTSIDE, "port": 80}
+        holder[key] = self.pick(
+            {**holder[key], "kind": "Bucket"},
+            {**holder[key], "group": "apps"},
+            {**holder[key], "group": "multicluster.x-k8s.io", "kind": "ServiceImport"},
+            {**holder[key], "name": f"{holder[key]['name']}.{self.home}"},
+            hostname,
+            {**hostname, "name": "nowhere.example"},
+            {**hostname, "namespace": self.home},
+            {**hostname, "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": hostname}}]}
+            if key != "backendRef"
+            else {**hostname, "port": 8080},
+        )
 
     def _vary_sidecars(self) -> None:
         """A Sidecar of several hosts and ports, in a namespace that may have one already."""

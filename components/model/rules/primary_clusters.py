@@ -60,6 +60,10 @@ def _meant(cluster: ClusterObjects, target: Target) -> Target:
 
 def _why_nowhere(cluster: ClusterObjects, primary: Target) -> tuple[str, str]:
     """Why no proxy has a cluster for a primary, and what to do about it where that is not the rule's own remedy."""
+    if primary.malformed:
+        return "", ""  # nobody has the entry, which mirror-never-sent tells
+    if primary.unusable:
+        return f"Istio sends nothing to {primary.unusable}", "Lead to a Service"
     undefined = why_undefined(cluster, primary.host)
     return undefined or (lacks_port(cluster, _meant(cluster, primary)), "")
 

@@ -4,17 +4,25 @@ Written after buildDestination of Istio's pilot, and held against istiod itself.
 """
 
 from contextlib import suppress
+from typing import Final
 
 from .clusters import ClusterObjects
 from .envoy import GATEWAY
 from .grants import is_granted
 from .mirror_entries import MirrorEntry
 from .nodes import NotJudgedError
-from .objects import service_name
+from .objects import KubeObject, service_name
 from .outlets import Outlet
 from .reach import service_entry
 from .routes import Route
 from .sidecar_ports import may_be_elsewhere
+
+_OF_BACKENDS: Final = frozenset({"RequestHeaderModifier", "ResponseHeaderModifier"})
+_FILTERS: Final = {
+    "GRPCRoute": _OF_BACKENDS | {"RequestMirror"},
+    "HTTPRoute": _OF_BACKENDS | {"RequestMirror", "RequestRedirect", "URLRewrite", "CORS"},
+}
+"""Filters of rules, and of their backends, that Istio knows."""
 
 
 def unknown_service(cluster: ClusterObjects, host: str) -> bool:
@@ -29,6 +37,8 @@ def written_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outle
 
     Of the Gateway API's routes it leaves those out whose target is not there, or is granted to no gateway.
     """
+    if mirror_entry.target.unusable:
+        return False
     if mirror_entry.route.native:
         with suppress(NotJudgedError):
             if unknown_service(cluster, mirror_entry.target.host):
@@ -38,18 +48,43 @@ def written_at(cluster: ClusterObjects, mirror_entry: MirrorEntry, outlet: Outle
 
 
 def left_out(cluster: ClusterObjects, route: Route, *, at_gateway: bool) -> str:
-    """What keeps Istio from taking a GRPCRoute: a mirror to nothing, at whichever of its rules, even one that rests.
+    """What keeps Istio from taking a route of the Gateway API, at whichever of its rules; empty for nothing.
 
-    It is not so for an HTTPRoute. Source: convertGRPCRoute and computeRoute of Istio's pilot.
+    A filter that it does not know, a malformed backend, and of a GRPCRoute a mirror to nothing, even one that rests.
+    What is not known yet counts as right. Source: convertHTTPRoute, convertGRPCRoute and computeRoute of Istio's pilot.
     """
-    if route.source.kind != "GRPCRoute":
+    if not route.native:
         return ""
-    routing = cluster.routing
-    for mirror_entry in (each for rule in routing.of_owner(route.owner) for each in routing.of_route(rule)):
-        refused = at_gateway and ungranted(cluster, mirror_entry)
-        if refused or unknown_service(cluster, mirror_entry.target.host):
-            return f"the mirror of {mirror_entry.route.entry.path} to {mirror_entry.target.host}"
+    return cluster.once(("left out", route.owner, at_gateway), lambda: _left_out(cluster, route.owner, at_gateway))
+
+
+def _left_out(cluster: ClusterObjects, owner: KubeObject, at_gateway: bool) -> str:
+    for rule in cluster.routing.of_owner(owner):
+        with suppress(NotJudgedError):
+            if reason := _unknown_filter(rule) or _malformed_backend(rule):
+                return reason
+        for mirror_entry in cluster.routing.of_route(rule) if owner.kind == "GRPCRoute" else ():
+            refused = at_gateway and ungranted(cluster, mirror_entry)
+            if refused or mirror_entry.target.unusable or unknown_service(cluster, mirror_entry.target.host):
+                return f"the mirror of {rule.entry.path} to {mirror_entry.target.host}"
     return ""
+
+
+def _unknown_filter(rule: Route) -> str:
+    kind = rule.source.kind
+    for node in rule.entry["filters"].elements():
+        if node["type"].text() not in _FILTERS[kind]:
+            return f"{node.path}: Istio knows no {node['type'].text()} of {kind}s"
+    for backend in rule.backends:
+        for node in backend.node["filters"].elements():
+            if node["type"].text() not in _OF_BACKENDS:
+                return f"{node.path}: Istio knows no {node['type'].text()} of backends"
+    return ""
+
+
+def _malformed_backend(rule: Route) -> str:
+    found = next((each for each in rule.backends if each.malformed), None)
+    return f"{found.node.path}: Istio sends nothing to {found.unusable}" if found else ""
 
 
 def ungranted(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:

@@ -253,11 +253,14 @@ def object_rule(
 def _on_answering(cluster: ClusterObjects) -> list[MirrorEntry]:
     """The mirrors of entries that may send requests on, as far as all objects at hand tell.
 
-    Of one to a host that only a pattern takes nothing else matters either, and no other remedy would help.
+    Of one to a host that only a pattern takes nothing else matters either, and no other remedy would help; nor of one
+    to what Istio sends nothing to.
     """
     found: list[MirrorEntry] = []
     for mirror_entry in cluster.routing.sent:
         try:
+            if mirror_entry.target.unusable:
+                continue
             sent = not cluster.complete or standing(cluster, mirror_entry.route).senders
             if sent and not pattern_entry(cluster, mirror_entry.target.host):
                 found.append(mirror_entry)

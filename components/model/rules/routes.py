@@ -8,7 +8,7 @@ from ..istio import AuthorityMode
 from ..routing import cluster_name, service_host
 from ..values import SHADOW_SUFFIX
 from .nodes import UNKNOWN, Node
-from .objects import KubeObject, full_name
+from .objects import ISTIO_GROUP, KubeObject, full_name
 
 MESH: Final = "mesh"
 """Istio's reserved gateway name for every sidecar."""
@@ -131,6 +131,12 @@ class Route:
             nodes = [node for node in nodes if self._weighs(node["weight"])] or nodes
         return [Target.of(self, node if self.native else node["destination"]) for node in nodes]
 
+    @property
+    def backends(self) -> "list[Target]":
+        """What a rule of the Gateway API leads to with some weight."""
+        nodes = self.entry["backendRefs"].elements() if self.native else []
+        return [Target.of(self, node) for node in nodes if self._weighs(node["weight"])]
+
     def _weighs(self, weight: Node) -> bool:
         return weight.value is UNKNOWN or (weight.number() != 0 if weight.given else self.native)
 
@@ -158,6 +164,10 @@ class Route:
 
 
 _VERBS: Final = ("set", "add")
+_SERVICE: Final = ("", "Service")
+_HOSTNAME: Final = (ISTIO_GROUP, "Hostname")
+_SERVICES: Final = frozenset({_SERVICE, ("multicluster.x-k8s.io", "ServiceImport")})
+"""Backends that are Services; istiod takes a ServiceImport for one, as long as it has no hosts of several clusters."""
 
 
 def _authority(headers: Node) -> str:
@@ -175,6 +185,8 @@ class Target:
         written: The name as it is written.
         port: Port number; None when it is left out.
         subset: Subset; empty for none.
+        unusable: Why Istio sends nothing to a backend of the Gateway API, whatever is there; empty where it may.
+        malformed: Whether such a backend is of a known kind and not as that is written.
         node: Where it is written.
     """
 
@@ -182,6 +194,8 @@ class Target:
     written: str
     port: int | None
     subset: str
+    unusable: str = ""
+    malformed: bool = False
     node: Node = field(repr=False, compare=False)
 
     @classmethod
@@ -194,16 +208,37 @@ class Target:
             return cls(host=host, written=written, port=node["port"]["number"].integer(), subset=subset, node=node)
         name = node["name"].text()
         host = name
-        # As long as istiod has no hosts of several clusters, it takes a ServiceImport for the Service of its name.
-        if node["kind"].text("Service") in ("Service", "ServiceImport") and name:
+        group, kind = node["group"].text(), node["kind"].text("Service")
+        if (group, kind) in _SERVICES and name:
             namespace = node["namespace"].text(route.source.namespace)
             host = service_host(name, namespace)
-        return cls(host=host, written=name, port=node["port"].integer(), subset="", node=node)
+        unusable, malformed = _unusable(node, (group, kind))
+        return cls(
+            host=host,
+            written=name,
+            port=node["port"].integer(),
+            subset="",
+            unusable=unusable,
+            malformed=malformed,
+            node=node,
+        )
 
     @cached_property
     def cluster_name(self) -> str:
         """Name of the cluster that Istio makes for it."""
         return cluster_name(self.host, self.port, self.subset)
+
+
+def _unusable(node: Node, kind: tuple[str, str]) -> tuple[str, bool]:
+    """Why Istio sends nothing to a backend, and whether it is malformed. Source: buildDestination of Istio's pilot."""
+    group, name = kind
+    if kind not in _SERVICES and kind != _HOSTNAME:
+        return (f"a {name} of the group {group}" if group else f"a {name}"), False
+    if kind == _SERVICE and "." in node["name"].text():
+        return "a Service by a name with dots", True
+    if kind == _HOSTNAME and node["namespace"].given:
+        return "a Hostname with a namespace", True
+    return ("", False) if node["port"].given else ("a backend without a port", True)
 
 
 def gateway_name(written: str, namespace: str) -> str:

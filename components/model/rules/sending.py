@@ -35,11 +35,15 @@ def never_sent(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
     reason = left_out(cluster, mirror_entry.route, at_gateway=MESH not in mirror_entry.route.bound)
     if reason and (not mirror_entry.disabled or _first_at_rest(cluster, mirror_entry)):
         message = f"the whole {mirror_entry.source.kind} is left out, primaries and all, because of {reason}"
-        yield problem(mirror_entry.source, mirror_entry.node, message, remedy="Mend or remove that mirror")
+        yield problem(mirror_entry.source, mirror_entry.node, message, remedy="Mend or remove that")
         return
     if reason or mirror_entry.disabled:
         return
-    if next(policies_for(cluster, mirror_entry), None) or _sent_by_another(case, mirror_entry):
+    unusable = mirror_entry.target.unusable
+    if unusable:
+        message = f"nobody sends it: Istio sends nothing to {unusable}"
+        yield problem(mirror_entry.source, mirror_entry.destination, message, remedy="Mirror to a Service")
+    if unusable or next(policies_for(cluster, mirror_entry), None) or _sent_by_another(case, mirror_entry):
         return
     action = mirror_entry.route.action
     if action != ROUTE:

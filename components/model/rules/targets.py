@@ -121,7 +121,9 @@ def _filter_undefined(case: Case, mirror: FilterMirror) -> Iterator[Report]:
     by_filter=_filter_undefined,
 )
 def undefined(case: Case, mirror_entry: MirrorEntry) -> Iterator[Report]:
-    """Report targets that nothing defines."""
+    """Report targets that nothing defines, but for those of a kind that Istio sends nothing to."""
+    if mirror_entry.target.unusable:
+        return iter(())
     return _undefined(case, mirror_entry.source, mirror_entry.destination, mirror_entry.target)
 
 

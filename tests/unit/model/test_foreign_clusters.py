@@ -118,7 +118,8 @@ def test_a_listener_narrows_what_enters(hosts: list[str], listening: list[str], 
 
 
 def test_a_route_without_hostnames_mirrors_what_its_listener_takes() -> None:
-    route = native(mirror={"backendRef": {"group": "networking.istio.io", "kind": "Hostname", "name": "b.example"}})
+    outer = {"group": "networking.istio.io", "kind": "Hostname", "name": "b.example", "port": 80}
+    route = native(mirror={"backendRef": outer})
     del route["spec"]["hostnames"]
     judged = mesh([route, native_gateway(hostname=HOST, allowedRoutes=ALL), outside("b", "hello")], receiving())
     assert findings(judged, "receiver-no-route") == []

@@ -234,11 +234,12 @@ def test_endpoints_that_are_taken_out_get_everything_where_some_must_be_well() -
 @pytest.mark.parametrize("kind", ["Service", "ServiceImport"])
 def test_a_service_import_is_taken_for_the_service_of_its_name(kind: str) -> None:
     source = elsewhere()
-    source["spec"]["rules"][0]["filters"][0]["requestMirror"]["backendRef"]["kind"] = kind
+    group = "multicluster.x-k8s.io" if kind == "ServiceImport" else ""
+    source["spec"]["rules"][0]["filters"][0]["requestMirror"]["backendRef"] |= {"group": group, "kind": kind}
     objects = [source, service("b", "next"), grant("HTTPRoute")]
     assert findings(mesh(objects), "mirror-target-undefined") == []
     assert bool(findings(mesh(objects), "mirror-not-granted")) == (kind == "ServiceImport")
-    objects[-1]["spec"]["to"][0]["kind"] = kind
+    objects[-1]["spec"]["to"][0] |= {"group": group, "kind": kind}
     assert findings(mesh(objects), "mirror-not-granted") == []
 
 
