@@ -16,8 +16,10 @@ def sending_gap(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
     if is_alias(cluster, host):
         return f"{host} stands for another host, which its copies go to"
     called = own_hosts(route) if MESH in route.bound else ()
-    # Of the Gateway API's routes istiod leaves out what leads to nothing.
-    missing = _undefined(cluster, called) or (target_gap(cluster, mirror_entry) if route.native else "")
+    # Of the Gateway API's routes istiod leaves out what leads to nothing, of a GRPCRoute all where one mirror does.
+    beside = cluster.routing.of_owner(route.owner) if route.source.kind == "GRPCRoute" else [route]
+    mirrors = [each for rule in beside for each in cluster.routing.of_route(rule)] if route.native else []
+    missing = _undefined(cluster, called) or next(filter(None, (target_gap(cluster, each) for each in mirrors)), "")
     placed = [each for each in standing(cluster, route).placements if each.action == ROUTE]
     return missing or next((reason for each in placed if (reason := _doubt(cluster, each))), "")
 
