@@ -38,6 +38,9 @@ type admission struct {
 // firstCreation is when the first object counts as created; each further one is a second younger.
 var firstCreation = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// nameless stands for a name that an object lacks, as the linter calls it.
+const nameless = "?"
+
 var statusKinds = map[string]bool{"Gateway": true, "HTTPRoute": true, "GRPCRoute": true}
 
 // admit does what the API server and Istio's webhook do with objects that somebody applies, in their order.
@@ -56,8 +59,12 @@ func admit(types customTypes, objects []json.RawMessage, domain string) admissio
 		if object.GetNamespace() == "" && !clusterWide(object) {
 			object.SetNamespace("default")
 		}
-		fact.Object = object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
-		if _, custom := types[object.GroupVersionKind()]; custom {
+		name := object.GetName()
+		if name == "" {
+			name = nameless
+		}
+		fact.Object = object.GetKind() + " " + object.GetNamespace() + "/" + name
+		if types.define(object.GroupVersionKind().GroupKind()) {
 			pruned, err := types.admit(object)
 			fact.Pruned = pruned
 			if err != nil {
@@ -65,6 +72,9 @@ func admit(types customTypes, objects []json.RawMessage, domain string) admissio
 				in.facts = append(in.facts, fact)
 				continue
 			}
+		}
+		if !types.convert(object) {
+			continue
 		}
 		if created := object.GetCreationTimestamp(); created.IsZero() {
 			object.SetCreationTimestamp(metav1.NewTime(firstCreation.Add(time.Duration(index) * time.Second)))

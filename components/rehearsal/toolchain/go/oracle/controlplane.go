@@ -109,6 +109,8 @@ func newControlPlane(t test.Failer, in admission, settings *meshconfig.MeshConfi
 	if index != nil {
 		go index.Run(stop)
 	}
+	// Gateways and routes wait for a first push, which nothing but a Service would make.
+	server.ConfigUpdate(&model.PushRequest{Forced: true})
 	plane.Run()
 	for _, done := range synced {
 		retry.UntilOrFail(t, done, retry.Delay(soon))

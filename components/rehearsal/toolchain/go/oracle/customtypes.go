@@ -21,6 +21,9 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	kyaml "k8s.io/apimachinery/pkg/util/yaml"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+
+	"istio.io/istio/pkg/config/schema/collections"
+	"istio.io/istio/pkg/config/schema/resource"
 )
 
 // customType is one version of a custom resource, as the API server judges it.
@@ -69,6 +72,9 @@ func (types customTypes) add(object *unstructured.Unstructured) error {
 		return err
 	}
 	for _, version := range definition.Spec.Versions {
+		if !version.Served {
+			continue
+		}
 		declared := version.Schema
 		if declared == nil {
 			declared = definition.Spec.Validation
@@ -87,9 +93,38 @@ func (types customTypes) add(object *unstructured.Unstructured) error {
 	return nil
 }
 
+// define tells whether a kind is a custom resource.
+func (types customTypes) define(kind kschema.GroupKind) bool {
+	for each := range types {
+		if each.GroupKind() == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// convert gives an object the version in which istiod reads its kind, as the API server does with what it serves in
+// several. It returns false for what istiod reads in no version: other kinds, and versions that no server has any more.
+func (types customTypes) convert(object *unstructured.Unstructured) bool {
+	kind := object.GroupVersionKind()
+	read, known := collections.All.FindByGroupKind(resource.FromKubernetesGVK(&kind))
+	if !known || kind.Group == apiextensions.GroupName { // which definitions there are istiod's parts are told here
+		return false
+	}
+	if _, custom := types[kind]; custom {
+		kind.Version = read.Version()
+		object.SetGroupVersionKind(kind)
+	}
+	return kind.Version == read.Version()
+}
+
 // admit prunes, completes and checks an object in the API server's order. It returns the pruned paths and the refusal.
 func (types customTypes) admit(object *unstructured.Unstructured) (pruned []string, err error) {
-	known := types[object.GroupVersionKind()]
+	kind := object.GroupVersionKind()
+	known, served := types[kind]
+	if !served {
+		return nil, fmt.Errorf("no kind %s is served in version %s", kind.Kind, kind.GroupVersion())
+	}
 	tracked := structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
 	for _, path := range pruning.PruneWithOptions(object.Object, known.schema, true, tracked) {
 		if !strings.HasPrefix(path, "metadata.") {
