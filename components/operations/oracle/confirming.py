@@ -9,7 +9,7 @@ from .answers import Answer
 from .gaps import sending_gap, target_gap
 from .process import Oracle, OracleError
 from .question import Question, question_of
-from .rendered import copies, named_entries, renderings
+from .rendered import copies, named_entries, on_one_line, refusals, renderings
 
 REFUSED: Final = "object-refused"
 UNSENT: Final = "mirror-never-sent"
@@ -79,7 +79,9 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
             f"istiod cannot tell for {cluster.name}: some values are not known yet", remedy="Check without --istiod"
         ) from error
     if reason := answer.get("error"):
-        raise OracleError(f"istiod cannot tell for {cluster.name}: {reason}", remedy="Check without --istiod")
+        raise OracleError(
+            f"istiod cannot tell for {cluster.name}: {on_one_line(reason)}", remedy="Check without --istiod"
+        )
     said = f"istiod {answer['version']}"
     own = [each for each in findings if each.cluster == cluster.name and each.outcome is not Outcome.WAIVED]
     kept = [each for each in findings if each not in own]
@@ -98,16 +100,19 @@ def _paired(
     cluster: ClusterObjects, question: Question, answer: Answer, findings: Sequence[Finding], said: str
 ) -> Iterator[tuple[Finding | None, Finding | None]]:
     """Each finding that istiod shows or contradicts, with what then stands in its place; new ones beside none."""
-    refused = {fact["object"]: reason for fact in answer.get("objects", []) if (reason := fact.get("refused"))}
-    for finding in [each for each in findings if each.rule == REFUSED]:
-        reason = refused.pop(finding.object, "")
+    refused = refusals(answer)
+    told = [each for each in findings if each.rule == REFUSED]
+    for finding in told:
+        reason = refused.get(finding.object, "")
         yield finding, _told(finding, f"{said} and the API server say: {reason}") if reason else None
-    for subject, reason in refused.items():
+    known = {each.object for each in told}
+    for subject, reason in [pair for pair in refused.items() if pair[0] not in known]:
         yield None, _made(cluster, REFUSED, subject, "spec", f"it is refused: {reason}")
     if any(config.get("refused") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []):
         return  # proxies then keep the routes that they had, and a rule names the EnvoyFilter
     for mirror_entry in cluster.routing.sent:
-        if str(mirror_entry.source) not in refused and str(mirror_entry.route.owner) not in refused:
+        route = mirror_entry.route
+        if refused.keys().isdisjoint(map(str, (mirror_entry.source, route.owner, route.source))):
             yield from _of_site(cluster, mirror_entry, findings, shown(mirror_entry, question, answer), said)
 
 

@@ -127,8 +127,8 @@ def question_of(
 
 
 def _completed(given: Mapping[str, object]) -> Object:
-    """An object with the defaults of the API server that istiod depends on."""
-    made: Object = dict(given)
+    """An object as the API server makes it: without the status given, and with defaults that istiod depends on."""
+    made: Object = {key: each for key, each in given.items() if key != "status"}
     if made.get("kind") == "Service" and isinstance(made.get("spec"), Mapping):
         spec: Object = dict(made["spec"])
         if isinstance(spec.get("ports"), list):

@@ -1,15 +1,21 @@
 """Finding a mirror again in what istiod answers."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from ...model.rules import KubeObject, MirrorEntry, Route, Target
+from ...model.rules import MirrorEntry, Route, Target
+from ...model.rules.objects import NAMELESS
 from .answers import Answer, ClusterFact, HostFact, MirrorFact, RouteFact, RoutesFact
 from .question import Proxy, Question
 
 LABEL: Final = "unnamed"
 """Begins the names that entries without one get, so that they can be found again; no filter is for such a name."""
+
+
+_COUNT: Final = re.compile(r"\d+ errors? occurred:")
+"""Heads a list of errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,7 @@ def _named(source: Mapping[str, object]) -> Mapping[str, object]:
     written: Any = spec.get("http")
     if not spec.get("hosts") or not isinstance(written, list):
         return source
-    label = f"{LABEL}.{metadata.get('namespace') or 'default'}.{metadata.get('name')}"
+    label = f"{LABEL}.{metadata.get('namespace') or 'default'}.{metadata.get('name') or NAMELESS}"
     entries = [
         {**each, "name": f"{label}.{index}"}
         if each and each.get("name", "") == "" and "delegate" not in each
@@ -89,10 +95,16 @@ def renderings(question: Question, answer: Answer, route: Route) -> Iterator[Ren
                         yield Rendering(proxy=proxy, config=config, host=host, route=found, clusters=fact["clusters"])
 
 
-def refused(answer: Answer, subject: KubeObject) -> str:
-    """Why an object is refused; empty when it is not."""
-    named = str(subject)
-    return next((fact.get("refused", "") for fact in answer.get("objects", []) if fact["object"] == named), "")
+def refusals(answer: Answer) -> dict[str, str]:
+    """Why objects are refused, each reason on one line, by the names that the linter has for them."""
+    facts = answer.get("objects", [])
+    return {fact["object"]: on_one_line(reason) for fact in facts if (reason := fact.get("refused"))}
+
+
+def on_one_line(text: str) -> str:
+    """What istiod says on several lines, with a heading that counts its errors, as parts of one line."""
+    parts = (line.strip().removeprefix("* ").strip() for line in text.splitlines())
+    return "; ".join(part for part in parts if part and not _COUNT.fullmatch(part))
 
 
 def copies(found: Rendering, mirror_entry: MirrorEntry) -> list[MirrorFact]:

@@ -182,6 +182,43 @@ def test_what_is_not_given_is_not_said_to_be_missing(
     assert "mirror-unbounded-life" in {each.rule for each in found}
 
 
+def refused_by(folder: Path, *objects: dict[str, Any], reason: str) -> list[Finding]:
+    """Findings on objects after a stand-in refused the first one."""
+    cluster = ClusterObjects(name="a", objects=objects)
+    [subject] = {str(each.source) for each in cluster.routing.sent}
+    fact = {"index": 0, "object": subject, "refused": reason, "by": "webhook"}
+    answer = {"version": "1.31.0", "milliseconds": 1, "objects": [fact], "proxies": {}}
+    with standin(folder, f"print({json.dumps(answer)!r}, flush=True)") as oracle:
+        return list(confirm(cluster, run_rules(Mesh(clusters=[cluster])), oracle).findings)
+
+
+ERRORS = "2 errors occurred:\n\t* one\n\t* other\n\n"
+
+
+@pytest.mark.parametrize("foreseen", [True, False])
+@pytest.mark.parametrize("name", ["v", ""])
+def test_of_what_is_refused_nothing_else_is_said(tmp_path: Path, name: str, *, foreseen: bool) -> None:
+    sending = route()
+    sending["metadata"] = {"namespace": "shop", **({"name": name} if name else {})}
+    if foreseen:
+        sending["spec"]["http"][0]["mirrorPercentage"] = {"value": "x"}
+    found = refused_by(tmp_path, sending, service("web"), service("shadow"), reason=ERRORS)
+    [told] = [each for each in found if each.rule == "object-refused"]
+    assert told.object == f"VirtualService shop/{name or '?'}"
+    assert told.message.endswith(": one; other")
+    assert "mirror-never-sent" not in {each.rule for each in found}
+
+
+def test_a_status_that_is_given_is_not_given_on() -> None:
+    waypoint: dict[str, Any] = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "status": None}
+    waypoint |= {"metadata": {"name": "way", "namespace": "shop"}, "spec": {"gatewayClassName": "istio-waypoint"}}
+    asked_for = question_of([{**route(), "status": None}, {**service("web"), "status": "odd"}, waypoint])
+    given = {str(each["kind"]): each for each in asked_for.objects[:3]}
+    assert "status" not in given["VirtualService"].keys() | given["Service"].keys()
+    address = {"type": "Hostname", "value": "way.shop.svc.cluster.local"}
+    assert given["Gateway"]["status"] == {"addresses": [address]}
+
+
 def test_a_certificate_that_a_listener_names_has_a_stand_in_and_no_secret_is_given_on() -> None:
     gateway: dict[str, Any] = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
     gateway["metadata"] = {"name": "own", "namespace": "shop"}
