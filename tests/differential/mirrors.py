@@ -4,11 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pulumi_traffic_mirror.model.routing import CLUSTER_DOMAIN
 from pulumi_traffic_mirror.model.rules import MirrorEntry, patching
-from pulumi_traffic_mirror.model.rules.envoy import GATEWAY, SIDECAR, WAYPOINT
-from pulumi_traffic_mirror.model.rules.hosts import covers
-from pulumi_traffic_mirror.model.rules.outlets import callers, own_hosts
+from pulumi_traffic_mirror.model.rules.envoy import SIDECAR
 from pulumi_traffic_mirror.model.rules.placements import standing
 from pulumi_traffic_mirror.model.rules.policies import proxies
 from pulumi_traffic_mirror.model.rules.reach import pattern_entry
@@ -16,7 +13,8 @@ from pulumi_traffic_mirror.model.rules.sidecar_ports import has_plain_port, may_
 from pulumi_traffic_mirror.model.rules.visibility import EXPORT
 from pulumi_traffic_mirror.operations.oracle import Answer, Proxy, ProxyKind, Question
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
-from pulumi_traffic_mirror.operations.oracle.rendered import Rendering, copies, leads_to, renderings
+from pulumi_traffic_mirror.operations.oracle.rendered import Rendering, renderings
+from pulumi_traffic_mirror.operations.oracle.sending import CONTEXTS, is_called, is_counted, own_copies
 from tests.differential.claims import Claims
 from tests.differential.maker import CREDENTIALS
 
@@ -77,11 +75,6 @@ class Disagreement:
     note: str = ""
 
 
-def _context(proxy: Proxy) -> str:
-    """Kind of a proxy, as the linter names it."""
-    return {ProxyKind.GATEWAY: GATEWAY, ProxyKind.SIDECAR: SIDECAR, ProxyKind.WAYPOINT: WAYPOINT}[proxy.kind]
-
-
 class JudgedMirror:
     """One mirror, and what became of it at each proxy."""
 
@@ -92,52 +85,9 @@ class JudgedMirror:
         self.sure = claims.of(mirror_entry, sure=True)
         holders = {self.subject, str(mirror_entry.route.owner), str(mirror_entry.route.source)}
         self.rules = {rule for each in holders for rule in claims.about(each)}
-        self.found = [each for each in renderings(question, answer, mirror_entry.route) if self._callable(each)]
-        self.sent = [(each, own) for each in self.found if (own := self._own(each))]
-
-    def _own(self, found: Rendering) -> list[MirrorFact]:
-        """The mirror's policies in a rendering; of one without a port not those that another one with a port has."""
-        if found.route["action"] != "route":
-            return []  # a virtual host's mirrors are there for others
-        own = [each for each in copies(found, self.mirror_entry) if each["share"] > 0]
-        if self.mirror_entry.target.port is not None:
-            return own
-        together = self.claims.cluster.routing.of_route(self.mirror_entry.route)
-        others = [each.target for each in together if each.target.port is not None]
-        alone = [each for each in own if not any(leads_to(each["cluster"], other) for other in others)]
-        if found.proxy.kind is not ProxyKind.SIDECAR:
-            return alone or own
-        port = found.host["name"].rpartition(":")[2]
-        return [each for each in alone or own if each["cluster"].split("|")[1] == port]
-
-    def _callable(self, found: Rendering) -> bool:
-        """Whether requests may come to a virtual host of sidecars: not where a Service lacks its port."""
-        match = found.route["match"].replace(" ", "")
-        if '"invertMatch":true' in match and '"regex":".*"' in match:
-            return False  # every request has the header that it must not have
-        if found.proxy.kind is ProxyKind.GATEWAY:
-            return True
-        cluster = self.claims.cluster
-        own = callers(cluster.routing.of_owner(self.mirror_entry.route.owner))
-        if found.proxy.kind is ProxyKind.SIDECAR and found.proxy.namespace not in {*cluster.namespaces, *own}:
-            return False  # beyond: others
-        host, _, port = found.host["name"].rpartition(":")
-        if found.proxy.kind is ProxyKind.WAYPOINT and found.config["name"].count("|") == 3:
-            _, port, _, host = found.config["name"].split("|")
-        inside = host.startswith("*") and host.endswith(CLUSTER_DOMAIN)
-        made = host.endswith(CLUSTER_DOMAIN) and host not in (
-            *cluster.registered_hosts,
-            *own_hosts(self.mirror_entry.route),
-        )
-        if made and not inside:
-            return False  # the Service that Istio makes for a gateway
-        beside = {each["name"] for each in found.config["hosts"] or []}
-        taken = (each for each in cluster.registered_hosts if covers(host, each) and f"{each}:{port}" not in beside)
-        known = list(taken) if inside else [host]
-        numbers = [number for each in known for number in cluster.ports_of(each)] if port.isdigit() else []
-        if not numbers and any(map(cluster.service, known)):
-            return False  # of a Service without any port that carries requests
-        return int(port) in numbers if numbers else not inside  # beyond: uncalled
+        rendered, cluster = renderings(question, answer, mirror_entry.route), claims.cluster
+        self.found = [each for each in rendered if is_called(cluster, mirror_entry, each)]  # beyond: uncalled
+        self.sent = [(each, own) for each in self.found if (own := own_copies(cluster, mirror_entry, each))]
 
     def disagreements(self) -> list[Disagreement]:
         mirror_entry = self.mirror_entry
@@ -189,7 +139,7 @@ class JudgedMirror:
 
     def _is_hidden(self) -> bool:
         """Whether another route for the host keeps it from a proxy that the linter counts with."""
-        there = {(_context(each.proxy), each.proxy.namespace) for each, _ in self.sent}
+        there = {(CONTEXTS[each.proxy.kind], each.proxy.namespace) for each, _ in self.sent}
         senders = proxies(self.claims.cluster, self.mirror_entry.route)
         return "host-routed-twice" in self.rules and not there.issuperset(senders)  # beyond: twice
 
@@ -273,10 +223,7 @@ class JudgedMirror:
 
     def _expected(self, proxy: Proxy) -> bool:
         """Whether the linter counts with a proxy as a sender."""
-        senders = proxies(self.claims.cluster, self.mirror_entry.route)
-        if proxy.kind is ProxyKind.GATEWAY and proxy.gateway not in self.mirror_entry.route.gateways:
-            return False
-        return (_context(proxy), proxy.namespace) in senders  # beyond: others
+        return is_counted(self.claims.cluster, self.mirror_entry, proxy)  # beyond: others
 
     def _clusters(self) -> list[Disagreement]:
         sent = [(each, own) for each, own in self.sent if self._expected(each.proxy)]

@@ -9,14 +9,10 @@ from .answers import Answer
 from .gaps import sending_gap, target_gap
 from .process import Oracle, OracleError
 from .question import Question, question_of
-from .rendered import copies, named_entries, on_one_line, refusals, renderings
+from .rendered import named_entries, on_one_line, refusals
+from .showing import ABSENT, EMPTY, UNANSWERED, UNBOUNDED, UNSENT, Shown, shown
 
 REFUSED: Final = "object-refused"
-UNSENT: Final = "mirror-never-sent"
-ABSENT: Final = "mirror-target-undefined"
-UNANSWERED: Final = "mirror-primary-undefined"
-EMPTY: Final = "mirror-target-no-pods"
-UNBOUNDED: Final = "mirror-unbounded-life"
 FROZEN: Final = "envoy-filter-refused-routes"
 
 _EXPLAINED: Final = {
@@ -47,6 +43,8 @@ _WORDS: Final = {
     UNBOUNDED: "renders it with nothing that ends a copy",
 }
 _WEIGHT: Final = {severity: index for index, severity in enumerate(Severity)}
+_OF_CLUSTERS: Final = frozenset({ABSENT, UNANSWERED, EMPTY})
+"""What istiod shows of the clusters that a mirror's entry leads to."""
 _DEPENDENT: Final = frozenset({EMPTY})
 """Rules whose findings are not certain even where istiod shows them: another file may have the pods."""
 
@@ -72,6 +70,24 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
     """
     objects = [each.root.value if isinstance(each, KubeObject) else each for each in cluster.objects]
     question = question_of(named_entries(objects), root_namespace=cluster.root_namespace, mesh=cluster.mesh_config)
+    answers = [_ask(cluster, question, oracle)]
+    if cluster.routing.sent:  # objects count as made in their order, and files do not tell which of them are older
+        answers.append(_ask(cluster, replace(question, objects=question.objects[::-1]), oracle))
+    said = f"istiod {answers[0]['version']}"
+    own = [each for each in findings if each.cluster == cluster.name and each.outcome is not Outcome.WAIVED]
+    kept = [each for each in findings if each not in own]
+    told: list[Finding] = []
+    for finding, fact in _paired(cluster, question, answers, own, said):
+        if finding in own:
+            own.remove(finding)
+        if fact and not any(_alike(fact, each) for each in told):  # of its primary each mirror of an entry tells
+            told.append(fact)
+    standing = sorted([*kept, *own, *told], key=lambda each: (_WEIGHT[each.severity], each.cluster, each.object))
+    certain = (each for each in told if each.outcome is Outcome.BROKEN and each.rule not in _DEPENDENT)
+    return Confirmed(findings=standing, by_istiod=frozenset(certain))
+
+
+def _ask(cluster: ClusterObjects, question: Question, oracle: Oracle) -> Answer:
     try:
         answer = oracle.ask(question)
     except TypeError as error:  # JSON has no word for what is not known yet
@@ -82,25 +98,14 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
         raise OracleError(
             f"istiod cannot tell for {cluster.name}: {on_one_line(reason)}", remedy="Check without --istiod"
         )
-    said = f"istiod {answer['version']}"
-    own = [each for each in findings if each.cluster == cluster.name and each.outcome is not Outcome.WAIVED]
-    kept = [each for each in findings if each not in own]
-    told: list[Finding] = []
-    for finding, fact in _paired(cluster, question, answer, own, said):
-        if finding in own:
-            own.remove(finding)
-        if fact and not any(_alike(fact, each) for each in told):  # of its primary each mirror of an entry tells
-            told.append(fact)
-    standing = sorted([*kept, *own, *told], key=lambda each: (_WEIGHT[each.severity], each.cluster, each.object))
-    certain = (each for each in told if each.outcome is Outcome.BROKEN and each.rule not in _DEPENDENT)
-    return Confirmed(findings=standing, by_istiod=frozenset(certain))
+    return answer
 
 
 def _paired(
-    cluster: ClusterObjects, question: Question, answer: Answer, findings: Sequence[Finding], said: str
+    cluster: ClusterObjects, question: Question, answers: Sequence[Answer], findings: Sequence[Finding], said: str
 ) -> Iterator[tuple[Finding | None, Finding | None]]:
     """Each finding that istiod shows or contradicts, with what then stands in its place; new ones beside none."""
-    refused = refusals(answer)
+    refused = refusals(answers[0])
     told = [each for each in findings if each.rule == REFUSED]
     for finding in told:
         reason = refused.get(finding.object, "")
@@ -108,67 +113,50 @@ def _paired(
     known = {each.object for each in told}
     for subject, reason in [pair for pair in refused.items() if pair[0] not in known]:
         yield None, _made(cluster, REFUSED, subject, "spec", f"it is refused: {reason}")
-    if any(config.get("refused") for fact in answer.get("proxies", {}).values() for config in fact["routes"] or []):
+    if any(map(_freezes, answers)):
         return  # proxies then keep the routes that they had, and a rule names the EnvoyFilter
     for mirror_entry in cluster.routing.sent:
         route = mirror_entry.route
         if refused.keys().isdisjoint(map(str, (mirror_entry.source, route.owner, route.source))):
-            yield from _of_site(cluster, mirror_entry, findings, shown(mirror_entry, question, answer), said)
+            yield from _of_site(cluster, mirror_entry, findings, shown(cluster, mirror_entry, question, answers), said)
+
+
+def _freezes(answer: Answer) -> bool:
+    """Whether Envoy refuses a whole route configuration of some proxy."""
+    configs = (config for fact in answer.get("proxies", {}).values() for config in fact["routes"] or [])
+    return any(config.get("refused") for config in configs)
 
 
 def _of_site(
-    cluster: ClusterObjects, mirror_entry: MirrorEntry, findings: Sequence[Finding], facts: set[str], said: str
+    cluster: ClusterObjects, mirror_entry: MirrorEntry, findings: Sequence[Finding], seen: Shown, said: str
 ) -> Iterator[tuple[Finding | None, Finding | None]]:
     subject, path = str(mirror_entry.source), mirror_entry.node.path
     route = mirror_entry.route
     near = {each.rule for each in findings if each.object in (subject, str(route.owner), str(route.source))}
     near |= {each.rule for each in findings if mirror_entry.target.host in each.message}
-    if gap := _gap(cluster, mirror_entry, facts):
-        if not near & {each for rule in facts for each in _EXPLAINED[rule]}:
+    if gap := _gap(cluster, mirror_entry, seen):
+        if not near & {each for rule in seen.facts | seen.unsettled for each in _EXPLAINED[rule]}:
             yield None, _open(cluster, subject, path, f"{said} cannot show it: {gap}")
         return
     for rule, explained in _EXPLAINED.items():
         place = (str(route.source), route.entry.path) if rule == UNANSWERED else (subject, path)
         own = next((each for each in findings if (each.rule, each.object, each.field) == (rule, *place)), None)
-        if rule in facts:
+        if rule in seen.facts:
             if own:
                 yield own, _told(own, f"{said} {_WORDS[rule]}")
             elif not near & explained:
                 yield None, _made(cluster, rule, *place, f"{said} {_WORDS[rule]}")
-        elif own and (rule == UNSENT or (rule == UNBOUNDED and not sending_gap(cluster, mirror_entry))):
+        elif own and rule in seen.denied and (rule == UNSENT or not sending_gap(cluster, mirror_entry)):
             yield own, None  # istiod renders the contrary, at every proxy that may send it
 
 
-def _gap(cluster: ClusterObjects, mirror_entry: MirrorEntry, facts: set[str]) -> str:
+def _gap(cluster: ClusterObjects, mirror_entry: MirrorEntry, seen: Shown) -> str:
     """What is not at hand and may be why istiod does not render a mirror, or a cluster of it; empty for nothing."""
-    if UNSENT in facts:
+    if UNSENT in seen.facts:
         return sending_gap(cluster, mirror_entry)
-    return target_gap(cluster, mirror_entry) if facts & {ABSENT, UNANSWERED} else ""
-
-
-def shown(mirror_entry: MirrorEntry, question: Question, answer: Answer) -> set[str]:
-    """What istiod shows of a mirror, as ids of rules."""
-    sent = [
-        (each, own[0]["cluster"])
-        for each in renderings(question, answer, mirror_entry.route)
-        if (own := [copy for copy in copies(each, mirror_entry) if copy["share"] > 0])
-    ]
-    if not sent:
-        return {UNSENT}
-    found: set[str] = set()
-    for each, name in sent:
-        primaries = each.route.get("clusters", {}).keys()
-        if primaries and not each.clusters.keys() & primaries:
-            found.add(UNANSWERED)
-        cluster = each.clusters.get(name)
-        if cluster is None:
-            found.add(ABSENT)
-            continue
-        if cluster["type"] == "ORIGINAL_DST" or (cluster["type"] in ("EDS", "STATIC") and not cluster["endpoints"]):
-            found.add(EMPTY)
-        if not cluster["max_stream_duration"] and not each.route.get("timeout"):
-            found.add(UNBOUNDED)
-    return found
+    if seen.facts & _OF_CLUSTERS and (gap := target_gap(cluster, mirror_entry)):
+        return gap
+    return "which of the objects are older decides it" if seen.unsettled & {UNSENT, *_OF_CLUSTERS} else ""
 
 
 def _alike(one: Finding, other: Finding) -> bool:

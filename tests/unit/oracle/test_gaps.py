@@ -6,8 +6,8 @@ from copy import deepcopy
 import pytest
 
 from pulumi_traffic_mirror.operations.oracle import Oracle, confirm, question_of
-from pulumi_traffic_mirror.operations.oracle.confirming import ABSENT, EMPTY, UNANSWERED, UNSENT, shown
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries
+from pulumi_traffic_mirror.operations.oracle.showing import ABSENT, EMPTY, UNANSWERED, UNSENT, shown
 from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.differential.claims import claims_of
 from tests.differential.maker import Object
@@ -28,12 +28,13 @@ def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
         yield started
 
 
-def facts(objects: Sequence[Object], oracle: Oracle) -> Mapping[tuple[str, str], set[str]]:
+def facts(objects: Sequence[Object], oracle: Oracle) -> Mapping[tuple[str, str], frozenset[str]]:
     """What istiod shows of each mirror, by its object and place."""
     cluster = claims_of(objects).cluster
     question = question_of(named_entries(objects), mesh=cluster.mesh_config)
-    answer = oracle.ask(question)
-    return {(str(each.source), each.node.path): shown(each, question, answer) for each in cluster.routing.sent}
+    answers = [oracle.ask(question)]
+    sent = cluster.routing.sent
+    return {(str(each.source), each.node.path): shown(cluster, each, question, answers).facts for each in sent}
 
 
 def cuts(objects: Sequence[Object]) -> Iterator[list[Object]]:

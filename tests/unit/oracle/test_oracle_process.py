@@ -104,12 +104,12 @@ def service(name: str, port: int = 80) -> dict[str, Any]:
 
 
 def asked(
-    folder: Path, routes: Sequence[Any], clusters: dict[str, Any], *objects: dict[str, Any]
+    folder: Path, routes: Sequence[Any], clusters: dict[str, Any], *objects: dict[str, Any], port: int = 80
 ) -> tuple[list[Finding], frozenset[Finding]]:
     """Findings on objects, the route and its Services by default, after a stand-in gave what a sidecar would get."""
     cluster = ClusterObjects(name="a", objects=objects or [route(), service("web"), service("shadow")])
-    host = {"name": "web.shop.svc.cluster.local:80", "domains": [], "routes": routes}
-    fact = {"routes": [{"name": "80", "hosts": [host]}], "clusters": clusters}
+    host = {"name": f"web.shop.svc.cluster.local:{port}", "domains": [], "routes": routes}
+    fact = {"routes": [{"name": str(port), "hosts": [host]}], "clusters": clusters}
     answer = {"version": "1.31.0", "milliseconds": 1, "proxies": {"sidecar/shop": fact}}
     with standin(folder, f"print({json.dumps(answer)!r}, flush=True)") as oracle:
         confirmed = confirm(cluster, run_rules(Mesh(clusters=[cluster])), oracle)
@@ -134,9 +134,10 @@ def test_a_primary_without_a_cluster_is_told_once_for_all_of_its_mirrors(
     rendered["clusters"] = {primary: 100}
     limits = {"connections": 0, "pending": 0, "requests": 0}
     fact = {"type": "EDS", "endpoints": 1, "max_stream_duration": 8, "limits": limits}
-    services = [service("web", 81 if given else 80), service("shadow")]
+    port = 81 if given else 80
     clusters = {mirror: fact, **({primary: fact} if there else {})}
-    found, shown = asked(tmp_path, [rendered], clusters, route(2), *services)
+    objects = [route(2), service("web", port), service("shadow")]
+    found, shown = asked(tmp_path, [rendered], clusters, *objects, port=port)
     words = "istiod 1.31.0 renders it, and no cluster for its primary"
     told = [each for each in found if each.rule == "mirror-primary-undefined" and words in each.message]
     assert [(each.field, each in shown) for each in told] == ([] if there else [("spec.http[0]", True)])
@@ -153,6 +154,16 @@ def test_what_istiod_renders_otherwise_at_all_senders_is_dropped(tmp_path: Path,
     services = [service("web"), service("shadow")]
     found, _ = asked(tmp_path, routes, {mirror["cluster"]: bounded}, sending, *services)
     assert ("mirror-unbounded-life" in {each.rule for each in found}) is bool(gateways)
+
+
+def test_virtual_hosts_that_nobody_calls_show_nothing(tmp_path: Path) -> None:
+    mirror = {"cluster": "outbound|80||shadow.shop.svc.cluster.local", "share": 100}
+    rendered = {"name": "a", "match": "", "action": "route", "mirrors": [mirror]}
+    rendered["clusters"] = {"outbound|80||web.shop.svc.cluster.local": 100}
+    sending = route()
+    sending["spec"]["http"][0]["route"][0]["destination"]["port"] = {"number": 8000}
+    _, shown = asked(tmp_path, [rendered], {}, sending, service("web", 8000), service("shadow"))
+    assert shown == frozenset()
 
 
 def test_a_mirror_that_no_proxy_has_is_a_finding(tmp_path: Path) -> None:
