@@ -43,8 +43,6 @@ _WORDS: Final = {
     UNBOUNDED: "renders it with nothing that ends a copy",
 }
 _WEIGHT: Final = {severity: index for index, severity in enumerate(Severity)}
-_OF_CLUSTERS: Final = frozenset({ABSENT, UNANSWERED, EMPTY})
-"""What istiod shows of the clusters that a mirror's entry leads to."""
 _DEPENDENT: Final = frozenset({EMPTY})
 """Rules whose findings are not certain even where istiod shows them: another file may have the pods."""
 
@@ -154,9 +152,9 @@ def _gap(cluster: ClusterObjects, mirror_entry: MirrorEntry, seen: Shown) -> str
     """What is not at hand and may be why istiod does not render a mirror, or a cluster of it; empty for nothing."""
     if UNSENT in seen.facts:
         return sending_gap(cluster, mirror_entry)
-    if seen.facts & _OF_CLUSTERS and (gap := target_gap(cluster, mirror_entry)):
+    if seen.facts & {ABSENT, UNANSWERED} and (gap := target_gap(cluster, mirror_entry)):
         return gap
-    return "which of the objects are older decides it" if seen.unsettled & {UNSENT, *_OF_CLUSTERS} else ""
+    return "which of the objects are older decides it" if seen.unsettled & {UNSENT, ABSENT, UNANSWERED} else ""
 
 
 def _alike(one: Finding, other: Finding) -> bool:

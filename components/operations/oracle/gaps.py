@@ -1,20 +1,31 @@
 """What is not at hand, so that what istiod does not render of a mirror says nothing of the cluster."""
 
 from collections.abc import Iterable
+from typing import Final
 
-from ...model.rules import ClusterObjects, MirrorEntry
-from ...model.rules.outlets import own_hosts
+from ...model.rules import ClusterObjects, KubeObject, MirrorEntry, Route
+from ...model.rules.envoy import GATEWAY, INBOUND, SIDECAR
+from ...model.rules.outlets import callers, own_hosts
 from ...model.rules.placements import Placement, standing
+from ...model.rules.policies import proxies
 from ...model.rules.ports import port_nodes
 from ...model.rules.routes import MESH, ROUTE
 from ...model.rules.sidecar_ports import is_alias
+from ...model.rules.visibility import EXPORT
+
+NOBODY: Final = "~"
+"""Nobody, in what a Service says of who sees it."""
+
+_ALIAS: Final = "stands for another host, which its copies go to"
 
 
 def sending_gap(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
     """What may make some proxy send a mirror that istiod renders nowhere; empty for nothing."""
     route, host = mirror_entry.route, mirror_entry.target.host
     if is_alias(cluster, host):
-        return f"{host} stands for another host, which its copies go to"
+        return f"{host} {_ALIAS}"
+    if MESH in route.bound and (chooser := choosing(cluster, route)):
+        return f"{chooser} is for some workloads only, and their labels decide who sends"
     called = own_hosts(route) if MESH in route.bound else ()
     # Of the Gateway API's routes istiod leaves out what leads to nothing, of a GRPCRoute all where one mirror does.
     beside = cluster.routing.of_owner(route.owner) if route.source.kind == "GRPCRoute" else [route]
@@ -25,8 +36,46 @@ def sending_gap(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
 
 
 def target_gap(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
-    """Which host that a mirror's entry leads to is defined by nothing at hand; empty for none."""
-    return _undefined(cluster, (each.host for each in (mirror_entry.target, *mirror_entry.route.primaries)))
+    """Why a host that a mirror's entry leads to may have clusters all the same; empty where it does not."""
+    hosts = [each.host for each in (mirror_entry.target, *mirror_entry.route.primaries)]
+    if is_alias(cluster, hosts[0]):  # by which of its names it has a cluster goes by the caller's port
+        return f"{hosts[0]} {_ALIAS}"
+    nobody = next((host for host in hosts if by_chance(cluster, host)), "")
+    return _undefined(cluster, hosts) or (f"{nobody} is exported to nobody" if nobody else "")
+
+
+def by_chance(cluster: ClusterObjects, host: str) -> bool:
+    """Whether a host is a Service's that is exported to nobody, of which its own namespace has endpoints by chance."""
+    service = cluster.service(host)
+    return service is not None and NOBODY in {name.strip() for name in service.annotation(EXPORT).split(",")}
+
+
+def choosing(cluster: ClusterObjects, route: Route) -> KubeObject | None:
+    """What changes the requests of some of a route's sidecars and not of others, by their labels; None for nothing.
+
+    istiod is asked for one sidecar of a namespace, whose labels are nobody's.
+    """
+    senders = [namespace for context, namespace in proxies(cluster, route) if context == SIDECAR]
+    places = {*senders, *callers(cluster.routing.of_owner(route.owner))}
+    return next(
+        (
+            each
+            for each in cluster.of("DestinationRule", "Sidecar", "EnvoyFilter")
+            if each.spec["workloadSelector"].given and (each.namespace in places or _everywhere(cluster, each))
+            if each.kind != "EnvoyFilter" or _patches_requests(each)
+        ),
+        None,
+    )
+
+
+def _everywhere(cluster: ClusterObjects, subject: KubeObject) -> bool:
+    return subject.kind == "EnvoyFilter" and subject.namespace == cluster.root_namespace
+
+
+def _patches_requests(subject: KubeObject) -> bool:
+    """Whether an EnvoyFilter may change what sidecars send."""
+    contexts = (each["match"]["context"].text() for each in subject.spec["configPatches"].elements())
+    return any(each not in (GATEWAY, INBOUND) for each in contexts)
 
 
 def _undefined(cluster: ClusterObjects, hosts: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from ...model.rules import ClusterObjects, MirrorEntry
 from .answers import Answer, ClusterFact
+from .gaps import by_chance, choosing
 from .question import ProxyKind, Question
 from .rendered import Rendering, copies, renderings
 from .sending import is_called, is_counted, own_copies
@@ -56,8 +57,15 @@ def _shown(cluster: ClusterObjects, mirror_entry: MirrorEntry, question: Questio
     if not sent:
         rendered = any(each["share"] > 0 for rendering in found for each in copies(rendering, mirror_entry))
         return Shown() if rendered else Shown(facts=frozenset({UNSENT}), denied=frozenset({UNBOUNDED}))
-    counted = [(each, name) for each, name in sent if is_counted(cluster, mirror_entry, each.proxy)]
+    counted = [
+        (each, name)
+        for each, name in sent
+        if is_counted(cluster, mirror_entry, each.proxy)
+        if each.proxy.kind is not ProxyKind.SIDECAR or not choosing(cluster, mirror_entry.route)
+    ]
     facts = frozenset(rule for each, name in counted for rule in _faults(each, name))
+    if by_chance(cluster, mirror_entry.target.host):
+        facts -= {EMPTY}
     return Shown(facts=facts, denied=frozenset({UNSENT, *({UNBOUNDED} - facts if counted else ())}))
 
 
