@@ -8,7 +8,7 @@ from ...model.rules import RULES, ClusterObjects, Finding, KubeObject, MirrorEnt
 from .answers import Answer
 from .gaps import sending_gap, target_gap
 from .process import Oracle, OracleError
-from .question import Question, question_of
+from .question import Question, by_age, question_of
 from .rendered import named_entries, on_one_line, refusals
 from .showing import ABSENT, EMPTY, UNANSWERED, UNBOUNDED, UNSENT, Shown, shown
 
@@ -68,9 +68,9 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
     """
     objects = [each.root.value if isinstance(each, KubeObject) else each for each in cluster.objects]
     question = question_of(named_entries(objects), root_namespace=cluster.root_namespace, mesh=cluster.mesh_config)
-    answers = [_ask(cluster, question, oracle)]
-    if cluster.routing.sent:  # objects count as made in their order, and files do not tell which of them are older
-        answers.append(_ask(cluster, replace(question, objects=question.objects[::-1]), oracle))
+    answers = [_ask(cluster, by_age(question), oracle)]
+    if cluster.routing.sent:
+        answers.append(_ask(cluster, by_age(question, reverse=True), oracle))
     said = f"istiod {answers[0]['version']}"
     own = [each for each in findings if each.cluster == cluster.name and each.outcome is not Outcome.WAIVED]
     kept = [each for each in findings if each not in own]

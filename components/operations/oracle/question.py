@@ -1,7 +1,8 @@
 """What istiod must know beside the manifests: what a running cluster would add to them, and who asks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
 from ipaddress import IPv4Address
 from typing import Any, Final, cast
@@ -21,6 +22,9 @@ CONTROLLERS: Final = {ROUTER_CLASS: "istio.io-gateway-controller", WAYPOINT_CLAS
 CLUSTER_WIDE: Final = ("Namespace", "GatewayClass", "Node")
 POD_ADDRESSES: Final = int(IPv4Address("10.0.0.10"))
 SERVICE_ADDRESSES: Final = int(IPv4Address("10.128.0.10"))
+BEFORE_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
+AFTER_ALL: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""Moments before and after which no cluster makes objects."""
 
 
 @unique
@@ -124,6 +128,25 @@ def question_of(
         _labels(each).get(DATAPLANE) == "ambient" for each in given
     )
     return Question(objects=cluster.objects, proxies=proxies, ambient=ambient, mesh=mesh or {})
+
+
+def by_age(question: Question, *, reverse: bool = False) -> Question:
+    """A question in which objects that do not say when they were made are younger than all others, in their order.
+
+    With ``reverse`` they are older than all others, the last one most. Files do not tell, and istiod goes by age where
+    objects contend.
+    """
+    first = BEFORE_ALL if reverse else AFTER_ALL
+    ordered = question.objects[::-1] if reverse else question.objects
+    aged = [_made_at(each, first + timedelta(seconds=index)) for index, each in enumerate(ordered)]
+    return replace(question, objects=aged[::-1] if reverse else aged)
+
+
+def _made_at(subject: Mapping[str, object], moment: datetime) -> Mapping[str, object]:
+    metadata = _mapping(subject.get("metadata"))
+    if metadata.get("creationTimestamp") or not metadata:
+        return subject
+    return {**subject, "metadata": {**metadata, "creationTimestamp": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}}
 
 
 def _completed(given: Mapping[str, object]) -> Object:

@@ -25,6 +25,7 @@ from pulumi_traffic_mirror.operations.oracle import (
     in_container,
     question_of,
 )
+from pulumi_traffic_mirror.operations.oracle.question import by_age
 from pulumi_traffic_mirror.rehearsal import toolchain
 from pulumi_traffic_mirror.rehearsal.toolchain.recipes import ORACLE
 
@@ -218,6 +219,17 @@ def test_of_what_is_refused_nothing_else_is_said(tmp_path: Path, name: str, *, f
     assert told.object == f"VirtualService shop/{name or '?'}"
     assert told.message.endswith(": one; other")
     assert "mirror-never-sent" not in {each.rule for each in found}
+
+
+def test_what_does_not_say_when_it_was_made_is_younger_or_older_than_all_else() -> None:
+    known = service("known")
+    known["metadata"]["creationTimestamp"] = "2027-01-01T00:00:00Z"
+    unknown = [{**service(name), "metadata": {"name": name, "creationTimestamp": None}} for name in ("a", "b")]
+    question = Question(objects=[unknown[0], known, unknown[1]], proxies=[])
+    for reverse, order in ((False, ["known", "a", "b"]), (True, ["b", "a", "known"])):
+        made = [cast("dict[str, str]", each["metadata"]) for each in by_age(question, reverse=reverse).objects]
+        assert [each["name"] for each in made] == ["a", "known", "b"]
+        assert [each["name"] for each in sorted(made, key=lambda each: each["creationTimestamp"])] == order
 
 
 def test_a_status_that_is_given_is_not_given_on() -> None:
