@@ -166,7 +166,7 @@ class JudgedMirror:
         if self.claims.unclear(self.mirror_entry):
             return []
         told = (self.mine | self.rules) & UNSENT or self.mine & (VANISHING | {"mirror-percent-range"})
-        if self._behind_hosts_elsewhere():
+        if self._behind_hosts_elsewhere() or self._from_elsewhere():
             return []
         if told or self.claims.patched(self.mirror_entry) or self._sent_by_another():
             return []
@@ -267,6 +267,14 @@ class JudgedMirror:
             for each in placed
         ]
         return bool(unsure) and all(unsure)  # beyond: elsewhere
+
+    def _from_elsewhere(self) -> bool:
+        """Whether sidecars alone may send it of namespaces of which nothing but an EnvoyFilter is at hand."""
+        placed = [each.outlet for each in standing(self.claims.cluster, self.mirror_entry.route).placements]
+        known = self.claims.cluster.namespaces
+        return bool(placed) and all(
+            each.context == SIDECAR and each.namespace not in known for each in placed
+        )  # beyond: others
 
     def _told_of_removal(self, name: str) -> bool:
         """Whether an EnvoyFilter is said to take a cluster of the mirror's away.
