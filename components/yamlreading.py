@@ -2,7 +2,6 @@
 
 import base64
 import re
-from collections.abc import Hashable
 from typing import Any, Final
 
 import yaml
@@ -27,30 +26,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class ManifestLoader(_Loader):
     """PyYAML's safe loader, with the scalars that kubectl reads: its parser is one for Go, with a grammar of its own.
 
-    Dates and ``1:30`` are texts, ``y`` and ``n`` are true and false, ``1e1``, ``0o10`` and ``08`` are numbers, and keys
-    are texts. Held against sigs.k8s.io/yaml 1.6.0.
+    Dates and ``1:30`` are texts, ``y`` and ``n`` are true and false, and ``1e1``, ``0o10`` and ``08`` are numbers. Held
+    against sigs.k8s.io/yaml 1.6.0.
     """
 
     yaml_implicit_resolvers: Final[dict[str, Any]] = {}
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[object, object]:  # noqa: ANN401 -- as PyYAML has it
-        """An object, with texts for keys."""
-        if not isinstance(node, yaml.MappingNode):
-            return _Loader.construct_mapping(self, node, deep=deep)
-        self.flatten_mapping(node)
-        made: dict[object, object] = {}
-        for key_node, value_node in node.value:
-            key = _key(self.construct_object(key_node, deep=True))
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "found an unhashable key", key_node.start_mark)
-            made[key] = self.construct_object(value_node, deep=deep)
-        return made
-
-
-def _key(key: object) -> object:
-    if key is None or isinstance(key, bool):
-        return {None: "null", True: "true", False: "false"}[key]
-    return str(key) if isinstance(key, int | float) else key
 
 
 def _boolean(loader: Any, node: Any) -> bool:  # noqa: ANN401 -- untyped

@@ -262,7 +262,7 @@ class ClusterObjects:
     @cached_property
     def listeners(self) -> Listeners:
         """What its gateways listen for."""
-        return read_listeners([*self.taken("Gateway", "KubernetesGateway"), *self.of(*LISTENER_SETS)])
+        return read_listeners([*self.taken("Gateway", "KubernetesGateway", *LISTENER_SETS)])
 
     @cached_property
     def listener_index(self) -> HostIndex[Listener]:

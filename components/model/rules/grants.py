@@ -31,7 +31,7 @@ def is_granted(cluster: ClusterObjects, source: KubeObject, kind: str, name: str
     if namespace == source.namespace:
         return True
     near = (each for each in cluster.of("ReferenceGrant") if each.namespace == namespace)
-    if any(_grants(each, source, kind, name) for each in near):
+    if any(_grants(each, source, kind, name) for each in near if not cluster.is_refused(each)):
         return True
     for unknown in cluster.homeless("ReferenceGrant"):
         raise unknown

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from ..annotations import CONTRACT
 from ..routing import CLUSTER_DOMAIN, service_host
+from .jsonvalues import as_json
 from .nodes import UNKNOWN, Node, NotJudgedError
 
 ISTIO_GROUP: Final = "networking.istio.io"
@@ -158,7 +159,7 @@ def read_object(cluster: str, node: Node) -> KubeObject | None:
         kind=kind,
         namespace=namespace or "default",
         name=name if isinstance(name, str) and name else NAMELESS,
-        root=node,
+        root=Node(as_json(node.value)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from .mends import rename
 from .objects import ROUTES, KubeObject
+from .refusedlater import refused_later
 from .registry import Case, Report, Rule, Scope, Severity, object_rule, problem
 from .shapes import unknown_fields
 
@@ -23,11 +24,14 @@ REFUSABLE: Final = (
 )
 """Kinds of which it is known what is refused."""
 
+NAMED: Final = (*REFUSABLE, "Service")
+"""These, and such of which names, labels and annotations are looked at."""
+
 
 @object_rule(
-    kinds=REFUSABLE,
+    kinds=NAMED,
     rule_id="object-refused",
-    decided_by=REFUSABLE,
+    decided_by=NAMED,
     title="The cluster takes the object",
     severity=Severity.ERROR,
     scope=Scope.ROUTE,
@@ -36,9 +40,15 @@ REFUSABLE: Final = (
     remedy="Correct the field",
 )
 def object_refused(case: Case, subject: KubeObject) -> Iterator[Report]:
-    """Report what is refused, with the reason that is given for it."""
-    for node, reason in case.cluster.refusals(subject):
+    """Report what is refused, with the reason that is given for it.
+
+    What only some releases refuse is there with the others, so it counts for all other rules.
+    """
+    found = case.cluster.refusals(subject)
+    for node, reason in found:
         yield problem(subject, node, f"it is refused: {reason}")
+    for node, reason in refused_later(subject) if not found else ():
+        yield problem(subject, node, f"not every release of the Gateway API takes it: {reason}", likely=True)
 
 
 @object_rule(

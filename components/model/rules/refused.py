@@ -3,20 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from .filter_shapes import refused_value
 from .hosts import covers
 from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 from .refusedentries import refused_entry
+from .refusedfilters import refused_envoy_filter
 from .refusedgateways import refused_gateway
-from .refusednames import Refusals, address, is_host, refused_exports
+from .refusedmetadata import refused_metadata
+from .refusednames import Refusals, address, is_host, refused_exports, refused_gateways
 from .refusednative import refused_kubernetes_gateway
-from .refusedpassages import refused_gateways, refused_passages
-from .refusedroutes import refused_parents, refused_rule
+from .refusedpassages import refused_passages
+from .refusedroutes import refused_matches, refused_parents, refused_rule
 from .refusedsidecars import refused_sidecar
 from .refusedtargets import refused_destination_rule, refused_service_entry
 from .routes import MESH
-from .shapes import malformed
+from .shapes import malformed, served_instead
 
 _FOR_SNI: Final = "outbound_"
 """Begins hosts that gateways know by the name that a client of TLS asks for."""
@@ -30,11 +31,16 @@ def refusals_of(subject: KubeObject, *, plain: bool) -> Sequence[tuple[Node, str
     Raises:
         NotJudgedError: Nothing that is known is wrong, and a value that decides about it is not known yet.
     """
+    if served := served_instead(subject):
+        version = subject.root["apiVersion"]
+        return [(version, f"no release serves {version.text()}, but {', '.join(served)}")]
     found = [] if plain else list(malformed(subject))
-    if found:
+    found += refused_metadata(subject)
+    check = _CHECKS.get(subject.kind)
+    if found or check is None:
         return found
     try:
-        for each in _CHECKS.get(subject.kind, _native)(subject):
+        for each in check(subject):
             found.append(each)  # kept where a later one is not known yet
     except NotJudgedError:
         if not found:
@@ -53,14 +59,20 @@ def _virtual_service(subject: KubeObject) -> Refusals:
     yield from _hosts(spec)
     yield from refused_gateways(spec["gateways"])
     yield from refused_exports(subject)
+    in_mesh = _is_in_mesh(spec)
     for entry in spec["http"].elements():
-        yield from refused_entry(entry, delegate=delegate)
+        yield from refused_entry(entry, delegate=delegate, in_mesh=in_mesh)
     yield from refused_passages(spec)
 
 
+def _is_in_mesh(spec: Node) -> bool:
+    gateways = spec["gateways"].elements()
+    return not gateways or any(node.text() == MESH for node in gateways)
+
+
 def _hosts(spec: Node) -> Refusals:
-    hosts, gateways = spec["hosts"].texts(), spec["gateways"].texts()
-    if "*" in hosts and (not gateways or gateways == [MESH]):
+    hosts = spec["hosts"].texts()
+    if "*" in hosts and _is_in_mesh(spec):
         yield spec["hosts"], "the host * is for gateways only"
     for node in spec["hosts"].elements():
         host = node.text()
@@ -74,34 +86,18 @@ def _hosts(spec: Node) -> Refusals:
 
 def _native(subject: KubeObject) -> Refusals:
     yield from refused_parents(subject.spec["parentRefs"])
+    yield from refused_matches(subject.spec["rules"], default=int(subject.kind == "HTTPRoute"))
     for rule in subject.spec["rules"].elements():
         yield from refused_rule(rule)
 
 
-def _envoy_filter(subject: KubeObject) -> Refusals:
-    for node in subject.spec["configPatches"].elements():
-        kind, patch, match = node["applyTo"].text(), node["patch"], node["match"]
-        if not kind or not patch.given:
-            yield node, f"{'applyTo' if not kind else 'patch'} is missing"
-        elif not patch["operation"].text():
-            yield patch, "operation is missing"
-        elif patch["operation"].text() != "REMOVE" and not patch["value"].given:
-            yield patch, "only REMOVE goes without a value"
-        elif kind == "CLUSTER" and (match["routeConfiguration"].given or match["listener"].given):
-            yield match, "a patch of clusters matches clusters only"
-        elif kind in ("HTTP_ROUTE", "VIRTUAL_HOST", "ROUTE_CONFIGURATION") and (
-            match["cluster"].given or match["listener"].given
-        ):
-            yield match, "a patch of routes matches route configurations only"
-        elif patch["value"].given:
-            yield from refused_value(kind, patch["value"])
-
-
 _CHECKS: Final[Mapping[str, Callable[[KubeObject], Refusals]]] = {
     "VirtualService": _virtual_service,
+    "HTTPRoute": _native,
+    "GRPCRoute": _native,
     "DestinationRule": refused_destination_rule,
     "ServiceEntry": refused_service_entry,
-    "EnvoyFilter": _envoy_filter,
+    "EnvoyFilter": refused_envoy_filter,
     "Gateway": refused_gateway,
     "KubernetesGateway": refused_kubernetes_gateway,
     "Sidecar": refused_sidecar,

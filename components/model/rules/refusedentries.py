@@ -7,16 +7,21 @@ import re
 from typing import Final
 
 from .nodes import Node
-from .refusednames import PORTS, Refusals, duration, is_host, is_label
+from .refusednames import PORTS, Refusals, duration, faulty, is_host, is_label, refused_gateways, refused_labels
 
 _NOTHING: Final = Node(None)
 _MIRRORING: Final = frozenset({"mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "mirror_percent"})
-_SELDOM: Final = frozenset({"headers", "retries", "redirect", "directResponse", "rewrite", "fault"})
+_SELDOM: Final = frozenset({"headers", "retries", "redirect", "directResponse", "rewrite", "fault", "corsPolicy"})
 _BESIDE: Final = ("route", "fault", "rewrite")
 _HEADER: Final = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]+", re.ASCII)
 _NAMED: Final = frozenset({"headers", "withoutHeaders", "queryParams"})
+_WITH_HEADERS: Final = frozenset({"headers", "withoutHeaders"})
 _PSEUDO: Final = frozenset({":method", ":scheme", ":authority"})
-_LONGEST_PATTERN: Final = 1024
+_CLAIM: Final = re.compile(r"@request\.auth\.claims(?:\..+|\[.+\])", re.IGNORECASE | re.DOTALL)
+"""Name of a header by which a claim of a token is meant."""
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"})
+LONGEST_PATTERN: Final = 1024
 _AUTHORITY: Final = frozenset({":authority", "host"})
 _BEYOND_RE2: Final = re.compile(r"\(\?(?:=|!|<=|<!)|\\[1-9]")
 """Looking ahead or behind, and what was found before: Envoy's regular expressions know neither."""
@@ -42,8 +47,8 @@ _RETRIED: Final = frozenset(
 """Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRetry."""
 
 
-def refused_entry(entry: Node, *, delegate: bool) -> Refusals:
-    """What is refused of an entry of a VirtualService."""
+def refused_entry(entry: Node, *, delegate: bool, in_mesh: bool) -> Refusals:
+    """What is refused of an entry of a VirtualService, which may be a delegate, or not for gateways alone."""
     given = entry.names()
     if "delegate" in given and entry["delegate"].given:
         if delegate:
@@ -61,6 +66,8 @@ def refused_entry(entry: Node, *, delegate: bool) -> Refusals:
     yield from refused_destinations(entry["route"])
     for match in entry["match"].elements() if "match" in given else ():
         yield from _match(match)
+        if in_mesh and not _WITH_HEADERS.isdisjoint(match.names()):
+            yield from _claims(match)
     if not _SELDOM.isdisjoint(given):
         yield from _seldom(entry)
 
@@ -148,16 +155,28 @@ def _match(match: Node) -> Refusals:
         yield from _named(match)
     if (port := match["port"].integer() if "port" in given else 0) and port not in PORTS:
         yield match["port"], "a port must be from 1 to 65535"
+    if "sourceLabels" in given:
+        yield from refused_labels(match["sourceLabels"])
+    if "gateways" in given:
+        yield from refused_gateways(match["gateways"])
     namespace = match["sourceNamespace"].text() if "sourceNamespace" in given else ""
     if namespace and not is_label(namespace):
         yield match["sourceNamespace"], "it is no name of a namespace"
+
+
+def _claims(match: Node) -> Refusals:
+    """What is refused of what is asked of claims of a token, which only gateways know."""
+    for key in _WITH_HEADERS:
+        for name, asked in match[key].entries():
+            if _CLAIM.fullmatch(name):
+                yield asked, "only for gateways alone, claims of a token are asked for"
 
 
 def _named(match: Node) -> Refusals:
     """What is refused of what is asked of headers and of parameters by their names."""
     for key in ("headers", "withoutHeaders"):
         for name, text in match[key].entries():
-            if name not in _PSEUDO and not name.startswith("@") and not _HEADER.fullmatch(name):
+            if name not in _PSEUDO and not _CLAIM.fullmatch(name) and not _HEADER.fullmatch(name):
                 yield text, "it is no name of a header"
             if key == "headers" or text["regex"].text() != "*":  # which means that a header is there
                 yield from _text(text)
@@ -181,15 +200,22 @@ def _pattern(node: Node) -> Refusals:
     pattern = node.text()
     if not pattern:
         yield node, "a regular expression must not be empty"
-    elif len(pattern) > _LONGEST_PATTERN:
-        yield node, f"a regular expression has at most {_LONGEST_PATTERN} characters"
+    elif len(pattern) > LONGEST_PATTERN:
+        yield node, f"a regular expression has at most {LONGEST_PATTERN} characters"
     elif pattern.startswith(("*", "+", "?")):
         yield node, "its regular expression repeats nothing"
-    elif "\\\\" not in pattern and "\\Q" not in pattern:
-        if _BEYOND_RE2.search(pattern):
-            yield node, "Envoy's regular expressions look neither ahead nor behind, nor at what was found before"
-        elif reason := _broken(pattern):
-            yield node, f"it is no regular expression: {reason}"
+    elif reason := pattern_fault(pattern):
+        yield node, reason
+
+
+def pattern_fault(pattern: str) -> str:
+    """What is wrong with a regular expression, as Go and Envoy read it; empty where nothing surely is."""
+    if "\\\\" in pattern or "\\Q" in pattern:
+        return ""
+    if _BEYOND_RE2.search(pattern):
+        return "Envoy's regular expressions look neither ahead nor behind, nor at what was found before"
+    reason = _broken(pattern)
+    return f"it is no regular expression: {reason}" if reason else ""
 
 
 def _broken(pattern: str) -> str:
@@ -208,6 +234,7 @@ def _seldom(entry: Node) -> Refusals:
     yield from _redirect(entry)
     yield from _rewrite(entry)
     yield from _fault(entry["fault"])
+    yield from _shared(entry["corsPolicy"])
     status = entry["directResponse"]["status"]
     if entry["directResponse"].given and status.integer() not in _STATUSES:
         yield entry["directResponse"], "its status must be from 200 to 599"
@@ -227,6 +254,28 @@ def _headers(headers: Node) -> Refusals:
                 continue
             elif name.startswith(":") or name.lower() == "host":
                 yield node, f"the header {name} cannot be changed"
+
+
+def _shared(policy: Node) -> Refusals:
+    """What is refused of a policy for pages of other origins."""
+    for origin in policy["allowOrigins"].elements():
+        if not any(text.text() for _, text in origin.entries()):
+            yield origin, "an origin must not be empty"
+        else:
+            yield from _pattern(origin["regex"])
+    for method in policy["allowMethods"].elements():
+        yield from faulty(method, _METHODS.__contains__, "method of HTTP")
+    for key in ("allowHeaders", "exposeHeaders"):
+        for name in policy[key].elements():
+            yield from faulty(name, _is_header, "name of a header")
+    if (age := policy["maxAge"]).given:
+        yield from duration(age)
+        if (age.seconds() or 0) % 1:
+            yield age, "maxAge must be of whole seconds"
+
+
+def _is_header(name: str) -> bool:
+    return bool(_HEADER.fullmatch(name))  # as * is
 
 
 def _retries(retries: Node) -> Refusals:

@@ -191,6 +191,16 @@ def refused_exports(subject: KubeObject, *, nobody: bool = False) -> Refusals:
         yield written, f"{min(found)} must stand alone"
 
 
+def refused_gateways(written: Node) -> Refusals:
+    """What is refused of names of gateways; behind the first that names no namespace, the webhook reads none."""
+    for node in written.elements():
+        namespace, slash, name = node.text().partition("/")
+        if not (is_label(namespace) and is_label(name) if slash else is_domain(namespace)):
+            yield node, f"{node.text() or 'nothing'} is no name of a gateway"
+        if not slash:
+            return
+
+
 def faulty(node: Node, takes: Callable[[str], bool], what: str) -> Refusals:
     """What is refused of a text of which it is known what is taken."""
     if not takes(node.text()):

@@ -28,8 +28,6 @@ def refused_kubernetes_gateway(subject: KubeObject) -> Refusals:
     spec = subject.spec
     written = spec["listeners"]
     listeners = written.elements()
-    if twice([each["name"].text() for each in listeners]):
-        yield written, "the name of a listener is given twice"
     parts = [(each["port"].integer(), each["protocol"].text(), each["hostname"].text()) for each in listeners]
     if twice(parts):
         yield written, "port, protocol and hostname of two listeners are the same"
@@ -38,9 +36,6 @@ def refused_kubernetes_gateway(subject: KubeObject) -> Refusals:
         yield from _secured(each)
     yield from _addresses(spec["addresses"])
     yield from _infrastructure(spec["infrastructure"])
-    ports = spec["tls"]["frontend"]["perPort"]
-    if twice([each["port"].integer() for each in ports.elements()]):
-        yield ports, "a port is given twice"
 
 
 def _named(listener: Node) -> Refusals:
@@ -62,8 +57,6 @@ def _secured(listener: Node) -> Refusals:
         yield tls, f"a listener for {protocol} has no tls"
     elif protocol == "HTTPS" and mode != "Terminate":
         yield tls["mode"], "a listener for HTTPS ends TLS itself"
-    elif protocol == "TLS" and not tls.given:
-        yield listener, "a listener for TLS needs tls"
     elif tls.given and mode == "Terminate" and not _holds(tls):
         yield tls, "a listener that ends TLS needs certificateRefs"
     if len(tls["options"].names()) > _MOST_OPTIONS:

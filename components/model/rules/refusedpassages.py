@@ -6,7 +6,7 @@ Written after validateTLSRoute and validateTCPRoute of Istio's validation, and h
 from .hosts import covers
 from .nodes import Node
 from .refusedentries import refused_destinations
-from .refusednames import PORTS, Refusals, address, faulty, is_host, is_label, is_subnet, refused_labels
+from .refusednames import PORTS, Refusals, address, faulty, is_host, is_subnet, refused_gateways, refused_labels
 
 
 def refused_passages(spec: Node) -> Refusals:
@@ -55,13 +55,3 @@ def _led(entry: Node) -> Refusals:
     if not entry["route"].elements():
         yield entry, "an entry for connections needs a route"
     yield from refused_destinations(entry["route"])
-
-
-def refused_gateways(written: Node) -> Refusals:
-    """What is refused of names of gateways."""
-    for node in written.elements():
-        yield from faulty(node, _is_gateway, "name of a gateway")
-
-
-def _is_gateway(text: str) -> bool:
-    return all(map(is_label, text.replace(".", "/").split("/")))

@@ -1,6 +1,7 @@
 """What of a route of the Gateway API is refused, and why."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from .nodes import Node
@@ -26,6 +27,15 @@ _NOT_AT_ENDS: Final = ("/..", "/.")
 _OF_PATHS: Final = re.compile("(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+", re.ASCII)
 """Source: RFC 3986, 3.3."""
 
+_REPLACING: Final = ("requestRedirect", "urlRewrite")
+"""Where filters replace paths."""
+
+_PREFIX: Final = "ReplacePrefixMatch"
+_REPLACEMENTS: Final = {"ReplaceFullPath": "replaceFullPath", _PREFIX: "replacePrefixMatch"}
+_MOST_MATCHES: Final = 128
+_METHOD: Final = re.compile(r"[a-z_]\w*", re.ASCII | re.IGNORECASE)
+_SERVICE: Final = re.compile(rf"\.?{_METHOD.pattern}(?:\.{_METHOD.pattern})*", re.ASCII | re.IGNORECASE)
+
 _PARENT: Final = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "", "namespace": ""}
 """What names a parent of the Gateway API's routes, with its default; a namespace that is given is another one."""
 
@@ -41,6 +51,13 @@ def refused_parents(parents: Node) -> Refusals:
                     yield parents, f"{node['name'].text()} is named twice, and sectionName or port tell it not apart"
 
 
+def refused_matches(rules: Node, *, default: int) -> Refusals:
+    """What is refused of all matches of a route, of which a rule that gives none has as many as by default."""
+    found = sum(len(each["matches"].elements()) if each["matches"].given else default for each in rules.elements())
+    if found > _MOST_MATCHES:
+        yield rules, f"at most {_MOST_MATCHES} matches may be given in all"
+
+
 def refused_rule(rule: Node) -> Refusals:
     """What is refused of a rule of an HTTPRoute or GRPCRoute."""
     backends = rule["backendRefs"].elements()
@@ -48,6 +65,9 @@ def refused_rule(rule: Node) -> Refusals:
         yield from _port(backend)
     for match in rule["matches"].elements():
         yield from _path(match["path"])
+        yield from _method(match["method"])
+    yield from _timeouts(rule["timeouts"])
+    yield from _prefixes(rule)
     for filters in (holder["filters"].elements() for holder in (rule, *backends)):
         kinds = [node["type"].text() for node in filters]
         for kind in _ONCE:
@@ -67,6 +87,8 @@ def _filter(node: Node) -> Refusals:
     for name, key in _FILTERS.items():
         if (name == kind) is not node[key].given:
             yield node, f"{key} is missing" if name == kind else f"{key} is for the type {name}"
+    for key in _REPLACING:
+        yield from _replaced(node[key]["path"])
     mirror = node["requestMirror"]
     if mirror.given:
         yield from _native_share(mirror)
@@ -77,6 +99,51 @@ def _port(reference: Node) -> Refusals:
     service = reference["kind"].text("Service") == "Service" and not reference["group"].text()
     if reference.given and service and not reference["port"].given:
         yield reference, "a Service needs a port"
+
+
+def _replaced(path: Node) -> Refusals:
+    """What is refused of what replaces a path: it says something else than its type."""
+    kind = path["type"].text() if path.given else ""
+    for name, key in _REPLACEMENTS.items() if path.given else ():
+        if (name == kind) is not path[key].given:
+            yield path, f"{key} is missing" if name == kind else f"{key} is for the type {name}"
+
+
+def _prefixes(rule: Node) -> Refusals:
+    """What is refused where a filter replaces the prefix of a path: all but one match by a prefix."""
+    matches = rule["matches"]
+    if not matches.given:
+        return  # any path, by a prefix
+    found = matches.elements()
+    if len(found) == 1 and found[0]["path"]["type"].text("PathPrefix") == "PathPrefix":
+        return
+    for holder in (rule, *rule["backendRefs"].elements()):
+        for node in holder["filters"].elements():
+            for key in _REPLACING:
+                path = node[key]["path"]
+                if path.given and path["type"].text() == _PREFIX and path["replacePrefixMatch"].given:
+                    yield path, "a prefix is replaced where the only match of a rule has one"
+
+
+def _timeouts(timeouts: Node) -> Refusals:
+    if not (timeouts["request"].given and timeouts["backendRequest"].given):
+        return
+    whole, tried = timeouts["request"].seconds() or 0, timeouts["backendRequest"].seconds() or 0
+    if whole and tried > whole:
+        yield timeouts["backendRequest"], "it must not be longer than that of the request"
+
+
+def _method(method: Node) -> Refusals:
+    """What is refused of a method of gRPC; of a match of HTTP it is a text."""
+    if not isinstance(method.value, Mapping):
+        return
+    service, own = method["service"], method["method"]
+    if not (service.given or own.given):
+        yield method, "service or method must be given"
+    elif method["type"].text("Exact") == "Exact":
+        for node, form in ((service, _SERVICE), (own, _METHOD)):
+            if node.given and not form.fullmatch(node.text()):
+                yield node, f"{node.text() or 'nothing'} is no name in gRPC"
 
 
 def _path(path: Node) -> Refusals:

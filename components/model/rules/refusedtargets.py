@@ -83,8 +83,6 @@ def refused_service_entry(subject: KubeObject) -> Refusals:
 def _ports(written: Node, ports: Sequence[Node]) -> Refusals:
     if twice([each["number"].integer() for each in ports]):
         yield written, "a port is given twice"
-    if twice([each["name"].text() for each in ports]):
-        yield written, "the name of a port is given twice"
     for each in ports:
         yield from faulty(each["name"], is_label, "name of a port")
         for node in (each["number"], each["targetPort"]):

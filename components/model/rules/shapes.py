@@ -5,6 +5,7 @@ The facts, in ``shapes.json``, are those of the CustomResourceDefinitions of Ist
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -34,7 +35,7 @@ _WORDS: Final[Sequence[tuple[type, str]]] = (
     (str, "a text"),
     (Mapping, "an object"),
     (Sequence, "a list"),
-    (type(None), "empty"),
+    (type(None), "null"),
 )
 _LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*"
@@ -73,7 +74,8 @@ class Shape:
         longest: Most characters of a text.
         fewest: Fewest elements of a list.
         up_to: Most elements of a list.
-        empty: Whether it may be null.
+        distinct: Keys by which the elements of a list must differ, none for themselves; nothing where they need not.
+        empty: Whether it may be null as an element of a list; null in an object is not given.
         duration: Whether it is a duration.
         form: Which form of names a text has; empty for any.
     """
@@ -90,9 +92,16 @@ class Shape:
     longest: int | None = None
     fewest: int | None = None
     up_to: int | None = None
+    distinct: Sequence[str] | None = None
     empty: bool = False
     duration: bool = False
     form: str = ""
+
+
+def served_instead(subject: KubeObject) -> Sequence[str]:
+    """Versions of an object's kind that there are where its own is none; nothing where it is one, or who knows."""
+    versions = _read()["served"].get(subject.kind, ())
+    return () if subject.root["apiVersion"].text().rpartition("/")[2] in versions else versions
 
 
 def malformed(subject: KubeObject) -> Iterator[tuple[Node, str]]:
@@ -160,7 +169,7 @@ def _test(shape: Shape, made: dict[int, Test], *, others: Test) -> Test:
     if known is None:
         if shape.type == "object":
             known = _object_test(shape, made, others=others)
-        elif shape.type == "array" and shape.each and not (shape.fewest or shape.up_to):
+        elif shape.type == "array" and shape.each and not (shape.fewest or shape.up_to or shape.distinct is not None):
             known = partial(_are_all, _test(shape.each, made, others=others))
         elif shape.type == "string" and not any(
             (shape.values, shape.form, shape.duration, shape.shortest, shape.longest)
@@ -168,7 +177,7 @@ def _test(shape: Shape, made: dict[int, Test], *, others: Test) -> Test:
             known = _is_text
         elif shape.type == "string" and shape.values:
             known = partial(_is_one_of, frozenset(shape.values))
-        elif shape.type == "integer":
+        elif shape.type == "integer" and not shape.values:
             known = partial(_is_between, shape.least, shape.most)
         else:
             known = partial(_has_no_fault, shape)
@@ -283,11 +292,25 @@ def _list_faults(shape: Shape, value: Sequence[Any]) -> Sequence[Fault]:
         found.append(((), f"at least {shape.fewest} must be given"))
     if shape.up_to is not None and len(value) > shape.up_to:
         found.append(((), f"at most {shape.up_to} may be given"))
+    if shape.distinct is not None and (twice := _given_twice(shape.distinct, value)):
+        found.append(((), f"{twice} is given twice"))
     each = shape.each
     for index, inner in enumerate(value) if each else ():
         if each and (faults := _faults(each, inner)):
             found += [((index, *path), reason) for path, reason in faults]
     return found
+
+
+def _given_twice(keys: Sequence[str], values: Sequence[Any]) -> str:
+    """What two elements of a list have, although they must differ in it; empty where all do."""
+    if keys:
+        objects = [cast("Mapping[str, object]", each) for each in values if isinstance(each, Mapping)]
+        marks = [
+            " ".join(f"the {key} {each[key]}" for key in keys) for each in objects if all(key in each for key in keys)
+        ]
+    else:
+        marks = [str(each) for each in values if isinstance(each, str)]
+    return next((mark for mark, times in Counter(marks).items() if times > 1), "")
 
 
 def _text_faults(shape: Shape, value: str) -> Sequence[Fault]:
@@ -313,7 +336,7 @@ def _text_faults(shape: Shape, value: str) -> Sequence[Fault]:
 
 def _scalar_faults(shape: Shape, value: Any) -> Sequence[Fault]:  # noqa: ANN401 -- what anybody wrote
     fits = {
-        "": value is not None,
+        "": True,
         "boolean": value.__class__ is bool,
         "number": value.__class__ in (int, float),
         "integer": _is_whole(value),
@@ -321,6 +344,8 @@ def _scalar_faults(shape: Shape, value: Any) -> Sequence[Fault]:  # noqa: ANN401
     }
     if not fits.get(shape.type, False):
         return _wrong(shape, value)
+    if shape.values and value not in shape.values:
+        return (((), f"it must be one of {', '.join(map(str, shape.values))}"),)
     if shape.least is not None and value < shape.least:
         return (((), f"it must be at least {shape.least:g}"),)
     if shape.most is not None and value > shape.most:

@@ -70,12 +70,12 @@ REFUSED = {
     "a short name": (gateway(server(hosts=["hello/web"])), "must be a full name"),
     "port 0": (gateway(server(0)), "from 1 to 65535"),
     "no listener": (native(), "at least 1 must be given"),
-    "a listener's name twice": (native(listener(), listener(port=8080)), "name of a listener is given twice"),
+    "a listener's name twice": (native(listener(), listener(port=8080)), "the name http is given twice"),
     "two listeners alike": (native(listener("a"), listener("b")), "of two listeners are the same"),
     "a listener with TLS": (native(listener(tls={"certificateRefs": [{"name": "c"}]})), "for HTTP has no tls"),
     "passing HTTPS on": (native(listener(protocol="HTTPS", tls={"mode": "Passthrough"})), "ends TLS itself"),
     "HTTPS without a certificate": (native(listener(protocol="HTTPS", tls={})), "needs certificateRefs"),
-    "TLS without a mode": (native(listener(protocol="TLS")), "needs tls"),
+    "TLS without a mode": (native(listener(protocol="TLS")), "from 1.5 on, a listener for TLS needs tls"),
     "TCP with a host": (native(listener(protocol="TCP", hostname="a.example")), "for TCP has no hostname"),
     "a listener's port 0": (native(listener(port=0)), "it must be at least 1"),
     "a parent twice": (bound({"name": "x"}, {"name": "x"}), "x is named twice"),
@@ -188,7 +188,7 @@ REFUSED = {
     ),
     "a port of TLS twice": (
         wide(tls={"frontend": {"default": {}, "perPort": [{"port": 443, "tls": {}}] * 2}}),
-        "a port is given twice",
+        "the port 443 is given twice",
     ),
     "an authority's kind": (
         wide(tls={"frontend": {"default": {"validation": {"caCertificateRefs": [{**CA, "kind": "a.b"}]}}}}),
@@ -255,6 +255,13 @@ def test_a_name_that_is_not_given_is_not_judged(name: Object) -> None:
     assert refused({**gateway(server()), "metadata": {"namespace": "hello", **name}}) == []
 
 
+def test_a_version_that_an_early_release_serves_is_taken() -> None:
+    """The oracle has the newest release's definitions, which serve it no more."""
+    route = bound({"name": "x"})
+    assert refused({**route, "kind": "GRPCRoute", "apiVersion": "gateway.networking.k8s.io/v1alpha2"}) == []
+    assert refused({**route, "kind": "GRPCRoute", "apiVersion": "gateway.networking.k8s.io/v1beta1"}) != []
+
+
 @pytest.mark.parametrize("subject", TAKEN.values(), ids=TAKEN)
 def test_what_is_taken(subject: Object) -> None:
     assert refused(subject) == []
@@ -280,9 +287,11 @@ def secured(*certificates: Object, **tls: Any) -> Object:
     return native(listener("own", 443, "HTTPS", tls={"certificateRefs": list(certificates), **tls}))
 
 
-def granting(kind: str = "Secret", name: str = "cert", group: str = "", to: str = "hello") -> Object:
+def granting(
+    kind: str = "Secret", name: str = "cert", group: str = "", to: str = "hello", version: str = "v1beta1"
+) -> Object:
     """A ReferenceGrant in `vault` for Gateways of a namespace."""
-    grant: Object = {"apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant"}
+    grant: Object = {"apiVersion": f"gateway.networking.k8s.io/{version}", "kind": "ReferenceGrant"}
     asking = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": to}
     grant["metadata"] = {"name": "a", "namespace": "vault"}
     return grant | {"spec": {"from": [asking], "to": [{"group": group, "kind": kind, "name": name}]}}
@@ -302,6 +311,8 @@ OWN_TLS = {"options": {"gateway.istio.io/tls-terminate-mode": "ISTIO_SIMPLE"}}
         (secured(ELSEWHERE), [granting(kind="ConfigMap")], "no ReferenceGrant in vault"),
         (secured(ELSEWHERE), [granting(group="apps")], "no ReferenceGrant in vault"),
         (secured(ELSEWHERE), [granting(to="lab")], "no ReferenceGrant in vault"),
+        (secured(ELSEWHERE), [granting(version="v1alpha2")], ""),
+        (secured(ELSEWHERE), [granting(version="v1alpha1")], "no ReferenceGrant in vault"),
         (secured(ELSEWHERE, CERT), [], ""),
         (secured({**CERT, "kind": "ConfigMap"}), [], "names a ConfigMap, and only a Secret is a certificate"),
         (secured(CERT, CERT, CERT), [], "it names 3 certificates, and 2 are the most"),
@@ -309,6 +320,7 @@ OWN_TLS = {"options": {"gateway.istio.io/tls-terminate-mode": "ISTIO_SIMPLE"}}
     ],
     ids=[
         *("its own", "ungranted", "granted", "another name", "another kind", "another group", "another namespace"),
+        *("of the Gateway API 1.0", "of no release's version"),
         *("one of two", "no Secret", "three", "that of its pods"),
     ],
 )

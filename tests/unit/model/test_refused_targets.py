@@ -76,6 +76,10 @@ PROXIED: Object = {"version": "V1"}
 KEPT: Object = {"interval": "1s", "timeout": "1s"}
 TOPOLOGY = "topology.kubernetes.io/region"
 REFUSED_RULES = {
+    "a version of no release": ({**rule(), "apiVersion": "networking.istio.io/v1alpha1"}, "no release serves"),
+    "a label without quotes": (subsets({"name": "a", "labels": {True: 5}}), "it must be a text, not a number"),
+    "a label of a number": (subsets({"name": "a", "labels": {1: 2}}), "it must be a text, not a number"),
+    "a label of null": (subsets({"name": "a", "labels": {None: 1}}), "it must be a text, not a number"),
     "an empty host": (rule(host=""), "nothing is no host"),
     "a host with an underscore": (rule(host="a_b.example"), "a_b.example is no host"),
     "a wildcard in the middle": (rule(host="a.*.example"), "is no host"),
@@ -216,6 +220,8 @@ REFUSED_RULES = {
     "no aggression": (policy(loadBalancer={"warmup": {"duration": "1s", "aggression": 0}}), "more than 0"),
 }
 TAKEN_RULES = {
+    "a label by a number": subsets({"name": "a", "labels": {1: "b", 1.5: "c", False: "d"}}),
+    "null for a label": subsets({"name": "a", "labels": {"app": None}}),
     "a short host": rule(host="b"),
     "any host": rule(host="*"),
     "hosts below one": rule(host="*.b.example"),
@@ -294,7 +300,7 @@ REFUSED_ENTRIES = {
     "hosts to resolve": (entry(hosts=["*.b.example"]), "needs full names"),
     "an address to resolve": (entry(hosts=["80"]), "needs full names"),
     "a port twice": (entry(ports=[port(), port(name="b")]), "a port is given twice"),
-    "a name twice": (entry(ports=[port(), port(81)]), "the name of a port is given twice"),
+    "a name twice": (entry(ports=[port(), port(81)]), "the name http is given twice"),
     "port 0": (entry(ports=[port(0)]), "from 1 to 65535"),
     "a high port": (entry(ports=[port(65_536)]), "from 1 to 65535"),
     "a target's port 0": (entry(ports=[port(targetPort=0)]), "from 1 to 65535"),

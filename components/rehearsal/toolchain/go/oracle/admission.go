@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"time"
 
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	kjson "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pkg/config"
@@ -56,7 +59,8 @@ func admit(types customTypes, objects []json.RawMessage, domain string) admissio
 			in.facts = append(in.facts, fact)
 			continue
 		}
-		if object.GetNamespace() == "" && !clusterWide(object) {
+		written, _, _ := unstructured.NestedFieldNoCopy(object.Object, "metadata", "namespace")
+		if (written == nil || written == "") && !clusterWide(object) {
 			object.SetNamespace("default")
 		}
 		name := object.GetName()
@@ -64,9 +68,15 @@ func admit(types customTypes, objects []json.RawMessage, domain string) admissio
 			name = nameless
 		}
 		fact.Object = object.GetKind() + " " + object.GetNamespace() + "/" + name
-		if types.define(object.GroupVersionKind().GroupKind()) {
-			pruned, err := types.admit(object)
-			fact.Pruned = pruned
+		if err := checkMetadata(object); err != nil {
+			fact.By, fact.Refused = "API server", err.Error()
+			in.facts = append(in.facts, fact)
+			continue
+		}
+		if known, custom, err := types.find(object); custom {
+			if err == nil {
+				fact.Pruned, err = known.admit(object)
+			}
 			if err != nil {
 				fact.By, fact.Refused = "API server", err.Error()
 				in.facts = append(in.facts, fact)
@@ -90,6 +100,22 @@ func admit(types customTypes, objects []json.RawMessage, domain string) admissio
 		}
 	}
 	return in
+}
+
+// checkMetadata says what the API server refuses of an object's metadata. A name that is missing is somebody else's to give.
+func checkMetadata(object *unstructured.Unstructured) error {
+	read, _, err := objectmeta.GetObjectMeta(object.Object, false)
+	if err != nil || read == nil {
+		return err
+	}
+	if read.Name == "" {
+		read.Name = "unnamed"
+	}
+	named := validation.NameIsDNSSubdomain
+	if kind := object.GetKind(); kind == "Service" || kind == "Namespace" {
+		named = validation.NameIsDNSLabel
+	}
+	return validation.ValidateObjectMetaAccessor(read, !clusterWide(object), named, field.NewPath("metadata")).ToAggregate()
 }
 
 func (in *admission) addIstio(schema resource.Schema, object *unstructured.Unstructured, domain string, fact *objectFact) {

@@ -14,6 +14,7 @@ import (
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -93,16 +94,6 @@ func (types customTypes) add(object *unstructured.Unstructured) error {
 	return nil
 }
 
-// define tells whether a kind is a custom resource.
-func (types customTypes) define(kind kschema.GroupKind) bool {
-	for each := range types {
-		if each.GroupKind() == kind {
-			return true
-		}
-	}
-	return false
-}
-
 // convert gives an object the version in which istiod reads its kind, as the API server does with what it serves in
 // several. It returns false for what istiod reads in no version: other kinds, and versions that no server has any more.
 func (types customTypes) convert(object *unstructured.Unstructured) bool {
@@ -118,21 +109,34 @@ func (types customTypes) convert(object *unstructured.Unstructured) bool {
 	return kind.Version == read.Version()
 }
 
-// admit prunes, completes and checks an object in the API server's order. It returns the pruned paths and the refusal.
-func (types customTypes) admit(object *unstructured.Unstructured) (pruned []string, err error) {
-	kind := object.GroupVersionKind()
-	known, served := types[kind]
-	if !served {
-		return nil, fmt.Errorf("no kind %s is served in version %s", kind.Kind, kind.GroupVersion())
+// find returns the type of an object, whether there is one, and why the API server knows no such version of its kind.
+func (types customTypes) find(object *unstructured.Unstructured) (customType, bool, error) {
+	wanted := object.GroupVersionKind()
+	if known, custom := types[wanted]; custom {
+		return known, true, nil
 	}
+	for kind := range types {
+		if kind.GroupKind() == wanted.GroupKind() {
+			return customType{}, true, fmt.Errorf("no kind %s is served in version %s", wanted.Kind, wanted.GroupVersion())
+		}
+	}
+	return customType{}, false, nil
+}
+
+// admit prunes, completes and checks an object in the API server's order. It returns the pruned paths and the refusal.
+func (known customType) admit(object *unstructured.Unstructured) (pruned []string, err error) {
 	tracked := structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
 	for _, path := range pruning.PruneWithOptions(object.Object, known.schema, true, tracked) {
 		if !strings.HasPrefix(path, "metadata.") {
 			pruned = append(pruned, path)
 		}
 	}
+	defaulting.PruneNonNullableNullsWithoutDefaults(object.Object, known.schema)
 	defaulting.Default(object.Object, known.schema)
 	if found := validation.ValidateCustomResource(nil, object.Object, known.check).ToAggregate(); found != nil {
+		return pruned, found
+	}
+	if found := listtype.ValidateListSetsAndMaps(nil, known.schema, object.Object).ToAggregate(); found != nil {
 		return pruned, found
 	}
 	if known.rules != nil {
