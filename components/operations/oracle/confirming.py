@@ -43,6 +43,9 @@ _WORDS: Final = {
     UNBOUNDED: "renders it with nothing that ends a copy",
 }
 _WEIGHT: Final = {severity: index for index, severity in enumerate(Severity)}
+UNSERVED: Final = "no kind "
+"""Begins what is said of an object whose version the definitions do not serve."""
+
 _DEPENDENT: Final = frozenset({EMPTY})
 """Rules whose findings are not certain even where istiod shows them: another file may have the pods."""
 
@@ -81,7 +84,7 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
         if fact and not any(_alike(fact, each) for each in told):  # of its primary each mirror of an entry tells
             told.append(fact)
     standing = sorted([*kept, *own, *told], key=lambda each: (_WEIGHT[each.severity], each.cluster, each.object))
-    certain = (each for each in told if each.outcome is Outcome.BROKEN and each.rule not in _DEPENDENT)
+    certain = (each for each in told if each.outcome is Outcome.BROKEN and not _may_change(each))
     return Confirmed(findings=standing, by_istiod=frozenset(certain))
 
 
@@ -110,7 +113,9 @@ def _paired(
         yield finding, _told(finding, f"{said} and the API server say: {reason}") if reason else None
     known = {each.object for each in told}
     for subject, reason in [pair for pair in refused.items() if pair[0] not in known]:
-        yield None, _made(cluster, REFUSED, subject, "spec", f"it is refused: {reason}")
+        made = _made(cluster, REFUSED, subject, "spec", f"it is refused: {reason}")
+        # A version that some release serves no rule takes for refused, and istiod is asked with the newest definitions.
+        yield None, replace(made, likely=reason.startswith(UNSERVED))
     if any(map(_freezes, answers)):
         return  # proxies then keep the routes that they had, and a rule names the EnvoyFilter
     for mirror_entry in cluster.routing.sent:
@@ -155,6 +160,11 @@ def _gap(cluster: ClusterObjects, mirror_entry: MirrorEntry, seen: Shown) -> str
     if seen.facts & {ABSENT, UNANSWERED} and (gap := target_gap(cluster, mirror_entry)):
         return gap
     return "which of the objects are older decides it" if seen.unsettled & {UNSENT, ABSENT, UNANSWERED} else ""
+
+
+def _may_change(finding: Finding) -> bool:
+    """Whether another file, or another release of the definitions, may change what istiod shows."""
+    return finding.rule in _DEPENDENT or (finding.rule == REFUSED and finding.likely)
 
 
 def _alike(one: Finding, other: Finding) -> bool:

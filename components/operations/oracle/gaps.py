@@ -37,11 +37,18 @@ def sending_gap(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
 
 def target_gap(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
     """Why a host that a mirror's entry leads to may have clusters all the same; empty where it does not."""
-    hosts = [each.host for each in (mirror_entry.target, *mirror_entry.route.primaries)]
+    targets = (mirror_entry.target, *mirror_entry.route.primaries)
+    hosts = [each.host for each in targets]
     if is_alias(cluster, hosts[0]):  # by which of its names it has a cluster goes by the caller's port
         return f"{hosts[0]} {_ALIAS}"
     nobody = next((host for host in hosts if by_chance(cluster, host)), "")
-    return _undefined(cluster, hosts) or (f"{nobody} is exported to nobody" if nobody else "")
+    if missing := _undefined(cluster, hosts):
+        return missing
+    parted = (each.host for each in targets if each.subset)
+    ruleless = next((host for host in parted if not any(cluster.destination_rules.covering(host))), "")
+    if ruleless:
+        return f"no DestinationRule for {ruleless} is given"
+    return f"{nobody} is exported to nobody" if nobody else ""
 
 
 def by_chance(cluster: ClusterObjects, host: str) -> bool:

@@ -18,7 +18,7 @@ from tests.support.oracle import start_oracle
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SEEDS = (*range(300_000, 300_008), 301_020)
-LEFT_OUT = ("Service", "ServiceEntry", "Gateway", "Deployment", "Namespace", "ConfigMap")
+LEFT_OUT = ("Service", "ServiceEntry", "Gateway", "Deployment", "Namespace", "ConfigMap", "DestinationRule")
 MISSING = (UNSENT, ABSENT, UNANSWERED, EMPTY)
 
 

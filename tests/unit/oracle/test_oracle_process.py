@@ -287,3 +287,35 @@ def test_the_image_is_built_as_the_tool_chain_builds_the_program() -> None:
     version = re.search(r"^go (\d+\.\d+)", (folder / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
     assert version
     assert f"golang:{version[1]}-bookworm" in recipe
+
+
+def test_a_subset_without_any_rule_at_hand_is_not_certain(tmp_path: Path) -> None:
+    sending = route()
+    sending["spec"]["http"][0]["route"][0]["destination"]["subset"] = "v1"
+    mirror = {"cluster": "outbound|80||shadow.shop.svc.cluster.local", "share": 100}
+    rendered = {"name": "a", "match": "", "action": "route", "mirrors": [mirror]}
+    rendered["clusters"] = {"outbound|80|v1|web.shop.svc.cluster.local": 100}
+    fact = {"type": "EDS", "endpoints": 1, "max_stream_duration": 8, "limits": {}}
+    found, shown = asked(tmp_path, [rendered], {mirror["cluster"]: fact}, sending, service("web"), service("shadow"))
+    [lacking] = [each for each in found if each.rule == "mirror-primary-undefined"]
+    assert "no DestinationRule" in lacking.message
+    assert lacking not in shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "certain"),
+    [("spec: Required value", True), ("no kind VirtualService is served in version networking.istio.io/v0", False)],
+)
+def test_a_refusal_that_goes_by_the_release_of_the_definitions_is_not_certain(
+    tmp_path: Path, reason: str, *, certain: bool
+) -> None:
+    cluster = ClusterObjects(name="a", objects=[route()])
+    answer = {
+        "version": "1.31.0",
+        "milliseconds": 1,
+        "objects": [{"object": "VirtualService shop/v", "refused": reason}],
+    }
+    with standin(tmp_path, f"print({json.dumps(answer)!r}, flush=True)") as oracle:
+        confirmed = confirm(cluster, [], oracle)
+    assert [each.message for each in confirmed.findings] == [f"it is refused: {reason}"]
+    assert bool(confirmed.by_istiod) is certain
