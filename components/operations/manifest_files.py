@@ -214,7 +214,7 @@ def _json_origin(text: str, file: str) -> Origin:
     """Where JSON came from, with its lines unless it is JSON that is no YAML, e.g. with characters beyond 16 bits."""
     yaml: Any = importlib.import_module("yaml")
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        node = yaml.compose(text, Loader=ManifestLoader)
     except yaml.YAMLError:
         return Origin(file=file)
     return Origin(file=file, line=node.start_mark.line + 1, node=node) if node else Origin(file=file)
@@ -268,7 +268,7 @@ def _check_depth(text: str) -> None:
         return
     yaml: Any = importlib.import_module("yaml")
     depth = 0
-    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    for event in yaml.parse(text, Loader=ManifestLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             line = event.start_mark.line + 1

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 
 from ..routing import service_host
@@ -100,12 +100,12 @@ def outlets(cluster: ClusterObjects, routes: Sequence[Route], *, of_others: bool
     for gateway in first.bound:
         hosts = first.hosts_at(gateway) if first.native else own_hosts(first)
         if gateway == MESH:
-            parts = _of_sidecars(cluster, routes, hosts, _others(cluster, routes) if of_others else callers(routes))
-            parts = (
-                map(partial(_where_at_hand, cluster), parts)
-                if of_others
-                else chain(_of_waypoints(cluster, first, hosts), parts)
-            )
+            if of_others:
+                parts = _of_sidecars(cluster, routes, hosts, _others(cluster, routes))
+                parts = (_where_at_hand(cluster, part) for part in parts)
+            else:
+                parts = _of_sidecars(cluster, routes, hosts, callers(routes))
+                parts = chain(_of_waypoints(cluster, first, hosts), parts)
         else:
             parts = iter(()) if of_others else _of_gateway(cluster, first, hosts, gateway)
         for part in parts:

@@ -14,8 +14,8 @@ _MIRRORING: Final = frozenset({"mirror", "mirrors", "mirrorPercentage", "mirrorP
 _SELDOM: Final = frozenset({"headers", "retries", "redirect", "directResponse", "rewrite", "fault", "corsPolicy"})
 _BESIDE: Final = ("route", "fault", "rewrite")
 _HEADER: Final = re.compile(r"[-A-Za-z0-9!#$%&'*+.^_`|~]+", re.ASCII)
-_NAMED: Final = frozenset({"headers", "withoutHeaders", "queryParams"})
-_WITH_HEADERS: Final = frozenset({"headers", "withoutHeaders"})
+_HEADERS: Final = ("headers", "withoutHeaders")
+_NAMED: Final = frozenset({*_HEADERS, "queryParams"})
 _PSEUDO: Final = frozenset({":method", ":scheme", ":authority"})
 _CLAIM: Final = re.compile(r"@request\.auth\.claims(?:\..+|\[.+\])", re.IGNORECASE | re.DOTALL)
 """Name of a header by which a claim of a token is meant."""
@@ -66,7 +66,7 @@ def refused_entry(entry: Node, *, delegate: bool, in_mesh: bool) -> Refusals:
     yield from refused_destinations(entry["route"])
     for match in entry["match"].elements() if "match" in given else ():
         yield from _match(match)
-        if in_mesh and not _WITH_HEADERS.isdisjoint(match.names()):
+        if in_mesh and not _NAMED.isdisjoint(match.names()):
             yield from _claims(match)
     if not _SELDOM.isdisjoint(given):
         yield from _seldom(entry)
@@ -166,7 +166,7 @@ def _match(match: Node) -> Refusals:
 
 def _claims(match: Node) -> Refusals:
     """What is refused of what is asked of claims of a token, which only gateways know."""
-    for key in _WITH_HEADERS:
+    for key in _HEADERS:
         for name, asked in match[key].entries():
             if _CLAIM.fullmatch(name):
                 yield asked, "only for gateways alone, claims of a token are asked for"
@@ -174,7 +174,7 @@ def _claims(match: Node) -> Refusals:
 
 def _named(match: Node) -> Refusals:
     """What is refused of what is asked of headers and of parameters by their names."""
-    for key in ("headers", "withoutHeaders"):
+    for key in _HEADERS:
         for name, text in match[key].entries():
             if name not in _PSEUDO and not _CLAIM.fullmatch(name) and not _HEADER.fullmatch(name):
                 yield text, "it is no name of a header"

@@ -3,14 +3,13 @@
 Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/.
 """
 
-import re
 from functools import lru_cache
 from typing import Final
 
 from .nodes import UNKNOWN, Node
 from .objects import KubeObject
-from .refusednames import Refusals
-from .shapes import Shape, loose_test, misshapen
+from .refusednames import LONGEST_LABEL, LONGEST_PREFIX, QUALIFIED, Refusals
+from .shapes import FORMS, Shape, loose_test, misshapen
 
 _TEXT: Final = Shape(type="string", fields={})
 _TEXTS: Final = Shape(type="object", fields={}, each=_TEXT)
@@ -22,13 +21,6 @@ _METADATA: Final = Shape(
     },
 )
 _IS_PLAIN: Final = loose_test(_METADATA)
-
-_LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_IN_LABELS: Final = re.compile(_LABEL, re.ASCII)
-_IN_NAMES: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
-_OWN: Final = re.compile("[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
-_LONGEST_LABEL: Final = 63
-_LONGEST_NAME: Final = 253
 
 
 def refused_metadata(subject: KubeObject) -> Refusals:
@@ -55,7 +47,7 @@ def _marks(metadata: Node) -> Refusals:
     for key, value in _entries(metadata["labels"]):
         if not _is_key(key):
             yield value, f"{key or 'nothing'} is no name of a label"
-        if _is_written(value) and not (_OWN.fullmatch(value.value) and len(value.value) <= _LONGEST_LABEL):
+        if _is_written(value) and not _is_own(value.value):
             yield value, f"{value.value} is no value of a label"
     for key, value in _entries(metadata["annotations"]):
         if not _is_key(key.lower()):
@@ -71,14 +63,19 @@ def _entries(node: Node) -> list[tuple[str, Node]]:
 
 
 def _is_label(text: str) -> bool:
-    return len(text) <= _LONGEST_LABEL and bool(_IN_LABELS.fullmatch(text))
+    return len(text) <= LONGEST_LABEL and bool(FORMS["label"].fullmatch(text))
 
 
 def _is_name(text: str) -> bool:
-    return len(text) <= _LONGEST_NAME and bool(_IN_NAMES.fullmatch(text))
+    return len(text) <= LONGEST_PREFIX and bool(FORMS["name"].fullmatch(text))
+
+
+def _is_own(text: str) -> bool:
+    """Whether a text is the name of a label behind its prefix, or its value."""
+    return len(text) <= LONGEST_LABEL and bool(QUALIFIED.fullmatch(text))
 
 
 @lru_cache(maxsize=8192)  # nearly all objects have the same ones
 def _is_key(text: str) -> bool:
     prefix, slash, own = text.rpartition("/")
-    return len(own) <= _LONGEST_LABEL and bool(_OWN.fullmatch(own)) and (not slash or _is_name(prefix))
+    return _is_own(own) and (not slash or _is_name(prefix))

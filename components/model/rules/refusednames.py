@@ -21,12 +21,12 @@ PROTOCOLS: Final = HTTP | SECURED | {"tcp", "udp", "mongo", "redis", "mysql"}
 UNIX: Final = "unix://"
 _LABEL: Final = re.compile(r"[a-z\d](?:[-a-z\d]*[a-z\d])?", re.ASCII | re.IGNORECASE)
 _WILD_LABEL: Final = re.compile(rf"\*|(?:\*-?)?{_LABEL.pattern}", re.ASCII | re.IGNORECASE)
-_QUALIFIED: Final = re.compile(r"[a-z\d](?:[-\w.]*[a-z\d])?", re.ASCII | re.IGNORECASE)
+QUALIFIED: Final = re.compile(r"[a-z\d](?:[-\w.]*[a-z\d])?", re.ASCII | re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\d+", re.ASCII)
 _LENGTH: Final = re.compile(r"0|[1-9]\d*", re.ASCII)
-_LONGEST_LABEL: Final = 63
+LONGEST_LABEL: Final = 63
 _LONGEST_DOMAIN: Final = 255
-_LONGEST_PREFIX: Final = 253
+LONGEST_PREFIX: Final = 253
 _GREATEST: Final = 2**63
 """Beyond, Go reads a number no more: it is a name then, and no duration."""
 _NANOSECONDS: Final = 1e9
@@ -36,7 +36,7 @@ _MILLISECOND: Final = 1_000_000
 
 def is_label(text: str) -> bool:
     """Whether a text is one label of a name, as names of namespaces, subsets and ports are."""
-    return len(text) <= _LONGEST_LABEL and bool(_LABEL.fullmatch(text))
+    return len(text) <= LONGEST_LABEL and bool(_LABEL.fullmatch(text))
 
 
 def is_domain(text: str) -> bool:
@@ -48,7 +48,7 @@ def is_domain(text: str) -> bool:
 def is_host(text: str) -> bool:
     """Whether a text is a name whose first label may be a wildcard, or start with one."""
     first, dot, rest = text.partition(".")
-    if len(text) > _LONGEST_DOMAIN or len(first) > _LONGEST_LABEL or not _WILD_LABEL.fullmatch(first):
+    if len(text) > _LONGEST_DOMAIN or len(first) > LONGEST_LABEL or not _WILD_LABEL.fullmatch(first):
         return False
     return not dot or _are_labels(rest)
 
@@ -150,13 +150,13 @@ def refused_labels(written: Node) -> Refusals:
     for name, value in written.entries():
         prefix, slash, own = name.rpartition("/")
         if (
-            len(own) > _LONGEST_LABEL
-            or not _QUALIFIED.fullmatch(own)
-            or (slash and (len(prefix) > _LONGEST_PREFIX or not all(map(_LABEL.fullmatch, prefix.split(".")))))
+            len(own) > LONGEST_LABEL
+            or not QUALIFIED.fullmatch(own)
+            or (slash and (len(prefix) > LONGEST_PREFIX or not all(map(_LABEL.fullmatch, prefix.split(".")))))
         ):
             yield written, f"{name} is no name of a label"
         text = value.text()
-        if text and not _QUALIFIED.fullmatch(text):
+        if text and not QUALIFIED.fullmatch(text):
             yield value, f"{text} is no value of a label"
 
 

@@ -83,12 +83,10 @@ def refused_rule(rule: Node) -> Refusals:
 
 def _filter(node: Node) -> Refusals:
     """What is refused of a filter: one that says something else than its type, and its mirror."""
-    kind = node["type"].text()
-    for name, key in _FILTERS.items():
-        if (name == kind) is not node[key].given:
-            yield node, f"{key} is missing" if name == kind else f"{key} is for the type {name}"
+    yield from _of_its_type(node, _FILTERS)
     for key in _REPLACING:
-        yield from _replaced(node[key]["path"])
+        if node[key]["path"].given:
+            yield from _of_its_type(node[key]["path"], _REPLACEMENTS)
     mirror = node["requestMirror"]
     if mirror.given:
         yield from _native_share(mirror)
@@ -101,12 +99,12 @@ def _port(reference: Node) -> Refusals:
         yield reference, "a Service needs a port"
 
 
-def _replaced(path: Node) -> Refusals:
-    """What is refused of what replaces a path: it says something else than its type."""
-    kind = path["type"].text() if path.given else ""
-    for name, key in _REPLACEMENTS.items() if path.given else ():
-        if (name == kind) is not path[key].given:
-            yield path, f"{key} is missing" if name == kind else f"{key} is for the type {name}"
+def _of_its_type(node: Node, keys: Mapping[str, str]) -> Refusals:
+    """What is refused of what says something else than its type, given the key for each type."""
+    kind = node["type"].text()
+    for name, key in keys.items():
+        if (name == kind) is not node[key].given:
+            yield node, f"{key} is missing" if name == kind else f"{key} is for the type {name}"
 
 
 def _prefixes(rule: Node) -> Refusals:

@@ -39,7 +39,7 @@ _WORDS: Final[Sequence[tuple[type, str]]] = (
 )
 _LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*"
-_FORMS: Final[Mapping[str, re.Pattern[str]]] = {
+FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     form: re.compile(pattern, re.ASCII)
     for form, pattern in {
         "label": _LABEL,
@@ -323,7 +323,7 @@ def _text_faults(shape: Shape, value: str) -> Sequence[Fault]:
         reason = "it must not be empty"
     elif shape.longest is not None and len(value) > shape.longest:
         reason = f"it has more than {shape.longest} characters"
-    elif shape.form and not _FORMS[shape.form].fullmatch(value):
+    elif shape.form and not FORMS[shape.form].fullmatch(value):
         reason = f"{value or 'nothing'} is no {shape.form}"
     elif shape.duration:
         seconds = Node(value).seconds()

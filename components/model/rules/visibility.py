@@ -15,9 +15,14 @@ EXPORT: Final = "networking.istio.io/exportTo"
 """Annotation by which a Service says who sees it."""
 
 
+def exports_of(service: KubeObject) -> set[str]:
+    """Namespaces that a Service says it is exported to, with their signs; nothing where it says nothing."""
+    return {name.strip() for name in service.annotation(EXPORT).split(",")} - {""}
+
+
 def sees_service(namespace: str, service: KubeObject) -> bool:
     """Whether proxies of a namespace see a Service, by what it exports itself to."""
-    written = {name.strip() for name in service.annotation(EXPORT).split(",")} - {""}
+    written = exports_of(service)
     return (
         not written or not written.isdisjoint({"*", namespace}) or ("." in written and service.namespace == namespace)
     )

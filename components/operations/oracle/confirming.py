@@ -13,7 +13,6 @@ from .rendered import named_entries, on_one_line, refusals
 from .showing import ABSENT, EMPTY, UNANSWERED, UNBOUNDED, UNSENT, Shown, shown
 
 REFUSED: Final = "object-refused"
-FROZEN: Final = "envoy-filter-refused-routes"
 
 _EXPLAINED: Final = {
     UNSENT: frozenset(
@@ -43,6 +42,7 @@ _WORDS: Final = {
     UNBOUNDED: "renders it with nothing that ends a copy",
 }
 _WEIGHT: Final = {severity: index for index, severity in enumerate(Severity)}
+
 UNSERVED: Final = "no kind "
 """Begins what is said of an object whose version the definitions do not serve."""
 

@@ -11,7 +11,7 @@ from ...model.rules.policies import proxies
 from ...model.rules.ports import port_nodes
 from ...model.rules.routes import MESH, ROUTE
 from ...model.rules.sidecar_ports import is_alias
-from ...model.rules.visibility import EXPORT
+from ...model.rules.visibility import exports_of
 
 NOBODY: Final = "~"
 """Nobody, in what a Service says of who sees it."""
@@ -41,20 +41,20 @@ def target_gap(cluster: ClusterObjects, mirror_entry: MirrorEntry) -> str:
     hosts = [each.host for each in targets]
     if is_alias(cluster, hosts[0]):  # by which of its names it has a cluster goes by the caller's port
         return f"{hosts[0]} {_ALIAS}"
-    nobody = next((host for host in hosts if by_chance(cluster, host)), "")
     if missing := _undefined(cluster, hosts):
         return missing
     parted = (each.host for each in targets if each.subset)
     ruleless = next((host for host in parted if not any(cluster.destination_rules.covering(host))), "")
     if ruleless:
         return f"no DestinationRule for {ruleless} is given"
+    nobody = next((host for host in hosts if by_chance(cluster, host)), "")
     return f"{nobody} is exported to nobody" if nobody else ""
 
 
 def by_chance(cluster: ClusterObjects, host: str) -> bool:
     """Whether a host is a Service's that is exported to nobody, of which its own namespace has endpoints by chance."""
     service = cluster.service(host)
-    return service is not None and NOBODY in {name.strip() for name in service.annotation(EXPORT).split(",")}
+    return service is not None and NOBODY in exports_of(service)
 
 
 def choosing(cluster: ClusterObjects, route: Route) -> KubeObject | None:

@@ -57,11 +57,11 @@ def _shown(cluster: ClusterObjects, mirror_entry: MirrorEntry, question: Questio
     if not sent:
         rendered = any(each["share"] > 0 for rendering in found for each in copies(rendering, mirror_entry))
         return Shown() if rendered else Shown(facts=frozenset({UNSENT}), denied=frozenset({UNBOUNDED}))
+    chosen = choosing(cluster, mirror_entry.route)
     counted = [
         (each, name)
         for each, name in sent
-        if is_counted(cluster, mirror_entry, each.proxy)
-        if each.proxy.kind is not ProxyKind.SIDECAR or not choosing(cluster, mirror_entry.route)
+        if is_counted(cluster, mirror_entry, each.proxy) and not (chosen and each.proxy.kind is ProxyKind.SIDECAR)
     ]
     facts = frozenset(rule for each, name in counted for rule in _faults(each, name))
     if by_chance(cluster, mirror_entry.target.host):

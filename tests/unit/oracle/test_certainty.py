@@ -1,6 +1,6 @@
 """What is certain because istiod shows it, and what is not because it was not asked for all that matters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,9 +8,8 @@ import pytest
 from pulumi_traffic_mirror.operations.oracle import Oracle, confirm, question_of
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries
 from pulumi_traffic_mirror.operations.oracle.showing import ABSENT, UNANSWERED, UNBOUNDED, UNSENT, shown
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.differential.claims import claims_of
-from tests.support.oracle import start_oracle
+from tests.support.oracle import made
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -18,17 +17,6 @@ ISTIO = "networking.istio.io/v1"
 COPY = "copy.shop.svc.cluster.local"
 EXPORT = "networking.istio.io/exportTo"
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
-
-
-def made(version: str, kind: str, name: str, namespace: str = "shop", **spec: object) -> dict[str, Any]:
-    """An object."""
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
 def service(

@@ -1,6 +1,5 @@
 """What the linter says of meshes, against what istiod in memory renders for their proxies."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,9 @@ import pytest
 import yaml
 
 from pulumi_traffic_mirror.operations.oracle import Oracle, question_of
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.differential.breaking import broken_mesh
 from tests.differential.comparing import compare
 from tests.differential.meshes import mesh
-from tests.support.oracle import start_oracle
 from tests.support.refusals import CASES as REFUSALS
 from tests.unit.model import test_refused_gateways, test_refused_sidecars, test_refused_targets
 
@@ -41,12 +38,6 @@ BROKEN = (
     "Sidecar",
 )
 BROKEN_SEEDS = range(2400, 2500)
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
 
 
 @pytest.mark.parametrize("name", MESHES)

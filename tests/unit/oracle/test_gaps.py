@@ -8,24 +8,16 @@ import pytest
 from pulumi_traffic_mirror.operations.oracle import Oracle, confirm, question_of
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries
 from pulumi_traffic_mirror.operations.oracle.showing import ABSENT, EMPTY, UNANSWERED, UNSENT, shown
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.differential.claims import claims_of
 from tests.differential.maker import Object
 from tests.differential.meshes import mesh
 from tests.differential.naming import told_apart
-from tests.support.oracle import start_oracle
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SEEDS = (*range(300_000, 300_008), 301_020)
 LEFT_OUT = ("Service", "ServiceEntry", "Gateway", "Deployment", "Namespace", "ConfigMap", "DestinationRule")
 MISSING = (UNSENT, ABSENT, UNANSWERED, EMPTY)
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
 
 
 def facts(objects: Sequence[Object], oracle: Oracle) -> Mapping[tuple[str, str], frozenset[str]]:

@@ -1,7 +1,7 @@
 """Requests through a real Envoy with what istiod in memory renders: both APIs copy the same requests, and no others."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ from pulumi_traffic_mirror.operations.oracle import Oracle
 from pulumi_traffic_mirror.operations.whatif.fates import Outcome
 from pulumi_traffic_mirror.operations.whatif.run import passages_of, run_states
 from pulumi_traffic_mirror.operations.whatif.state import State, read_state
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
-from tests.support.oracle import start_oracle
 from tests.support.what_if import recorded, request
 from tests.unit.model.samples import GATEWAY, HOST, MIRROR, REASON, in_cluster, service
 from tests.unit.model.test_gateway_api import SERVICE, route
@@ -39,12 +37,6 @@ SENT: list[tuple[str, dict[str, Any], int]] = [
     ("a copy", {"path": "/api/7", "headers": (("x-traffic-mirror", "mirror"),)}, 0),
     ("a WebSocket", {"path": "/api/7", "headers": (("upgrade", "websocket"), ("connection", "Upgrade"))}, 0),
 ]
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
 
 
 PODS: Any = {"gateway.networking.k8s.io/gateway-name": "internal-gateway"}

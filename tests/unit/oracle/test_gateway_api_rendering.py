@@ -1,7 +1,6 @@
 """What istiod in memory makes of routing in the Gateway API: as of Istio's own kinds, route by route."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,8 +20,6 @@ from pulumi_traffic_mirror.model import (
 )
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, question_of
 from pulumi_traffic_mirror.rehearsal.mirror_tls import make_mirror_tls
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
-from tests.support.oracle import start_oracle
 from tests.unit.model.samples import GATEWAY, HOST, MIRROR, NEW, contract, cross_cluster, in_cluster, service
 from tests.unit.model.test_gateway_api import MANAGED, SERVICE, reading, receiver, route
 
@@ -34,12 +31,6 @@ CLASS = {
     "metadata": {"name": "istio"},
     "spec": {"controllerName": "istio.io/gateway-controller"},
 }
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
 
 
 def ask(oracle: Oracle, objects: list[Any], servers: list[Any]) -> Answer:

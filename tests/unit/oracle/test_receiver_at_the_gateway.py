@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,8 @@ from pulumi_traffic_mirror.model import (
 )
 from pulumi_traffic_mirror.operations.oracle import Oracle, question_of
 from pulumi_traffic_mirror.operations.whatif.state import Door, doors_of
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
 from tests.support.certificates import make_certificates
 from tests.support.loopback_envoy import running_envoy
-from tests.support.oracle import start_oracle
 from tests.unit.model.samples import GATEWAY, HOST, REASON, contract, receiver, service
 from tests.unit.oracle.test_gateway_api_rendering import CLASS
 
@@ -45,12 +42,6 @@ CLIENTS = {"staging": SPIFFE, "somebody": SOMEBODY, "by-name": DNS}
 HEADERS = {"host": f"{HOST}:8000"}
 TYPES = "type.googleapis.com/envoy.extensions"
 DECIDES = ("envoy.filters.http.rbac", "traffic-mirror.", "envoy.filters.http.router")
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
 
 
 def of(names: list[str], api: RouteApi = RouteApi.ISTIO, rate: int | Waiver = REASON) -> MirrorReceiverRoute:

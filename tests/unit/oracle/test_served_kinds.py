@@ -1,29 +1,17 @@
 """What istiod in memory is given of objects: in the version that it reads, of the kinds that it reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, question_of
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
-from tests.support.oracle import start_oracle
+from tests.support.oracle import made
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 GATEWAY_API = "gateway.networking.k8s.io"
 COPY = "outbound|80||copy.other.svc.cluster.local"
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
-
-
-def made(version: str, kind: str, name: str, namespace: str, **spec: object) -> dict[str, Any]:
-    """An object."""
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
 def service(name: str, namespace: str) -> dict[str, Any]:

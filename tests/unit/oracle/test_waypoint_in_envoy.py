@@ -1,7 +1,7 @@
 """Requests through a real Envoy by what istiod gives a waypoint: scrub, mark, guard and brakes of an overlay there."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from pulumi_traffic_mirror.model import (
     render,
 )
 from pulumi_traffic_mirror.operations.oracle import Oracle
-from tests.support.oracle import start_oracle
 from tests.support.overlaid_envoy import Server
 from tests.support.waypoint_envoy import Waypoint, running_waypoint
 from tests.unit.model.samples import NEW, Object, plain
@@ -30,12 +29,6 @@ NEXT = Destination("next.labs.svc.cluster.local", 80)
 CHAIN = f"inbound-vip|80|http|{ORDERS}"
 VERSIONS = (CHAIN, "outbound|80||orders-v2.shop.svc.cluster.local")
 AIM = "x-traffic-mirror-to-shop.shop.next"
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[Oracle]:
-    with start_oracle() as started:
-        yield started
 
 
 def overlay(**brakes: Any) -> list[Object]:

@@ -1,7 +1,6 @@
 """An overlay's EnvoyFilter at a waypoint before istiod: who gets it, and that nothing is refused or dropped."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,19 +20,11 @@ from pulumi_traffic_mirror.operations.oracle import Oracle, ProxyKind, question_
 from pulumi_traffic_mirror.operations.verify.inside import choose_inside, make_inside_plan
 from pulumi_traffic_mirror.operations.verify.proxy import ProxyView
 from pulumi_traffic_mirror.operations.verify.request import Request
-from pulumi_traffic_mirror.rehearsal.toolchain import OracleFiles
-from tests.support.oracle import start_oracle
 from tests.unit.model.samples import plain
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ORDERS = "orders.shop.svc.cluster.local"
-
-
-@pytest.fixture(scope="module")
-def oracle(oracle_files: OracleFiles) -> Iterator[Oracle]:
-    with start_oracle(oracle_files) as started:
-        yield started
 
 
 def service(name: str, namespace: str, **labels: str) -> dict[str, Any]:

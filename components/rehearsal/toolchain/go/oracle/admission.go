@@ -68,20 +68,16 @@ func admit(types customTypes, objects []json.RawMessage, domain string) admissio
 			name = nameless
 		}
 		fact.Object = object.GetKind() + " " + object.GetNamespace() + "/" + name
-		if err := checkMetadata(object); err != nil {
+		err := checkMetadata(object)
+		if known, custom, unserved := types.find(object); custom && err == nil {
+			if err = unserved; err == nil {
+				fact.Pruned, err = known.admit(object)
+			}
+		}
+		if err != nil {
 			fact.By, fact.Refused = "API server", err.Error()
 			in.facts = append(in.facts, fact)
 			continue
-		}
-		if known, custom, err := types.find(object); custom {
-			if err == nil {
-				fact.Pruned, err = known.admit(object)
-			}
-			if err != nil {
-				fact.By, fact.Refused = "API server", err.Error()
-				in.facts = append(in.facts, fact)
-				continue
-			}
 		}
 		if !types.convert(object) {
 			continue
