@@ -8,9 +8,10 @@ from ..model.istio import IstioBehaviour
 from ..model.rules import ROOT_NAMESPACE
 from .errors import OperationError
 from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, grant, open_client
-from .manifest_files import Entry, Origin
+from .manifest_files import Entry
 from .manifests import Loaded, gather
 from .meshes import CONFIGURATION
+from .places import Origin
 from .unread import Unread
 
 ISTIO: Final = "networking.istio.io/v1"

@@ -1,12 +1,12 @@
 """Files of manifests, of YAML, JSON and Pulumi's: which objects they hold, and at which line each place of them is."""
 
-import importlib
 import json
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Final, cast
 
 from ..model.rules import (
     UNKNOWN,
@@ -14,9 +14,10 @@ from ..model.rules import (
     PlannedLoss,
     planned_losses,
 )
-from ..yamlreading import MISFITS, ManifestLoader
 from .errors import OperationError
+from .places import Document, Origin
 from .unread import Unread, failed_preview, filled, placeholders, repeated_key
+from .yaml_documents import MAX_DEPTH, read_documents, repeated_keys
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """Files of a folder that are read."""
@@ -29,61 +30,6 @@ HIDDEN_TEXT: Final = "[secret]"
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi marks secrets and other special values. Source: Pulumi's resource protocol."""
-
-MAX_DEPTH: Final = 200
-"""Deepest nesting that is read, which functions that call themselves can follow; far deeper, the YAML parser in C takes
-the process with it (measured)."""
-
-MAX_REPEATED: Final = 100_000
-"""Most values that aliases may stand for; a few lines of them can stand for billions."""
-
-
-class YamlNode(Protocol):
-    """What is used of a node that PyYAML composed."""
-
-    id: str
-    value: Any
-    start_mark: Any
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where an object was read.
-
-    Attributes:
-        file: The file, or a name for what is none.
-        line: First line of the object, from 1.
-        node: Its parsed YAML, for the lines of its fields; None for what is not YAML.
-    """
-
-    file: str
-    line: int = 1
-    node: YamlNode | None = field(default=None, repr=False, compare=False)
-
-    def line_of(self, path: str) -> int:
-        """Line of a field, as near as the object has it.
-
-        Args:
-            path: Path in the object, e.g. ``spec.http[0].mirror``.
-        """
-        node, line = self.node, self.line
-        for key in path.replace("[", ".[").split("."):
-            children = _children(node)
-            if key not in children:
-                break
-            line, node = children[key]
-        return line
-
-
-def _children(node: YamlNode | None) -> dict[str, tuple[int, YamlNode | None]]:
-    """Line and node of each entry of a YAML node; lists by ``[index]``."""
-    if node is None:
-        return {}
-    if node.id == "mapping":
-        return {str(key.value): (key.start_mark.line + 1, value) for key, value in node.value}
-    if node.id == "sequence":
-        return {f"[{index}]": (value.start_mark.line + 1, value) for index, value in enumerate(node.value)}
-    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +108,7 @@ def _entries(file: Path, text: str, stack: str) -> Iterator[Entry]:
         yield from _documents(text, str(file))
         return
     try:
-        value = _json(text)
+        value, repeated = _json(text)
         pulumi = _pulumi(value, str(file), stack)
     except json.JSONDecodeError as error:
         # What begins with a bracket may be YAML in flow style, but not in a file of JSON.
@@ -177,19 +123,29 @@ def _entries(file: Path, text: str, stack: str) -> Iterator[Entry]:
     if pulumi is not None:
         yield from pulumi
         return
-    origin = _json_origin(text, str(file))
-    yield from _repeated_keys(origin)
+    origin = Origin(file=str(file), document=Document(text=text))
+    nodes = list(repeated_keys(origin.node)) if repeated and origin.node else []
+    said = [(key.start_mark.line + 1, key.value) for key in nodes] or [(1, key) for key in repeated]
+    yield from (_repeated(origin, line, key) for line, key in said)
     yield from _objects(value, origin)
 
 
-def _json(text: str) -> object:
-    """Read JSON.
+def _json(text: str) -> tuple[object, list[str]]:
+    """Read JSON: its value, and keys that an object has more than once.
 
     Raises:
         ValueError: It is none, has half of a character, which nobody can print, or is nested too deeply.
         RecursionError: It is nested far too deeply: which depth that is depends on Python's version.
     """
-    value = json.loads(text)
+    repeated: list[str] = []
+
+    def made(entries: list[tuple[str, object]]) -> dict[str, object]:
+        value = dict(entries)
+        if len(value) < len(entries):
+            repeated.extend(key for key, times in Counter(key for key, _ in entries).items() if times > 1)
+        return value
+
+    value = json.loads(text, object_pairs_hook=made)
     level, depth = _nested([value]), 0
     while level:
         depth += 1
@@ -198,7 +154,7 @@ def _json(text: str) -> object:
         level = _nested(inner for each in level for inner in each)
     if "\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()
-    return value
+    return value, repeated
 
 
 def _nested(values: Iterable[object]) -> list[Collection[object]]:
@@ -210,123 +166,15 @@ def _nested(values: Iterable[object]) -> list[Collection[object]]:
     ]
 
 
-def _json_origin(text: str, file: str) -> Origin:
-    """Where JSON came from, with its lines unless it is JSON that is no YAML, e.g. with characters beyond 16 bits."""
-    yaml: Any = importlib.import_module("yaml")
-    try:
-        node = yaml.compose(text, Loader=ManifestLoader)
-    except yaml.YAMLError:
-        return Origin(file=file)
-    return Origin(file=file, line=node.start_mark.line + 1, node=node) if node else Origin(file=file)
-
-
 def _documents(text: str, file: str) -> Iterator[Entry]:
-    yaml: Any = importlib.import_module("yaml")
-    loader: Any = ManifestLoader(text)
-    remedy = "Render the template first, e.g. with helm template" if "{{" in text else "Correct the YAML"
-    try:
-        _check_depth(text)
-        while loader.check_node():
-            node = loader.get_node()
-            if "&" in text:
-                _check_aliases(node)
-            origin = Origin(file=file, line=node.start_mark.line + 1, node=node)
-            yield from _repeated_keys(origin)  # before it is constructed, which puts merged keys among the others
-            yield from _objects(_constructed(loader, node), origin)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise OperationError(f"{file}{where}: {error.problem or error.context}", remedy=remedy) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise OperationError(f"{file}: {first}", remedy=remedy) from error
-    finally:
-        loader.dispose()
+    for value, document, repeated in read_documents(text, file):
+        origin = Origin(file=file, document=document)
+        yield from (_repeated(origin, key.start_mark.line + 1, key.value) for key in repeated)
+        yield from _objects(value, origin)
 
 
-def _constructed(loader: Any, node: YamlNode) -> object:  # noqa: ANN401 -- untyped
-    """The value of a document.
-
-    Raises:
-        ValueError: A scalar does not fit its tag.
-    """
-    try:
-        return loader.construct_document(node)
-    except MISFITS as error:
-        line = node.start_mark.line + 1
-        raise ValueError(f"a value of the document at line {line} does not fit its type: {error}") from error
-
-
-def _check_depth(text: str) -> None:
-    """Refuse what is nested so deeply that the parser in C would end the process.
-
-    Raises:
-        ValueError: It is.
-    """
-    widest = max((len(line) - len(line.lstrip(" -?:")) for line in text.splitlines()), default=0)
-    if widest + text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
-    yaml: Any = importlib.import_module("yaml")
-    depth = 0
-    for event in yaml.parse(text, Loader=ManifestLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            line = event.start_mark.line + 1
-            raise ValueError(f"line {line} is nested more than {MAX_DEPTH} levels deep")
-
-
-def _check_aliases(root: YamlNode) -> None:
-    """Refuse what aliases make endless, or far larger or deeper than it is written.
-
-    Raises:
-        ValueError: It is.
-    """
-    begun: set[int] = set()
-    measured: dict[int, tuple[int, int]] = {}
-    """Number of values and depth, written out, by the identity of a node all of whose parts are measured."""
-    left = [root]
-    while left:
-        node = left.pop()
-        line = node.start_mark.line + 1
-        parts = _parts(node)
-        if id(node) not in begun:
-            begun.add(id(node))
-            if any(id(part) in begun and id(part) not in measured for part in parts):
-                raise ValueError(f"the value at line {line} contains itself")
-            left += [node, *parts]
-        elif id(node) not in measured:
-            inner = [measured[id(part)] for part in parts]
-            values, depth = 1 + sum(size for size, _ in inner), 1 + max((deep for _, deep in inner), default=0)
-            if values > len(begun) + MAX_REPEATED:
-                raise ValueError(f"aliases of the value at line {line} stand for more than {MAX_REPEATED:,} values")
-            if depth > MAX_DEPTH:
-                raise ValueError(f"line {line} is nested more than {MAX_DEPTH} levels deep")
-            measured[id(node)] = (values, depth)
-
-
-def _repeated_keys(origin: Origin) -> Iterator[Entry]:
-    """That a mapping has a key twice: of such values only the last one is read."""
-    left = [origin.node] if origin.node else []
-    seen: set[int] = set()
-    while left:
-        node = left.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        keys: set[str] = set()
-        for key, _ in node.value if node.id == "mapping" else ():
-            if key.id == "scalar" and key.value in keys and key.value != "<<":
-                said = repeated_key(origin.file, key.start_mark.line + 1, key.value)
-                yield Entry(value={}, origin=origin, unread=said)
-            keys.add(str(key.value))
-        left += _parts(node)
-
-
-def _parts(node: YamlNode) -> list[YamlNode]:
-    """What a YAML node holds."""
-    if node.id == "mapping":
-        return [part for entry in node.value for part in entry]
-    return list(node.value) if node.id == "sequence" else []
+def _repeated(origin: Origin, line: int, key: str) -> Entry:
+    return Entry(value={}, origin=origin, unread=repeated_key(origin.file, line, key))
 
 
 def _objects(value: object, origin: Origin) -> Iterator[Entry]:
@@ -341,7 +189,6 @@ def _objects(value: object, origin: Origin) -> Iterator[Entry]:
     document = cast("Mapping[str, object]", value)
     kind, items = str(document.get("kind", "")), document.get("items")
     if kind.endswith("List") and isinstance(items, list):
-        line, node = _children(origin.node).get("items", (origin.line, None))
         common = {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")}
         listed = cast("list[object]", items)
         if common["kind"]:
@@ -349,16 +196,14 @@ def _objects(value: object, origin: Origin) -> Iterator[Entry]:
             listed = [
                 {**common, **mapping(cast("object", item))} if isinstance(item, Mapping) else item for item in listed
             ]
-        yield from _items(listed, Origin(file=origin.file, line=line, node=node))
+        yield from _items(listed, origin.below("items"))
         return
     yield Entry(value=document, origin=origin)
 
 
 def _items(items: Sequence[object], origin: Origin) -> Iterator[Entry]:
-    children = _children(origin.node)
     for index, item in enumerate(items):
-        line, node = children.get(f"[{index}]", (origin.line, None))
-        yield from _objects(item, Origin(file=origin.file, line=line, node=node))
+        yield from _objects(item, origin.below(f"[{index}]"))
 
 
 def _pulumi(value: object, file: str, stack: str) -> list[Entry] | None:

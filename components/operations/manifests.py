@@ -23,8 +23,9 @@ from ..model.rules import (
     managed_sign,
     read_object,
 )
-from .manifest_files import Entry, Origin, files_of, mapping, read_entries
+from .manifest_files import Entry, files_of, mapping, read_entries
 from .meshes import Domain, domain_of, mesh_config
+from .places import Origin
 from .unread import JUDGED, Unread, chart, chart_of, kustomization, of_others
 
 NEVER_READ: Final = "an object without a kind"

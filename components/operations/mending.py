@@ -5,7 +5,7 @@ import re
 from bisect import bisect, insort
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import accumulate, takewhile
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from ..model.rules import REMOVED, Edit, Finding
 from .errors import OperationError
-from .manifest_files import YamlNode
 from .manifests import Loaded
+from .places import YamlNode
 
 CONTEXT: Final = 3
 """Lines of a diff before and after what changes."""
@@ -140,11 +140,15 @@ def mend(loaded: Sequence[Loaded], finding: Finding, texts: dict[str, str]) -> t
     """
     near = next((each for each in loaded if each.cluster.name == finding.cluster), None) if finding.mend else None
     origin = near.origins.get(finding.object) if near else None
-    if origin is None or origin.node is None or not Path(origin.file).is_file():
+    document = origin.document if origin else None
+    if origin is None or document is None or not Path(origin.file).is_file():
         return None
     if origin.file not in texts:
         texts[origin.file] = _text(origin.file)
-    found = replacements(texts[origin.file], origin.node, finding.mend)
+    found = [
+        replace(each, start=document.start + each.start, end=document.start + each.end)
+        for each in replacements(document.text, origin.node, finding.mend)
+    ]
     return (origin.file, found) if found else None
 
 

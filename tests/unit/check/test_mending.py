@@ -92,10 +92,10 @@ def test_a_diff_shows_it_and_changes_nothing(tmp_path: Path, capsys: pytest.Capt
     assert path.read_text(encoding="utf-8") == WEB
 
 
-def many(number: int) -> str:
+def many(number: int, text: str = WEB) -> str:
     """Routes of different names, far from each other."""
     lines = "".join(f"# {line}\n" for line in range(100))
-    return "---\n".join(f"{lines}{WEB}".replace("web", f"web{each}") for each in range(number))
+    return "---\n".join(f"{lines}{text}".replace("web", f"web{each}") for each in range(number))
 
 
 def test_a_diff_is_that_of_the_whole_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,6 +106,7 @@ def test_a_diff_is_that_of_the_whole_files(tmp_path: Path, capsys: pytest.Captur
     main(["check", "--fix", str(path)])
     after = path.read_text(encoding="utf-8")
     lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{path}", f"b/{path}")
+    assert after == many(3, MENDED)
     assert shown == "".join(lines)
     assert shown.count("@@\n") > 1
 
