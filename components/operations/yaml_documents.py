@@ -19,6 +19,7 @@ MAX_REPEATED: Final = 100_000
 
 _TAG: Final = "tag:yaml.org,2002:"
 _TEXT, _MAP, _LIST = (f"{_TAG}{name}" for name in ("str", "map", "seq"))
+_SCALARS: Final = frozenset(f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "timestamp", "binary"))
 _BEGINNING: Final = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 """Of a document; no bracket of the one before is open there."""
 _ENDING: Final = re.compile(r"^\.\.\.(?=\s|\Z)", re.MULTILINE)
@@ -98,8 +99,8 @@ def _usual(loader: Any, node: YamlNode) -> object:  # noqa: ANN401 -- untyped
     if node.id == "scalar":
         if tag == _TEXT:
             return value
-        if construct := loader.yaml_constructors.get(tag):
-            return construct(loader, node)
+        if tag in _SCALARS:
+            return loader.yaml_constructors[tag](loader, node)
     elif tag == _MAP and node.id == "mapping":
         made = {key.value: _usual(loader, each) for key, each in value if key.tag == _TEXT and key.id == "scalar"}
         if len(made) == len(value):
