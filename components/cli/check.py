@@ -14,7 +14,6 @@ from ..extensions import own_rules
 from ..model import DnsLabel, Hostname, IstioBehaviour, ValidationError
 from ..model.rules import (
     PLAN_RULES,
-    ROOT_NAMESPACE,
     RULES,
     Mesh,
     Outcome,
@@ -66,8 +65,12 @@ def check(
     kubeconfig: Annotated[Path | None, typer.Option(help="Kubeconfig of the contexts.", metavar="FILE")] = None,
     istio: IstioReleases = None,
     root_namespace: Annotated[
-        str, typer.Option(help="Istio's root namespace in all clusters.", metavar="NAMESPACE")
-    ] = ROOT_NAMESPACE,
+        str,
+        typer.Option(
+            help="Istio's root namespace in all clusters; default by the mesh's configuration, else istio-system.",
+            metavar="NAMESPACE",
+        ),
+    ] = "",
     cluster_domain: Annotated[
         str,
         typer.Option(
@@ -113,14 +116,13 @@ def check(
         )
     declared = istio_releases(istio or [])
     versions = {name: IstioBehaviour.of_release(release, field=ISTIO) for name, release in declared.items()}
-    root = str(DnsLabel(root_namespace, field="--root-namespace"))
     sources = Sources(
         paths=paths or [],
         clusters=cluster or [],
         contexts=context or [],
         kubeconfig=kubeconfig,
         versions=versions,
-        root_namespace=root,
+        root_namespace=str(DnsLabel(root_namespace, field="--root-namespace")) if root_namespace else "",
         domain=str(Hostname(cluster_domain, field="--cluster-domain")) if cluster_domain else "",
     )
     settings = RuleSettings(max_waiver_days=max_waiver_days, object_waivers=object_waivers)

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from ..model import DnsLabel, ValidationError
-from ..model.rules import ROOT_NAMESPACE
 from ..operations.cluster_objects import read_cluster
 from ..operations.errors import OperationError
 from ..operations.kube import ClusterAccess
@@ -69,7 +68,13 @@ def command(
         str, typer.Option(help="Which cluster, where a stack manages several: its Kubernetes provider.", metavar="NAME")
     ] = "",
     kubeconfig: Annotated[Path | None, typer.Option(help="Kubeconfig of the contexts.", metavar="FILE")] = None,
-    root_namespace: Annotated[str, typer.Option(help="Istio's root namespace.", metavar="NAMESPACE")] = ROOT_NAMESPACE,
+    root_namespace: Annotated[
+        str,
+        typer.Option(
+            help="Istio's root namespace; default by the mesh's configuration, else istio-system.",
+            metavar="NAMESPACE",
+        ),
+    ] = "",
     expect: Annotated[Path | None, typer.Option(help="Changes that should be.", metavar="FILE")] = None,
     write_expect: Annotated[
         Path | None, typer.Option(help="Write what changes, to be reviewed and given to --expect.", metavar="FILE")
@@ -134,7 +139,7 @@ class States:
     def __init__(self, *, cluster: str, kubeconfig: Path | None, root_namespace: str) -> None:
         self._cluster = cluster
         self._kubeconfig = kubeconfig
-        self._root = str(DnsLabel(root_namespace, field="--root-namespace"))
+        self._root = str(DnsLabel(root_namespace, field="--root-namespace")) if root_namespace else ""
 
     def load(self, given: Sequence[str], option: str) -> Loaded:
         """Read one state.

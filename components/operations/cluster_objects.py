@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from ..model.istio import IstioBehaviour
-from ..model.rules import ROOT_NAMESPACE
 from .errors import OperationError
 from .kube import FORBIDDEN, REQUEST_SECONDS, ClusterAccess, grant, open_client
 from .manifest_files import Entry
 from .manifests import Loaded, gather
-from .meshes import CONFIGURATION
+from .meshes import configuration_places
 from .places import Origin
 from .unread import Unread
 
@@ -78,7 +77,7 @@ def read_cluster(
     access: ClusterAccess,
     istio: IstioBehaviour | None = None,
     *,
-    root_namespace: str = ROOT_NAMESPACE,
+    root_namespace: str = "",
     domain: str = "",
     controllers: bool = False,
     deciding: bool = False,
@@ -88,7 +87,7 @@ def read_cluster(
     Args:
         access: How to reach it; its name is what findings call the cluster.
         istio: Behaviour of its control plane; None to read it from istiod's Deployment.
-        root_namespace: Istio's root namespace there.
+        root_namespace: Istio's root namespace there; empty to read it from the mesh's configuration.
         domain: Domain of its Services; empty to read it from istiod's Deployment.
         controllers: Whether the objects of Flagger and Argo Rollouts are read too.
         deciding: Whether all else that decides about requests is read too; what may not be listed is told as unread.
@@ -105,7 +104,10 @@ def read_cluster(
         except ForbiddenError as error:
             said = Unread(file=f"cluster {access.name}", line=1, message=error.problem, remedy=error.remedy)
             entries.append(Entry(value={}, origin=Origin(file=said.file), unread=said))
-    entries += _mesh(api, access.name, root_namespace)
+    for place in configuration_places((entry.value for entry in entries), root_namespace):
+        if said := _mesh(api, access.name, place):
+            entries.append(said)
+            break
     return gather(access.name, entries, istio, complete=True, root_namespace=root_namespace, domain=domain)
 
 
@@ -123,21 +125,20 @@ def _list(api: Any, cluster: str, resource: tuple[str, str, str]) -> Iterator[En
             return
 
 
-def _mesh(api: Any, cluster: str, root_namespace: str) -> list[Entry]:  # noqa: ANN401 -- untyped
-    """The ConfigMap with the mesh's configuration; where it may not be read, that this is so."""
+def _mesh(api: Any, cluster: str, place: tuple[str, str]) -> Entry | None:  # noqa: ANN401 -- untyped
+    """A ConfigMap with the mesh's configuration, if it is there; where it may not be read, that this is so."""
     client: Any = importlib.import_module("kubernetes.client")
     origin = Origin(file=f"cluster {cluster}")
+    namespace, name = place
     try:
-        found = client.CoreV1Api(api).read_namespaced_config_map(
-            CONFIGURATION, root_namespace, _request_timeout=REQUEST_SECONDS
-        )
+        found = client.CoreV1Api(api).read_namespaced_config_map(name, namespace, _request_timeout=REQUEST_SECONDS)
     except client.ApiException as error:
         if error.status != FORBIDDEN:
-            return []  # of a revision, or of a mesh that is not there
-        message = f"the mesh's configuration, ConfigMap {root_namespace}/{CONFIGURATION}, may not be read"
+            return None
+        message = f"the mesh's configuration, ConfigMap {namespace}/{name}, may not be read"
         remedy = f"Allow to get it, or take Istio's defaults for what holds; {grant('get', 'configmaps')}"
-        return [Entry(value={}, origin=origin, unread=Unread(file=origin.file, line=1, message=message, remedy=remedy))]
-    return [Entry(value={**api.sanitize_for_serialization(found), "kind": "ConfigMap"}, origin=origin)]
+        return Entry(value={}, origin=origin, unread=Unread(file=origin.file, line=1, message=message, remedy=remedy))
+    return Entry(value={**api.sanitize_for_serialization(found), "kind": "ConfigMap"}, origin=origin)
 
 
 def _page(api: Any, cluster: str, version: str, plural: str, token: str) -> Mapping[str, object]:  # noqa: ANN401 -- untyped

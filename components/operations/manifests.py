@@ -13,7 +13,6 @@ from ..model.collection import uncollected
 from ..model.istio import IstioBehaviour
 from ..model.rules import (
     NAMELESS,
-    ROOT_NAMESPACE,
     ClusterObjects,
     KubeObject,
     Node,
@@ -24,7 +23,7 @@ from ..model.rules import (
     read_object,
 )
 from .manifest_files import Entry, files_of, mapping, read_entries
-from .meshes import Domain, domain_of, mesh_config
+from .meshes import Domain, domain_of, mesh_settings
 from .places import Origin
 from .unread import JUDGED, Unread, chart, chart_of, kustomization, of_others
 
@@ -71,7 +70,7 @@ def load(
     istio: IstioBehaviour | None = None,
     *,
     single: bool = False,
-    root_namespace: str = ROOT_NAMESPACE,
+    root_namespace: str = "",
     domain: str = "",
 ) -> list[Loaded]:
     """Read the objects of one cluster, or of each cluster that a Pulumi stack manages.
@@ -82,7 +81,7 @@ def load(
         paths: Files and folders; YAML or JSON, several documents and lists included.
         istio: Behaviour of its control plane; None to read it from istiod's Deployment, if that is at hand.
         single: Take all as one cluster, whichever provider manages an object.
-        root_namespace: Istio's root namespace there.
+        root_namespace: Istio's root namespace there; empty to read it from the mesh's configuration.
         domain: Domain of its Services; empty to read it from istiod's Deployment, if that is at hand.
 
     Raises:
@@ -139,8 +138,13 @@ def laid_over(base: Loaded, changed: Loaded) -> Loaded:
     """
     new = {str(each) for each in changed.cluster.objects}
     kept = [each for each in base.cluster.objects if str(each) not in new]
-    config = changed.cluster.mesh_config or base.cluster.mesh_config
-    cluster = replace(base.cluster, objects=[*kept, *changed.cluster.objects], mesh_config=config)
+    settled = changed.cluster if changed.cluster.mesh_config else base.cluster
+    cluster = replace(
+        base.cluster,
+        objects=[*kept, *changed.cluster.objects],
+        root_namespace=settled.root_namespace,
+        mesh_config=settled.mesh_config,
+    )
     return replace(
         base,
         cluster=cluster,
@@ -157,7 +161,7 @@ def gather(
     istio: IstioBehaviour | None,
     *,
     complete: bool,
-    root_namespace: str = ROOT_NAMESPACE,
+    root_namespace: str = "",
     domain: str = "",
 ) -> Loaded:
     """Make a cluster of objects.
@@ -167,7 +171,7 @@ def gather(
         entries: Its objects.
         istio: Behaviour of its control plane; None to read it from istiod's Deployment, if that is among them.
         complete: Whether these are all of its objects.
-        root_namespace: Istio's root namespace there.
+        root_namespace: Istio's root namespace there; empty to read it from the mesh's configuration.
         domain: Domain of its Services; empty to read it from istiod's Deployment, if that is among them.
     """
     entries = list(entries)
@@ -201,13 +205,14 @@ def gather(
         known[key] = read
         control_plane = control_plane or control_plane_of(read)
         origins[str(read)] = entry.origin
+    mesh = mesh_settings((entry.value for entry in entries), root_namespace)
     cluster = ClusterObjects(
         name=name,
         objects=list(known.values()),
         istio=istio or control_plane,
         complete=complete,
-        root_namespace=root_namespace,
-        mesh_config=mesh_config((entry.value for entry in entries), root_namespace),
+        root_namespace=mesh.root_namespace,
+        mesh_config=mesh.config,
         managed_sign=next(filter(None, (managed_sign(Node(entry.value)) for entry in entries)), ""),
     )
     return Loaded(

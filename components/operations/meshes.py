@@ -4,64 +4,116 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, cast
 
 import yaml
 
 from ..model.routing import CLUSTER_DOMAIN
-from ..model.rules import Finding, Node, NotJudgedError
+from ..model.rules import ROOT_NAMESPACE, Finding, Node, NotJudgedError
 from ..yamlreading import UNREADABLE
 
 CONFIGURATION: Final = "istio"
 """Name of the ConfigMap that holds a mesh's configuration; those of revisions, ``istio-<revision>``, sort behind it."""
 
+DEFAULT_REVISION: Final = "default"
+"""What istiod's Deployment has as label ``istio.io/rev`` where it has no revision. Source: Istio's chart ``istiod``."""
 
-def mesh_config(objects: Iterable[Mapping[str, object]], root_namespace: str) -> Mapping[str, object]:
-    """The configuration of the mesh; empty where it is not at hand or cannot be read: istiod then takes its defaults.
+
+@dataclass(frozen=True, kw_only=True)
+class MeshSettings:
+    """What holds for a mesh as a whole.
+
+    Attributes:
+        root_namespace: Its root namespace.
+        config: Its configuration; empty where it is not at hand or cannot be read: istiod then takes its defaults.
+    """
+
+    root_namespace: str
+    config: Mapping[str, object]
+
+
+def mesh_settings(objects: Iterable[Mapping[str, object]], root_namespace: str = "") -> MeshSettings:
+    """What a cluster's objects say of their mesh.
+
+    The configuration is a ConfigMap of the root namespace that is given, else one beside istiod, of ``istio-system``,
+    or of the only namespace that has one.
 
     Args:
         objects: Objects of a cluster.
-        root_namespace: Istio's root namespace.
+        root_namespace: Istio's root namespace; empty to read it from the configuration.
     """
-    found: dict[str, str] = {}
+    beside: list[str] = []
+    found: dict[str, dict[str, str]] = {}
     for value in objects:
+        node = Node(value)
         with suppress(NotJudgedError):
-            found |= _configuration(Node(value), root_namespace)
-    if not found:
-        return {}
-    try:
-        read: object = yaml.safe_load(found[min(found)])
-    except UNREADABLE:
-        return {}
-    return cast("Mapping[str, object]", read) if isinstance(read, Mapping) else {}
+            if _is_istiod(node):
+                beside.append(_namespace(node))
+            elif node["kind"].value == "ConfigMap":
+                name, text = node["metadata"]["name"].text(), node["data"]["mesh"].text()
+                if text and name.partition("-")[0] == CONFIGURATION:
+                    found.setdefault(_namespace(node), {})[name] = text
+    places = (root_namespace, *beside, ROOT_NAMESPACE, *(found if len(found) == 1 else ()))
+    texts = next((found[place] for place in places if place in found), None)
+    config = _read(texts[min(texts)] if texts else "")
+    said = config.get("rootNamespace")
+    root = root_namespace or (said if isinstance(said, str) and said else ROOT_NAMESPACE)
+    return MeshSettings(root_namespace=root, config=config)
 
 
-def _configuration(node: Node, root_namespace: str) -> dict[str, str]:
-    """The text of a mesh's configuration by the name of its ConfigMap; nothing for another object.
+def configuration_places(objects: Iterable[Mapping[str, object]], root_namespace: str = "") -> list[tuple[str, str]]:
+    """Where a live cluster may have the configuration of its mesh: namespaces and names of ConfigMaps, by preference.
 
-    Raises:
-        NotJudgedError: Which ConfigMap it is, or what it holds, is not known yet.
+    Args:
+        objects: Objects of the cluster.
+        root_namespace: Istio's root namespace, if it is known.
     """
-    if node["kind"].value != "ConfigMap" or node["metadata"]["namespace"].value != root_namespace:
-        return {}
-    name, text = node["metadata"]["name"].text(), node["data"]["mesh"].text()
-    return {name: text} if text and (name == CONFIGURATION or name.startswith(f"{CONFIGURATION}-")) else {}
+    places: list[tuple[str, str]] = []
+    for value in objects:
+        node = Node(value)
+        if _is_istiod(node):
+            revision = node["metadata"]["labels"]["istio.io/rev"].text(DEFAULT_REVISION)
+            name = CONFIGURATION if revision == DEFAULT_REVISION else f"{CONFIGURATION}-{revision}"
+            places.append((_namespace(node), name))
+    places.sort(key=lambda place: (place[0] != root_namespace, place[1]))
+    return [*dict.fromkeys((*places, (root_namespace or ROOT_NAMESPACE, CONFIGURATION)))]
 
 
 def domain_of(objects: Iterable[Mapping[str, object]]) -> str:
     """Domain of Services by the arguments of istiod's Deployment; Istio's default where it is not at hand."""
     for value in objects:
         node = Node(value)
-        try:
-            if node["kind"].value != "Deployment" or node["metadata"]["labels"]["app"].text() != "istiod":
+        with suppress(NotJudgedError):
+            if not _is_istiod(node):
                 continue
             for container in node.at("spec", "template", "spec")["containers"].elements():
                 words = [word for each in container["args"].texts() for word in each.split("=", 1)]
                 if "--domain" in words[:-1]:
                     return words[words.index("--domain") + 1]
-        except NotJudgedError:
-            continue
     return CLUSTER_DOMAIN
+
+
+def _is_istiod(node: Node) -> bool:
+    """Whether an object is istiod's Deployment, as Istio's chart labels it.
+
+    Raises:
+        NotJudgedError: That is not known yet.
+    """
+    return node["kind"].value == "Deployment" and node["metadata"]["labels"]["app"].text() == "istiod"
+
+
+def _namespace(node: Node) -> str:
+    return node["metadata"]["namespace"].text("default")
+
+
+def _read(text: str) -> Mapping[str, object]:
+    """A configuration by its text; empty where it is none."""
+    try:
+        read: object = yaml.safe_load(text)
+    except UNREADABLE:
+        return {}
+    return cast("Mapping[str, object]", read) if isinstance(read, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -88,11 +140,23 @@ class Domain:
 
     def said(self, text: str) -> str:
         """A text with both domains exchanged."""
-        if self.name == CLUSTER_DOMAIN or ".svc." not in text:
+        if self.name == CLUSTER_DOMAIN or not (".svc." in text or "*." in text):
             return text
-        other = {CLUSTER_DOMAIN: self.name, self.name: CLUSTER_DOMAIN}
-        pattern = r"\.svc\.(" + "|".join(map(re.escape, other)) + r")(?![\w-]|\.\w)"
-        return re.sub(pattern, lambda found: f".svc.{other[found[1]]}", text)
+        pattern, other = self._exchanged
+        return pattern.sub(lambda found: other[found[0]], text)
+
+    @cached_property
+    def _exchanged(self) -> tuple[re.Pattern[str], Mapping[str, str]]:
+        """What is found in texts, and what stands there instead.
+
+        ``*.local`` matches every Service of the one domain and no Service of the other, where a name that nobody can
+        have (RFC 2606) stands for it.
+        """
+        pairs = [(f"{before}.{CLUSTER_DOMAIN}", f"{before}.{self.name}") for before in (".svc", "*")]
+        if not self.name.endswith(".local"):
+            pairs.append(("*.local", "*.local.invalid"))
+        other = dict(pairs) | {second: first for first, second in pairs}
+        return re.compile("(?:" + "|".join(map(re.escape, other)) + r")(?![\w-]|\.\w)"), other
 
     def finding(self, finding: Finding) -> Finding:
         """A finding about objects that were read so, in the words of whoever wrote them."""

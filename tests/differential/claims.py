@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pulumi_traffic_mirror.model.istio import IstioBehaviour, IstioVersion
 from pulumi_traffic_mirror.model.routing import service_host
 from pulumi_traffic_mirror.model.rules import (
-    ROOT_NAMESPACE,
     ClusterObjects,
     Finding,
     Mesh,
@@ -17,7 +16,7 @@ from pulumi_traffic_mirror.model.rules import (
 from pulumi_traffic_mirror.model.rules.objects import service_name
 from pulumi_traffic_mirror.model.rules.outlets import own_hosts
 from pulumi_traffic_mirror.model.rules.sidecar_ports import may_be_elsewhere
-from pulumi_traffic_mirror.operations.meshes import mesh_config
+from pulumi_traffic_mirror.operations.meshes import mesh_settings
 from tests.differential.maker import Object
 
 
@@ -107,7 +106,14 @@ class Claims:
 def claims_of(objects: Sequence[Object]) -> Claims:
     """Run every rule."""
     istio = IstioBehaviour(version=IstioVersion(1, 31))
-    config = mesh_config(objects, ROOT_NAMESPACE)
-    cluster = ClusterObjects(name="mesh", objects=objects, istio=istio, complete=True, mesh_config=config)
+    mesh = mesh_settings(objects)
+    cluster = ClusterObjects(
+        name="mesh",
+        objects=objects,
+        istio=istio,
+        complete=True,
+        root_namespace=mesh.root_namespace,
+        mesh_config=mesh.config,
+    )
     found = run_rules(Mesh(clusters=[cluster]))
     return Claims(cluster, [each for each in found if each.outcome is not Outcome.WAIVED])

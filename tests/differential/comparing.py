@@ -1,12 +1,13 @@
 """What the linter says or implies about a mesh, against what istiod renders for each proxy."""
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
-from pulumi_traffic_mirror.model.rules import ROOT_NAMESPACE, Severity
-from pulumi_traffic_mirror.operations.meshes import mesh_config
+from pulumi_traffic_mirror.model.rules import Severity
+from pulumi_traffic_mirror.operations.meshes import Domain, domain_of, mesh_settings
 from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries, named_target
@@ -52,18 +53,38 @@ class Result:
     refused: frozenset[str] = frozenset()
 
 
+class _Speaking:
+    """istiod of a cluster whose Services have another domain, asked and understood in the one that rules know."""
+
+    def __init__(self, domain: Domain, oracle: Oracle) -> None:
+        self._domain = domain
+        self._oracle = oracle
+
+    def read(self, given: Mapping[str, object]) -> Object:
+        """An object as rules read it, or one of theirs as it is written."""
+        return cast("Object", self._domain.read(given))
+
+    def ask(self, question: Question) -> Answer:
+        """Ask in its own words."""
+        objects = [self.read(each) for each in question.objects]
+        answer = self._oracle.ask(replace(question, objects=objects, domain=self._domain.name))
+        return json.loads(self._domain.said(json.dumps(answer)))
+
+
 def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
     """Hold every claim about a mesh against istiod."""
-    objects = told_apart(objects)
-    question = question_of(named_entries(objects), mesh=mesh_config(objects, ROOT_NAMESPACE))
+    istiod = _Speaking(Domain(domain_of(objects)), oracle)
+    objects = told_apart([istiod.read(each) for each in objects])
+    mesh = mesh_settings(objects)
+    question = question_of(named_entries(objects), root_namespace=mesh.root_namespace, mesh=mesh.config)
     try:
-        answer = oracle.ask(question)
+        answer = istiod.ask(question)
     except OracleError as error:
         return Result([], 0, 0, str(error))
     if reason := answer.get("error"):
         return Result([Disagreement("istiod-failed", "", reason[:160])], 0, answer["milliseconds"])
     claims = claims_of(objects)
-    found = [*_refusals(answer, claims), *_frozen(answer, claims, partial(_of_callers, question, claims, oracle))]
+    found = [*_refusals(answer, claims), *_frozen(answer, claims, partial(_of_callers, question, claims, istiod))]
     refused = {fact["object"] for fact in answer.get("objects", []) if fact.get("refused")}
     mirror_entries = claims.cluster.routing.mirror_entries
     frozen = bool(_refused_routes(answer))
@@ -74,7 +95,7 @@ def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
             found += JudgedMirror(mirror_entry, claims, question, answer).disagreements()
     found += [*_unlisted(answer, claims, refused), *_unmade(answer, claims)] if not frozen else ()
     try:
-        _ = found and oracle.ask(question)  # it may have ended while it answered, with some of it alone
+        _ = found and istiod.ask(question)  # it may have ended while it answered, with some of it alone
     except OracleError as error:
         return Result([], 0, 0, str(error))
     mirrors = sum(1 for _ in _mirrors(answer))
@@ -103,7 +124,7 @@ def _refused_routes(answer: Answer) -> set[str]:
     return {config.get("refused", "") for config in configs} - {""}
 
 
-def _of_callers(question: Question, claims: Claims, oracle: Oracle) -> Answer:
+def _of_callers(question: Question, claims: Claims, istiod: _Speaking) -> Answer:
     """What istiod renders for the sidecars of all workloads, whose labels may let other entries through."""
     places = {each.namespace for each in question.proxies if each.kind is ProxyKind.SIDECAR}
     callers = [
@@ -111,7 +132,7 @@ def _of_callers(question: Question, claims: Claims, oracle: Oracle) -> Answer:
         for each, own in claims.cluster.workloads
         if each.namespace in places
     ]
-    return oracle.ask(replace(question, proxies=callers))
+    return istiod.ask(replace(question, proxies=callers))
 
 
 def _frozen(answer: Answer, claims: Claims, ask_callers: Callable[[], Answer]) -> Iterable[Disagreement]:

@@ -42,6 +42,7 @@ class Mesh(VariationMaker, RouteMaker, FilterMaker):
             self.change_waypoints()
         if self.chance(0.5):
             self.vary()
+        self.vary_mesh()
 
     def _make_services(self) -> None:
         # As in any mesh, some Service has port 80: only then sidecars route hosts that nothing defines.

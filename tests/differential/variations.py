@@ -1,5 +1,6 @@
 """Variations of random meshes, made last, so that each seed's mesh is otherwise what it was without them."""
 
+import json
 from typing import Final
 
 import yaml
@@ -7,6 +8,12 @@ import yaml
 from pulumi_traffic_mirror.model.render.gateway_api import TERMINATE_MODE
 from tests.differential.maker import ISTIO, NATIVE, Object, full
 from tests.differential.targets import OUTSIDE, TargetMaker
+
+ROOT: Final = "mesh-root"
+"""Another root namespace than Istio's own."""
+
+DOMAIN: Final = "corp.internal"
+"""Another domain of Services than Kubernetes' own; no wildcard of the meshes is for a part of it."""
 
 EXPORTS: Final = ("Service", "VirtualService", "DestinationRule")
 """Kinds of which the mesh's configuration says who sees those that do not say so themselves."""
@@ -35,6 +42,32 @@ class VariationMaker(TargetMaker):
         }
         for way in self.random.sample(sorted(ways), self.pick(1, 2, 3)):
             ways[way]()
+
+    def vary_mesh(self) -> None:
+        """Change what holds for the mesh as a whole, in some meshes."""
+        if self.chance(0.1):
+            self._move_root()
+        if self.chance(0.1):
+            self._rename_domain()
+
+    def _move_root(self) -> None:
+        """Another root namespace, with some of what reaches the whole mesh."""
+        [made] = self._of("ConfigMap") or [self.add("v1", "ConfigMap", "istio", "istio-system", None)]
+        config = yaml.safe_load(made["data"]["mesh"]) if "data" in made else {}
+        made["data"] = {"mesh": yaml.safe_dump({**config, "rootNamespace": ROOT})}
+        for each in (*self._of("EnvoyFilter"), *self._of("DestinationRule"), *self._of("Sidecar")):
+            if each["metadata"]["namespace"] == "istio-system" and self.chance(0.6):
+                each["metadata"]["namespace"] = ROOT
+
+    def _rename_domain(self) -> None:
+        """Another domain of Services, which some objects do not know."""
+        for index, each in enumerate(self.objects):
+            if self.chance(0.9):
+                self.objects[index] = json.loads(json.dumps(each).replace("cluster.local", DOMAIN))
+        container = {"name": "discovery", "image": "pilot:1.31.0", "args": ["discovery", "--domain", DOMAIN]}
+        pods = {"metadata": {"labels": {"app": "istiod"}}, "spec": {"containers": [container]}}
+        spec = {"selector": {"matchLabels": {"app": "istiod"}}, "template": pods}
+        self.add("apps/v1", "Deployment", "istiod", "istio-system", spec, labels={"app": "istiod"})
 
     def _of(self, kind: str, version: str = "") -> list[Object]:
         return [each for each in self.objects if each["kind"] == kind and each["apiVersion"].startswith(version)]

@@ -127,7 +127,12 @@ def question_of(
     ambient = any(each.kind is ProxyKind.WAYPOINT for each in proxies) or any(
         _labels(each).get(DATAPLANE) == "ambient" for each in given
     )
-    return Question(objects=cluster.objects, proxies=proxies, ambient=ambient, mesh=mesh or {})
+    return Question(
+        objects=cluster.objects,
+        proxies=proxies,
+        ambient=ambient,
+        mesh={**(mesh or {}), "rootNamespace": root_namespace},
+    )
 
 
 def by_age(question: Question, *, reverse: bool = False) -> Question:

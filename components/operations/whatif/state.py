@@ -121,11 +121,13 @@ def read_state(loaded: Loaded, oracle: Oracle, *, other: Loaded | None = None) -
         OperationError: It cannot tell: it fails, gives no answer, or a value is not known yet.
     """
     objects = [each.root.value if isinstance(each, KubeObject) else each for each in loaded.cluster.objects]
-    question = question_of(named_entries(objects), root_namespace=loaded.cluster.root_namespace)
+    question = question_of(
+        named_entries(objects), root_namespace=loaded.cluster.root_namespace, mesh=loaded.cluster.mesh_config
+    )
     wanted = _distinct(question.proxies)
     try:
         rendered = frozenset(each.name for each in wanted)
-        answer = oracle.ask(replace(question, rendered=rendered, mesh=loaded.cluster.mesh_config))
+        answer = oracle.ask(replace(question, rendered=rendered))
     except TypeError as error:  # JSON has no word for what is not known yet
         raise OperationError(
             f"istiod cannot tell for {loaded.cluster.name}: some values are not known yet",

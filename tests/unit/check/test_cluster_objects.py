@@ -29,6 +29,7 @@ PLURALS = {
     "Deployment": "deployments",
     "Canary": "canaries",
     "AuthorizationPolicy": "authorizationpolicies",
+    "ConfigMap": "configmaps",
 }
 
 
@@ -53,6 +54,12 @@ def api_server(objects: list[Object], folder: Path, forbidden: str = "") -> Iter
                 self.answer(403, {"kind": "Status", "code": 403, "reason": "Forbidden"})
                 return
             found = [each for each in objects if PLURALS[each["kind"]] == plural and each["apiVersion"] == version]
+            *above, name = url.path.strip("/").split("/")
+            if above[-1:] == ["configmaps"]:
+                known = {each["metadata"]["namespace"]: each for each in objects if each["metadata"]["name"] == name}
+                config = known.get(above[-2], {"kind": "Status", "code": 404})
+                self.answer(200 if above[-2] in known else 404, config)
+                return
             if not found and plural in ("httproutes", "grpcroutes", "xlistenersets", "referencegrants"):
                 self.answer(404, {"kind": "Status", "code": 404})
                 return
@@ -100,6 +107,33 @@ def test_every_object_is_read_page_by_page(tmp_path: Path) -> None:
     assert loaded.cluster.istio
     assert str(loaded.cluster.istio.version) == "1.31.0"
     assert len(loaded.cluster.of("Service")) == 3
+
+
+def configured(namespace: str, name: str, **mesh: Any) -> Object:
+    """The ConfigMap of a mesh's configuration."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mesh": yaml.safe_dump(mesh)}}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "revision", "name", "root"),
+    [
+        ("istio-system", "", "istio", "roots"),
+        ("mesh", "default", "istio", "roots"),
+        ("mesh", "1-31", "istio-1-31", "roots"),
+        ("mesh", "1-31", "istio", "istio-system"),
+    ],
+)
+def test_the_configuration_is_that_beside_istiod(
+    tmp_path: Path, namespace: str, revision: str, name: str, root: str
+) -> None:
+    plane = istiod()
+    plane["metadata"]["namespace"] = namespace
+    plane["metadata"]["labels"] |= {"istio.io/rev": revision} if revision else {}
+    with api_server([plane, configured(namespace, name, rootNamespace="roots")], tmp_path) as kubeconfig:
+        access = ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a")
+        assert read_cluster(access).cluster.root_namespace == root
+        assert read_cluster(access, root_namespace="given").cluster.root_namespace == "given"
 
 
 def test_objects_of_controllers_are_read_where_they_are_judged(

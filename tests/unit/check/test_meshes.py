@@ -52,9 +52,9 @@ def entry(namespace: str = "shop", **spec: Any) -> Object:
     }
 
 
-def configured(**mesh: Any) -> Object:
+def configured(namespace: str = "istio-system", **mesh: Any) -> Object:
     """The ConfigMap of the mesh's configuration."""
-    metadata = {"name": "istio", "namespace": "istio-system"}
+    metadata = {"name": "istio", "namespace": namespace}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mesh": yaml.safe_dump(mesh)}}
 
 
@@ -156,6 +156,55 @@ def test_the_configuration_of_revisions_does_not_hang_on_the_order_of_files(
     assert found(tmp_path, capsys, [*OBJECTS, old, new]) == found(tmp_path, capsys, [*OBJECTS, new, old])
 
 
+def istiod(namespace: str, *args: str) -> Object:
+    """A control plane's Deployment."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "istiod", "namespace": namespace, "labels": {"app": "istiod"}},
+        "spec": {"template": {"spec": {"containers": [{"name": "discovery", "args": ["discovery", *args]}]}}},
+    }
+
+
+def braked(namespace: str) -> Object:
+    """A DestinationRule with every brake, for a Service of another namespace."""
+    spec = {"host": "shadow.shop.svc.cluster.local", "trafficPolicy": BRAKES}
+    metadata = {"name": "shadow", "namespace": namespace}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+SETTLED = configured("mesh", rootNamespace="roots")
+
+
+@pytest.mark.parametrize(
+    ("root", "given", "words"),
+    [
+        ("istio-system", [], []),
+        ("roots", [configured(rootNamespace="roots")], []),
+        ("roots", [SETTLED], []),
+        ("istio-system", [configured("mesh")], []),
+        ("istio-system", [configured(rootNamespace=["roots"])], []),
+        ("istio-system", [SETTLED, configured("other")], []),
+        ("roots", [SETTLED, configured("other"), istiod("mesh")], []),
+        ("istio-system", [SETTLED, configured()], []),
+        ("roots", [SETTLED, configured(), istiod("mesh")], []),
+        ("other", [SETTLED], ["--root-namespace", "other"]),
+        ("other", [], ["--root-namespace", "other"]),
+    ],
+)
+def test_the_root_namespace_is_an_option_or_read_from_the_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], root: str, given: list[Object], words: list[str]
+) -> None:
+    for place in ("istio-system", "roots", "other", "mesh"):
+        rules = found(tmp_path, capsys, [*OBJECTS, braked(place), *given], *words)
+        assert ("destination-rule-out-of-reach" in rules) == (place != root), place
+
+
 def moved(objects: list[Object], domain: str) -> list[Object]:
     """Objects of a cluster with another domain."""
     return json.loads(json.dumps(objects).replace("cluster.local", domain))
@@ -166,14 +215,7 @@ def test_another_domain_is_an_option_or_read_from_istiod(tmp_path: Path, capsys:
     given = found(tmp_path, capsys, objects, "--cluster-domain", "corp.example")
     plain = found(tmp_path, capsys, [*OBJECTS, *sending()])
     assert given == moved([plain], "corp.example")[0]  # type: ignore[comparison-overlap]
-    container = {"name": "discovery", "args": ["discovery", "--domain", "corp.example"]}
-    istiod = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "istiod", "namespace": "istio-system", "labels": {"app": "istiod"}},
-        "spec": {"template": {"spec": {"containers": [container]}}},
-    }
-    assert found(tmp_path, capsys, [*objects, istiod]) == given
+    assert found(tmp_path, capsys, [*objects, istiod("istio-system", "--domain", "corp.example")]) == given
     assert "mirror-target-undefined" in found(tmp_path, capsys, objects)
 
 
@@ -181,6 +223,25 @@ def test_the_usual_domain_is_a_stranger_in_another(tmp_path: Path, capsys: pytes
     objects = [*moved(OBJECTS[:2], "corp.example"), route("shadow.shop.svc.cluster.local")]
     [message] = found(tmp_path, capsys, objects, "--cluster-domain", "corp.example")["mirror-target-undefined"]
     assert message == "no ServiceEntry defines shadow.shop.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("host", "domain", "matches"),
+    [
+        ("*.corp.example", "corp.example", True),
+        ("*.svc.corp.example", "corp.example", True),
+        ("*.cluster.local", "corp.example", False),
+        ("*.local", "corp.example", False),
+        ("*.local", "corp.local", True),
+    ],
+)
+def test_a_wildcard_is_for_the_services_of_its_domain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str, domain: str, *, matches: bool
+) -> None:
+    rule = braked("shop")
+    rule["spec"]["host"] = host
+    rules = found(tmp_path, capsys, [*moved(OBJECTS, domain), rule], "--cluster-domain", domain)
+    assert any(each.startswith("DestinationRule") for each in rules["mirror-no-brakes"]) == matches
 
 
 def test_a_domain_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,12 @@
 """What is certain because istiod shows it, and what is not because it was not asked for all that matters."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pulumi_traffic_mirror.model.rules import Mesh, run_rules
 from pulumi_traffic_mirror.operations.oracle import Oracle, confirm, question_of
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries
 from pulumi_traffic_mirror.operations.oracle.showing import ABSENT, UNANSWERED, UNBOUNDED, UNSENT, shown
@@ -154,6 +156,19 @@ def test_what_istiod_shows_is_certain_where_nothing_else_decides_it(oracle: Orac
     objects, expected = MESHES[name]
     claims = claims_of(objects)
     found = confirm(claims.cluster, claims.findings, oracle).by_istiod
+    assert {each.rule for each in found} & {UNSENT, ABSENT, UNANSWERED, UNBOUNDED} == expected
+
+
+@pytest.mark.parametrize(("root", "expected"), [("roots", set[str]()), ("istio-system", {UNBOUNDED})])
+def test_istiod_is_asked_about_the_root_namespace_that_the_cluster_has(
+    oracle: Oracle, root: str, expected: set[str]
+) -> None:
+    reaching = bounding()
+    reaching["metadata"]["namespace"] = "roots"
+    del reaching["spec"]["workloadSelector"]
+    objects = [service("web"), service("copy"), endless(route()), reaching]
+    cluster = replace(claims_of(objects).cluster, root_namespace=root)
+    found = confirm(cluster, run_rules(Mesh(clusters=[cluster])), oracle).by_istiod
     assert {each.rule for each in found} & {UNSENT, ABSENT, UNANSWERED, UNBOUNDED} == expected
 
 
