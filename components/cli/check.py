@@ -142,8 +142,8 @@ def check(
     else:
         print_checkup(checkup, open_console())
     if fix:
-        mended = sum(each.findings for each in changes)
-        typer.echo(f"{mended} findings mended in {len(changes)} files.", err=True)
+        mended = {finding for each in changes for finding in each.findings}
+        typer.echo(f"{len(mended)} findings mended in {len(changes)} files.", err=True)
     raise typer.Exit(exit_code(checkup, require_mirror=require_mirror))
 
 

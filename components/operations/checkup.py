@@ -169,17 +169,15 @@ def _fixes(checkup: Checkup, finding: Finding, texts: dict[str, str], starts: di
         texts: Texts of files that were read before; those that are read are added.
         starts: Where the lines of these begin.
     """
-    found = mend(checkup.loaded, finding, texts)
-    if not found:
-        return {}
-    file, replacements = found
-    if file not in starts:
-        starts[file] = [0, *accumulate(len(line) + 1 for line in texts[file].split("\n"))]
-    changes: list[JsonValue] = [
-        {"deletedRegion": _region(starts[file], each), "insertedContent": {"text": each.text}} for each in replacements
-    ]
-    change: JsonObject = {"artifactLocation": {"uri": file}, "replacements": changes}
-    return {"fixes": [{"description": {"text": finding.remedy}, "artifactChanges": [change]}]}
+    changes: list[JsonValue] = []
+    for file, replaced in mend(checkup.loaded, finding, texts).items():
+        if file not in starts:
+            starts[file] = [0, *accumulate(len(line) + 1 for line in texts[file].split("\n"))]
+        written: list[JsonValue] = [
+            {"deletedRegion": _region(starts[file], each), "insertedContent": {"text": each.text}} for each in replaced
+        ]
+        changes.append({"artifactLocation": {"uri": file}, "replacements": written})
+    return {"fixes": [{"description": {"text": finding.remedy}, "artifactChanges": changes}]} if changes else {}
 
 
 def _region(starts: Sequence[int], replaced: Replacement) -> JsonObject:

@@ -37,6 +37,7 @@ class Loaded:
     Attributes:
         cluster: Its objects, for the rules.
         origins: Where each came from, by ``"Kind namespace/name"``; the last one of a name.
+        again: Where else the very same object stands, by the same name.
         ignored: How many objects of which kind no rule reads.
         others: Those of them that have a name, by ``"Kind namespace/name"``.
         losses: Clusters and nodes that previews among the files would replace or delete.
@@ -51,6 +52,7 @@ class Loaded:
     losses: Sequence[PlannedLoss] = ()
     unread: Sequence[Unread] = ()
     domain: Domain = field(default_factory=Domain)
+    again: Mapping[str, Sequence[Origin]] = field(default_factory=dict[str, Sequence[Origin]], repr=False)
 
     def place(self, subject: str, path: str) -> tuple[str, int] | None:
         """File and line of a finding; None for an object that has no place.
@@ -149,6 +151,7 @@ def laid_over(base: Loaded, changed: Loaded) -> Loaded:
         base,
         cluster=cluster,
         origins={**base.origins, **changed.origins},
+        again={**{name: base.again[name] for name in base.again if name not in new}, **changed.again},
         ignored=Counter(base.ignored) + Counter(changed.ignored),
         others={**base.others, **changed.others},
         unread=tuple(dict.fromkeys((*base.unread, *changed.unread))),
@@ -177,6 +180,7 @@ def gather(
     entries = list(entries)
     spoken = Domain(domain or domain_of(entry.value for entry in entries))
     origins: dict[str, Origin] = {}
+    again: dict[str, list[Origin]] = {}
     known: dict[tuple[str, str, str], KubeObject] = {}
     ignored: Counter[str] = Counter()
     others: dict[str, Mapping[str, object]] = {}
@@ -200,7 +204,9 @@ def gather(
         key = (read.kind, read.namespace, read.name if read.name != NAMELESS else str(len(known)))
         if earlier := known.get(key):
             if earlier.root.value == read.root.value:
-                continue  # the same object from a second place, e.g. a file that is named beside its folder
+                again.setdefault(str(read), []).append(entry.origin)
+                continue
+            again.pop(str(read), None)
             unread.append(_repeated(earlier, origins[str(earlier)], entry.origin))
         known[key] = read
         control_plane = control_plane or control_plane_of(read)
@@ -222,6 +228,7 @@ def gather(
         others=others,
         unread=unread,
         domain=spoken,
+        again=again,
     )
 
 

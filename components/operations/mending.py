@@ -48,14 +48,14 @@ class Mended:
         before: Its text.
         after: Its text with all mends that fit together.
         replaced: These, sorted.
-        findings: How many findings that mends.
+        findings: What that mends.
     """
 
     file: str
     before: str
     after: str
     replaced: Sequence[Replacement]
-    findings: int
+    findings: frozenset[Finding]
 
     @property
     def diff(self) -> str:
@@ -113,22 +113,24 @@ def mends(loaded: Sequence[Loaded], findings: Iterable[Finding]) -> list[Mended]
     Raises:
         OperationError: A file cannot be read any more.
     """
-    by_file: dict[str, list[list[Replacement]]] = {}
+    by_file: dict[str, list[tuple[Finding, list[Replacement]]]] = {}
     texts: dict[str, str] = {}
-    written: set[tuple[str, str]] = set()
+    written: set[tuple[str, str, str]] = set()
     for finding in findings:
-        places = {(finding.object, edit.path) for edit in finding.mend}
+        places = {(finding.cluster, finding.object, edit.path) for edit in finding.mend}
         if places & written:  # a heavier finding changes the same
             continue
         found = mend(loaded, finding, texts)
-        if found:
-            written |= places
-            by_file.setdefault(found[0], []).append(found[1])
+        for file, replaced in found.items():
+            by_file.setdefault(file, []).append((finding, replaced))
+        written |= places if found else set()
     return [_mended(file, texts[file], groups) for file, groups in by_file.items()]
 
 
-def mend(loaded: Sequence[Loaded], finding: Finding, texts: dict[str, str]) -> tuple[str, list[Replacement]] | None:
-    """The file that a finding's mend changes and what it replaces there; None where there is none or no file.
+def mend(loaded: Sequence[Loaded], finding: Finding, texts: dict[str, str]) -> dict[str, list[Replacement]]:
+    """What a finding's mend replaces, by file: at each place that has the very same object.
+
+    Nothing where there is no mend or no file, or where one of the places does not fit, which would differ then.
 
     Args:
         loaded: The clusters.
@@ -139,17 +141,23 @@ def mend(loaded: Sequence[Loaded], finding: Finding, texts: dict[str, str]) -> t
         OperationError: A file cannot be read any more.
     """
     near = next((each for each in loaded if each.cluster.name == finding.cluster), None) if finding.mend else None
-    origin = near.origins.get(finding.object) if near else None
-    document = origin.document if origin else None
-    if origin is None or document is None or not Path(origin.file).is_file():
-        return None
-    if origin.file not in texts:
-        texts[origin.file] = _text(origin.file)
-    found = [
-        replace(each, start=document.start + each.start, end=document.start + each.end)
-        for each in replacements(document.text, origin.node, finding.mend)
-    ]
-    return (origin.file, found) if found else None
+    if near is None or finding.object not in near.origins:
+        return {}
+    found: dict[str, list[Replacement]] = {}
+    for origin in (near.origins[finding.object], *near.again.get(finding.object, ())):
+        document = origin.document
+        if document is None or not Path(origin.file).is_file():
+            return {}
+        if origin.file not in texts:
+            texts[origin.file] = _text(origin.file)
+        made = [
+            replace(each, start=document.start + each.start, end=document.start + each.end)
+            for each in replacements(document.text, origin.node, finding.mend)
+        ]
+        if not made:
+            return {}
+        found.setdefault(origin.file, []).extend(made)
+    return found
 
 
 def _text(file: str) -> str:
@@ -159,20 +167,23 @@ def _text(file: str) -> str:
         raise OperationError(f"{file} cannot be read any more: {error}", remedy="Check again") from error
 
 
-def _mended(file: str, before: str, groups: Sequence[Sequence[Replacement]]) -> Mended:
+def _mended(file: str, before: str, groups: Sequence[tuple[Finding, Sequence[Replacement]]]) -> Mended:
     chosen: list[Replacement] = []
-    count = 0
-    for group in groups:  # what overlaps an earlier mend is left for the next run
-        if not any(_overlaps(one, chosen) for one in group):
-            for one in group:
-                insort(chosen, one)
-            count += 1
+    findings: set[Finding] = set()
+    for finding, group in groups:
+        new = [one for one in dict.fromkeys(group) if one not in chosen]  # a file may be read twice
+        if any(_overlaps(one, chosen) for one in new):
+            continue  # left for the next run
+        for one in new:
+            insort(chosen, one)
+        findings.add(finding)
     parts: list[str] = []
     done = 0
     for each in chosen:
         parts += (before[done : each.start], each.text)
         done = each.end
-    return Mended(file=file, before=before, after="".join(parts) + before[done:], replaced=chosen, findings=count)
+    after = "".join(parts) + before[done:]
+    return Mended(file=file, before=before, after=after, replaced=chosen, findings=frozenset(findings))
 
 
 class _Change(NamedTuple):

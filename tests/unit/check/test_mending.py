@@ -98,6 +98,33 @@ def many(number: int, text: str = WEB) -> str:
     return "---\n".join(f"{lines}{text}".replace("web", f"web{each}") for each in range(number))
 
 
+def test_the_same_object_changes_wherever_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(f"{WEB}---\n{WEB}", encoding="utf-8")
+    main(["check", "--fix", str(tmp_path), str(tmp_path / "a.yaml")])
+    assert "3 findings mended in 2 files." in capsys.readouterr().err
+    for name in ("a.yaml", "b.yaml"):
+        assert (tmp_path / name).read_text(encoding="utf-8") == f"{MENDED}---\n{MENDED}"
+
+
+def test_the_same_object_changes_nowhere_where_one_of_its_places_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(WEB, encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(WEB.replace("shadow  #", "&host shadow  #"), encoding="utf-8")
+    main(["check", "--fix", str(tmp_path)])
+    for name, kept in (("a.yaml", "host: shadow  # a short name"), ("b.yaml", "host: &host shadow  # a short name")):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert kept in text
+        assert "mirror_percent" not in text
+
+
+def test_clusters_that_share_a_file_or_a_name_are_mended_at_once(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(WEB, encoding="utf-8")
+    given = [f"{index}={tmp_path}/{name}" for index, name in enumerate(("a.yaml", "b.yaml", "a.yaml"))]
+    main(["check", "--fix", *(word for each in given for word in ("--cluster", each))])
+    assert [(tmp_path / name).read_text(encoding="utf-8") for name in ("a.yaml", "b.yaml")] == [MENDED, MENDED]
+
+
 def test_a_diff_is_that_of_the_whole_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, before = tmp_path / "a.yaml", many(3)
     path.write_text(before, encoding="utf-8")
@@ -121,7 +148,7 @@ def test_a_diff_takes_as_long_as_its_size_explains() -> None:
         before = "---\n".join([WEB] * number)
         after = before.replace("      mirror_percent", "      # new\n      mirror_percent")
         begun = time.process_time()
-        shown = Mended(file="a", before=before, after=after, replaced=replaced, findings=number).diff
+        shown = Mended(file="a", before=before, after=after, replaced=replaced, findings=frozenset()).diff
         assert shown.count("+      # new\n") == number
         return time.process_time() - begun
 
