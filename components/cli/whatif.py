@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from ..model import DnsLabel, ValidationError
+from ..model import DnsLabel, Hostname, ValidationError
 from ..operations.cluster_objects import read_cluster
 from ..operations.errors import OperationError
 from ..operations.kube import ClusterAccess
@@ -75,6 +75,12 @@ def command(
             metavar="NAMESPACE",
         ),
     ] = "",
+    cluster_domain: Annotated[
+        str,
+        typer.Option(
+            help="Domain of Services; default read from istiod's Deployment, else cluster.local.", metavar="DOMAIN"
+        ),
+    ] = "",
     expect: Annotated[Path | None, typer.Option(help="Changes that should be.", metavar="FILE")] = None,
     write_expect: Annotated[
         Path | None, typer.Option(help="Write what changes, to be reviewed and given to --expect.", metavar="FILE")
@@ -96,7 +102,7 @@ def command(
     for path, option in ((write_expect, "--write-expect"), (html, "--html"), (markdown, "--markdown")):
         output_file(path, option=option)
     program = envoy_program()
-    reader = States(cluster=cluster, kubeconfig=kubeconfig, root_namespace=root_namespace)
+    reader = States(cluster=cluster, kubeconfig=kubeconfig, root_namespace=root_namespace, domain=cluster_domain)
     deployed = reader.load(before, "before") if before else None
     changed = reader.load(after, "after")
     with open_oracle() as oracle:
@@ -136,10 +142,11 @@ def _in_time(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
 class States:
     """How the states before and after are read."""
 
-    def __init__(self, *, cluster: str, kubeconfig: Path | None, root_namespace: str) -> None:
+    def __init__(self, *, cluster: str, kubeconfig: Path | None, root_namespace: str, domain: str) -> None:
         self._cluster = cluster
         self._kubeconfig = kubeconfig
         self._root = str(DnsLabel(root_namespace, field="--root-namespace")) if root_namespace else ""
+        self._domain = str(Hostname(domain, field="--cluster-domain")) if domain else ""
 
     def load(self, given: Sequence[str], option: str) -> Loaded:
         """Read one state.
@@ -158,13 +165,13 @@ class States:
                 remedy="Drop the others",
             )
         if not live:
-            return self._files(option, paths)
+            return self._files(option, paths, self._domain)
         access = ClusterAccess(name=option, kubeconfig=str(self._kubeconfig or ""), context=live[0])
-        cluster = read_cluster(access, root_namespace=self._root, deciding=True)
-        return laid_over(cluster, self._files(option, paths)) if paths else cluster
+        cluster = read_cluster(access, root_namespace=self._root, domain=self._domain, deciding=True)
+        return laid_over(cluster, self._files(option, paths, cluster.domain.name)) if paths else cluster
 
-    def _files(self, option: str, paths: Sequence[Path]) -> Loaded:
-        found = load(option, paths, root_namespace=self._root)
+    def _files(self, option: str, paths: Sequence[Path], domain: str) -> Loaded:
+        found = load(option, paths, root_namespace=self._root, domain=domain)
         named = [each for each in found if each.cluster.name.rpartition("/")[2] == self._cluster]
         wanted = found if len(found) == 1 else named  # the only one may have no name of its own
         if len(wanted) != 1:

@@ -8,7 +8,16 @@ from typing import Final, cast
 
 from pulumi_traffic_mirror.model.rules import Severity
 from pulumi_traffic_mirror.operations.meshes import Domain, domain_of, mesh_settings
-from pulumi_traffic_mirror.operations.oracle import Answer, Oracle, OracleError, Proxy, ProxyKind, Question, question_of
+from pulumi_traffic_mirror.operations.oracle import (
+    Answer,
+    Oracle,
+    OracleError,
+    Proxy,
+    ProxyKind,
+    Question,
+    question_of,
+    spoken_in,
+)
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries, named_target
 from tests.differential.claims import Claims, claims_of
@@ -66,8 +75,7 @@ class _Speaking:
 
     def ask(self, question: Question) -> Answer:
         """Ask in its own words."""
-        objects = [self.read(each) for each in question.objects]
-        answer = self._oracle.ask(replace(question, objects=objects, domain=self._domain.name))
+        answer = self._oracle.ask(spoken_in(self._domain, question))
         return json.loads(self._domain.said(json.dumps(answer)))
 
 

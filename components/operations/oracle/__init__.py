@@ -3,7 +3,7 @@
 from .answers import Answer, ClusterFact, MirrorFact, ObjectFact, ProxyFact, RouteFact, RoutesFact
 from .confirming import Confirmed, confirm
 from .process import Oracle, OracleError, in_container
-from .question import Proxy, ProxyKind, Question, question_of
+from .question import Proxy, ProxyKind, Question, question_of, spoken_in
 
 __all__ = [
     "Answer",
@@ -22,4 +22,5 @@ __all__ = [
     "confirm",
     "in_container",
     "question_of",
+    "spoken_in",
 ]

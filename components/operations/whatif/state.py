@@ -9,7 +9,7 @@ from ...model.routing import service_host
 from ...model.rules import KubeObject
 from ..errors import OperationError
 from ..manifests import Loaded, laid_over
-from ..oracle import Oracle, Proxy, ProxyKind, question_of
+from ..oracle import Oracle, Proxy, ProxyKind, question_of, spoken_in
 from ..oracle.answers import Answer, RenderingFact
 from ..oracle.question import GATEWAY_NAME
 from ..oracle.rendered import named_entries
@@ -125,9 +125,9 @@ def read_state(loaded: Loaded, oracle: Oracle, *, other: Loaded | None = None) -
         named_entries(objects), root_namespace=loaded.cluster.root_namespace, mesh=loaded.cluster.mesh_config
     )
     wanted = _distinct(question.proxies)
+    rendered = frozenset(each.name for each in wanted)
     try:
-        rendered = frozenset(each.name for each in wanted)
-        answer = oracle.ask(replace(question, rendered=rendered))
+        answer = oracle.ask(spoken_in(loaded.domain, replace(question, rendered=rendered)))
     except TypeError as error:  # JSON has no word for what is not known yet
         raise OperationError(
             f"istiod cannot tell for {loaded.cluster.name}: some values are not known yet",
@@ -162,7 +162,7 @@ def _state(loaded: Loaded, proxies: Sequence[Proxy], answer: Answer, unseen: lis
     filters: dict[str, Sequence[str]] = {}
     # Endpoints of a Service without a selector are somebody's own objects: that there are some is taken for granted.
     unselected = {
-        service_host(each.name, each.namespace)
+        loaded.domain.said(service_host(each.name, each.namespace))
         for each in loaded.cluster.of("Service")
         if not each.spec["selector"].given and each.spec["type"].text() != "ExternalName"
     }

@@ -9,7 +9,7 @@ import pytest
 
 from pulumi_traffic_mirror.cli.app import main
 from pulumi_traffic_mirror.operations.recording import Part
-from tests.support.shop import exchange, istio, record, shop, to, written
+from tests.support.shop import deployment, exchange, istio, record, shop, to, written
 from tests.support.what_if import needs_programs
 
 pytestmark = [pytest.mark.slow, needs_programs]
@@ -77,6 +77,28 @@ def test_a_mirror_and_a_rewrite(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert found["rewritten"]["route"] == "VirtualService shop/shop http[1]"
     for written_to in (page, comment):
         assert "next.shop.svc.cluster.local:80" in written_to.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("told_by", ["istiod", "option"])
+def test_services_of_another_domain(capsys: pytest.CaptureFixture[str], tmp_path: Path, told_by: str) -> None:
+    called = "cart.shop.svc.corp.internal"
+    record(tmp_path / "recording", *(exchange(number, f"/{number}", authority=called) for number in range(5)))
+    plane = deployment("istiod", "istio-system", app="istiod")
+    plane["metadata"]["labels"] = {"app": "istiod"}
+    plane["spec"]["template"]["spec"]["containers"][0]["args"] = ["discovery", "--domain=corp.internal"]
+    beside = [plane] if told_by == "istiod" else []
+
+    def state(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        spec = {"hosts": ["cart.shop.svc.cluster.local"], "http": [entry]}
+        objects = [*shop(REST), istio("VirtualService", "cart", "shop", spec)]
+        return [*json.loads(json.dumps(objects).replace("cluster.local", "corp.internal")), *beside]
+
+    options = [] if beside else ["--cluster-domain", "corp.internal"]
+    states = {"before": state(REST), "after": state({**REST, **MIRROR})}
+    code, result = told(capsys, tmp_path, states, *options)
+    assert (code, result["requests"]["untaken"]) == (1, {})
+    [gained] = [each for each in result["changes"] if each["kind"] == "mirror gained"]
+    assert (gained["requests"], gained["after"]) == (5, "10 % to next.shop.svc.corp.internal:80")
 
 
 @pytest.mark.usefixtures("recording")
