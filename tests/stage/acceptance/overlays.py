@@ -73,10 +73,13 @@ def overlaid(lab: Lab, *mirrors: Mirror, name: str = "shop", **values: Any) -> I
         given = {"on": [GatewayHosts(hosts=[HOST])], "namespace": NAMESPACE, "protocol": HTTP, **values}
         made.append(tm.MirrorOverlay(name, tm.MirrorOverlayArgs(mesh=mesh, mirrors=mirrors, **given)).route)
 
-    with lab.applied(STAGING, declare(program).objects):
-        header = made[0].aim_header(mirrors[0], 0)
-        proxy = lab.gateway if isinstance(made[0].on[0], GatewayHosts) else lab.caller
-        target = mirrors[0].destination().cluster_name
+    objects = declare(program).objects
+    header = made[0].aim_header(mirrors[0], 0)
+    proxy = lab.gateway if isinstance(made[0].on[0], GatewayHosts) else lab.caller
+    target = mirrors[0].destination().cluster_name
+    # Else that of an earlier case, on its way out, would be taken for this one.
+    wait_until(lambda: header not in dump(proxy), what=f"the proxy has no {header} yet", timeout=30)
+    with lab.applied(STAGING, objects):
         wait_until(
             lambda: header in dump(proxy) and all(target in bounded for bounded in proxy.bounded_clusters()),
             what=f"the proxy has {header}",
