@@ -32,6 +32,25 @@ class ManifestLoader(_Loader):
 
     yaml_implicit_resolvers: Final[dict[str, Any]] = {}
 
+    def flatten_mapping(self, node: Any) -> None:  # noqa: ANN401 -- untyped
+        """Put what is merged into a mapping among its entries, at its place: for kubectl the last one of a key counts.
+
+        Raises:
+            ConstructorError: Something else than mappings is merged.
+        """
+        entries: list[Any] = []
+        for key, value in node.value:
+            if key.tag != f"{_TAG}merge":
+                entries.append((key, value))
+                continue
+            for each in reversed(value.value if value.id == "sequence" else [value]):
+                if each.id != "mapping":
+                    problem = f"expected a mapping for merging, but found {each.id}"
+                    raise yaml.constructor.ConstructorError(None, None, problem, each.start_mark)
+                self.flatten_mapping(each)
+                entries += each.value
+        node.value = entries
+
 
 def _boolean(loader: Any, node: Any) -> bool:  # noqa: ANN401 -- untyped
     letter = node.value.lower()

@@ -1,7 +1,7 @@
 """``traffic-mirror check``: what is wrong with anybody's mirrors."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +27,8 @@ from ..operations.cluster_objects import read_cluster
 from ..operations.kube import ClusterAccess
 from ..operations.manifests import Loaded, load
 from ..operations.mending import mends
-from ..operations.oracle import Confirmed, Oracle, confirm
+from ..operations.meshes import Domain
+from ..operations.oracle import Confirmed, Interpreter, Oracle, confirm
 from .checktable import print_checkup
 from .console import open_console
 from .istiooptions import ISTIO, IstioReleases, istio_releases, require_named
@@ -154,9 +155,9 @@ def _judged(sources: "Sources", settings: RuleSettings, to: str, istiod: Callabl
     mesh = Mesh(clusters=[each.cluster for each in loaded], now=datetime.now(UTC), losses=losses)
     require_named(sources.versions, (cluster.name for cluster in mesh.clusters))
     confirmed = Confirmed(findings=run_rules(mesh, (*RULES, *PLAN_RULES, *own_rules()), settings))
-    if istiod:
-        confirmed = _asked(mesh, confirmed, istiod)
     domains = {each.cluster.name: each.domain for each in loaded}
+    if istiod:
+        confirmed = _asked(mesh, domains, confirmed, istiod)
     return Checkup(
         loaded=loaded,
         findings=[domains[each.cluster].finding(each) for each in confirmed.findings],
@@ -165,7 +166,7 @@ def _judged(sources: "Sources", settings: RuleSettings, to: str, istiod: Callabl
     )
 
 
-def _asked(mesh: Mesh, confirmed: Confirmed, istiod: Callable[[], Oracle]) -> Confirmed:
+def _asked(mesh: Mesh, domains: Mapping[str, Domain], confirmed: Confirmed, istiod: Callable[[], Oracle]) -> Confirmed:
     """The findings after istiod was asked about every cluster.
 
     Raises:
@@ -173,7 +174,7 @@ def _asked(mesh: Mesh, confirmed: Confirmed, istiod: Callable[[], Oracle]) -> Co
     """
     with istiod() as oracle:
         for cluster in mesh.clusters:
-            found = confirm(cluster, confirmed.findings, oracle)
+            found = confirm(cluster, confirmed.findings, Interpreter(domains[cluster.name], oracle))
             confirmed = Confirmed(findings=found.findings, by_istiod=confirmed.by_istiod | found.by_istiod)
     return confirmed
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ..model.rules import Finding, Outcome, Severity, Upgrade
 from ..operations.checkup import Checkup
+from ..operations.mending import mend
 
 STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
 
@@ -24,8 +25,9 @@ def print_checkup(checkup: Checkup, console: Console) -> None:
         said += _count(len(each.cluster.routing.mirror_entries), "mirror") or "0 mirrors"
         others = f"; {_count(ignored, 'object')} of other kinds ignored ({kinds})" if ignored else ""
         _say(console, said + others)
+    texts: dict[str, str] = {}
     for finding in checkup.findings:
-        _print_finding(console, checkup, finding)
+        _print_finding(console, checkup, finding, texts)
     for each in checkup.unread:
         _say(console, f"\nnot judged  {each.file}:{each.line}  {each.message}.\n            {each.remedy}.")
     if checkup.upgrade:
@@ -51,7 +53,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}" if number else ""
 
 
-def _print_finding(console: Console, checkup: Checkup, finding: Finding) -> None:
+def _print_finding(console: Console, checkup: Checkup, finding: Finding, texts: dict[str, str]) -> None:
     label = finding.severity.value if finding.outcome is Outcome.BROKEN else finding.outcome.value
     place = checkup.place(finding)
     style = STYLES[finding.severity] if finding.outcome is Outcome.BROKEN else "dim"
@@ -60,8 +62,8 @@ def _print_finding(console: Console, checkup: Checkup, finding: Finding) -> None
     said = f"Waived: {finding.reason}" if finding.reason else f"{finding.remedy}."
     rows = [head, Text(f"{finding.message}."), Text(said, style="green" if not finding.reason else "dim")]
     if place:
-        mend = "  --fix mends it" if finding.mend else ""
-        rows.append(Text(f"{place[0]}:{place[1]}{mend}", style="dim"))
+        mended = "  --fix mends it" if mend(checkup.loaded, finding, texts) else ""
+        rows.append(Text(f"{place[0]}:{place[1]}{mended}", style="dim"))
     # A table of Rich's for each finding takes several times as long as judging does.
     left = Text(f"{label:8}  ", style=style)
     width = max(console.width - len(left), 20)

@@ -96,7 +96,8 @@ def _filled(file: str, text: str, entries: Iterable[Entry]) -> Iterator[Entry]:
     """Entries in which what is yet to be filled in is not known, and that this is so."""
     left: list[str] = []
     for entry in entries:
-        is_object = "kind" in entry.value and "apiVersion" in entry.value
+        # Nobody judges a Secret, and what is said of it would be read by others.
+        is_object = "apiVersion" in entry.value and entry.value.get("kind", "Secret") != "Secret"
         yield replace(entry, value=mapping(filled(entry.value, left))) if is_object else entry
     if left:
         yield Entry(value={}, origin=Origin(file=file), unread=placeholders(file, text, left))
@@ -123,10 +124,11 @@ def _entries(file: Path, text: str, stack: str) -> Iterator[Entry]:
     if pulumi is not None:
         yield from pulumi
         return
-    origin = Origin(file=str(file), document=Document(text=text))
-    nodes = list(repeated_keys(origin.node)) if repeated and origin.node else []
-    said = [(key.start_mark.line + 1, key.value) for key in nodes] or [(1, key) for key in repeated]
-    yield from (_repeated(origin, line, key) for line, key in said)
+    document = Document(text=text)
+    origin = Origin(file=str(file), document=document)
+    nodes = list(repeated_keys(document.root)) if repeated and document.root else []
+    said = [(key.value, document.line(key)) for key in nodes] or [(key, 1) for key in repeated]
+    yield from (_repeated(origin, line, key) for key, line in said)
     yield from _objects(value, origin)
 
 
@@ -169,7 +171,7 @@ def _nested(values: Iterable[object]) -> list[Collection[object]]:
 def _documents(text: str, file: str) -> Iterator[Entry]:
     for value, document, repeated in read_documents(text, file):
         origin = Origin(file=file, document=document)
-        yield from (_repeated(origin, key.start_mark.line + 1, key.value) for key in repeated)
+        yield from (_repeated(origin, line, key) for key, line in repeated)
         yield from _objects(value, origin)
 
 

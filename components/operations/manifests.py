@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ..model.collection import uncollected
-from ..model.istio import IstioBehaviour
+from ..model.istio import OLDEST_ISTIO, IstioBehaviour
 from ..model.rules import (
     NAMELESS,
     ClusterObjects,
@@ -19,15 +19,18 @@ from ..model.rules import (
     NotJudgedError,
     PlannedLoss,
     control_plane_of,
+    is_istiod,
     managed_sign,
     read_object,
 )
 from .manifest_files import Entry, files_of, mapping, read_entries
 from .meshes import Domain, domain_of, mesh_settings
 from .places import Origin
+from .unjudged import unjudged
 from .unread import JUDGED, Unread, chart, chart_of, kustomization, of_others
 
 NEVER_READ: Final = "an object without a kind"
+_UNKNOWN_RELEASE: Final = f"its image names no release from {OLDEST_ISTIO} on that is known, and what goes by that"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +215,16 @@ def gather(
         control_plane = control_plane or control_plane_of(read)
         origins[str(read)] = entry.origin
     mesh = mesh_settings((entry.value for entry in entries), root_namespace)
+    if mesh.unread:
+        origin = next(entry.origin for entry in entries if _named(entry.value) == mesh.source)
+        unread.append(_unjudged(mesh.source, origin, "", mesh.unread))
+    found = list(known.values())
+    unread += [_unjudged(str(each), origins[str(each)], path, what) for each, path, what in unjudged(found)]
+    planes = [each for each in found if is_istiod(each)] if istio is None and control_plane is None else []
+    unread += [_unjudged(str(each), origins[str(each)], "", _UNKNOWN_RELEASE) for each in planes]
     cluster = ClusterObjects(
         name=name,
-        objects=list(known.values()),
+        objects=found,
         istio=istio or control_plane,
         complete=complete,
         root_namespace=mesh.root_namespace,
@@ -229,6 +239,16 @@ def gather(
         unread=unread,
         domain=spoken,
         again=again,
+    )
+
+
+def _unjudged(subject: str, origin: Origin, path: str, what: str) -> Unread:
+    """That something of an object is not judged."""
+    return Unread(
+        file=origin.file,
+        line=origin.line_of(path) if path else origin.line,
+        message=f"{subject}: {what} is not judged",
+        remedy="Give what holds by options, or judge by hand what it decides",
     )
 
 

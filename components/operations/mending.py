@@ -205,11 +205,16 @@ def _hunk(changes: Sequence[_Change], before: Sequence[str], after: Sequence[str
     new, new_end = start + first.new - first.start, end + last.new_end - last.end
     yield f"@@ -{start + 1},{end - start} +{new + 1},{new_end - new} @@\n"
     for change in changes:
-        yield from (f" {line}" for line in before[start : change.start])
-        yield from (f"-{line}" for line in before[change.start : change.end])
-        yield from (f"+{line}" for line in after[change.new : change.new_end])
+        yield from (_signed(" ", line) for line in before[start : change.start])
+        yield from (_signed("-", line) for line in before[change.start : change.end])
+        yield from (_signed("+", line) for line in after[change.new : change.new_end])
         start = change.end
-    yield from (f" {line}" for line in before[start:end])
+    yield from (_signed(" ", line) for line in before[start:end])
+
+
+def _signed(sign: str, line: str) -> str:
+    """A line of a unified diff; the last one of a file may have no end."""
+    return f"{sign}{line}" if line.endswith("\n") else f"{sign}{line}\n\\ No newline at end of file\n"
 
 
 def _overlaps(one: Replacement, chosen: Sequence[Replacement]) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, cast
 
@@ -11,7 +11,7 @@ import yaml
 
 from ..model.routing import CLUSTER_DOMAIN
 from ..model.rules import ROOT_NAMESPACE, Finding, Node, NotJudgedError
-from ..yamlreading import UNREADABLE
+from ..yamlreading import UNREADABLE, ManifestLoader
 
 CONFIGURATION: Final = "istio"
 """Name of the ConfigMap that holds a mesh's configuration; those of revisions, ``istio-<revision>``, sort behind it."""
@@ -27,39 +27,57 @@ class MeshSettings:
     Attributes:
         root_namespace: Its root namespace.
         config: Its configuration; empty where it is not at hand or cannot be read: istiod then takes its defaults.
+        source: The ConfigMap that has it, as ``"ConfigMap namespace/name"``; empty where there is none.
+        unread: What of it is not judged, in words; empty for nothing.
     """
 
     root_namespace: str
-    config: Mapping[str, object]
+    config: Mapping[str, object] = field(default_factory=dict[str, object])
+    source: str = ""
+    unread: str = ""
 
 
 def mesh_settings(objects: Iterable[Mapping[str, object]], root_namespace: str = "") -> MeshSettings:
     """What a cluster's objects say of their mesh.
 
-    The configuration is a ConfigMap of the root namespace that is given, else one beside istiod, of ``istio-system``,
-    or of the only namespace that has one.
+    The configuration is the ConfigMap that istiod reads; where istiod is not at hand, one of the root namespace that is
+    given, of ``istio-system``, or of the only namespace that has one.
 
     Args:
         objects: Objects of a cluster.
         root_namespace: Istio's root namespace; empty to read it from the configuration.
     """
-    beside: list[str] = []
-    found: dict[str, dict[str, str]] = {}
+    beside: list[tuple[str, str]] = []
+    found: dict[tuple[str, str], str] = {}
     for value in objects:
         node = Node(value)
         with suppress(NotJudgedError):
             if _is_istiod(node):
-                beside.append(_namespace(node))
+                beside.append(_configuration_of(node))
             elif node["kind"].value == "ConfigMap":
                 name, text = node["metadata"]["name"].text(), node["data"]["mesh"].text()
                 if text and name.partition("-")[0] == CONFIGURATION:
-                    found.setdefault(_namespace(node), {})[name] = text
-    places = (root_namespace, *beside, ROOT_NAMESPACE, *(found if len(found) == 1 else ()))
-    texts = next((found[place] for place in places if place in found), None)
-    config = _read(texts[min(texts)] if texts else "")
-    said = config.get("rootNamespace")
-    root = root_namespace or (said if isinstance(said, str) and said else ROOT_NAMESPACE)
-    return MeshSettings(root_namespace=root, config=config)
+                    found[_namespace(node), name] = text
+    namespaces = {namespace for namespace, _ in found}
+    likely = (root_namespace, ROOT_NAMESPACE, *(namespaces if len(namespaces) == 1 else ()))
+    guessed = [place for namespace in likely for place in sorted(found) if place[0] == namespace]
+    place = next((each for each in _preferred(beside, root_namespace) if each in found), None)
+    place = place or (guessed[0] if guessed and not beside else None)
+    if place is None:
+        return MeshSettings(root_namespace=root_namespace or ROOT_NAMESPACE)
+    config = _read(found[place])
+    said = (config or {}).get("rootNamespace")
+    unread = ""
+    if config is None:
+        unread = "its text, which is no configuration,"
+    elif config.get("discoverySelectors"):
+        unread = "by its discoverySelectors which namespaces istiod reads"
+    return MeshSettings(
+        root_namespace=root_namespace or (said if isinstance(said, str) and said else ROOT_NAMESPACE),
+        config=config or {},
+        source="ConfigMap {}/{}".format(*place),
+        unread=unread,
+    )
 
 
 def configuration_places(objects: Iterable[Mapping[str, object]], root_namespace: str = "") -> list[tuple[str, str]]:
@@ -69,15 +87,19 @@ def configuration_places(objects: Iterable[Mapping[str, object]], root_namespace
         objects: Objects of the cluster.
         root_namespace: Istio's root namespace, if it is known.
     """
-    places: list[tuple[str, str]] = []
-    for value in objects:
-        node = Node(value)
-        if _is_istiod(node):
-            revision = node["metadata"]["labels"]["istio.io/rev"].text(DEFAULT_REVISION)
-            name = CONFIGURATION if revision == DEFAULT_REVISION else f"{CONFIGURATION}-{revision}"
-            places.append((_namespace(node), name))
-    places.sort(key=lambda place: (place[0] != root_namespace, place[1]))
-    return [*dict.fromkeys((*places, (root_namespace or ROOT_NAMESPACE, CONFIGURATION)))]
+    beside = [_configuration_of(node) for node in map(Node, objects) if _is_istiod(node)]
+    return _preferred(beside, root_namespace) or [(root_namespace or ROOT_NAMESPACE, CONFIGURATION)]
+
+
+def _configuration_of(istiod: Node) -> tuple[str, str]:
+    """Namespace and name of the ConfigMap that a control plane reads."""
+    revision = istiod["metadata"]["labels"]["istio.io/rev"].text(DEFAULT_REVISION)
+    name = CONFIGURATION if revision == DEFAULT_REVISION else f"{CONFIGURATION}-{revision}"
+    return _namespace(istiod), name
+
+
+def _preferred(places: Iterable[tuple[str, str]], root_namespace: str) -> list[tuple[str, str]]:
+    return sorted(set(places), key=lambda place: (place[0] != root_namespace, place[1], place[0]))
 
 
 def domain_of(objects: Iterable[Mapping[str, object]]) -> str:
@@ -107,13 +129,19 @@ def _namespace(node: Node) -> str:
     return node["metadata"]["namespace"].text("default")
 
 
-def _read(text: str) -> Mapping[str, object]:
-    """A configuration by its text; empty where it is none."""
+def _read(text: str) -> Mapping[str, object] | None:
+    """A configuration by its text, with fields by the names of JSON; None where it is none.
+
+    istiod takes the names of protocol buffers as well, e.g. ``root_namespace``.
+    """
     try:
-        read: object = yaml.safe_load(text)
+        read: object = next(yaml.load_all(text, Loader=ManifestLoader), None)
     except UNREADABLE:
-        return {}
-    return cast("Mapping[str, object]", read) if isinstance(read, Mapping) else {}
+        return None
+    if not isinstance(read, Mapping):
+        return None
+    entries = cast("Mapping[object, object]", read).items()
+    return {re.sub("_([a-z])", lambda found: found[1].upper(), str(key)): value for key, value in entries}
 
 
 @dataclass(frozen=True)
@@ -140,23 +168,24 @@ class Domain:
 
     def said(self, text: str) -> str:
         """A text with both domains exchanged."""
-        if self.name == CLUSTER_DOMAIN or not (".svc." in text or "*." in text):
+        if self.name == CLUSTER_DOMAIN or "." not in text:
             return text
         pattern, other = self._exchanged
         return pattern.sub(lambda found: other[found[0]], text)
 
     @cached_property
     def _exchanged(self) -> tuple[re.Pattern[str], Mapping[str, str]]:
-        """What is found in texts, and what stands there instead.
+        """What names end with, and with what they end instead: of Services, and of others with such a domain.
 
-        ``*.local`` matches every Service of the one domain and no Service of the other, where a name that nobody can
-        have (RFC 2606) stands for it.
+        Names below ``local`` that are no Services of the one domain must be none of the other, and get an end that
+        nobody can have (RFC 2606).
         """
-        pairs = [(f"{before}.{CLUSTER_DOMAIN}", f"{before}.{self.name}") for before in (".svc", "*")]
-        if not self.name.endswith(".local"):
-            pairs.append(("*.local", "*.local.invalid"))
+        pairs = [(f".{CLUSTER_DOMAIN}", f".{self.name}")]
+        if not f".{self.name}".endswith(".local"):
+            pairs.append((".local", ".local.invalid"))
         other = dict(pairs) | {second: first for first, second in pairs}
-        return re.compile("(?:" + "|".join(map(re.escape, other)) + r")(?![\w-]|\.\w)"), other
+        longest = sorted(other, key=len, reverse=True)
+        return re.compile(r"(?<=[\w*])(?:" + "|".join(map(re.escape, longest)) + r")(?![\w-]|\.\w)"), other
 
     def finding(self, finding: Finding) -> Finding:
         """A finding about objects that were read so, in the words of whoever wrote them."""

@@ -1,6 +1,7 @@
 """Places in files: where a document stands in a text, and at which line a field of an object is."""
 
 import importlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,9 @@ from typing import Any, Final, Protocol
 from ..yamlreading import ManifestLoader
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_SURROGATES: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
+_AS_LONG: Final = r"\1............"
+"""A character beyond 16 bits as JSON may write it, which is no YAML, and what else is as long."""
 
 
 class YamlNode(Protocol):
@@ -39,16 +43,16 @@ class Document:
 
     @cached_property
     def root(self) -> YamlNode | None:
-        """Its nodes, with marks in :attr:`text`; None for JSON that is no YAML, e.g. with characters beyond 16 bits."""
+        """Its nodes, with marks in :attr:`text`; None for JSON that is no YAML."""
         yaml: Any = importlib.import_module("yaml")
         try:
-            return yaml.compose(self.text, Loader=ManifestLoader)
+            return yaml.compose(_SURROGATES.sub(_AS_LONG, self.text), Loader=ManifestLoader)
         except yaml.YAMLError:
             return None
 
     def line(self, node: YamlNode) -> int:
         """Line of a node in the file, from 1."""
-        return self.skipped + node.start_mark.line + 1
+        return self.skipped + self.text.count("\n", 0, node.start_mark.index) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +107,19 @@ class Origin:
 
 
 def _child(node: YamlNode, key: str) -> tuple[YamlNode, YamlNode] | None:
-    """Key and value of an entry: of several the last one, before what is merged into the mapping."""
+    """Key and value of an entry, which may be merged into the mapping: of several the last one."""
     if node.id == "sequence":
         items: list[YamlNode] = node.value
         index = int(key[1:-1]) if key.startswith("[") else len(items)
         return (items[index], items[index]) if index < len(items) else None
     entries: list[tuple[YamlNode, YamlNode]] = node.value if node.id == "mapping" else []
     for name, value in reversed(entries):
-        if str(name.value) == key:
+        if name.tag != _MERGE and str(name.value) == key:
             return name, value
-    merged = (each for name, value in reversed(entries) if name.tag == _MERGE for each in _mappings(value))
-    return next(filter(None, (_child(each, key) for each in merged)), None)
+        for merged in _mappings(value) if name.tag == _MERGE else ():
+            if found := _child(merged, key):
+                return found
+    return None
 
 
 def _mappings(merged: YamlNode) -> list[YamlNode]:

@@ -15,8 +15,8 @@ KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml")
 
 PATCHES: Final = ("patches", "patchesStrategicMerge", "patchesJson6902")
 CHANGES: Final = (
-    *("commonAnnotations", "commonLabels", "components", "helmCharts", "labels", "namePrefix", "nameSuffix"),
-    *("namespace", "replacements", "transformers", "vars"),
+    *("commonAnnotations", "commonLabels", "components", "generators", "helmCharts", "labels"),
+    *("namePrefix", "nameSuffix", "namespace", "replacements", "replicas", "transformers", "vars"),
 )
 """What of a kustomization makes other objects than its files hold, beside patches.
 
@@ -25,6 +25,9 @@ Source: https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/
 
 PLACEHOLDER: Final = re.compile(r"\$\{[A-Za-z_][^{}]*\}|\{\{.*?\}\}")
 """What envsubst, Flux, Helm and their like fill in."""
+
+_DEFAULT: Final = re.compile(r"(?<=\w)[:=?+-].*(?=\})|\s*\|.*(?=\}\})|\"[^\"]*\"")
+"""What a placeholder has beside a name."""
 
 OWN_LANGUAGE: Final = frozenset({"annotations", "containers", "initContainers", "inlineCode", "inline_code"})
 """Parts of objects that have such expressions of their own: shell commands, programs in Lua."""
@@ -117,10 +120,10 @@ def _known(nodes: Iterable[Node]) -> Iterator[Node]:
 
 
 def filled(value: object, found: list[str]) -> object:
-    """A value with UNKNOWN for each text that is yet to be filled in, which is added to ``found``."""
+    """A value with UNKNOWN for each text that is yet to be filled in; what stands for it is added to ``found``."""
     if isinstance(value, str):
-        if PLACEHOLDER.search(value):
-            found.append(value)
+        if placeholder := PLACEHOLDER.search(value):
+            found.append(placeholder[0])
             return UNKNOWN
         return value
     if isinstance(value, dict):
@@ -131,11 +134,12 @@ def filled(value: object, found: list[str]) -> object:
     return value
 
 
-def placeholders(file: str, text: str, values: Sequence[str]) -> Unread:
-    """That values of a file are yet to be filled in."""
-    first = values[0].strip().splitlines()[0]
-    line = next((number for number, each in enumerate(text.splitlines(), 1) if first in each), 1)
-    more = f" and {len(values) - 1} more" if len(values) > 1 else ""
+def placeholders(file: str, text: str, found: Sequence[str]) -> Unread:
+    """That values of a file are yet to be filled in; a default that a placeholder has may be a secret."""
+    lines = [(number, each.partition(" #")[0]) for number, each in enumerate(text.split("\n"), 1)]
+    line = next((number for number, each in lines if found[0] in each and not each.startswith("#")), 1)
+    first = _DEFAULT.sub("", found[0])
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     return Unread(
         file=file,
         line=line,

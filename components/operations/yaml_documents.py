@@ -30,7 +30,7 @@ class _UnusualError(Exception):
     """A document has more than maps with distinct keys that are texts, lists and scalars."""
 
 
-def read_documents(text: str, file: str) -> Iterator[tuple[object, Document, list[YamlNode]]]:
+def read_documents(text: str, file: str) -> Iterator[tuple[object, Document, list[tuple[str, int]]]]:
     """Read all documents of a text.
 
     Args:
@@ -38,7 +38,8 @@ def read_documents(text: str, file: str) -> Iterator[tuple[object, Document, lis
         file: What errors call it.
 
     Yields:
-        The value of each, where it stands, and its keys that a mapping has before, with marks in the text.
+        The value of each, where it stands, and its keys that a mapping has before, with their lines from 1. Only a line
+        feed ends one, as in editors; for libyaml U+2028 does, too.
 
     Raises:
         OperationError: It is malformed, is nested too deeply, or aliases make it far larger than it is written.
@@ -52,13 +53,13 @@ def read_documents(text: str, file: str) -> Iterator[tuple[object, Document, lis
         while loader.check_node():
             node = loader.get_node()
             end = node.end_mark
-            for ended in _ENDING.finditer(text, start, node.start_mark.index):
-                skipped += text.count("\n", start, ended.end())
-                start = ended.end()
-            document = Document(text=text[start : end.index], start=start, skipped=skipped)
-            start, skipped = end.index, end.line
+            began = max((ended.end() for ended in _ENDING.finditer(text, start, node.start_mark.index)), default=start)
+            skipped += text.count("\n", start, began)
+            document = Document(text=text[began : end.index], start=began, skipped=skipped)
             value, repeated = _read(loader, node, aliases="&" in document.text)
-            yield value, document, repeated
+            yield value, document, [(key.value, text.count("\n", 0, key.start_mark.index) + 1) for key in repeated]
+            skipped += document.text.count("\n")
+            start = end.index
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -84,9 +85,9 @@ def _read(loader: Any, node: YamlNode, *, aliases: bool) -> tuple[object, list[Y
                 return _usual(loader, node), []
         repeated = list(repeated_keys(node))  # before it is constructed, which puts merged keys among the others
         return loader.construct_document(node), repeated
-    except MISFITS as error:
+    except MISFITS as error:  # whose text has the value, which may be secret
         line = node.start_mark.line + 1
-        raise ValueError(f"a value of the document at line {line} does not fit its type: {error}") from error
+        raise ValueError(f"a value of the document at line {line} does not fit its type") from error
 
 
 def _usual(loader: Any, node: YamlNode) -> object:  # noqa: ANN401 -- untyped

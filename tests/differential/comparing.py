@@ -1,7 +1,6 @@
 """What the linter says or implies about a mesh, against what istiod renders for each proxy."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, cast
@@ -10,13 +9,13 @@ from pulumi_traffic_mirror.model.rules import Severity
 from pulumi_traffic_mirror.operations.meshes import Domain, domain_of, mesh_settings
 from pulumi_traffic_mirror.operations.oracle import (
     Answer,
+    Interpreter,
     Oracle,
     OracleError,
     Proxy,
     ProxyKind,
     Question,
     question_of,
-    spoken_in,
 )
 from pulumi_traffic_mirror.operations.oracle.answers import MirrorFact
 from pulumi_traffic_mirror.operations.oracle.rendered import named_entries, named_target
@@ -62,27 +61,11 @@ class Result:
     refused: frozenset[str] = frozenset()
 
 
-class _Speaking:
-    """istiod of a cluster whose Services have another domain, asked and understood in the one that rules know."""
-
-    def __init__(self, domain: Domain, oracle: Oracle) -> None:
-        self._domain = domain
-        self._oracle = oracle
-
-    def read(self, given: Mapping[str, object]) -> Object:
-        """An object as rules read it, or one of theirs as it is written."""
-        return cast("Object", self._domain.read(given))
-
-    def ask(self, question: Question) -> Answer:
-        """Ask in its own words."""
-        answer = self._oracle.ask(spoken_in(self._domain, question))
-        return json.loads(self._domain.said(json.dumps(answer)))
-
-
 def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
     """Hold every claim about a mesh against istiod."""
-    istiod = _Speaking(Domain(domain_of(objects)), oracle)
-    objects = told_apart([istiod.read(each) for each in objects])
+    domain = Domain(domain_of(objects))
+    istiod = Interpreter(domain, oracle)
+    objects = told_apart([cast("Object", domain.read(each)) for each in objects])
     mesh = mesh_settings(objects)
     question = question_of(named_entries(objects), root_namespace=mesh.root_namespace, mesh=mesh.config)
     try:
@@ -97,6 +80,8 @@ def compare(objects: Sequence[Object], oracle: Oracle) -> Result:
     mirror_entries = claims.cluster.routing.mirror_entries
     frozen = bool(_refused_routes(answer))
     for mirror_entry in mirror_entries if not frozen else ():  # beyond: frozen
+        if mirror_entry.route.aborted:
+            continue  # Envoy answers before what istiod renders
         if (
             not {str(mirror_entry.source), str(mirror_entry.route.owner), str(mirror_entry.route.source)} & refused
         ):  # beyond: refused
@@ -132,7 +117,7 @@ def _refused_routes(answer: Answer) -> set[str]:
     return {config.get("refused", "") for config in configs} - {""}
 
 
-def _of_callers(question: Question, claims: Claims, istiod: _Speaking) -> Answer:
+def _of_callers(question: Question, claims: Claims, istiod: Interpreter) -> Answer:
     """What istiod renders for the sidecars of all workloads, whose labels may let other entries through."""
     places = {each.namespace for each in question.proxies if each.kind is ProxyKind.SIDECAR}
     callers = [

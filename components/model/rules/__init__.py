@@ -2,7 +2,7 @@
 
 from .catalogue import ROUTE_RULES, RULES, require, run_rules
 from .clusters import ROOT_NAMESPACE, ClusterObjects, Mesh
-from .control_plane import control_plane_of
+from .control_plane import control_plane_of, is_istiod
 from .findings import Finding, Outcome
 from .loops import Hop, Place, check_loops, describe_loop, find_loops, loop_error
 from .losses import PlannedLoss, planned_losses
@@ -51,6 +51,7 @@ __all__ = [
     "control_plane_of",
     "describe_loop",
     "find_loops",
+    "is_istiod",
     "loop_error",
     "managed_sign",
     "planned_losses",

@@ -78,10 +78,10 @@ class ClusterObjects:
         return self._under_mesh(found) if self.mesh_config else found
 
     def _under_mesh(self, found: dict[str, list[KubeObject]]) -> dict[str, list[KubeObject]]:
-        own = {each.name: labels(each.root["metadata"]["labels"]) for each in found.get("Namespace", ())}
+        own = {each.name: each.root["metadata"]["labels"] for each in found.get("Namespace", ())}
 
         def labels_of(namespace: str) -> dict[str, str]:
-            return {"kubernetes.io/metadata.name": namespace, **own.get(namespace, {})}
+            return {"kubernetes.io/metadata.name": namespace, **labels(own.get(namespace, Node(None)))}
 
         def under(read: KubeObject) -> KubeObject:
             try:

@@ -23,7 +23,7 @@ def control_plane_of(workload: KubeObject) -> IstioBehaviour | None:
         if not is_istiod(workload):
             return None
         for container in workload.spec["template"]["spec"]["containers"].elements():
-            tag = container["image"].text().rpartition(":")[2]
+            tag = container["image"].text().partition("@")[0].rpartition(":")[2].removeprefix("v")
             switches = [
                 node["value"].text() for node in container["env"].elements() if node["name"].text() == SUFFIX_SWITCH
             ]

@@ -98,6 +98,12 @@ class Route:
             return REDIRECT
         return DIRECT_RESPONSE if self.setting("directResponse").given else ROUTE
 
+    @property
+    def aborted(self) -> bool:
+        """Whether the proxy answers every request with an error that is injected, before anything is sent."""
+        share = None if self.native else self.setting("fault")["abort"]["percentage"]["value"].number()
+        return share is not None and share >= 100  # noqa: PLR2004 -- per cent
+
     @cached_property
     def authority_rewrite(self) -> str:
         """The authority that primary and mirrors carry instead of the client's; empty when it is kept."""

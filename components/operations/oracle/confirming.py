@@ -11,6 +11,7 @@ from .process import Oracle, OracleError
 from .question import Question, by_age, question_of
 from .rendered import named_entries, on_one_line, refusals
 from .showing import ABSENT, EMPTY, UNANSWERED, UNBOUNDED, UNSENT, Shown, shown
+from .speaking import Interpreter
 
 REFUSED: Final = "object-refused"
 
@@ -63,7 +64,7 @@ class Confirmed:
     by_istiod: frozenset[Finding] = field(default=frozenset())
 
 
-def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle) -> Confirmed:
+def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle | Interpreter) -> Confirmed:
     """Ask istiod about one cluster.
 
     Raises:
@@ -88,7 +89,7 @@ def confirm(cluster: ClusterObjects, findings: Sequence[Finding], oracle: Oracle
     return Confirmed(findings=standing, by_istiod=frozenset(certain))
 
 
-def _ask(cluster: ClusterObjects, question: Question, oracle: Oracle) -> Answer:
+def _ask(cluster: ClusterObjects, question: Question, oracle: Oracle | Interpreter) -> Answer:
     try:
         answer = oracle.ask(question)
     except TypeError as error:  # JSON has no word for what is not known yet

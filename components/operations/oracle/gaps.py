@@ -68,11 +68,17 @@ def choosing(cluster: ClusterObjects, route: Route) -> KubeObject | None:
         (
             each
             for each in cluster.of("DestinationRule", "Sidecar", "EnvoyFilter")
-            if each.spec["workloadSelector"].given and (each.namespace in places or _everywhere(cluster, each))
+            if _selective(each) and (each.namespace in places or _everywhere(cluster, each))
             if each.kind != "EnvoyFilter" or _patches_requests(each)
         ),
         None,
     )
+
+
+def _selective(subject: KubeObject) -> bool:
+    """Whether something is for some proxies only: by their labels, or by what they say of themselves."""
+    patches = subject.spec["configPatches"].elements() if subject.kind == "EnvoyFilter" else ()
+    return subject.spec["workloadSelector"].given or any(each["match"]["proxy"]["metadata"].given for each in patches)
 
 
 def _everywhere(cluster: ClusterObjects, subject: KubeObject) -> bool:

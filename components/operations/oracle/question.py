@@ -10,7 +10,6 @@ from typing import Any, Final, cast
 from ...model import JsonObject
 from ...model.rules.gateways import GATEWAY_NAME, WAYPOINT_CLASS
 from ...model.rules.objects import LISTENER_SETS
-from ..meshes import Domain
 
 Object = dict[str, Any]
 
@@ -134,12 +133,6 @@ def question_of(
         ambient=ambient,
         mesh={**(mesh or {}), "rootNamespace": root_namespace},
     )
-
-
-def spoken_in(domain: Domain, question: Question) -> Question:
-    """A question about objects as they are written, where :class:`Domain` read them for rules."""
-    objects = [cast("Object", domain.read(each)) for each in question.objects]
-    return replace(question, objects=objects, domain=domain.name)
 
 
 def by_age(question: Question, *, reverse: bool = False) -> Question:

@@ -48,6 +48,8 @@ def shown(cluster: ClusterObjects, mirror_entry: MirrorEntry, question: Question
 
 
 def _shown(cluster: ClusterObjects, mirror_entry: MirrorEntry, question: Question, answer: Answer) -> Shown:
+    if mirror_entry.route.aborted:
+        return Shown()  # Envoy answers before its mirrors, which istiod renders
     found = list(renderings(question, answer, mirror_entry.route))
     sent = [
         (each, own[0]["cluster"])

@@ -125,6 +125,35 @@ def test_clusters_that_share_a_file_or_a_name_are_mended_at_once(tmp_path: Path)
     assert [(tmp_path / name).read_text(encoding="utf-8") for name in ("a.yaml", "b.yaml")] == [MENDED, MENDED]
 
 
+def test_a_diff_of_files_without_a_last_line_end_can_be_applied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = WEB.replace("---\n", "", 1).replace("  timeout: 1s\n", "  timeout: 1s\n---\n")
+    first, rest = text.split("---\n", 1)
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(rest + "---\n" + first.replace("web", name[0]).rstrip("\n"), encoding="utf-8")
+    main(["check", "--diff", "--cluster", f"a={tmp_path}/a.yaml", "--cluster", f"b={tmp_path}/b.yaml"])
+    shown = capsys.readouterr().out
+    assert shown.count("\n--- a/") == 1
+    assert "timeout: 1s\n\\ No newline at end of file\n--- a/" in shown
+
+
+def test_json_with_characters_beyond_16_bits_is_mended(tmp_path: Path) -> None:
+    documents = {"apiVersion": "v1", "kind": "List", "items": list(yaml.safe_load_all(WEB))}
+    documents["items"][0]["metadata"]["annotations"] = {"owner": "\U0001f680"}
+    text = json.dumps(documents, indent=1)
+    assert "\\ud83d" in text
+    result = json.loads(mended(tmp_path, text, "a.json"))
+    assert result["items"][0]["spec"] == next(yaml.safe_load_all(MENDED))["spec"]
+
+
+def test_only_what_can_be_mended_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for host, times in (("host: shadow  #", 3), ("host: &host shadow  #", 2)):
+        (tmp_path / "a.yaml").write_text(WEB.replace("host: shadow  #", host), encoding="utf-8")
+        main(["check", str(tmp_path)])
+        assert capsys.readouterr().out.count("--fix mends it") == times
+
+
 def test_a_diff_is_that_of_the_whole_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, before = tmp_path / "a.yaml", many(3)
     path.write_text(before, encoding="utf-8")

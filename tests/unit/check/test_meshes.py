@@ -193,6 +193,9 @@ SETTLED = configured("mesh", rootNamespace="roots")
         ("roots", [SETTLED, configured("other"), istiod("mesh")], []),
         ("istio-system", [SETTLED, configured()], []),
         ("roots", [SETTLED, configured(), istiod("mesh")], []),
+        ("roots", [configured(), SETTLED, istiod("mesh")], []),
+        ("istio-system", [SETTLED, istiod("istio-system")], []),
+        ("roots", [configured(root_namespace="roots")], []),
         ("other", [SETTLED], ["--root-namespace", "other"]),
         ("other", [], ["--root-namespace", "other"]),
     ],
@@ -203,6 +206,51 @@ def test_the_root_namespace_is_an_option_or_read_from_the_configuration(
     for place in ("istio-system", "roots", "other", "mesh"):
         rules = found(tmp_path, capsys, [*OBJECTS, braked(place), *given], *words)
         assert ("destination-rule-out-of-reach" in rules) == (place != root), place
+
+
+def test_the_configuration_is_that_of_istiod_s_revision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plane, revised = istiod("istio-system"), configured(rootNamespace="roots")
+    plane["metadata"]["labels"]["istio.io/rev"] = "1-31"
+    revised["metadata"]["name"] = "istio-1-31"
+    for place in ("istio-system", "roots"):
+        rules = found(tmp_path, capsys, [*OBJECTS, braked(place), configured(), revised, plane])
+        assert ("destination-rule-out-of-reach" in rules) == (place != "roots")
+
+
+def test_labels_of_a_namespace_may_be_unknown_beside_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = {"istio-injection": "${INJECTION}"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}}
+    plain = found(tmp_path, capsys, [*OBJECTS, namespace])
+    assert found(tmp_path, capsys, [*OBJECTS, namespace, configured(enableTracing=True)]) == plain
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "holds"),
+    [
+        ("*.corp.example", "shop.corp.example", True),
+        ("*.local", "shop.local", True),
+        ("*.cluster.local", "shop.corp.example", False),
+        ("*.cluster.local", "shop.cluster.local", True),
+        ("*.local", "shop.corp.example", False),
+    ],
+)
+def test_hosts_outside_may_have_the_domain_of_services(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], server: str, host: str, *, holds: bool
+) -> None:
+    port = {"number": 80, "name": "http", "protocol": "HTTP"}
+    gateway = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": "shop"},
+        "spec": {"selector": {"app": "edge"}, "servers": [{"port": port, "hosts": [server]}]},
+    }
+    objects = [*moved(OBJECTS, "corp.example"), gateway]
+    objects[2]["spec"] |= {"hosts": [host], "gateways": ["edge"]}
+    rules = found(tmp_path, capsys, objects, "--cluster-domain", "corp.example")
+    assert ("gateway-host" not in rules) == holds
+    assert all(host in message for message in rules.get("gateway-host", ()))
 
 
 def moved(objects: list[Object], domain: str) -> list[Object]:

@@ -120,6 +120,20 @@ def test_a_key_that_is_given_twice_is_said(
     assert "is given a second time" in unread["message"]
 
 
+def test_nothing_of_a_secret_is_said(tmp_path: Path) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"url": "hunter2@${DB}"}}
+    assert said(files(tmp_path, a_yaml=yaml.safe_dump(secret))) == []
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    for written, shown in (
+        ("http://hunter2@${DB}/", "${DB}"),
+        ("${DB:-hunter2}", "${DB}"),
+        ("{{ .Values.db | default `hunter2` }}", "{{ .Values.db}}"),
+        ('{{ default "hunter2" .Values.db }}', "{{ default  .Values.db }}"),
+    ):
+        [(_, _, message, _)] = said(files(tmp_path, a_yaml=yaml.safe_dump({**config, "data": {"url": written}})))
+        assert message == f"{shown} is yet to be filled in"
+
+
 def test_keys_that_are_merged_into_others_are_given_once(tmp_path: Path) -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nbase: &base {a: 1}\ndata: {<<: *base, a: 2}\nmore: {a: 2, <<: *base}\n"
     assert said(files(tmp_path, a_yaml=text)) == []

@@ -34,12 +34,12 @@ ODD = {
 
 
 def marks(node: Any) -> list[tuple[tuple[str, ...], int]]:
-    """Lines of all places below a node, from 1, by the keys that lead to them."""
+    """Index of each place below a node, by the keys that lead to it."""
     pairs = [(f"[{index}]", each, each) for index, each in enumerate(node.value)] if node.id == "sequence" else []
     if node.id == "mapping":
         pairs = [(str(key.value), key, value) for key, value in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    found = [((name,), key.start_mark.line + 1) for name, key, _ in pairs]
-    return found + [((name, *path), line) for name, _, value in pairs for path, line in marks(value)]
+    found = [((name,), key.start_mark.index) for name, key, _ in pairs]
+    return found + [((name, *path), index) for name, _, value in pairs for path, index in marks(value)]
 
 
 def agrees(text: str) -> None:
@@ -52,9 +52,9 @@ def agrees(text: str) -> None:
         assert document.root is not None
         assert document.start + document.root.start_mark.index == node.start_mark.index
         origin = Origin(file="a.yaml", document=document)
-        assert origin.line == node.start_mark.line + 1
-        for path, line in marks(node):
-            assert origin.below(*path).line == line
+        assert origin.line == text.count("\n", 0, node.start_mark.index) + 1
+        for path, index in marks(node):
+            assert origin.below(*path).line == text.count("\n", 0, index) + 1
 
 
 @given(
@@ -101,16 +101,41 @@ def test_what_is_merged_into_a_mapping_has_the_line_where_it_stands() -> None:
     ],
 )
 def test_keys_that_stand_there_before_are_told(text: str, expected: list[list[tuple[str, int]]]) -> None:
-    found = [[(key.value, key.start_mark.line + 1) for key in keys] for _, _, keys in read_documents(text, "a.yaml")]
-    assert found == expected
+    assert [keys for _, _, keys in read_documents(text, "a.yaml")] == expected
 
 
-def test_a_key_that_json_has_twice_is_told_where_it_has_no_line(tmp_path: Path) -> None:
-    for text, line in (('{"kind": "A",\n"b": {"c": 1,\n"c": 2}}', 3), ('{"a": "\\ud83d\\ude00",\n"b": 1, "b": 2}', 1)):
+def test_a_key_that_json_has_twice_is_told_at_its_line(tmp_path: Path) -> None:
+    for text, line in (('{"kind": "A",\n"b": {"c": 1,\n"c": 2}}', 3), ('{"a": "\\ud83d\\ude00",\n"b": 1, "b": 2}', 2)):
         path = tmp_path / "a.json"
         path.write_text(text, encoding="utf-8")
         [unread] = [entry.unread for entry in read_entries(path, "") if entry.unread]
         assert unread.line == line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "line"),
+    [
+        ("base: &b {a: 1}\nspec:\n  a: 2\n  <<: *b\n", 1, 1),  # Go's parser lets what comes last count
+        ("base: &b {a: 1}\nspec:\n  <<: *b\n  a: 2\n", 2, 4),
+        ("base: &b\n  a: 1\nmore: &m {a: 3}\nspec:\n  <<: [*b, *m]\n", 1, 2),
+        ("base: &b\n  a: 1\nmore: &m\n  a: 3\n  <<: *b\nspec:\n  <<: *m\n", 1, 2),
+    ],
+)
+def test_of_keys_that_are_merged_the_last_one_counts(text: str, expected: int, line: int) -> None:
+    [(value, document, _)] = read_documents(text, "a.yaml")
+    assert value["spec"] == {"a": expected}  # type: ignore[index]
+    assert Origin(file="a.yaml", document=document, within=("spec",)).line_of("a") == line
+
+
+def test_nothing_but_mappings_is_merged() -> None:
+    with pytest.raises(OperationError, match="line 1, column 5: expected a mapping for merging, but found scalar"):
+        list(read_documents("<<: 1\n", "a.yaml"))
+
+
+def test_values_that_do_not_fit_are_not_printed() -> None:
+    with pytest.raises(OperationError) as refusal:
+        list(read_documents("a: !!int hunter2\n", "a.yaml"))
+    assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("before", ["- []\n- {}\n" * 300, "- 1\n", "a: '---'\n---\n"])

@@ -59,6 +59,13 @@ def endless(routing: dict[str, Any]) -> dict[str, Any]:
     return {**routing, "spec": {**routing["spec"], "http": [kept]}}
 
 
+def aborting(routing: dict[str, Any]) -> dict[str, Any]:
+    """A route that answers every request with an error."""
+    [rule] = routing["spec"]["http"]
+    fault = {"abort": {"httpStatus": 503, "percentage": {"value": 100}}}
+    return {**routing, "spec": {**routing["spec"], "http": [{**rule, "fault": fault}]}}
+
+
 def to_port(port: int, routing: dict[str, Any]) -> dict[str, Any]:
     """A route whose primary has a port."""
     [rule] = routing["spec"]["http"]
@@ -104,6 +111,7 @@ MESHES: dict[str, tuple[Sequence[Any], set[str]]] = {
     "all is well": ([service("web"), service("copy"), route()], set()),
     "a route behind one for all": ([service("web"), service("copy"), behind(route())], {UNSENT}),
     "a port that the primary lacks": ([service("web"), service("copy"), to_port(81, route())], {UNANSWERED}),
+    "aborted requests": ([service("web"), service("copy"), aborting(route())], set()),
     "no end": ([service("web"), service("copy"), endless(route())], {UNBOUNDED}),
     "a port that another Service has": (
         [service("web", 8000), service("copy", 8000), service("edge", 80, "istio-system"), route()],

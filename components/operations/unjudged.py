@@ -1,0 +1,58 @@
+"""What objects that rules do read say beside that, by which they hold for some proxies or control planes only."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+from ..model.rules import KubeObject, NotJudgedError, is_istiod
+
+SCOPED: Final = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE"
+"""istiod's environment variable by which a Gateway chooses pods of its own namespace alone.
+Source: https://istio.io/latest/docs/reference/commands/pilot-discovery/"""
+
+REVISION: Final = "istio.io/rev"
+"""Label of what istiods of one revision alone read. Source: Istio's ``config.LabelsInRevision``."""
+
+BY_REVISION: Final = frozenset(
+    {
+        *("VirtualService", "DestinationRule", "ServiceEntry", "Gateway", "EnvoyFilter", "Sidecar"),
+        *("KubernetesGateway", "HTTPRoute", "GRPCRoute"),
+    }
+)
+
+PATCHED: Final = frozenset({"CLUSTER", "HTTP_ROUTE", "ROUTE_CONFIGURATION", "VIRTUAL_HOST"})
+"""What an EnvoyFilter changes of mirrors."""
+
+
+def unjudged(objects: Sequence[KubeObject]) -> Iterator[tuple[KubeObject, str, str]]:
+    """What is not judged of some objects: the object, the field, and words for it.
+
+    Args:
+        objects: Objects of a cluster.
+    """
+    planes = [each for each in objects if is_istiod(each)]
+    revisions = {each.root["metadata"]["labels"][REVISION].text("default") for each in planes}
+    for each in objects:
+        with suppress(NotJudgedError):  # rules say so
+            if each in planes:
+                yield from _scoped(each)
+            elif each.kind == "EnvoyFilter":
+                yield from _by_metadata(each)
+            revision = each.root["metadata"]["labels"][REVISION].text()
+            if planes and each.kind in BY_REVISION and revision and revision not in revisions:
+                field = f"metadata.labels.{REVISION}"
+                yield each, field, f"that it is for revision {revision}, which no given istiod is of,"
+
+
+def _scoped(istiod: KubeObject) -> Iterator[tuple[KubeObject, str, str]]:
+    for container in istiod.spec["template"]["spec"]["containers"].elements():
+        for variable in container["env"].elements():
+            if variable["name"].text() == SCOPED and variable["value"].text().lower() in ("true", "1", "t"):
+                yield istiod, variable.path, f"{SCOPED}, by which Gateways have no pods of other namespaces,"
+
+
+def _by_metadata(envoy_filter: KubeObject) -> Iterator[tuple[KubeObject, str, str]]:
+    for patch in envoy_filter.spec["configPatches"].elements():
+        chosen = patch["match"]["proxy"]["metadata"]
+        if chosen.given and patch["applyTo"].text() in PATCHED:
+            yield envoy_filter, chosen.path, "which proxies have this metadata"
