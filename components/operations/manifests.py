@@ -26,7 +26,7 @@ from ..model.rules import (
 from .manifest_files import Entry, files_of, mapping, read_entries
 from .meshes import Domain, domain_of, mesh_settings
 from .places import Origin
-from .unjudged import unjudged
+from .unjudged import undiscovered, unjudged
 from .unread import JUDGED, Unread, chart, chart_of, kustomization, of_others
 
 NEVER_READ: Final = "an object without a kind"
@@ -215,10 +215,10 @@ def gather(
         control_plane = control_plane or control_plane_of(read)
         origins[str(read)] = entry.origin
     mesh = mesh_settings((entry.value for entry in entries), root_namespace)
-    if mesh.unread:
-        origin = next(entry.origin for entry in entries if _named(entry.value) == mesh.source)
-        unread.append(_unjudged(mesh.source, origin, "", mesh.unread))
     found = list(known.values())
+    if unsettled := mesh.unread or undiscovered(Node(mesh.config), found, mesh.root_namespace):
+        places = (entry.origin for entry in entries if _named(entry.value) == mesh.source)
+        unread.append(_unjudged(mesh.source, next(places, Origin(file=name)), "", unsettled))
     unread += [_unjudged(str(each), origins[str(each)], path, what) for each, path, what in unjudged(found)]
     planes = [each for each in found if is_istiod(each)] if istio is None and control_plane is None else []
     unread += [_unjudged(str(each), origins[str(each)], "", _UNKNOWN_RELEASE) for each in planes]

@@ -67,16 +67,11 @@ def mesh_settings(objects: Iterable[Mapping[str, object]], root_namespace: str =
         return MeshSettings(root_namespace=root_namespace or ROOT_NAMESPACE)
     config = _read(found[place])
     said = (config or {}).get("rootNamespace")
-    unread = ""
-    if config is None:
-        unread = "its text, which is no configuration,"
-    elif config.get("discoverySelectors"):
-        unread = "by its discoverySelectors which namespaces istiod reads"
     return MeshSettings(
         root_namespace=root_namespace or (said if isinstance(said, str) and said else ROOT_NAMESPACE),
         config=config or {},
         source="ConfigMap {}/{}".format(*place),
-        unread=unread,
+        unread="its text, which is no configuration," if config is None else "",
     )
 
 

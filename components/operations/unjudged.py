@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from ..model.rules import KubeObject, NotJudgedError, is_istiod
+from ..model.rules import KubeObject, Node, NotJudgedError, is_istiod
+from ..model.rules.gateways import labels
+from ..model.rules.mesh_config import selects_labels
 
 SCOPED: Final = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE"
 """istiod's environment variable by which a Gateway chooses pods of its own namespace alone.
@@ -31,17 +33,42 @@ def unjudged(objects: Sequence[KubeObject]) -> Iterator[tuple[KubeObject, str, s
         objects: Objects of a cluster.
     """
     planes = [each for each in objects if is_istiod(each)]
+    chosen = any(each.kind == "Gateway" for each in objects)
     revisions = {each.root["metadata"]["labels"][REVISION].text("default") for each in planes}
     for each in objects:
         with suppress(NotJudgedError):  # rules say so
             if each in planes:
-                yield from _scoped(each)
+                yield from _scoped(each) if chosen else ()
             elif each.kind == "EnvoyFilter":
                 yield from _by_metadata(each)
             revision = each.root["metadata"]["labels"][REVISION].text()
             if planes and each.kind in BY_REVISION and revision and revision not in revisions:
                 field = f"metadata.labels.{REVISION}"
                 yield each, field, f"that it is for revision {revision}, which no given istiod is of,"
+
+
+def undiscovered(config: Node, objects: Sequence[KubeObject], root_namespace: str) -> str:
+    """In words, of which namespaces it is not sure that istiod reads them; empty for none.
+
+    Args:
+        config: The mesh's configuration.
+        objects: Objects of a cluster.
+        root_namespace: Istio's root namespace.
+    """
+    selectors = config["discoverySelectors"].elements()
+    own = {each.name: each.root["metadata"]["labels"] for each in objects if each.kind == "Namespace"}
+    used = {each.namespace for each in objects if each.kind not in ("Namespace", "GatewayClass")} - {root_namespace}
+    unsure = [name for name in sorted(used) if not _is_selected(selectors, name, own.get(name))] if selectors else []
+    return f"by its discoverySelectors, whether istiod reads {', '.join(unsure[:3])}," if unsure else ""
+
+
+def _is_selected(selectors: Sequence[Node], name: str, own: Node | None) -> bool:
+    try:
+        known = {} if own is None else labels(own)
+        known["kubernetes.io/metadata.name"] = name
+        return any(selects_labels(each, known) for each in selectors)
+    except NotJudgedError:
+        return False
 
 
 def _scoped(istiod: KubeObject) -> Iterator[tuple[KubeObject, str, str]]:

@@ -87,12 +87,13 @@ def _visibility(visibility: Node, own: Mapping[str, str]) -> str:
     """The visibility of ServiceEntries of a namespace with some labels: by the first policy whose rules all hold."""
     for policy in visibility["policies"].elements():
         selectors = [rule["namespaceSelector"] for rule in policy["matchingRules"].elements()]
-        if all(selector.given and _selects(selector, own) for selector in selectors):
+        if all(selector.given and selects_labels(selector, own) for selector in selectors):
             return policy["visibility"].text()
     return visibility["defaultVisibility"].text()
 
 
-def _selects(selector: Node, own: Mapping[str, str]) -> bool:
+def selects_labels(selector: Node, own: Mapping[str, str]) -> bool:
+    """Whether a selector of Kubernetes' kind takes something with labels; an empty one takes everything."""
     if not labels(selector["matchLabels"]).items() <= own.items():
         return False
     for each in selector["matchExpressions"].elements():

@@ -82,13 +82,18 @@ def test_releases_that_the_image_does_not_tell(
     assert unread(tmp_path, capsys, [*sending(), istiod(image)], "--istio", "1.31") == []
 
 
+UNDISCOVERED = "by its discoverySelectors, whether istiod reads hello,"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("a: [", "its text, which is no configuration,"),
         ("- 1", "its text, which is no configuration,"),
-        ("discoverySelectors: [{matchLabels: {mesh: in}}]", "by its discoverySelectors which namespaces istiod reads"),
-        ("discovery_selectors: [{}]", "by its discoverySelectors which namespaces istiod reads"),
+        ("discoverySelectors: [{matchLabels: {mesh: in}}]", UNDISCOVERED),
+        ("discovery_selectors: [{matchLabels: {mesh: in}}]", UNDISCOVERED),
+        ("discoverySelectors: [{matchExpressions: [{key: mesh, operator: DoesNotExist}]}]", ""),
+        ("discoverySelectors: [{matchLabels: {mesh: in}}, {}]", ""),
         ("discoverySelectors: []", ""),
         ("ingressClass: =\n---\nsecond: 1", ""),
     ],
@@ -96,3 +101,9 @@ def test_releases_that_the_image_does_not_tell(
 def test_configurations(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
     said = unread(tmp_path, capsys, [*sending(), configuration(text)])
     assert said == ([f"ConfigMap istio-system/istio: {words} is not judged"] if words else [])
+
+
+def test_namespaces_that_are_known_to_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello", "labels": {"mesh": "in"}}}
+    objects = [*sending(), namespace, configuration("discoverySelectors: [{matchLabels: {mesh: in}}]")]
+    assert unread(tmp_path, capsys, objects) == []
