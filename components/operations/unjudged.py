@@ -1,6 +1,6 @@
 """What objects that rules do read say beside that, by which they hold for some proxies or control planes only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -32,19 +32,20 @@ def unjudged(objects: Sequence[KubeObject]) -> Iterator[tuple[KubeObject, str, s
     Args:
         objects: Objects of a cluster.
     """
-    planes = [each for each in objects if is_istiod(each)]
     chosen = any(each.kind == "Gateway" for each in objects)
-    revisions = {each.root["metadata"]["labels"][REVISION].text("default") for each in planes}
+    planes = [each for each in objects if is_istiod(each)]
+    revisions: set[str] = set()
+    for each in planes:
+        with suppress(NotJudgedError):  # then what is for any revision may be for its own
+            revisions.add(each.root["metadata"]["labels"][REVISION].text("default"))
     for each in objects:
         with suppress(NotJudgedError):  # rules say so
-            if each in planes:
+            if is_istiod(each):
                 yield from _scoped(each) if chosen else ()
             elif each.kind == "EnvoyFilter":
                 yield from _by_metadata(each)
-            revision = each.root["metadata"]["labels"][REVISION].text()
-            if planes and each.kind in BY_REVISION and revision and revision not in revisions:
-                field = f"metadata.labels.{REVISION}"
-                yield each, field, f"that it is for revision {revision}, which no given istiod is of,"
+            if planes and each.kind in BY_REVISION:
+                yield from _of_revision(each, revisions)
 
 
 def undiscovered(config: Node, objects: Sequence[KubeObject], root_namespace: str) -> str:
@@ -69,6 +70,13 @@ def _is_selected(selectors: Sequence[Node], name: str, own: Node | None) -> bool
         return any(selects_labels(each, known) for each in selectors)
     except NotJudgedError:
         return False
+
+
+def _of_revision(subject: KubeObject, revisions: Collection[str]) -> Iterator[tuple[KubeObject, str, str]]:
+    revision = subject.root["metadata"]["labels"][REVISION].text()
+    if revision and revision not in revisions:
+        field = f"metadata.labels.{REVISION}"
+        yield subject, field, f"that it is for revision {revision}, which no given istiod is of,"
 
 
 def _scoped(istiod: KubeObject) -> Iterator[tuple[KubeObject, str, str]]:

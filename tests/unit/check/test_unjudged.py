@@ -46,6 +46,14 @@ def test_what_is_for_another_revision(tmp_path: Path, capsys: pytest.CaptureFixt
     assert unread(tmp_path, capsys, labelled) == []
 
 
+def test_a_revision_that_is_not_known_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled = changed(sending(), "VirtualService", "metadata.labels", {"istio.io/rev": "canary"})
+    said = unread(tmp_path, capsys, [*labelled, istiod(revision="${REVISION}")])
+    assert said[0].startswith("${REVISION} is yet to be filled in")
+    assert "that it is for revision canary" in said[1]
+    assert len(unread(tmp_path, capsys, [*sending(), istiod(revision="${REVISION}")])) == 1
+
+
 @pytest.mark.parametrize(("value", "told"), [("true", True), ("false", False), ("", False)])
 def test_gateways_that_have_pods_of_their_own_namespace_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str, *, told: bool
