@@ -12,7 +12,12 @@ MISFITS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Value
 UNREADABLE: Final = (yaml.YAMLError, RecursionError, *MISFITS)
 """All; a ``RecursionError`` where a text is nested too deeply."""
 
-_TAG: Final = "tag:yaml.org,2002:"
+TAG: Final = "tag:yaml.org,2002:"
+"""What the names of YAML's own tags begin with. Source: YAML 1.1, section 3.2.1.2."""
+
+MERGE: Final = f"{TAG}merge"
+"""The tag of a key whose value's entries are put among those beside it."""
+
 _BASES: Final = {"0b": 2, "0o": 8, "0x": 16}
 _OCTAL: Final = re.compile(r"0[0-7]+")
 _WHOLE: Final = range(-(2**63), 2**64)
@@ -40,7 +45,7 @@ class ManifestLoader(_Loader):
         """
         entries: list[Any] = []
         for key, value in node.value:
-            if key.tag != f"{_TAG}merge":
+            if key.tag != MERGE:
                 entries.append((key, value))
                 continue
             for each in reversed(value.value if value.id == "sequence" else [value]):
@@ -87,9 +92,9 @@ for _name, _pattern, _first in (
         "-+.0123456789",
     ),
 ):
-    ManifestLoader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
-ManifestLoader.add_constructor(f"{_TAG}float", _number)
-ManifestLoader.add_constructor(f"{_TAG}int", _number)
-ManifestLoader.add_constructor(f"{_TAG}binary", _binary)
-ManifestLoader.add_constructor(f"{_TAG}timestamp", _Loader.construct_yaml_str)
-ManifestLoader.add_constructor(f"{_TAG}bool", _boolean)
+    ManifestLoader.add_implicit_resolver(f"{TAG}{_name}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+ManifestLoader.add_constructor(f"{TAG}float", _number)
+ManifestLoader.add_constructor(f"{TAG}int", _number)
+ManifestLoader.add_constructor(f"{TAG}binary", _binary)
+ManifestLoader.add_constructor(f"{TAG}timestamp", _Loader.construct_yaml_str)
+ManifestLoader.add_constructor(f"{TAG}bool", _boolean)

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from ..extensions import own_rules
-from ..model import DnsLabel, Hostname, IstioBehaviour, ValidationError
+from ..model import IstioBehaviour, ValidationError
 from ..model.rules import (
     PLAN_RULES,
     RULES,
@@ -31,7 +31,7 @@ from ..operations.meshes import Domain
 from ..operations.oracle import Confirmed, Interpreter, Oracle, confirm
 from .checktable import print_checkup
 from .console import open_console
-from .istiooptions import ISTIO, IstioReleases, istio_releases, require_named
+from .istiooptions import ISTIO, IstioReleases, istio_releases, mesh_options, require_named
 from .options import Json
 from .programs import open_oracle
 
@@ -117,14 +117,15 @@ def check(
         )
     declared = istio_releases(istio or [])
     versions = {name: IstioBehaviour.of_release(release, field=ISTIO) for name, release in declared.items()}
+    root, domain = mesh_options(root_namespace, cluster_domain)
     sources = Sources(
         paths=paths or [],
         clusters=cluster or [],
         contexts=context or [],
         kubeconfig=kubeconfig,
         versions=versions,
-        root_namespace=str(DnsLabel(root_namespace, field="--root-namespace")) if root_namespace else "",
-        domain=str(Hostname(cluster_domain, field="--cluster-domain")) if cluster_domain else "",
+        root_namespace=root,
+        domain=domain,
     )
     settings = RuleSettings(max_waiver_days=max_waiver_days, object_waivers=object_waivers)
     asked = partial(open_oracle, istiod_image) if istiod or istiod_image else None

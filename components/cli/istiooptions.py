@@ -1,11 +1,11 @@
-"""The option that declares which control planes run, where nobody can ask them."""
+"""The options that declare what control planes run and what they know, where nobody can ask them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from ..model import IstioBehaviour, ValidationError
+from ..model import DnsLabel, Hostname, IstioBehaviour, ValidationError
 
 ISTIO: Final = "--istio"
 
@@ -57,3 +57,15 @@ def require_named(releases: Iterable[str], clusters: Iterable[str]) -> None:
         raise ValidationError(
             field=ISTIO, value=name, rule=f"must name one of {', '.join(sorted(names))}", remedy="Check the name"
         )
+
+
+def mesh_options(root_namespace: str, cluster_domain: str) -> tuple[str, str]:
+    """``--root-namespace`` and ``--cluster-domain``; empty for what objects say.
+
+    Raises:
+        ValidationError: One of them is malformed.
+    """
+    return (
+        str(DnsLabel(root_namespace, field="--root-namespace")) if root_namespace else "",
+        str(Hostname(cluster_domain, field="--cluster-domain")) if cluster_domain else "",
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from ..model import DnsLabel, Hostname, ValidationError
+from ..model import ValidationError
 from ..operations.cluster_objects import read_cluster
 from ..operations.errors import OperationError
 from ..operations.kube import ClusterAccess
@@ -26,6 +26,7 @@ from ..operations.whatif import (
     what_is_copied,
 )
 from .console import open_console
+from .istiooptions import mesh_options
 from .longwork import Timeout, showing, within
 from .options import Json, input_file, output_file
 from .programs import envoy_program, open_oracle
@@ -145,8 +146,7 @@ class States:
     def __init__(self, *, cluster: str, kubeconfig: Path | None, root_namespace: str, domain: str) -> None:
         self._cluster = cluster
         self._kubeconfig = kubeconfig
-        self._root = str(DnsLabel(root_namespace, field="--root-namespace")) if root_namespace else ""
-        self._domain = str(Hostname(domain, field="--cluster-domain")) if domain else ""
+        self._root, self._domain = mesh_options(root_namespace, domain)
 
     def load(self, given: Sequence[str], option: str) -> Loaded:
         """Read one state.

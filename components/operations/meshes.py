@@ -11,13 +11,11 @@ import yaml
 
 from ..model.routing import CLUSTER_DOMAIN
 from ..model.rules import ROOT_NAMESPACE, Finding, Node, NotJudgedError
+from ..model.rules.control_plane import DEFAULT_REVISION, is_control_plane, revision_of
 from ..yamlreading import UNREADABLE, ManifestLoader
 
 CONFIGURATION: Final = "istio"
 """Name of the ConfigMap that holds a mesh's configuration; those of revisions, ``istio-<revision>``, sort behind it."""
-
-DEFAULT_REVISION: Final = "default"
-"""What istiod's Deployment has as label ``istio.io/rev`` where it has no revision. Source: Istio's chart ``istiod``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ def mesh_settings(objects: Iterable[Mapping[str, object]], root_namespace: str =
     for value in objects:
         node = Node(value)
         with suppress(NotJudgedError):
-            if _is_istiod(node):
+            if is_control_plane(node):
                 beside.append(_configuration_of(node))
             elif node["kind"].value == "ConfigMap":
                 name, text = node["metadata"]["name"].text(), node["data"]["mesh"].text()
@@ -82,13 +80,13 @@ def configuration_places(objects: Iterable[Mapping[str, object]], root_namespace
         objects: Objects of the cluster.
         root_namespace: Istio's root namespace, if it is known.
     """
-    beside = [_configuration_of(node) for node in map(Node, objects) if _is_istiod(node)]
+    beside = [_configuration_of(node) for node in map(Node, objects) if is_control_plane(node)]
     return _preferred(beside, root_namespace) or [(root_namespace or ROOT_NAMESPACE, CONFIGURATION)]
 
 
 def _configuration_of(istiod: Node) -> tuple[str, str]:
     """Namespace and name of the ConfigMap that a control plane reads."""
-    revision = istiod["metadata"]["labels"]["istio.io/rev"].text(DEFAULT_REVISION)
+    revision = revision_of(istiod)
     name = CONFIGURATION if revision == DEFAULT_REVISION else f"{CONFIGURATION}-{revision}"
     return _namespace(istiod), name
 
@@ -102,22 +100,13 @@ def domain_of(objects: Iterable[Mapping[str, object]]) -> str:
     for value in objects:
         node = Node(value)
         with suppress(NotJudgedError):
-            if not _is_istiod(node):
+            if not is_control_plane(node):
                 continue
             for container in node.at("spec", "template", "spec")["containers"].elements():
                 words = [word for each in container["args"].texts() for word in each.split("=", 1)]
                 if "--domain" in words[:-1]:
                     return words[words.index("--domain") + 1]
     return CLUSTER_DOMAIN
-
-
-def _is_istiod(node: Node) -> bool:
-    """Whether an object is istiod's Deployment, as Istio's chart labels it.
-
-    Raises:
-        NotJudgedError: That is not known yet.
-    """
-    return node["kind"].value == "Deployment" and node["metadata"]["labels"]["app"].text() == "istiod"
 
 
 def _namespace(node: Node) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from ..yamlreading import ManifestLoader
+from ..yamlreading import MERGE, ManifestLoader
 
-_MERGE: Final = "tag:yaml.org,2002:merge"
 _SURROGATES: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
 _AS_LONG: Final = r"\1............"
 """A character beyond 16 bits as JSON may write it, which is no YAML, and what else is as long."""
@@ -114,9 +113,9 @@ def _child(node: YamlNode, key: str) -> tuple[YamlNode, YamlNode] | None:
         return (items[index], items[index]) if index < len(items) else None
     entries: list[tuple[YamlNode, YamlNode]] = node.value if node.id == "mapping" else []
     for name, value in reversed(entries):
-        if name.tag != _MERGE and str(name.value) == key:
+        if name.tag != MERGE and str(name.value) == key:
             return name, value
-        for merged in _mappings(value) if name.tag == _MERGE else ():
+        for merged in _mappings(value) if name.tag == MERGE else ():
             if found := _child(merged, key):
                 return found
     return None

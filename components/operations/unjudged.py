@@ -5,15 +5,14 @@ from contextlib import suppress
 from typing import Final
 
 from ..model.rules import KubeObject, Node, NotJudgedError, is_istiod
-from ..model.rules.gateways import labels
+from ..model.rules.control_plane import revision_of
+from ..model.rules.gateways import namespace_labels
+from ..model.rules.managed import REVISION
 from ..model.rules.mesh_config import selects_labels
 
 SCOPED: Final = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE"
 """istiod's environment variable by which a Gateway chooses pods of its own namespace alone.
 Source: https://istio.io/latest/docs/reference/commands/pilot-discovery/"""
-
-REVISION: Final = "istio.io/rev"
-"""Label of what istiods of one revision alone read. Source: Istio's ``config.LabelsInRevision``."""
 
 BY_REVISION: Final = frozenset(
     {
@@ -21,6 +20,7 @@ BY_REVISION: Final = frozenset(
         *("KubernetesGateway", "HTTPRoute", "GRPCRoute"),
     }
 )
+"""Kinds of which istiod reads those of its own revision alone, where they are labelled."""
 
 PATCHED: Final = frozenset({"CLUSTER", "HTTP_ROUTE", "ROUTE_CONFIGURATION", "VIRTUAL_HOST"})
 """What an EnvoyFilter changes of mirrors."""
@@ -37,7 +37,7 @@ def unjudged(objects: Sequence[KubeObject]) -> Iterator[tuple[KubeObject, str, s
     revisions: set[str] = set()
     for each in planes:
         with suppress(NotJudgedError):  # then what is for any revision may be for its own
-            revisions.add(each.root["metadata"]["labels"][REVISION].text("default"))
+            revisions.add(revision_of(each.root))
     for each in objects:
         with suppress(NotJudgedError):  # rules say so
             if is_istiod(each):
@@ -59,14 +59,17 @@ def undiscovered(config: Node, objects: Sequence[KubeObject], root_namespace: st
     selectors = config["discoverySelectors"].elements()
     own = {each.name: each.root["metadata"]["labels"] for each in objects if each.kind == "Namespace"}
     used = {each.namespace for each in objects if each.kind not in ("Namespace", "GatewayClass")} - {root_namespace}
-    unsure = [name for name in sorted(used) if not _is_selected(selectors, name, own.get(name))] if selectors else []
+    unsure = (
+        [name for name in sorted(used) if not _is_selected(selectors, name, own.get(name, Node(None)))]
+        if selectors
+        else []
+    )
     return f"by its discoverySelectors, whether istiod reads {', '.join(unsure[:3])}," if unsure else ""
 
 
-def _is_selected(selectors: Sequence[Node], name: str, own: Node | None) -> bool:
+def _is_selected(selectors: Sequence[Node], name: str, own: Node) -> bool:
     try:
-        known = {} if own is None else labels(own)
-        known["kubernetes.io/metadata.name"] = name
+        known = namespace_labels(name, own)
         return any(selects_labels(each, known) for each in selectors)
     except NotJudgedError:
         return False

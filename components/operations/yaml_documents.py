@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from ..yamlreading import MISFITS, ManifestLoader
+from ..yamlreading import MISFITS, TAG, ManifestLoader
 from .errors import OperationError
 from .places import Document, YamlNode
 
@@ -17,9 +17,8 @@ the process with it (measured)."""
 MAX_REPEATED: Final = 100_000
 """Most values that aliases may stand for; a few lines of them can stand for billions."""
 
-_TAG: Final = "tag:yaml.org,2002:"
-_TEXT, _MAP, _LIST = (f"{_TAG}{name}" for name in ("str", "map", "seq"))
-_SCALARS: Final = frozenset(f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "timestamp", "binary"))
+_TEXT, _MAP, _LIST = (f"{TAG}{name}" for name in ("str", "map", "seq"))
+_SCALARS: Final = frozenset(f"{TAG}{name}" for name in ("null", "bool", "int", "float", "timestamp", "binary"))
 _BEGINNING: Final = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 """Of a document; no bracket of the one before is open there."""
 _ENDING: Final = re.compile(r"^\.\.\.(?=\s|\Z)", re.MULTILINE)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .clusters import ClusterObjects
-from .gateways import Listener, labels
+from .gateways import Listener, labels, namespace_labels
 from .hosts import covers
 from .nodes import Node
 from .routes import Route
@@ -27,7 +27,7 @@ def admits(cluster: ClusterObjects, listener: Listener, namespace: str, hosts: I
         return True
     if not found or allowed["selector"]["matchExpressions"].given:
         return None
-    own = {**labels(found.root["metadata"]["labels"]), "kubernetes.io/metadata.name": namespace}
+    own = namespace_labels(namespace, found.root["metadata"]["labels"])
     return labels(allowed["selector"]["matchLabels"]).items() <= own.items()
 
 

@@ -14,7 +14,7 @@ from ..routing import service_host
 from .control_plane import is_istiod
 from .envoy import GATEWAY, Patch, Patches, read_patches
 from .gateway_pods import GatewayPods
-from .gateways import Listener, Listeners, labels, pod_labels, read_listeners
+from .gateways import Listener, Listeners, namespace_labels, pod_labels, read_listeners
 from .hosts import HostIndex, widening
 from .losses import PlannedLoss
 from .managed import REVISION, managed_sign
@@ -81,7 +81,7 @@ class ClusterObjects:
         own = {each.name: each.root["metadata"]["labels"] for each in found.get("Namespace", ())}
 
         def labels_of(namespace: str) -> dict[str, str]:
-            return {"kubernetes.io/metadata.name": namespace, **labels(own.get(namespace, Node(None)))}
+            return namespace_labels(namespace, own.get(namespace, Node(None)))
 
         def under(read: KubeObject) -> KubeObject:
             try:

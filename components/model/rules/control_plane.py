@@ -1,20 +1,45 @@
 """How a control plane behaves, read from its own Deployment."""
 
+from typing import Final
+
 from ..errors import ValidationError
 from ..istio import IstioBehaviour, IstioVersion
-from .nodes import NotJudgedError
+from .managed import REVISION
+from .nodes import Node, NotJudgedError
 from .objects import KubeObject
 
 SUFFIX_SWITCH = "DISABLE_SHADOW_HOST_SUFFIX"
 """istiod's environment variable that decides about ``-shadow``; a compatibility version of its chart sets it too."""
 
 
+DEFAULT_REVISION: Final = "default"
+"""What istiod's Deployment has as label ``istio.io/rev`` where it has no revision. Source: Istio's chart ``istiod``."""
+
+
 def is_istiod(workload: KubeObject) -> bool:
     """Whether a workload is a control plane."""
     try:
-        return workload.kind == "Deployment" and workload.root["metadata"]["labels"]["app"].text() == "istiod"
+        return is_control_plane(workload.root)
     except NotJudgedError:
         return False
+
+
+def is_control_plane(root: Node) -> bool:
+    """Whether an object is istiod's Deployment, as Istio's chart labels it.
+
+    Raises:
+        NotJudgedError: That is not known yet.
+    """
+    return root["kind"].value == "Deployment" and root["metadata"]["labels"]["app"].text() == "istiod"
+
+
+def revision_of(istiod: Node) -> str:
+    """The revision of a control plane.
+
+    Raises:
+        NotJudgedError: It is not known yet.
+    """
+    return istiod["metadata"]["labels"][REVISION].text(DEFAULT_REVISION)
 
 
 def control_plane_of(workload: KubeObject) -> IstioBehaviour | None:

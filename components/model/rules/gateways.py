@@ -135,6 +135,11 @@ def labels(node: Node) -> dict[str, str]:
     return {key: value.text() for key, value in node.entries() if value.text()}
 
 
+def namespace_labels(name: str, own: Node) -> dict[str, str]:
+    """Labels of a namespace by its object's, with the one that the API server gives it."""
+    return {**labels(own), "kubernetes.io/metadata.name": name}
+
+
 def selects(selector: dict[str, str], pods: dict[str, str]) -> bool:
     """Whether a selector takes pods with these labels; an empty one takes none."""
     return bool(selector) and selector.items() <= pods.items()

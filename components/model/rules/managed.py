@@ -10,7 +10,8 @@ from ..istio import MANAGED_REVISIONS, known_patches
 from .nodes import Node, NotJudgedError
 
 REVISION: Final = "istio.io/rev"
-"""Label of a namespace: the revision of the control plane that its pods belong to."""
+"""Label of a namespace: the revision of the control plane that its pods belong to; of other objects: which one alone
+reads them. Source: Istio's ``config.LabelsInRevision``."""
 
 PROXIES: Final = "mesh.cloud.google.com/proxy"
 """Annotation of a namespace: whether its proxies are restarted when the managed control plane is upgraded.

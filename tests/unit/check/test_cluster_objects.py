@@ -17,7 +17,7 @@ from pulumi_traffic_mirror.operations.cluster_objects import read_cluster
 from pulumi_traffic_mirror.operations.errors import OperationError
 from pulumi_traffic_mirror.operations.kube import ClusterAccess
 from tests.unit.model.controller_cases import canary
-from tests.unit.model.samples import Object, deployment, sending, service
+from tests.unit.model.samples import Object, istiod, sending, service
 
 PLURALS = {
     "VirtualService": "virtualservices",
@@ -31,14 +31,6 @@ PLURALS = {
     "AuthorizationPolicy": "authorizationpolicies",
     "ConfigMap": "configmaps",
 }
-
-
-def istiod() -> Object:
-    """A control plane's Deployment."""
-    found = deployment("istiod", "istio-system")
-    found["metadata"]["labels"] = {"app": "istiod"}
-    found["spec"]["template"]["spec"] = {"containers": [{"image": "istio/pilot:1.31.0"}]}
-    return found
 
 
 @contextmanager
@@ -127,9 +119,7 @@ def configured(namespace: str, name: str, **mesh: Any) -> Object:
 def test_the_configuration_is_that_beside_istiod(
     tmp_path: Path, namespace: str, revision: str, name: str, root: str
 ) -> None:
-    plane = istiod()
-    plane["metadata"]["namespace"] = namespace
-    plane["metadata"]["labels"] |= {"istio.io/rev": revision} if revision else {}
+    plane = istiod(namespace=namespace, revision=revision)
     with api_server([plane, configured(namespace, name, rootNamespace="roots")], tmp_path) as kubeconfig:
         access = ClusterAccess(name="staging", kubeconfig=str(kubeconfig), context="gke-a")
         assert read_cluster(access).cluster.root_namespace == root

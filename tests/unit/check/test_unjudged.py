@@ -8,16 +8,7 @@ import pytest
 import yaml
 
 from pulumi_traffic_mirror.cli.app import main
-from tests.unit.model.samples import Object, changed, deployment, sending
-
-
-def istiod(image: str = "istio/pilot:1.31.0", revision: str = "", **env: str) -> Object:
-    """A control plane's Deployment."""
-    found = deployment("istiod", "istio-system")
-    found["metadata"]["labels"] = {"app": "istiod", **({"istio.io/rev": revision} if revision else {})}
-    variables = [{"name": name, "value": value} for name, value in env.items()]
-    found["spec"]["template"]["spec"] = {"containers": [{"image": image, "env": variables}]}
-    return found
+from tests.unit.model.samples import Object, changed, istiod, sending
 
 
 def configuration(text: str) -> Object:

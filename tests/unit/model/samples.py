@@ -145,6 +145,17 @@ def deployment(name: str, namespace: str = "hello", **labels: str) -> Object:
     }
 
 
+def istiod(
+    image: str = "istio/pilot:1.31.0", namespace: str = "istio-system", revision: str = "", **env: str
+) -> Object:
+    """A control plane's Deployment."""
+    found = deployment("istiod", namespace)
+    found["metadata"]["labels"] = {"app": "istiod", **({"istio.io/rev": revision} if revision else {})}
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    found["spec"]["template"]["spec"] = {"containers": [{"image": image, "env": variables}]}
+    return found
+
+
 def of_kind(objects: Sequence[Object], kind: str) -> Object:
     """The first object of a kind."""
     return next(each for each in objects if each["kind"] == kind)
